@@ -1,0 +1,1 @@
+"""Cascades and their forecasts. Pure: no input or output here."""

@@ -1,0 +1,207 @@
+"""The operator's one YAML file: brands with their accounts, rules, policies and playbooks. Checked whole before it is taken;
+an error names file, line, field and what would be right. Secrets never stand here: they come from the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from services.contracts.base import AccountId, BrandId, Probability
+from services.contracts.post import SourcePolicy
+from services.contracts.signal import Level, Line
+from services.errors import ConfigError
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Words = Annotated[str, StringConstraints(min_length=2, max_length=100, strip_whitespace=True)]
+Handle = Annotated[str, StringConstraints(pattern=r"^@?[^\s@]+(@[^\s@]+)?$", max_length=200)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Account(Section):
+    """A brand's own handle on one network, and who answers for it."""
+
+    network: Slug
+    handle: Handle
+    owner: Slug = Field(description="the responder or team that answers for this account")
+
+    @property
+    def id(self) -> AccountId:
+        return AccountId(f"{self.network}:{self.handle.removeprefix('@').lower()}")
+
+
+class Brand(Section):
+    id: Slug
+    name: Words
+    names: tuple[Words, ...] = Field((), description="further ways people write it; matched whole, in any case")
+    hashtags: tuple[Words, ...] = ()
+    exclude: tuple[Words, ...] = Field((), description="phrases in which the name means something else")
+    accounts: tuple[Account, ...] = ()
+    line: Line = Field(Line(engagements=500), description="what this brand calls viral")
+    usual_negative_share: Probability = Field(0.3, description="of replies and quotes, until it has been learned")
+
+    @property
+    def key(self) -> BrandId:
+        return BrandId(self.id)
+
+
+class Source(Section):
+    """What a network's terms let leave the house."""
+
+    network: Slug
+    policy: SourcePolicy = SourcePolicy.TEXT_ALLOWED
+
+
+class Rule(Section):
+    """When to open an incident. Every condition that is given must hold; `brands` empty means every brand."""
+
+    id: Slug
+    brands: tuple[Slug, ...] = ()
+    level: Level | None = Field(None, description="at least this near the line")
+    probability: Probability | None = Field(None, description="at least this sure that the line is crossed")
+    complaint_severity: Annotated[int, Field(ge=0, le=4)] | None = Field(None, description="of a single negative post")
+    surge_factor: Annotated[float, Field(gt=1)] | None = Field(None, description="times the baseline, at least")
+    policy: Slug
+    playbook: Slug | None = None
+
+
+class Step(Section):
+    """Who is told, and how long after the step before (the first: after the incident opened)."""
+
+    after_minutes: Annotated[float, Field(ge=0, le=7 * 24 * 60)] = 0
+    endpoints: tuple[Slug, ...] = Field(min_length=1, description="names of endpoints, or `all`")
+
+
+class Policy(Section):
+    id: Slug
+    steps: tuple[Step, ...] = Field(min_length=1, max_length=20)
+
+
+class Config(Section):
+    """The whole file."""
+
+    brands: tuple[Brand, ...] = Field(min_length=1, max_length=10_000)
+    sources: tuple[Source, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    policies: tuple[Policy, ...] = ()
+    playbooks: dict[Slug, str] = Field({}, description="Markdown steps; the first goes into every message")
+
+    def brand(self, brand: BrandId) -> Brand | None:
+        return next((b for b in self.brands if b.id == brand), None)
+
+    def source_policy(self, network: str) -> SourcePolicy:
+        return next((s.policy for s in self.sources if s.network == network), SourcePolicy.TEXT_ALLOWED)
+
+
+Place = tuple[str | int, ...]
+
+
+def load(path: Path) -> Config:
+    """The configuration in `path`.
+
+    Raises `ConfigError` with every mistake found, one a line: `file:line: field: what is wrong and what would be right`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "configuration") -> Config:
+    """Like `load`, of a text."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        node = loader.get_single_node()
+        raw = loader.construct_document(node) if node is not None else None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{name}:{line}: not YAML: {error.problem}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{name}: not YAML: {error}") from error
+    finally:
+        loader.dispose()
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{name}:1: expected a mapping with `brands`, got {type(raw).__name__}")
+    lines = dict(_lines(node, ()))
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(
+            "\n".join(_say(name, lines, e["loc"], _advice(e)) for e in error.errors(include_url=False))
+        ) from error
+    mistakes = [_say(name, lines, place, what) for place, what in _references(config)]
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return config
+
+
+def _lines(node: yaml.Node, place: Place) -> Iterator[tuple[Place, int]]:
+    yield place, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _lines(value, (*place, key.value))
+            yield (*place, key.value), key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _lines(value, (*place, index))
+
+
+def _say(name: str, lines: dict[Place, int], place: Place, what: str) -> str:
+    known = place
+    while known and known not in lines:
+        known = known[:-1]
+    return f"{name}:{lines.get(known, 1)}: {'.'.join(map(str, place))}: {what}"
+
+
+def _advice(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "no such field here; see `firebreak doctor --schema` for those there are"
+    if error["type"] == "missing":
+        return "this field is required"
+    return f"{error['msg']}, got {str(error['input'])[:80]!r}"
+
+
+def _references(config: Config) -> Iterator[tuple[Place, str]]:
+    """What no single field can know: doubled ids, and names that lead nowhere."""
+    for section, ids in (
+        ("brands", [b.id for b in config.brands]),
+        ("rules", [r.id for r in config.rules]),
+        ("policies", [p.id for p in config.policies]),
+    ):
+        seen: set[str] = set()
+        for index, slug in enumerate(ids):
+            if slug in seen:
+                yield (section, index, "id"), f"{slug!r} is there already; ids must differ"
+            seen.add(slug)
+    owners: dict[AccountId, str] = {}
+    for index, brand in enumerate(config.brands):
+        for number, account in enumerate(brand.accounts):
+            if account.id in owners:
+                yield ("brands", index, "accounts", number, "handle"), f"{account.id} is an account of {owners[account.id]!r} already"
+            owners[account.id] = brand.id
+    brands, policies = {b.id for b in config.brands}, {p.id for p in config.policies}
+    for index, rule in enumerate(config.rules):
+        if rule.policy not in policies:
+            yield ("rules", index, "policy"), f"no policy {rule.policy!r}; there are {_names(policies)}"
+        if rule.playbook is not None and rule.playbook not in config.playbooks:
+            yield ("rules", index, "playbook"), f"no playbook {rule.playbook!r}; there are {_names(config.playbooks)}"
+        for number, slug in enumerate(rule.brands):
+            if slug not in brands:
+                yield ("rules", index, "brands", number), f"no brand {slug!r}; there are {_names(brands)}"
+        if (rule.level, rule.probability, rule.complaint_severity, rule.surge_factor) == (None,) * 4:
+            yield ("rules", index), "needs a condition: level, probability, complaint_severity or surge_factor"
+
+
+def _names(names: Any) -> str:
+    listed = sorted(names)
+    return ", ".join(listed[:8]) + (", ..." if len(listed) > 8 else "") if listed else "none"

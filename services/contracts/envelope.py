@@ -1,0 +1,40 @@
+"""What stands around an event on the wire, and which events there are."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from services.contracts.base import Event, EventId
+from services.contracts.incident import IncidentChanged
+from services.contracts.post import PostObserved, SourceCoverage, StoryLinked
+from services.contracts.signal import (
+    BrandSurge,
+    BrandVolume,
+    CascadeForecast,
+    PostAnswered,
+    PostNegative,
+    PostRedacted,
+    WatchRequested,
+)
+
+EVENTS: Final[tuple[type[Event], ...]] = (
+    PostObserved,
+    SourceCoverage,
+    StoryLinked,
+    PostNegative,
+    PostAnswered,
+    PostRedacted,
+    CascadeForecast,
+    BrandSurge,
+    BrandVolume,
+    WatchRequested,
+    IncidentChanged,
+)
+BY_TYPE: Final = {event.TYPE: event for event in EVENTS}
+
+
+class Envelope(NamedTuple):
+    """An event and its id. On the wire: `{"type", "version", "id", "data"}`, in this order."""
+
+    id: EventId
+    event: Event

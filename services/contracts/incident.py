@@ -1,0 +1,82 @@
+"""Events of `firebreak.incidents`, and what every message about an incident states."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from services.contracts.base import BrandId, Count, Event, Part, Probability, StoryId, Time
+from services.contracts.signal import CrossingTime, Interval, Level, Line, PostCard
+
+
+class IncidentState(StrEnum):
+    """PRIOR: forecast; ACTIVE: crossed or surging; EASING; then one of the ends."""
+
+    PRIOR = "prior"
+    ACTIVE = "active"
+    EASING = "easing"
+    RESOLVED = "resolved"
+    AVERTED = "averted"
+    EXPIRED = "expired"
+
+
+class Change(StrEnum):
+    """What happened to an incident; the type of the webhook is `incident.` and this word."""
+
+    OPENED = "opened"
+    UPDATED = "updated"
+    ESCALATED = "escalated"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+class Outlook(Part):
+    """The newest forecast, in short."""
+
+    level: Level
+    probability: Probability
+    final_size: Interval
+    line: Line
+    observed: Count
+    reach: Count
+    crossing: CrossingTime | None = None
+    crossed_at: Time | None = None
+    negative_share: Probability | None = None
+    model: str
+
+
+class Incident(Part):
+    """The whole present state of an incident: a late or doubled message of it is harmless, `sequence` tells."""
+
+    id: str
+    brand: BrandId
+    story: StoryId
+    sequence: Annotated[int, Field(ge=1)]
+    state: IncidentState
+    severity: Annotated[int, Field(ge=1, le=4)]
+    title: str
+    reason: str
+    rule: str
+    opened_at: Time
+    changed_at: Time
+    answer_by: Time | None = None
+    acknowledged_by: str | None = None
+    acknowledged_at: Time | None = None
+    assigned_to: str | None = None
+    root: PostCard | None = None
+    loudest: tuple[PostCard, ...] = ()
+    exemplars: tuple[PostCard, ...] = ()
+    outlook: Outlook | None = None
+    first_step: str | None = None
+    """The first step of the playbook."""
+
+
+class IncidentChanged(Event):
+    TYPE: ClassVar[str] = "incident.changed"
+
+    change: Change
+    because: str
+    """What changed since the last message, in words."""
+    incident: Incident

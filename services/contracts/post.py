@@ -1,0 +1,128 @@
+"""Events of `firebreak.posts`: what was published, what a connector covered, and which stories belong together."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from services.contracts.base import AccountId, BrandId, ConversationId, Count, Event, Part, StoryId, Time
+
+
+class PostKind(StrEnum):
+    """What happened. `COUNTERS` is a snapshot of totals, for networks that tell no single engagements."""
+
+    ORIGINAL = "original"
+    REPLY = "reply"
+    QUOTE = "quote"
+    REPOST = "repost"
+    COUNTERS = "counters"
+    DELETION = "deletion"
+
+
+class SourcePolicy(StrEnum):
+    """What the source's terms let leave the house."""
+
+    TEXT_ALLOWED = "text_allowed"
+    IDS_ONLY = "ids_only"
+    INTERNAL = "internal"
+
+
+class Author(Part):
+    id: str
+    handle: str | None = None
+    followers: Count | None = None
+    verified: bool | None = None
+    created_at: Time | None = None
+
+
+class Counters(Part):
+    """Totals at the moment of observation; `None` where the network does not tell."""
+
+    likes: Count | None = None
+    reposts: Count | None = None
+    replies: Count | None = None
+    quotes: Count | None = None
+    views: Count | None = None
+
+
+class PostRef(Part):
+    post_id: str
+    conversation: ConversationId
+
+
+class PostObserved(Event):
+    """One observation of one post, in one conversation.
+
+    A quote is observed twice: in its own conversation (`home == conversation`) and, as an engagement that brings the
+    quoter's reach and text, in the conversation it quotes (`home` then names where the quote itself lives).
+    `created_at` is what the author's client claims, `platform_at` what the network vouches for, `observed_at` ours.
+    """
+
+    TYPE: ClassVar[str] = "post.observed"
+
+    network: str
+    post_id: str
+    kind: PostKind
+    conversation: ConversationId
+    home: ConversationId
+    parent_id: str | None = None
+    quotes: PostRef | None = None
+    author: Author | None = None
+    text: str | None = None
+    language: str | None = None
+    permalink: str | None = None
+    reply_link: str | None = None
+    brands: tuple[BrandId, ...] = ()
+    account: AccountId | None = None
+    author_brand: BrandId | None = None
+    counters: Counters | None = None
+    created_at: Time | None = None
+    platform_at: Time | None = None
+    observed_at: Time
+    backfill: bool = False
+    policy: SourcePolicy = SourcePolicy.TEXT_ALLOWED
+
+    @property
+    def at(self) -> datetime:
+        """Its place in time: the network's clock or ours, never the one the author claims."""
+        return self.platform_at or self.observed_at
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this is the post its conversation hangs on."""
+        return self.home == self.conversation == f"{self.network}:{self.post_id}"
+
+
+class CoverageState(StrEnum):
+    HEALTHY = "healthy"
+    GAP = "gap"
+
+
+class SourceCoverage(Event):
+    """A connector's heartbeat, or a gap it knows of. Also copied to `firebreak.signals`, once a brand."""
+
+    TYPE: ClassVar[str] = "source.coverage"
+
+    network: str
+    connector: str
+    state: CoverageState
+    begins: Time
+    ends: Time
+    brands: tuple[BrandId, ...] = ()
+    missed: Count | None = None
+    reason: str | None = None
+    observed_at: Time
+
+
+class StoryLinked(Event):
+    """The conversation under a quote belongs to the quoted story: same brands, same incident. Written by the scorer."""
+
+    TYPE: ClassVar[str] = "story.linked"
+
+    conversation: ConversationId
+    post_id: str
+    story: StoryId
+    brands: tuple[BrandId, ...]
+    account: AccountId | None = None
+    at: Time

@@ -1,0 +1,232 @@
+"""Events of `firebreak.signals` and `firebreak.watch`: what the scorer concluded, for one brand each."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from services.contracts.base import AccountId, BrandId, ConversationId, Count, Event, Part, Probability, StoryId, Time
+from services.contracts.post import PostKind, SourcePolicy
+
+
+class PostCard(Part):
+    """What a person needs to see of a post, and to answer it where it was written."""
+
+    network: str
+    post_id: str
+    kind: PostKind
+    author: str | None = None
+    followers: Count | None = None
+    text: str | None = None
+    language: str | None = None
+    permalink: str | None = None
+    reply_link: str | None = None
+    account: AccountId | None = None
+    at: Time
+    negative: Probability | None = None
+    policy: SourcePolicy = SourcePolicy.TEXT_ALLOWED
+
+
+class Sentiment(Part):
+    negative: Probability
+    neutral: Probability
+    positive: Probability
+
+
+class Relevance(Part):
+    """Whether the post is about this brand, and why we think so."""
+
+    score: Probability
+    reason: str
+
+
+class PostNegative(Event):
+    """A post that is negative about a brand."""
+
+    TYPE: ClassVar[str] = "post.negative"
+
+    brand: BrandId
+    story: StoryId
+    conversation: ConversationId
+    post: PostCard
+    sentiment: Sentiment
+    complaint: Probability | None = None
+    severity: Annotated[int, Field(ge=0, le=4)] | None = None
+    relevance: Relevance
+    backfill: bool = False
+    model: str
+
+
+class PostAnswered(Event):
+    """The brand replied. `seconds` is from the answered post to the answer, where both were seen."""
+
+    TYPE: ClassVar[str] = "post.answered"
+
+    brand: BrandId
+    story: StoryId
+    conversation: ConversationId
+    post_id: str
+    answer_id: str
+    account: AccountId | None = None
+    at: Time
+    seconds: Annotated[float, Field(ge=0.0)] | None = None
+
+
+class PostRedacted(Event):
+    """A post was deleted where it was written: whoever was sent it must forget it."""
+
+    TYPE: ClassVar[str] = "post.redacted"
+
+    brand: BrandId
+    story: StoryId
+    conversation: ConversationId
+    network: str
+    post_id: str
+    at: Time
+
+
+class Level(StrEnum):
+    """How near a story is to its brand's line, in rising order; `EASING` comes after, when nothing follows any more."""
+
+    WATCH = "watch"
+    LIKELY = "likely"
+    IMMINENT = "imminent"
+    CROSSED = "crossed"
+    EASING = "easing"
+
+
+class Line(Part):
+    """What a brand calls viral: so many engagements, or so large an audience (followers reached), whichever is first."""
+
+    engagements: Annotated[int, Field(ge=1)] | None = None
+    audience: Annotated[int, Field(ge=1)] | None = None
+
+
+class Interval(Part):
+    """An 80 % interval with its median."""
+
+    low: float
+    median: float
+    high: float
+
+
+class CrossingTime(Part):
+    """When the line is expected to be crossed: an 80 % interval with its median."""
+
+    earliest: Time
+    expected: Time
+    latest: Time | None = None
+
+
+class Mood(Part):
+    """The audience's mood: the negative share of replies and quotes, against that account's usual share."""
+
+    negative_share: Probability
+    usual_share: Probability
+    scored: Count
+
+
+class Evidence(Part):
+    """What the forecast rests on. Rates are engagements an hour over the last 10 and 60 minutes."""
+
+    engagements: Count
+    reposts: Count
+    quotes: Count
+    replies: Count
+    reach: Count
+    reach_known_share: Probability
+    rate_10m: float
+    rate_60m: float
+    age_seconds: float
+    automated_share: Probability | None = None
+    curve: tuple[tuple[float, int], ...] = ()
+    """(seconds since the root, engagements so far), at most 64 points."""
+
+
+class CascadeForecast(Event):
+    """How far a story will go, how sure we are, and when it crosses the line."""
+
+    TYPE: ClassVar[str] = "cascade.forecast"
+
+    brand: BrandId
+    story: StoryId
+    conversation: ConversationId
+    number: Annotated[int, Field(ge=1)]
+    """Grows by one with every forecast of this conversation for this brand."""
+    level: Level
+    line: Line
+    horizon_seconds: float
+    final_size: Interval
+    probability: Probability
+    probability_without_automation: Probability | None = None
+    crossing: CrossingTime | None = None
+    crossed_at: Time | None = None
+    mood: Mood | None = None
+    root: PostCard | None = None
+    loudest: tuple[PostCard, ...] = ()
+    exemplars: tuple[PostCard, ...] = ()
+    evidence: Evidence
+    reason: str
+    at: Time
+    model: str
+
+
+class SurgePhase(StrEnum):
+    START = "start"
+    GROWING = "growing"
+    END = "end"
+
+
+class BrandSurge(Event):
+    """More negative posts about a brand than its own baseline explains."""
+
+    TYPE: ClassVar[str] = "brand.surge"
+
+    brand: BrandId
+    phase: SurgePhase
+    begins: Time
+    at: Time
+    window_seconds: float
+    observed: Count
+    expected: float
+    factor: float
+    surprise: float
+    """-log10 of the probability of so many under the baseline."""
+    share: Probability | None = None
+    terms: tuple[str, ...] = ()
+    exemplars: tuple[PostCard, ...] = ()
+    stories: tuple[StoryId, ...] = ()
+    networks: dict[str, int] = {}
+    languages: dict[str, int] = {}
+    reason: str
+    model: str
+
+
+class BrandVolume(Event):
+    """All posts about a brand in one minute, as one lane saw them: sum over lanes before use."""
+
+    TYPE: ClassVar[str] = "brand.volume"
+
+    brand: BrandId
+    minute: Time
+    lane: Count
+    posts: Count
+    scored: Count
+    negative: Count
+    abstained: Count
+
+
+class WatchRequested(Event):
+    """A post that connectors should follow: let its engagements through and poll its counters."""
+
+    TYPE: ClassVar[str] = "watch.requested"
+
+    network: str
+    post_id: str
+    conversation: ConversationId
+    brands: tuple[BrandId, ...]
+    every_seconds: float
+    until: Time
+    reason: str

@@ -1,0 +1,1 @@
+"""Read, process, commit: lanes with state and timers, exactly once."""
