@@ -1,0 +1,47 @@
+# Firebreak. Everything lives in .venv; `make` alone lists what there is.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+LOG    ?= sqlite
+SEED   ?=
+SPEED  ?= 60
+
+.DEFAULT_GOAL := help
+.PHONY: help run serve test check fmt bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "needs $(PYTHON): install it, or say make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: $(STAMP) ## the demo: an evening with storms at 60x (LOG=kafka, CHAOS=1, SEED=n, SPEED=n)
+	$(BIN)/python -m deploy.demo --log $(LOG) --speed $(SPEED) $(if $(SEED),--seed $(SEED)) $(if $(CHAOS),--chaos)
+
+serve: $(STAMP) ## all services on http://127.0.0.1:8080 with deploy/firebreak.yaml, until Ctrl-C
+	$(BIN)/python -m deploy.serve --log $(LOG)
+
+test: $(STAMP) ## every test, against real servers
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## format, lint, types, architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+fmt: $(STAMP) ## make the format right
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## measure; a table here and build/bench.json (ONLY=name for one)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	$(BIN)/python -m tests.load.bench $(if $(ONLY),--only $(ONLY))
+
+clean: ## forget what was built
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
