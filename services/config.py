@@ -121,7 +121,7 @@ def parse(text: str, name: str = "configuration") -> Config:
     """Like `load`, of a text."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
     try:
-        node = loader.get_single_node()
+        node: yaml.Node | None = loader.get_single_node()
         raw = loader.construct_document(node) if node is not None else None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -130,30 +130,36 @@ def parse(text: str, name: str = "configuration") -> Config:
         raise ConfigError(f"{name}: not YAML: {error}") from error
     finally:
         loader.dispose()
-    if not isinstance(raw, dict):
+    if node is None or not isinstance(raw, dict):
         raise ConfigError(f"{name}:1: expected a mapping with `brands`, got {type(raw).__name__}")
-    lines = dict(_lines(node, ()))
+    lines = dict(_lines(node, (), set()))
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(
-            "\n".join(_say(name, lines, e["loc"], _advice(e)) for e in error.errors(include_url=False))
-        ) from error
+        found = error.errors(include_url=False)
+        # A list that lost its only item to a mistake inside is no second mistake.
+        inside = {e["loc"][:depth] for e in found for depth in range(1, len(e["loc"]))}
+        told = [e for e in found if e["loc"] not in inside]
+        raise ConfigError("\n".join(_say(name, lines, e["loc"], _advice(e)) for e in told)) from error
     mistakes = [_say(name, lines, place, what) for place, what in _references(config)]
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return config
 
 
-def _lines(node: yaml.Node, place: Place) -> Iterator[tuple[Place, int]]:
+def _lines(node: yaml.Node, place: Place, seen: set[int]) -> Iterator[tuple[Place, int]]:
+    """Each field's line. A node that an alias repeats is walked once: it may even contain itself."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
     yield place, node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            yield from _lines(value, (*place, key.value))
+            yield from _lines(value, (*place, key.value), seen)
             yield (*place, key.value), key.start_mark.line + 1
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            yield from _lines(value, (*place, index))
+            yield from _lines(value, (*place, index), seen)
 
 
 def _say(name: str, lines: dict[Place, int], place: Place, what: str) -> str:
@@ -187,7 +193,10 @@ def _references(config: Config) -> Iterator[tuple[Place, str]]:
     for index, brand in enumerate(config.brands):
         for number, account in enumerate(brand.accounts):
             if account.id in owners:
-                yield ("brands", index, "accounts", number, "handle"), f"{account.id} is an account of {owners[account.id]!r} already"
+                yield (
+                    ("brands", index, "accounts", number, "handle"),
+                    f"{account.id} is an account of {owners[account.id]!r} already",
+                )
             owners[account.id] = brand.id
     brands, policies = {b.id for b in config.brands}, {p.id for p in config.policies}
     for index, rule in enumerate(config.rules):

@@ -14,13 +14,24 @@ class FloorMetrics:
         self.lane_records = Counter(
             "firebreak_lane_records_total", "Records processed and committed", ["stage"], registry=registry
         )
-        self.lane_commits = Counter("firebreak_lane_commits_total", "Transactions committed", ["stage"], registry=registry)
-        self.lane_restarts = Counter(
-            "firebreak_lane_restarts_total", "Times a lane lost its memory and acquired again", ["stage"], registry=registry
+        self.lane_commits = Counter(
+            "firebreak_lane_commits_total", "Transactions committed", ["stage"], registry=registry
         )
-        self.lane_behind = Gauge("firebreak_lane_behind_records", "Records left to read", ["stage", "partition"], registry=registry)
+        self.lane_restarts = Counter(
+            "firebreak_lane_restarts_total",
+            "Times a lane lost its memory and acquired again",
+            ["stage"],
+            registry=registry,
+        )
+        self.lane_behind = Gauge(
+            "firebreak_lane_behind_records", "Records left to read", ["stage", "partition"], registry=registry
+        )
         self.lane_commit_seconds = Histogram(
-            "firebreak_lane_commit_seconds", "Duration of a commit", ["stage"], registry=registry, buckets=LATENCY_SECONDS
+            "firebreak_lane_commit_seconds",
+            "Duration of a commit",
+            ["stage"],
+            registry=registry,
+            buckets=LATENCY_SECONDS,
         )
         self.lane_gap_records = Counter(
             "firebreak_lane_gap_records_total", "Records that retention deleted unread", ["stage"], registry=registry
@@ -28,6 +39,12 @@ class FloorMetrics:
         self.dead_letters = Counter(
             "firebreak_dead_letters_total", "Records set aside", ["stage", "reason"], registry=registry
         )
-        self.loop_lag_seconds = Gauge("firebreak_loop_lag_seconds", "How late the event loop ran last", registry=registry)
-        self.ready = Gauge("firebreak_ready", "Whether the service is ready (1) or not (0)", ["service"], registry=registry)
-        self.live = Gauge("firebreak_live", "Whether the service makes progress (1) or not (0)", ["service"], registry=registry)
+        self.loop_lag_seconds = Gauge(
+            "firebreak_loop_lag_seconds", "How late the event loop ran last", registry=registry
+        )
+        self.ready = Gauge(
+            "firebreak_ready", "Whether the service is ready (1) or not (0)", ["service"], registry=registry
+        )
+        self.live = Gauge(
+            "firebreak_live", "Whether the service makes progress (1) or not (0)", ["service"], registry=registry
+        )

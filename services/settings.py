@@ -17,6 +17,16 @@ class Settings(BaseSettings):
     log: Literal["sqlite", "kafka"] = Field("sqlite", description="which event log")
     kafka_bootstrap: str = Field("localhost:9092", description="host:port[,host:port...] of the brokers")
     kafka_replication: Annotated[int, Field(ge=1, le=5)] = Field(1, description="replicas of topics that we create")
+    kafka_prefix: str = Field("", description="stands before every topic, group and transaction name (shared clusters)")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how the brokers are spoken to"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="how we prove who we are, with a SASL protocol"
+    )
+    kafka_sasl_user: str | None = Field(None, description="user name for SASL")
+    kafka_sasl_password: SecretStr | None = Field(None, description="its password")
+    kafka_ca_file: Path | None = Field(None, description="PEM file that signs the brokers' certificates")
     partitions: Annotated[int, Field(ge=1, le=1024)] = Field(6, description="partitions of topics that we create")
     instance: str | None = Field(None, description="stable unique name of this process (a StatefulSet's ordinal)")
 
@@ -38,8 +48,17 @@ class Settings(BaseSettings):
     key_posts_burst: Annotated[float, Field(gt=0)] = Field(10_000, description="token bucket of each key: size")
     shed_above_lag: Annotated[int, Field(ge=1)] = Field(200_000, description="records the scorer may be behind")
     append_timeout_seconds: Annotated[float, Field(gt=0)] = Field(5, description="then ingest answers 503")
+    max_requests_in_flight: Annotated[int, Field(ge=1)] = Field(
+        256, description="posting requests served at once; then 503"
+    )
+    max_bytes_in_flight: Annotated[int, Field(ge=1024)] = Field(
+        64_000_000, description="of bodies held at once; then 503"
+    )
+    body_timeout_seconds: Annotated[float, Field(gt=0)] = Field(30, description="a body that takes longer gets 408")
 
-    batch_records: Annotated[int, Field(ge=1, le=10_000)] = Field(500, description="records of one transaction, at most")
+    batch_records: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        500, description="records of one transaction, at most"
+    )
     horizon_hours: Annotated[float, Field(gt=0)] = Field(72, description="how far ahead a forecast looks")
     expire_hours: Annotated[float, Field(gt=0)] = Field(96, description="a silent conversation is forgotten after this")
     dead_letters_per_minute: Annotated[int, Field(ge=1)] = Field(1000, description="a flood beyond stops the scorer")

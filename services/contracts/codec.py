@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import pydantic_core
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.contracts.base import Event, EventId
 from services.contracts.envelope import BY_TYPE, EVENTS, Envelope
@@ -19,6 +20,10 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {}
 
 MAX_EVENT_BYTES: Final = 900_000
 """Kafka's default record limit is 1 MiB; headers, key and batch need room too."""
+
+
+ID_PATTERN: Final = r"^[0-9a-f]{32}$"
+"""What `event_id` makes."""
 
 
 class Unreadable(ValueError):
@@ -38,7 +43,7 @@ class _Wire(BaseModel, Generic[E]):
     model_config = ConfigDict(extra="forbid")
     type: str
     version: int
-    id: str
+    id: Annotated[str, Field(pattern=ID_PATTERN)]
     data: E
 
 
@@ -82,6 +87,8 @@ def _decode_any(value: bytes) -> Envelope:
     event = BY_TYPE.get(kind) if isinstance(kind, str) else None
     if event is None:
         raise Unreadable("unknown_type", f"{kind!r}")
+    if type(version) is not int:
+        raise Unreadable("unknown_version", f"{kind} version {str(version)[:40]!r}, not a whole number")
     while (upcast := UPCASTERS.get((kind, version))) is not None:
         try:
             data, version = upcast(data), version + 1
@@ -89,8 +96,8 @@ def _decode_any(value: bytes) -> Envelope:
             raise Unreadable("invalid", f"{kind} version {version} cannot be brought up to date: {error!r}") from error
     if version != event.VERSION:
         raise Unreadable("unknown_version", f"{kind} version {version!r}, known up to {event.VERSION}")
-    if not isinstance(wire["id"], str):
-        raise Unreadable("invalid", "id: not a string")
+    if not isinstance(wire["id"], str) or not re.match(ID_PATTERN, wire["id"]):
+        raise Unreadable("invalid", "id: not 32 hexadecimal digits")
     try:
         return Envelope(EventId(wire["id"]), event.model_validate_json(pydantic_core.to_json(data)))
     except ValidationError as error:

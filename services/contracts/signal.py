@@ -198,8 +198,8 @@ class BrandSurge(Event):
     terms: tuple[str, ...] = ()
     exemplars: tuple[PostCard, ...] = ()
     stories: tuple[StoryId, ...] = ()
-    networks: dict[str, int] = {}
-    languages: dict[str, int] = {}
+    networks: dict[str, int] = Field(default_factory=dict)
+    languages: dict[str, int] = Field(default_factory=dict)
     reason: str
     model: str
 

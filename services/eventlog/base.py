@@ -172,10 +172,10 @@ class Owner(Protocol):
             Fenced, Uncertain, Unavailable, NotAssigned: this owner is spent; acquire again.
         """
 
-    async def seek(self, next: int) -> Gap | None:
-        """Go on reading at `next`; a gap where that is below the log's start (reading then begins at the start)."""
+    async def seek(self, position: int) -> Gap | None:
+        """Go on reading at `position`; a gap where that is below the log's start (reading then begins at the start)."""
 
-    def report(self, next: int) -> None:
+    def report(self, position: int) -> None:
         """Tell lag tools how far we are, now and then and without a promise."""
 
     async def behind(self) -> int:
