@@ -1,0 +1,69 @@
+"""Records that will never work go to the dead letter, with the reason and where they came from; a flood stops the service.
+
+The limit is there because a flood means that we are wrong, not the records: better to stop than to set a day's posts aside.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import deque
+from datetime import datetime
+from typing import Final
+
+import structlog
+from prometheus_client import Counter
+
+from services.clock import Clock
+from services.contracts.topics import DEADLETTER
+from services.errors import FirebreakError
+from services.eventlog.base import Message, Record
+
+log = structlog.get_logger()
+
+MAX_VALUE_BYTES: Final = 400_000
+"""Of the original value that is kept; base64 makes it a third larger, and a record has its limit."""
+
+
+class DeadLetterFlood(FirebreakError):
+    """More dead letters in a minute than the operator allows."""
+
+
+class DeadLetters:
+    """Makes the messages of one stage, counts them, and says when it is too many."""
+
+    def __init__(self, stage: str, per_minute: int, clock: Clock, counter: Counter) -> None:
+        self._stage = stage
+        self._per_minute = per_minute
+        self._clock = clock
+        self._counter = counter
+        self._recent: deque[datetime] = deque(maxlen=per_minute)
+
+    def letter(self, record: Record, reason: str, detail: str) -> Message:
+        """The message to append in the same transaction that moves past `record`.
+
+        Raises `DeadLetterFlood` when the limit is passed.
+        """
+        now = self._clock.now()
+        if len(self._recent) == self._per_minute and (now - self._recent[0]).total_seconds() < 60:
+            raise DeadLetterFlood(
+                f"more than {self._per_minute} dead letters in a minute in {self._stage}, the last for {reason}: {detail}"
+            )
+        self._recent.append(now)
+        self._counter.labels(self._stage, reason).inc()
+        place = f"{record.topic}/{record.partition}/{record.offset}"
+        log.warning("dead_letter", stage=self._stage, reason=reason, detail=detail, record=place)
+        value = record.value or b""
+        body = {
+            "reason": reason,
+            "detail": detail[:500],
+            "stage": self._stage,
+            "at": now.isoformat(),
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "key": record.key,
+            "value_base64": base64.b64encode(value[:MAX_VALUE_BYTES]).decode(),
+            "truncated": len(value) > MAX_VALUE_BYTES,
+        }
+        return Message(DEADLETTER.name, record.key, json.dumps(body).encode())
