@@ -1,0 +1,96 @@
+"""Wires the scorer: one model on one thread, one forecaster, one lane per partition of `firebreak.posts`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import structlog
+
+from scorer.metrics import ScorerMetrics
+from scorer.pipeline import CascadeProcessor
+from scorer.sentiment.batcher import Batcher, BatcherMetrics
+from scorer.sentiment.lexicon import Lexicon
+from scorer.sentiment.model import SentimentModel
+from scorer.virality.forecast import ClosedForm, Forecaster
+from services.contracts.topics import CASCADES, POSTS
+from services.eventlog.base import Group
+from services.lifecycle import Context
+from services.stream.deadletter import DeadLetters
+from services.stream.runner import Runner, Stage
+from services.tasks import Health, Tasks
+
+log = structlog.get_logger()
+
+GROUP: Final = "firebreak-scorer"
+"""Ingest sheds by the lag of this group."""
+
+
+def build(context: Context) -> Scorer:
+    return Scorer(context, Lexicon(), ClosedForm())
+
+
+class Scorer:
+    name = "scorer"
+
+    def __init__(self, context: Context, model: SentimentModel, forecaster: Forecaster) -> None:
+        settings = context.settings
+        self._model = model
+        self._forecaster = forecaster
+        self._metrics = ScorerMetrics(context.registry)
+        self._metrics.degraded.set(model.degraded)
+        self._batcher = Batcher(model, BatcherMetrics(context.registry))
+        self._brands = {brand.id: brand for brand in context.config.brands}
+        self._horizon = settings.horizon_hours * 3600
+        self._expire = settings.expire_hours * 3600
+        group = Group(GROUP, POSTS.name, CASCADES.name, settings.instance)
+        self._runner = Runner(
+            Stage("cascades", group, self._lane, settings.batch_records),
+            context.log,
+            context.clock,
+            context.metrics,
+            settings.dead_letters_per_minute,
+        )
+
+    def _lane(self, partition: int, letters: DeadLetters) -> CascadeProcessor:
+        return CascadeProcessor(
+            partition,
+            letters,
+            score=self._batcher.score,
+            model=self._model.name,
+            forecaster=self._forecaster,
+            brands=self._brands,
+            horizon_seconds=self._horizon,
+            expire_seconds=self._expire,
+            metrics=self._metrics,
+        )
+
+    async def start(self, tasks: Tasks) -> None:
+        log.info("model", sentiment=self._model.name, degraded=self._model.degraded, forecaster=self._forecaster.name)
+        tasks.spawn("inference", self._batcher.run)
+        await self._runner.start(tasks)
+
+    def ready(self) -> Health:
+        ok, detail = self._runner.ready()
+        return Health(
+            ok,
+            {
+                **detail,
+                "model": self._model.name,
+                "degraded": self._model.degraded,
+                "forecaster": self._forecaster.name,
+            },
+        )
+
+    def live(self) -> Health:
+        return self._runner.live()
+
+    async def idle(self) -> bool:
+        return await self._runner.idle()
+
+    def mount(self, app: Any) -> None:
+        """The scorer has no routes of its own."""
+
+    async def stop(self, deadline: float) -> None:
+        # Lanes first: they wait for readings of the batch in hand.
+        await self._runner.stop(deadline)
+        await self._batcher.stop(deadline)

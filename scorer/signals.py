@@ -1,0 +1,261 @@
+"""What the scorer says, as messages: the one place where conclusions become events with their topic, key and id.
+
+Ids are hashes of what the signal is about and of the input it rests on, so that a step done again after a crash says the
+same thing under the same id.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from scorer.metrics import ScorerMetrics
+from scorer.sentiment.model import Reading
+from scorer.virality.cascade import Card, Cascade
+from scorer.virality.forecast import Crossing, Prediction, reason_in_words
+from services.clock import moment
+from services.config import Brand
+from services.contracts.base import AccountId, BrandId, ConversationId, Event, EventId, StoryId, event_id
+from services.contracts.codec import encode
+from services.contracts.post import PostKind, PostObserved, SourceCoverage, SourcePolicy, StoryLinked
+from services.contracts.signal import (
+    BrandVolume,
+    CascadeForecast,
+    CrossingTime,
+    Evidence,
+    Interval,
+    Level,
+    Mood,
+    PostAnswered,
+    PostCard,
+    PostNegative,
+    PostRedacted,
+    Relevance,
+    Sentiment,
+    WatchRequested,
+)
+from services.contracts.topics import POSTS, SIGNALS, WATCH, Topic
+from services.eventlog.base import Message, Record
+from services.stream.processor import Outcome
+
+if TYPE_CHECKING:
+    from scorer.volume import Minute
+
+WATCH_EVERY_SECONDS: Final = 60.0
+WATCH_FOR_SECONDS: Final = 86_400.0
+NAMED: Final = Relevance(score=1.0, reason="the post names the brand")
+INHERITED: Final = Relevance(score=0.7, reason="the post answers or quotes one about the brand")
+
+
+class Signals:
+    """Collects into one outcome."""
+
+    def __init__(self, out: Outcome, metrics: ScorerMetrics) -> None:
+        self._out = out
+        self._metrics = metrics
+
+    def _say(self, topic: Topic, key: str, event: Event, id_: EventId) -> None:
+        self._out.appends.append(Message(topic.name, key, encode(event, id_)))
+        self._metrics.signals.labels(event.TYPE).inc()
+
+    def negative(
+        self, cascade: Cascade, post: PostObserved, brand: str, reading: Reading, model: str, record: Record
+    ) -> None:
+        event = PostNegative(
+            brand=BrandId(brand),
+            story=StoryId(cascade.story),
+            conversation=post.conversation,
+            post=PostCard(
+                network=post.network,
+                post_id=post.post_id,
+                kind=post.kind,
+                author=None if post.author is None else post.author.handle or post.author.id,
+                followers=None if post.author is None else post.author.followers,
+                text=post.text,
+                language=post.language,
+                permalink=post.permalink,
+                reply_link=post.reply_link,
+                account=post.account,
+                at=post.at,
+                negative=_unit(reading.negative),
+                policy=post.policy,
+            ),
+            sentiment=Sentiment(
+                negative=_unit(reading.negative), neutral=_unit(reading.neutral), positive=_unit(reading.positive)
+            ),
+            complaint=None if reading.complaint is None else _unit(reading.complaint),
+            severity=reading.severity,
+            relevance=NAMED if brand in post.brands else INHERITED,
+            backfill=post.backfill,
+            model=model,
+        )
+        self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, record.offset))
+
+    def answered(
+        self, cascade: Cascade, post: PostObserved, answered: str, seconds: float | None, record: Record
+    ) -> None:
+        assert post.author_brand is not None
+        event = PostAnswered(
+            brand=post.author_brand,
+            story=StoryId(cascade.story),
+            conversation=post.conversation,
+            post_id=answered,
+            answer_id=post.post_id,
+            account=post.account,
+            at=post.at,
+            seconds=seconds,
+        )
+        key = event_id(post.network, post.post_id, post.author_brand, event.TYPE, record.offset)
+        self._say(SIGNALS, post.author_brand, event, key)
+
+    def redacted(self, cascade: Cascade, post: PostObserved, record: Record) -> None:
+        for brand in cascade.brands:
+            event = PostRedacted(
+                brand=BrandId(brand),
+                story=StoryId(cascade.story),
+                conversation=post.conversation,
+                network=post.network,
+                post_id=post.post_id,
+                at=post.at,
+            )
+            self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, record.offset))
+
+    def coverage(self, event: SourceCoverage, brand: BrandId, record: Record) -> None:
+        self._say(SIGNALS, brand, event, event_id(event.network, event.connector, brand, event.TYPE, record.offset))
+
+    def linked(self, cascade: Cascade, home: str, post: PostObserved) -> None:
+        event = StoryLinked(
+            conversation=ConversationId(home),
+            post_id=home.partition(":")[2],
+            story=StoryId(cascade.story),
+            brands=tuple(BrandId(brand) for brand in cascade.brands),
+            account=None if cascade.account is None else AccountId(cascade.account),
+            at=post.at,
+        )
+        self._say(POSTS, home, event, event_id(event.TYPE, home, cascade.story, *event.brands))
+
+    def forecast(
+        self,
+        cascade: Cascade,
+        conversation: str,
+        brand: Brand,
+        level: Level,
+        number: int,
+        prediction: Prediction,
+        crossing: Crossing,
+        crossed_at: float | None,
+        now: float,
+        horizon: float,
+        model: str,
+    ) -> None:
+        event = CascadeForecast(
+            brand=brand.key,
+            story=StoryId(cascade.story),
+            conversation=ConversationId(conversation),
+            number=number,
+            level=level,
+            line=brand.line,
+            horizon_seconds=horizon,
+            final_size=Interval(
+                low=round(prediction.low, 1), median=round(prediction.median, 1), high=round(prediction.high, 1)
+            ),
+            probability=_unit(prediction.probability),
+            probability_without_automation=_unit(prediction.without_automation),
+            crossing=_crossing(crossing, now) if crossed_at is None else None,
+            crossed_at=None if crossed_at is None else moment(crossed_at),
+            mood=_mood(cascade, brand),
+            root=None if cascade.root is None else _post_card(cascade.root),
+            loudest=tuple(map(_post_card, cascade.loudest)),
+            exemplars=tuple(map(_post_card, cascade.exemplars)),
+            evidence=_evidence(cascade, now),
+            reason=reason_in_words(cascade, brand.line, level, prediction, crossing, now),
+            at=moment(now),
+            model=model,
+        )
+        self._metrics.forecasts.labels(level.value).inc()
+        self._say(SIGNALS, brand.id, event, event_id(conversation, brand.id, event.TYPE, number))
+
+    def watch(self, cascade: Cascade, conversation: str, brand: Brand, now: float) -> None:
+        network, _, post_id = conversation.partition(":")
+        event = WatchRequested(
+            network=network,
+            post_id=post_id,
+            conversation=ConversationId(conversation),
+            brands=tuple(BrandId(b) for b in cascade.brands),
+            every_seconds=WATCH_EVERY_SECONDS,
+            until=moment(now + WATCH_FOR_SECONDS),
+            reason="a story that may cross its brand's line",
+        )
+        self._say(WATCH, conversation, event, event_id(event.TYPE, conversation, brand.id))
+
+    def volume(self, brand: str, lane: int, minute: Minute) -> None:
+        event = BrandVolume(
+            brand=BrandId(brand),
+            minute=moment(minute.minute),
+            lane=lane,
+            posts=minute.posts,
+            scored=minute.scored,
+            negative=minute.negative,
+            abstained=minute.abstained,
+        )
+        self._say(SIGNALS, brand, event, event_id(event.TYPE, brand, lane, minute.minute, minute.opened))
+
+
+def _unit(value: float) -> float:
+    return round(min(1.0, max(0.0, value)), 6)
+
+
+def _crossing(crossing: Crossing, now: float) -> CrossingTime | None:
+    if crossing.earliest is None:
+        return None
+    expected = crossing.expected if crossing.expected is not None else crossing.earliest
+    return CrossingTime(
+        earliest=moment(now + crossing.earliest),
+        expected=moment(now + expected),
+        latest=None if crossing.latest is None else moment(now + crossing.latest),
+    )
+
+
+def _mood(cascade: Cascade, brand: Brand) -> Mood | None:
+    if not cascade.scored:
+        return None
+    return Mood(
+        negative_share=_unit(cascade.negative / cascade.scored),
+        usual_share=brand.usual_negative_share,
+        scored=cascade.scored,
+    )
+
+
+def _evidence(cascade: Cascade, now: float) -> Evidence:
+    count = cascade.engagements
+    curve = cascade.curve
+    return Evidence(
+        engagements=count,
+        reposts=cascade.reposts,
+        quotes=cascade.quotes,
+        replies=cascade.replies,
+        reach=int(cascade.everyone.reach),
+        reach_known_share=_unit(cascade.known / count) if count else 0.0,
+        rate_10m=round(cascade.rate(0, now) * 3600, 2),
+        rate_60m=round(cascade.rate(1, now) * 3600, 2),
+        age_seconds=round(max(0.0, now - cascade.begins), 1),
+        automated_share=_unit(cascade.young / count) if count else None,
+        curve=tuple((float(curve[i]), curve[i + 1]) for i in range(0, len(curve), 2)),
+    )
+
+
+def _post_card(card: Card) -> PostCard:
+    return PostCard(
+        network=card.network,
+        post_id=card.post_id,
+        kind=PostKind(card.kind),
+        author=card.author,
+        followers=card.followers,
+        text=card.text,
+        language=card.language,
+        permalink=card.permalink,
+        reply_link=card.reply_link,
+        account=None if card.account is None else AccountId(card.account),
+        at=moment(card.at),
+        negative=card.negative,
+        policy=SourcePolicy(card.policy),
+    )

@@ -1,0 +1,226 @@
+"""A conversation folded into constant memory: counts, reach, rates, growth, mood and the posts a person should see.
+
+Events may come in any order within reason: what an event adds depends on its own place in time, so folding two events in
+either order gives the same sums. No list of events is kept. Pure: the clock comes in as a number (epoch seconds).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+KERNEL_SECONDS: Final = (200.0, 1_000.0, 5_000.0, 25_000.0, 125_000.0, 1_000_000.0)
+KERNEL_WEIGHTS: Final = (0.12, 0.39, 0.11, 0.14, 0.09, 0.15)
+"""A sum of exponentials within 0.03 of the reaction-time kernel of SEISMIC (Zhao et al., KDD 2015; power law with exponent
+1.242 after 300 s), because a sum of exponentials can be updated event by event and a power law cannot."""
+RATE_SECONDS: Final = (600.0, 3_600.0)
+DEFAULT_REACH: Final = 300.0
+"""Followers of an author whose network does not tell; near the median of the retweeters in public cascades."""
+DEDUP_IDS: Final = 64
+"""Event ids remembered a conversation, against networks and clients that send twice."""
+CURVE_POINTS: Final = 64
+CARDS: Final = 3
+TIMES: Final = 16
+LINKS: Final = 16
+YOUNG_ACCOUNT_SECONDS: Final = 14 * 86_400.0
+
+
+class Card(msgspec.Struct, omit_defaults=True):
+    """What a person needs of one post."""
+
+    network: str
+    post_id: str
+    kind: str
+    at: float
+    author: str | None = None
+    followers: int | None = None
+    text: str | None = None
+    language: str | None = None
+    permalink: str | None = None
+    reply_link: str | None = None
+    account: str | None = None
+    negative: float | None = None
+    policy: str = "text_allowed"
+
+
+class Excitation(msgspec.Struct, array_like=True):
+    """The sums that a self-exciting estimate needs, as of the newest event: `waiting[j]` is the reach still to react along
+    kernel j, `reach` all of it, `events` the engagements."""
+
+    reach: float = 0.0
+    events: float = 0.0
+    waiting: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(KERNEL_SECONDS))
+
+
+class Told(msgspec.Struct, array_like=True):
+    """The last forecast that went out for one brand."""
+
+    number: int
+    level: str
+    probability: float
+    size: float
+    at: float
+    crossed_at: float | None = None
+
+
+class Cascade(msgspec.Struct, omit_defaults=True):
+    """All that is known of one conversation. `story` is its own id, or that of the story it quotes."""
+
+    story: str
+    network: str
+    brands: list[str] = msgspec.field(default_factory=list)
+    account: str | None = None
+    root: Card | None = None
+    begins: float = 0.0
+    newest: float = 0.0
+    reposts: int = 0
+    quotes: int = 0
+    replies: int = 0
+    snapshot: int = 0
+    known: int = 0
+    everyone: Excitation = msgspec.field(default_factory=Excitation)
+    people: Excitation = msgspec.field(default_factory=Excitation)
+    rates: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0])
+    peak_rate: float = 0.0
+    young: int = 0
+    scored: int = 0
+    negative: int = 0
+    curve: list[int] = msgspec.field(default_factory=list)
+    curve_step: float = 1.0
+    loudest: list[Card] = msgspec.field(default_factory=list)
+    exemplars: list[Card] = msgspec.field(default_factory=list)
+    asked: dict[str, float] = msgspec.field(default_factory=dict)
+    links: list[str] = msgspec.field(default_factory=list)
+    told: dict[str, Told] = msgspec.field(default_factory=dict)
+    ids: bytes = b""
+
+    @property
+    def engagements(self) -> int:
+        """Reposts, quotes and replies: those we saw one by one, or the network's own total where it is higher."""
+        return max(self.reposts + self.quotes + self.replies, self.snapshot)
+
+    def seen(self, digest: bytes) -> bool:
+        """Whether this event id (8 bytes) is in the window; remembers it."""
+        if digest in self.ids:
+            return True
+        self.ids = (self.ids + digest)[-8 * DEDUP_IDS :]
+        return False
+
+    def add_root(self, at: float, followers: int | None, velocity: bool) -> None:
+        self.begins = min(self.begins, at) if self.begins else at
+        self._excite(at, reach_of(followers), 0.0, human=True, velocity=velocity)
+
+    def add_engagement(self, kind: str, at: float, followers: int | None, *, human: bool, velocity: bool) -> None:
+        """One repost, quote or reply at `at`. Without `velocity` (a catch-up whose time nobody vouches for) it counts and
+        reaches, but nobody is expected to react to it now."""
+        before = self.engagements
+        if kind == "repost":
+            self.reposts += 1
+        elif kind == "quote":
+            self.quotes += 1
+        else:
+            self.replies += 1
+        if not self.begins:
+            self.begins = at
+        self.known += followers is not None
+        self.young += not human
+        new = self.engagements - before
+        self._excite(at, reach_of(followers), new, human=human, velocity=velocity)
+        self._grow(at)
+
+    def add_counters(self, at: float, total: int) -> None:
+        """A snapshot of totals: what is new in it counts as that many engagements of unknown authors at `at`."""
+        before = self.engagements
+        self.snapshot = max(self.snapshot, total)
+        new = self.engagements - before
+        if not self.begins:
+            self.begins = at
+        if new:
+            self._excite(at, new * DEFAULT_REACH, new, human=True, velocity=True)
+            self._grow(at)
+
+    def _excite(self, at: float, reach: float, events: float, *, human: bool, velocity: bool) -> None:
+        if at > self.newest:
+            fade = at - self.newest if self.newest else 0.0
+            self.newest = at
+            if fade:
+                self._fade(fade)
+        late = self.newest - at
+        for sums in (self.everyone, self.people) if human else (self.everyone,):
+            sums.reach += reach
+            sums.events += events
+            if velocity:
+                waiting = sums.waiting
+                for j, tau in enumerate(KERNEL_SECONDS):
+                    waiting[j] += reach * math.exp(-late / tau) if late else reach
+        if velocity and events:
+            for j, tau in enumerate(RATE_SECONDS):
+                self.rates[j] += events * math.exp(-late / tau)
+            self.peak_rate = max(self.peak_rate, self.rates[0] / RATE_SECONDS[0])
+
+    def _fade(self, seconds: float) -> None:
+        for j, tau in enumerate(KERNEL_SECONDS):
+            factor = math.exp(-seconds / tau)
+            self.everyone.waiting[j] *= factor
+            self.people.waiting[j] *= factor
+        for j, tau in enumerate(RATE_SECONDS):
+            self.rates[j] *= math.exp(-seconds / tau)
+
+    def rate(self, window: int, now: float) -> float:
+        """Engagements a second, averaged with an exponential window of `RATE_SECONDS[window]`."""
+        tau = RATE_SECONDS[window]
+        return self.rates[window] / tau * math.exp(-max(0.0, now - self.newest) / tau)
+
+    def _grow(self, at: float) -> None:
+        """Keep (seconds, count) pairs at a spacing that doubles whenever there is no room left."""
+        offset = int(max(0.0, at - self.begins))
+        curve, count = self.curve, self.engagements
+        if curve and offset - curve[-2] < self.curve_step:
+            curve[-1] = max(curve[-1], count)
+            return
+        curve += (offset, count)
+        if len(curve) > 2 * CURVE_POINTS:
+            self.curve = [x for i in range(0, len(curve), 4) for x in curve[i : i + 2]]
+            self.curve_step = max(self.curve_step * 2, (offset - curve[0]) / CURVE_POINTS)
+
+    def read_reply(self, negative: bool) -> None:
+        """The audience's mood: one more reply or quote was scored."""
+        self.scored += 1
+        self.negative += negative
+
+    def show(self, card: Card) -> None:
+        """Keep the loudest and the most negative voices, a bounded number of each."""
+        if card.followers:
+            self.loudest = _best([*self.loudest, card], lambda c: c.followers or 0)
+        if card.negative is not None and card.kind != "original":
+            self.exemplars = _best([*self.exemplars, card], lambda c: c.negative or 0.0)
+
+    def remember_question(self, post_id: str, at: float) -> None:
+        self.asked[post_id] = at
+        while len(self.asked) > TIMES:
+            del self.asked[next(iter(self.asked))]
+
+    def remember_link(self, home: str) -> None:
+        """A quote that cannot be linked yet, because the brand is not known."""
+        if home not in self.links:
+            self.links = [*self.links, home][-LINKS:]
+
+    def forget_post(self, post_id: str) -> None:
+        """A deletion: nothing of what it said stays."""
+        if self.root is not None and self.root.post_id == post_id:
+            self.root = None
+        self.loudest = [card for card in self.loudest if card.post_id != post_id]
+        self.exemplars = [card for card in self.exemplars if card.post_id != post_id]
+
+
+def reach_of(followers: int | None) -> float:
+    """How many people a post of this author may reach; nobody reaches none."""
+    return DEFAULT_REACH if followers is None else max(1.0, float(followers))
+
+
+def _best(cards: list[Card], worth: Callable[[Card], float]) -> list[Card]:
+    cards.sort(key=worth, reverse=True)
+    return cards[:CARDS]
