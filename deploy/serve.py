@@ -1,0 +1,43 @@
+"""Behind `make serve`: all services with deploy/firebreak.yaml until Ctrl-C, with keys made on the spot and shown once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from deploy.local_kafka import LocalKafka
+
+CONFIG = Path(__file__).with_name("firebreak.yaml")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make serve", description=__doc__)
+    parser.add_argument("--log", choices=["sqlite", "kafka"], default="sqlite")
+    asked = parser.parse_args()
+    environment = {"FIREBREAK_CONFIG": str(CONFIG), **os.environ, "FIREBREAK_LOG": asked.log}
+    if "FIREBREAK_API_KEYS" not in environment:
+        environment["FIREBREAK_API_KEYS"] = f"me:{secrets.token_urlsafe(24)}"
+        print(f"post with        Authorization: Bearer {environment['FIREBREAK_API_KEYS'].removeprefix('me:')}")
+    if "FIREBREAK_ADMIN_KEY" not in environment:
+        environment["FIREBREAK_ADMIN_KEY"] = secrets.token_urlsafe(24)
+        print(f"administrate with Authorization: Bearer {environment['FIREBREAK_ADMIN_KEY']}")
+    environment.setdefault("FIREBREAK_EGRESS_ALLOW", "127.0.0.0/8")
+    print(f"the API is described at http://127.0.0.1:{environment.get('FIREBREAK_PORT', '8080')}/docs", flush=True)
+    with ExitStack() as stack:
+        if asked.log == "kafka":
+            environment["FIREBREAK_KAFKA_BOOTSTRAP"] = stack.enter_context(LocalKafka()).bootstrap
+        process = subprocess.Popen([sys.executable, "-m", "services", "run"], env=environment)
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            code = process.wait()
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""`python -m services` is `firebreak`."""
+
+from services.cli import main
+
+main()

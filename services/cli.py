@@ -1,0 +1,201 @@
+"""The `firebreak` command. Every command says what it does, what it needs and, when it fails, what to do next."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from pydantic import ValidationError
+
+from services import logs
+from services.config import Config, load
+from services.errors import FirebreakError
+from services.registry import COMMANDS, SERVICES
+from services.registry import load as load_object
+from services.settings import Settings
+
+app = typer.Typer(
+    name="firebreak",
+    help="Hears the complaint that is about to go viral and gets a human to it in time.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def fail(why: object, code: int = 1) -> NoReturn:
+    typer.secho(f"firebreak: {why}", err=True, fg=typer.colors.RED)
+    raise typer.Exit(code)
+
+
+def settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        fail(
+            "\n".join(
+                f"FIREBREAK_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}"
+                for e in error.errors(include_url=False, include_input=False)
+            )
+        )
+
+
+def configuration(of: Settings) -> Config:
+    return load(of.config)
+
+
+def run_to_end(work: Coroutine[Any, Any, Any]) -> Any:
+    import uvloop
+
+    return uvloop.run(work)
+
+
+@app.command()
+def run(
+    services: Annotated[
+        list[str] | None, typer.Argument(help=f"any of {', '.join(SERVICES)}; all of them in one process without it")
+    ] = None,
+) -> None:
+    """Run the services until SIGTERM or Ctrl-C. Settings come from FIREBREAK_... variables (see `doctor --settings`)."""
+    from services.process import Process, run_until_signalled
+
+    names = services or list(SERVICES)
+    if unknown := set(names) - set(SERVICES):
+        fail(f"no service {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}", 2)
+    of = settings()
+    logs.configure(of.log_level, of.log_format)
+    config = configuration(of)
+    run_until_signalled(lambda: Process(of, config, names))
+
+
+@app.command()
+def drill(
+    file: Annotated[Path, typer.Argument(help="a script such as deploy/drills/1-quoted-by-the-loud.yaml")],
+    seed: Annotated[int | None, typer.Option(help="another seed plays another night")] = None,
+    speed: Annotated[float, typer.Option(help="story seconds a second", min=1, max=600)] = 60,
+    manual: Annotated[bool, typer.Option("--manual", help="no waiting: time moves when nothing is left to do")] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="URL of a running installation, at real pace; keys from FIREBREAK_DRILL_POST_KEY and _ADMIN_KEY"
+        ),
+    ] = None,
+    sink_host: Annotated[
+        str, typer.Option(help="with --against: address at which it can reach this machine")
+    ] = "127.0.0.1",
+    chaos: Annotated[bool, typer.Option("--chaos", help="kill the scorer in the middle; nothing may change")] = False,
+) -> None:
+    """Play a scripted night through the real thing and judge who was told what, and when.
+
+    Without --against an installation of its own is started in a temporary directory, on FIREBREAK_LOG, and ended.
+    Exit code 1 when somebody was not told as expected."""
+    from services.drills.show import play
+
+    of = settings()
+    if not play(file, of, seed=seed, speed=speed, manual=manual, against=against, sink_host=sink_host, chaos=chaos):
+        raise typer.Exit(1)
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="NDJSON of posts, or cascades as JSONL; .gz is read too")],
+    speed: Annotated[float, typer.Option(help="times as fast as it happened", min=0.01, max=100_000)] = 60,
+    to: Annotated[
+        str | None, typer.Option(help="URL of a running ingest; without it an installation of its own is started")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="posts (or cascades) at most", min=1)] = None,
+    brand: Annotated[str | None, typer.Option(help="brand of cascades that carry no text")] = None,
+) -> None:
+    """Send recorded posts again, in their order and at their pace, with a progress bar.
+
+    Times are moved so that the first post happens now. An installation of its own runs on a clock as fast as the replay;
+    a running one keeps its own clock, so use --speed 1 there unless it was started on a scaled clock."""
+    from services.drills.replay import replay as replay_file
+
+    replay_file(file, settings(), speed=speed, to=to, limit=limit, brand=brand)
+
+
+@app.command()
+def sink(
+    port: Annotated[int, typer.Option(help="port to listen on")] = 9090,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(help="name=whsec_... of an endpoint; repeat for several", envvar="FIREBREAK_SINK_SECRETS"),
+    ] = None,
+) -> None:
+    """Receive webhooks at /hooks/NAME, check their signatures with the reference library, and print them."""
+    from services.drills.show import run_sink
+
+    secrets = dict(pair.partition("=")[::2] for pair in secret or [])
+    if not secrets:
+        fail("needs --secret name=whsec_...: the secret is shown when an endpoint is created (POST /v1/endpoints)", 2)
+    run_to_end(run_sink(host, port, secrets))
+
+
+@app.command()
+def topics(
+    create: Annotated[bool, typer.Option("--create", help="create what is missing")] = False,
+) -> None:
+    """Show the topics with what they should be, and check or create them on FIREBREAK_KAFKA_BOOTSTRAP."""
+    from services.doctor import check_topics
+
+    of = settings()
+    if not run_to_end(check_topics(of, create=create)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(
+    schema: Annotated[bool, typer.Option("--schema", help="print the JSON Schema of the configuration file")] = False,
+    variables: Annotated[
+        bool, typer.Option("--settings", help="list the FIREBREAK_... variables with their meaning")
+    ] = False,
+    quarantine: Annotated[
+        str | None,
+        typer.Option(help="partition:key of a state entry that cannot be read: set it aside (services stopped)"),
+    ] = None,
+) -> None:
+    """Explain what is wrong with the configuration or the machine. Exit code 1 when something is."""
+    from services.doctor import diagnose, quarantine_state, settings_table
+
+    if schema:
+        typer.echo(json.dumps(Config.model_json_schema(), indent=2))
+        return
+    if variables:
+        settings_table()
+        return
+    of = settings()
+    if quarantine is not None:
+        run_to_end(quarantine_state(of, quarantine))
+        return
+    if not run_to_end(diagnose(of)):
+        raise typer.Exit(1)
+
+
+def _lend_commands() -> None:
+    """Commands that a service brings: imported only when they are asked for, or help is."""
+    for path in COMMANDS.values():
+        try:
+            theirs: typer.Typer = load_object(path)
+        except ImportError:
+            continue
+        app.registered_commands += theirs.registered_commands
+        app.registered_groups += theirs.registered_groups
+
+
+def main() -> None:
+    known = {"run", "drill", "replay", "sink", "topics", "doctor"}
+    if not known & set(sys.argv[1:2]):
+        _lend_commands()
+    try:
+        app()
+    except FirebreakError as error:
+        typer.secho(f"firebreak: {error}", err=True, fg=typer.colors.RED)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
