@@ -1,0 +1,260 @@
+"""`POST /v1/posts`: one post, an array of posts or NDJSON in, one result an item out.
+
+202 is said only when the log has every item that is marked accepted; the others have their reason beside them (as a
+207 would, which few clients know). 422: every item was read and rejected. Any other refusal is about the request as a
+whole, and nothing was stored. Refusals are RFC 9457 problems; those worth a retry carry `Retry-After`, and a retry is
+always safe, because ids are deterministic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import pydantic_core
+import structlog
+from fastapi import APIRouter, Request, Response, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import ClientDisconnect
+
+from ingest.admission import Admission, Shed, Visit
+from ingest.auth import ApiKeys
+from ingest.body import ENCODINGS, BodyDamaged, BodyTooLarge, BodyTooSlow, read_body
+from ingest.metrics import IngestMetrics, Outcome, ShedReason
+from ingest.normalize import Normal, Normalizer, Refused
+from ingest.openapi import RESPONSES, request_body
+from ingest.parsing import Malformed, Parser, TooMany
+from ingest.publisher import BREATH_ITEMS, Publisher
+from ingest.schemas import ItemError, Results
+from services.clock import Clock
+from services.eventlog.base import Unavailable
+from services.settings import Settings
+
+log = structlog.get_logger()
+
+JSON: Final = frozenset({"", "application/json"})
+NDJSON: Final = frozenset(
+    {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
+)
+UTF8: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
+LOG_AWAY_SECONDS: Final = 5.0
+BEARER: Final = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="A key of `FIREBREAK_API_KEYS`")
+
+STATUS: Final = {
+    Outcome.MALFORMED: (400, "The body cannot be read"),
+    Outcome.UNAUTHENTICATED: (401, "An API key is needed"),
+    Outcome.TOO_SLOW: (408, "The body took too long"),
+    Outcome.TOO_LARGE: (413, "The request is too large"),
+    Outcome.UNSUPPORTED: (415, "The body is of a type that is not read here"),
+    Outcome.REJECTED: (422, "Every post was rejected"),
+    Outcome.LIMITED: (429, "Too many posts"),
+    Outcome.FAILED: (500, "Something of ours went wrong"),
+    Outcome.SHED: (503, "Not now"),
+}
+
+
+class Refusal(Exception):
+    """The request as a whole is refused."""
+
+    def __init__(self, outcome: Outcome, detail: str, **headers: str) -> None:
+        super().__init__(detail)
+        self.outcome = outcome
+        self.detail = detail
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class PostsDesk:
+    """Everything that stands between a request and the log, in the order in which a request meets it."""
+
+    settings: Settings
+    clock: Clock
+    keys: ApiKeys
+    admission: Admission
+    parser: Parser
+    normalizer: Normalizer
+    publisher: Publisher
+    metrics: IngestMetrics
+
+    async def answer(self, request: Request) -> Response:
+        """The response to one request; never raises."""
+        try:
+            response, outcome = await self._serve(request)
+        except Refusal as refusal:
+            response, outcome = _problem(refusal.outcome, refusal.detail, refusal.headers), refusal.outcome
+        except Shed as shed:
+            self.metrics.shed.labels(shed.reason.value).inc()
+            outcome = Outcome.LIMITED if shed.reason is ShedReason.RATE else Outcome.SHED
+            response = _problem(outcome, shed.why, {"Retry-After": _whole_seconds(shed.retry_after)})
+        except ClientDisconnect:
+            response, outcome = _problem(Outcome.MALFORMED, "the client went away", {}), Outcome.DISCONNECTED
+        except Exception:  # the root of a request: the next one may fare better
+            log.exception("posts_request_failed")
+            response, outcome = _problem(Outcome.FAILED, "see the log of the service", {}), Outcome.FAILED
+        self.metrics.requests.labels(outcome.value).inc()
+        return response
+
+    async def _serve(self, request: Request) -> tuple[Response, Outcome]:
+        key = self.keys.name_of(request.headers.get("authorization"))
+        if key is None:
+            why = (
+                "send Authorization: Bearer KEY with a configured key"
+                if self.keys.names
+                else "no key is configured here"
+            )
+            raise Refusal(Outcome.UNAUTHENTICATED, why, WWW_Authenticate='Bearer realm="firebreak"')
+        with self.admission.visit(key) as visit:
+            try:
+                self.publisher.check_reachable()
+                ndjson = _is_ndjson(request)
+                body = await self._body(request, visit)
+                items = self._items(body, ndjson, visit)
+                results = await self._take(items)
+            except Unavailable as error:
+                raise Shed(ShedReason.LOG_AWAY, str(error), LOG_AWAY_SECONDS) from error
+        accepted = sum(result["status"] == "accepted" for result in results)
+        if not accepted:
+            return _problem(Outcome.REJECTED, f"none of {len(results)} was accepted", {}, results), Outcome.REJECTED
+        content = pydantic_core.to_json({"results": results})
+        outcome = Outcome.ACCEPTED if accepted == len(results) else Outcome.PARTIAL
+        return Response(content, status_code=202, media_type="application/json"), outcome
+
+    async def _body(self, request: Request, visit: Visit) -> bytes:
+        limit = self.settings.max_body_bytes
+        encoding = request.headers.get("content-encoding", "").strip().lower()
+        if encoding not in ENCODINGS:
+            raise Refusal(
+                Outcome.UNSUPPORTED, "the content encodings read here are gzip and identity", Accept_Encoding="gzip"
+            )
+        # The connection stays: closing it under a client that still sends resets it, and the answer is never read.
+        too_large = Refusal(Outcome.TOO_LARGE, f"a body has at most {limit} bytes, decompressed")
+        claimed = request.headers.get("content-length", "")
+        if claimed.isdecimal() and len(claimed) < 20 and int(claimed) > limit:
+            raise too_large  # a hint only: what really comes is counted below
+        try:
+            body = await read_body(
+                request.stream(),
+                encoding=encoding,
+                limit=limit,
+                seconds=self.settings.body_timeout_seconds,
+                hold=visit.hold,
+            )
+        except BodyTooLarge:
+            raise too_large from None
+        except BodyTooSlow:
+            why = f"not there after {self.settings.body_timeout_seconds:g} s"
+            raise Refusal(Outcome.TOO_SLOW, why, Connection="close") from None
+        except BodyDamaged as error:
+            raise Refusal(Outcome.MALFORMED, str(error)) from error
+        self.metrics.body_bytes.inc(len(body))
+        return body
+
+    def _items(self, body: bytes, ndjson: bool, visit: Visit) -> Sequence[Any]:
+        try:
+            items = self.parser.items(body, ndjson)
+        except TooMany as error:
+            raise Refusal(Outcome.TOO_LARGE, str(error)) from error
+        except Malformed as error:
+            visit.charge(1)
+            raise Refusal(Outcome.MALFORMED, str(error)) from error
+        if not items:
+            raise Refusal(Outcome.MALFORMED, "there is no post in the body")
+        visit.charge(len(items))
+        return items
+
+    async def _take(self, items: Sequence[Any]) -> list[dict[str, Any]]:
+        """Normalise and publish what can be; one result an item."""
+        now = self.clock.now()
+        normal: dict[int, Normal] = {}
+        errors: dict[int, ItemError] = {}
+        for index, item in enumerate(items):
+            if isinstance(item, ItemError):
+                errors[index] = item
+            else:
+                try:
+                    normal[index] = self.normalizer.normalize(item, now)
+                except Refused as refused:
+                    errors[index] = refused.error
+            if index % BREATH_ITEMS == BREATH_ITEMS - 1:
+                await asyncio.sleep(0)  # thousands of posts must not hold up everybody's heartbeat
+        errors.update(await self.publisher.publish({i: n.observations for i, n in normal.items()}))
+        for index, error in errors.items():
+            normal.pop(index, None)
+            self.metrics.rejected.labels(error.code.value).inc()
+        self._count(normal)
+        return [_accepted(i, normal[i]) if i in normal else _rejected(i, errors[i]) for i in range(len(items))]
+
+    def _count(self, accepted: dict[int, Normal]) -> None:
+        for normal in accepted.values():
+            self.metrics.accepted.labels(normal.observations[0].event.kind.value).inc()
+            for mention in normal.found.mentions:
+                self.metrics.mentions.labels(mention.why.value).inc()
+            if normal.dropped_claim:
+                self.metrics.unbelieved.inc()
+
+
+def posts_routes(desk: PostsDesk) -> APIRouter:
+    """The routes of ingest, with their description for OpenAPI."""
+    router = APIRouter()
+
+    @router.post(
+        "/v1/posts",
+        status_code=202,
+        response_model=Results,
+        tags=["ingest"],
+        summary="Take posts in",
+        description=__doc__,
+        responses=RESPONSES,
+        openapi_extra={"requestBody": request_body(desk.settings)},
+    )
+    async def take_posts(
+        request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
+    ) -> Response:
+        return await desk.answer(request)
+
+    return router
+
+
+def _is_ndjson(request: Request) -> bool:
+    media, _, parameters = request.headers.get("content-type", "").partition(";")
+    media = media.strip().lower()
+    charset = next(
+        (
+            p.partition("=")[2].strip(' "').lower()
+            for p in parameters.split(";")
+            if p.strip().lower().startswith("charset=")
+        ),
+        "",
+    )
+    if media not in JSON | NDJSON or charset not in UTF8:
+        raise Refusal(
+            Outcome.UNSUPPORTED,
+            "send application/json or application/x-ndjson, in UTF-8",
+            Accept_Post="application/json, application/x-ndjson",
+        )
+    return media in NDJSON
+
+
+def _accepted(index: int, normal: Normal) -> dict[str, Any]:
+    ids = [observation.id for observation in normal.observations]
+    return {"index": index, "status": "accepted", "post": normal.post, "event_ids": ids}
+
+
+def _rejected(index: int, error: ItemError) -> dict[str, Any]:
+    return {"index": index, "status": "rejected", "error": error._asdict()}
+
+
+def _whole_seconds(seconds: float) -> str:
+    return str(max(1, math.ceil(seconds)))
+
+
+def _problem(outcome: Outcome, detail: str, headers: dict[str, str], results: Sequence[Any] | None = None) -> Response:
+    status, title = STATUS[outcome]
+    kind = f"urn:firebreak:problem:{outcome.value.replace('_', '-')}"
+    problem: dict[str, Any] = {"type": kind, "title": title, "status": status, "detail": detail}
+    if results is not None:
+        problem["results"] = results
+    return Response(pydantic_core.to_json(problem), status, headers, media_type="application/problem+json")

@@ -1,0 +1,85 @@
+"""Metrics of ingest: all of them, with unit and meaning. Labels come from closed sets and exist from the start, so that a
+rate over a rare reason is zero and not absent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from ingest.brands import Why
+from ingest.schemas import Reason
+from services.contracts.post import PostKind
+from services.metrics import LATENCY_SECONDS
+
+
+class Outcome(StrEnum):
+    """How a request ended."""
+
+    ACCEPTED = "accepted"
+    PARTIAL = "partial"
+    REJECTED = "rejected"
+    MALFORMED = "malformed"
+    UNAUTHENTICATED = "unauthenticated"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED = "unsupported"
+    TOO_SLOW = "too_slow"
+    DISCONNECTED = "disconnected"
+    LIMITED = "limited"
+    SHED = "shed"
+    FAILED = "failed"
+
+
+class ShedReason(StrEnum):
+    """Why a request was sent away before or without a commit."""
+
+    STOPPING = "stopping"
+    SCORER_LAG = "scorer_lag"
+    REQUESTS_IN_FLIGHT = "requests_in_flight"
+    BYTES_IN_FLIGHT = "bytes_in_flight"
+    LOG_AWAY = "log_away"
+    RATE = "rate"
+
+
+class IngestMetrics:
+    """Declared once a process, on its own registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.accepted = _counter(registry, "posts_accepted", "Posts that the log has, by kind", "kind", PostKind)
+        self.rejected = _counter(registry, "posts_rejected", "Posts refused one by one, by reason", "reason", Reason)
+        self.requests = _counter(registry, "requests", "Posting requests, by how they ended", "outcome", Outcome)
+        self.shed = _counter(registry, "shed", "Requests sent away, by reason", "reason", ShedReason)
+        self.mentions = _counter(registry, "brand_mentions", "Brands found in accepted posts, by why", "why", Why)
+        self.unbelieved = Counter(
+            "firebreak_ingest_claimed_times_dropped_total", "Claimed times that lay in the future", registry=registry
+        )
+        self.body_bytes = Counter(
+            "firebreak_ingest_body_bytes_total", "Bytes of bodies, after decompression", registry=registry
+        )
+        self.append_seconds = Histogram(
+            "firebreak_ingest_append_seconds",
+            "Duration of one durable append, in seconds",
+            registry=registry,
+            buckets=LATENCY_SECONDS,
+        )
+        self.events = Counter("firebreak_ingest_events_appended_total", "Events in the log", registry=registry)
+        self.requests_in_flight = Gauge(
+            "firebreak_ingest_requests_in_flight", "Requests being served", registry=registry
+        )
+        self.bytes_in_flight = Gauge(
+            "firebreak_ingest_bytes_in_flight", "Bytes of bodies being held", registry=registry
+        )
+        self.scorer_lag = Gauge(
+            "firebreak_ingest_scorer_lag_records", "Records the scorer is behind, as last seen", registry=registry
+        )
+        self.lag_failures = Counter(
+            "firebreak_ingest_lag_failures_total", "Times the scorer's lag could not be told", registry=registry
+        )
+
+
+def _counter(registry: CollectorRegistry, name: str, meaning: str, label: str, values: Iterable[StrEnum]) -> Counter:
+    counter = Counter(f"firebreak_ingest_{name}_total", meaning, [label], registry=registry)
+    for value in values:
+        counter.labels(value.value)
+    return counter

@@ -1,0 +1,217 @@
+"""Turns one accepted input into the one or two events it stands for, each with the conversation it belongs to and an id that
+is the same whenever the same thing is said again. Pure: the time, the names and the limits come in.
+
+A quote belongs to two stories, so it becomes two events: one in its own conversation, one, as an engagement that brings
+the quoter's reach and text, in the quoted conversation. Where both are one conversation it is one event, or a reply
+that quotes its own thread would count twice. A deletion of a quote reaches both places too: both have its text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+from ingest.brands import BrandBook, Found
+from ingest.schemas import AuthorIn, ItemError, PostIn, Reason
+from services.contracts.base import ConversationId, EventId, event_id
+from services.contracts.post import Author, Counters, PostKind, PostObserved, PostRef, SourcePolicy
+
+AHEAD: Final = timedelta(hours=1)
+"""Clocks differ; by more than an hour only where one of them is wrong."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_ENGAGES: Final = frozenset({PostKind.REPLY, PostKind.REPOST})
+_QUOTES: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.DELETION})
+_BARE: Final = frozenset({PostKind.COUNTERS, PostKind.DELETION})
+"""Snapshots and deletions carry no content onward, whatever was sent with them; a deletion least of all."""
+
+
+class Observation(NamedTuple):
+    id: EventId
+    event: PostObserved
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """What an input became. `found` says which brands and why, `dropped_claim` that a claimed time was not believed."""
+
+    post: str
+    observations: tuple[Observation, ...]
+    found: Found
+    dropped_claim: bool
+
+
+class Refused(Exception):
+    def __init__(self, code: Reason, field: str | None, message: str) -> None:
+        super().__init__(message)
+        self.error = ItemError(code, field, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Normalizer:
+    """`policies` tells what a network's terms let leave the house, where that is not everything."""
+
+    book: BrandBook
+    policies: Mapping[str, SourcePolicy]
+    max_text_chars: int
+
+    def normalize(self, post: PostIn, now: datetime) -> Normal:
+        """The events of `post`, observed `now`.
+
+        Raises `Refused` where its fields contradict each other, the configuration or the clock.
+        """
+        _check_relations(post)
+        text = self._text(post)
+        bare = post.kind in _BARE
+        handle = _without_at(post.author.handle) if post.author is not None else None
+        found = self.book.find(
+            post.network,
+            None if bare else text,
+            declared=() if bare else post.brands,
+            author=handle,
+            answers=post.reply_to,
+        )
+        created, account_created, dropped = _claims(post, now)
+        home = _conversation(
+            post, post.root_id or (None if post.kind is PostKind.ORIGINAL else post.parent_id) or post.post_id
+        )
+        quoted = None
+        if post.quote_of is not None and post.kind in _QUOTES:
+            quoted = _conversation(post, post.quote_of.root_id or post.quote_of.post_id)
+        ref = None
+        if post.quote_of is not None and quoted is not None:
+            ref = PostRef(post_id=post.quote_of.post_id, conversation=quoted)
+        own = PostObserved(
+            network=post.network,
+            post_id=post.post_id,
+            kind=post.kind,
+            conversation=home,
+            home=home,
+            parent_id=post.parent_id,
+            quotes=None if bare else ref,
+            author=_author(post.author, handle, account_created),
+            text=None if bare else text,
+            language=None if bare else _language(post.language),
+            permalink=post.permalink,
+            reply_link=post.reply_link,
+            brands=found.brands,
+            account=found.account,
+            author_brand=found.author_brand,
+            counters=None if post.counters is None else Counters(**dict(post.counters)),
+            created_at=created,
+            platform_at=_utc(post.platform_at),
+            observed_at=now,
+            backfill=post.backfill,
+            policy=self.policies.get(post.network, SourcePolicy.TEXT_ALLOWED),
+        )
+        observations = [_observed(own)]
+        if ref is not None and quoted is not None and quoted != home:
+            away = {"conversation": quoted, "parent_id": ref.post_id, "quotes": None}
+            if not bare:
+                away["kind"] = PostKind.QUOTE
+            observations.append(_observed(own.model_copy(update=away)))
+        return Normal(f"{post.network}:{post.post_id}", tuple(observations), found, dropped)
+
+    def _text(self, post: PostIn) -> str | None:
+        unknown = [brand for brand in post.brands if brand not in self.book]
+        if unknown:
+            raise Refused(
+                Reason.UNKNOWN_BRAND,
+                f"brands.{post.brands.index(unknown[0])}",
+                f"no brand {unknown[0]!r}; there are {self.book.listed}",
+            )
+        if post.text is None:
+            return None
+        if len(post.text) > self.max_text_chars:
+            raise Refused(Reason.TOO_LONG, "text", f"{len(post.text)} characters; at most {self.max_text_chars}")
+        return clean(post.text) or None
+
+
+def clean(text: str) -> str:
+    """The text in NFC, with line breaks as `\\n` and no control characters but these and tabs."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    if text.isprintable():
+        return text
+    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _check_relations(post: PostIn) -> None:
+    """What the fields must say together, for the kind of post it is."""
+    kind, own = post.kind, post.post_id
+    if kind is PostKind.ORIGINAL:
+        if post.root_id not in (None, own):
+            raise Refused(Reason.CONTRADICTION, "root_id", "an original is the root of its own conversation")
+        for field in ("parent_id", "reply_to"):
+            if getattr(post, field) is not None:
+                raise Refused(Reason.CONTRADICTION, field, "an original answers nothing; is it a reply?")
+    if kind in _ENGAGES and post.parent_id is None and post.root_id is None:
+        raise Refused(Reason.MISSING, "parent_id", f"a {kind} needs parent_id or root_id")
+    if kind in _ENGAGES and post.parent_id is None and post.root_id == own:
+        raise Refused(Reason.CONTRADICTION, "root_id", f"a {kind} hangs on another post")
+    if post.parent_id == own:
+        raise Refused(Reason.CONTRADICTION, "parent_id", "a post is not its own parent")
+    if kind is PostKind.QUOTE and post.quote_of is None:
+        raise Refused(Reason.MISSING, "quote_of", "a quote needs quote_of")
+    if post.quote_of is not None:
+        if kind in (PostKind.ORIGINAL, PostKind.REPOST):
+            raise Refused(Reason.CONTRADICTION, "quote_of", "what quotes is of kind quote or reply")
+        if post.quote_of.post_id == own:
+            raise Refused(Reason.CONTRADICTION, "quote_of.post_id", "a post does not quote itself")
+    if kind is PostKind.COUNTERS and (post.counters is None or all(n is None for _, n in post.counters)):
+        raise Refused(Reason.MISSING, "counters", "a counters snapshot needs at least one total")
+
+
+def _claims(post: PostIn, now: datetime) -> tuple[datetime | None, datetime | None, bool]:
+    """The claimed times that can be believed. Only what the network vouches for may refuse a post: a client that claims
+    nonsense must not keep a complaint from being heard."""
+    latest = now + AHEAD
+    if post.platform_at is not None and post.platform_at > latest:
+        raise Refused(Reason.BAD_TIME, "platform_at", "more than an hour ahead of our clock")
+    created = _utc(post.created_at)
+    opened = _utc(post.author.created_at) if post.author is not None else None
+    dropped = False
+    if created is not None and created > latest:
+        created, dropped = None, True
+    if opened is not None and opened > latest:
+        opened, dropped = None, True
+    return created, opened, dropped
+
+
+def _observed(event: PostObserved) -> Observation:
+    """A snapshot is named by its totals and its time, so that the next one is another event and a repeated one is not."""
+    extra = ""
+    if event.kind is PostKind.COUNTERS and event.counters is not None:
+        c = event.counters
+        extra = f"{c.likes},{c.reposts},{c.replies},{c.quotes},{c.views},{event.platform_at}"
+    return Observation(event_id(event.network, event.post_id, event.kind.value, event.conversation, extra), event)
+
+
+def _conversation(post: PostIn, root: str) -> ConversationId:
+    return ConversationId(f"{post.network}:{root}")
+
+
+def _author(author: AuthorIn | None, handle: str | None, created: datetime | None) -> Author | None:
+    if author is None:
+        return None
+    return Author(id=author.id, handle=handle, followers=author.followers, verified=author.verified, created_at=created)
+
+
+def _without_at(handle: str | None) -> str | None:
+    return None if handle is None else handle.removeprefix("@") or None
+
+
+def _language(tag: str | None) -> str | None:
+    """`EN-us` and `en-us` are one language: the first part in lower case, the rest as it came."""
+    if tag is None:
+        return None
+    first, dash, rest = tag.partition("-")
+    return first.lower() + dash + rest
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC)

@@ -1,0 +1,140 @@
+"""The one durable commit point of ingest: when `publish` returns, the log has every event of every item it did not reject.
+
+When the log fails midway the caller is told to send everything again, which is harmless because the ids are the same. While
+an append is overdue no further one is handed over: a log that is away would otherwise collect, in its memory, every
+request of the outage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from ingest.metrics import IngestMetrics
+from ingest.normalize import Observation
+from ingest.schemas import ItemError, Reason
+from services.contracts.codec import MAX_EVENT_BYTES, encode
+from services.contracts.topics import POSTS
+from services.crashpoints import seam
+from services.eventlog.base import EventLog, LogError, Message, TooLarge, Unavailable
+
+log = structlog.get_logger()
+
+BREATH_ITEMS: Final = 200
+"""After so many encoded items others get a turn: about two milliseconds of the loop."""
+
+Indexed = tuple[int, Sequence[Message]]
+
+
+class Publisher:
+    def __init__(
+        self,
+        log_: EventLog,
+        metrics: IngestMetrics,
+        timeout_seconds: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log_
+        self._metrics = metrics
+        self._timeout = timeout_seconds
+        self._monotonic = monotonic
+        self._overdue: dict[asyncio.Task[None], float] = {}
+        """Appends that outlived their request, and when each was handed over."""
+
+    @property
+    def overdue_seconds(self) -> float:
+        """How long the oldest overdue append has been in the log's hands; zero where there is none."""
+        return self._monotonic() - min(self._overdue.values()) if self._overdue else 0.0
+
+    def check_reachable(self) -> None:
+        """Raises `Unavailable` while the log still owes the answer to an earlier append."""
+        if self._overdue:
+            raise Unavailable("the event log cannot be reached: an earlier append has had no answer")
+
+    async def publish(self, items: Mapping[int, Sequence[Observation]]) -> Mapping[int, ItemError]:
+        """Append the events of all items, keyed by their index; the errors of those that are too large.
+
+        An event that comes twice is stored twice, under one id, and dropped by the readers. Raises `Unavailable` when the
+        log is away or slower than the timeout; some events may have been stored all the same.
+        """
+        errors: dict[int, ItemError] = {}
+        fitting: list[Indexed] = []
+        for count, (index, observations) in enumerate(items.items(), start=1):
+            messages = [Message(POSTS.name, o.event.conversation, encode(o.event, o.id)) for o in observations]
+            largest = max(len(m.value or b"") for m in messages)
+            if largest > MAX_EVENT_BYTES:
+                errors[index] = _too_large(largest)
+            else:
+                fitting.append((index, messages))
+            if count % BREATH_ITEMS == 0:
+                await asyncio.sleep(0)
+        deadline = self._monotonic() + self._timeout
+        await self._append_items(fitting, deadline, errors)
+        return errors
+
+    async def _append_items(self, items: Sequence[Indexed], deadline: float, errors: dict[int, ItemError]) -> None:
+        """Append; where the log finds one too large (and has stored nothing), halve until only the culprit is left out."""
+        messages = [message for _, some in items for message in some]
+        if not messages:
+            return
+        try:
+            await self._append(messages, deadline)
+        except TooLarge:
+            if len(items) == 1:
+                errors[items[0][0]] = _too_large(max(len(m.value or b"") for m in messages))
+                return
+            middle = len(items) // 2
+            await self._append_items(items[:middle], deadline, errors)
+            await self._append_items(items[middle:], deadline, errors)
+
+    async def _append(self, messages: Sequence[Message], deadline: float) -> None:
+        self.check_reachable()
+        seam("ingest.appending")
+        began = self._monotonic()
+        # Never cancelled: an append that is cut off midway leaves a producer in an unknown state.
+        task = asyncio.create_task(self._log.append(messages), name="ingest-append")
+        try:
+            done, _ = await asyncio.wait({task}, timeout=max(0.0, deadline - began))
+        except asyncio.CancelledError:
+            self._let_go(task, began)
+            raise
+        if not done:
+            self._let_go(task, began)
+            raise Unavailable(f"the event log cannot be reached: no answer within {self._timeout:g} s")
+        try:
+            task.result()
+        except TooLarge:
+            raise
+        except LogError as error:
+            raise Unavailable(f"the event log cannot be reached: {error}") from error
+        seam("ingest.appended")
+        self._metrics.append_seconds.observe(self._monotonic() - began)
+        self._metrics.events.inc(len(messages))
+
+    def _let_go(self, task: asyncio.Task[None], began: float) -> None:
+        self._overdue[task] = began
+        task.add_done_callback(self._ended_late)
+
+    def _ended_late(self, task: asyncio.Task[None]) -> None:
+        began = self._overdue.pop(task)
+        seconds = round(self._monotonic() - began, 3)
+        why = "cancelled" if task.cancelled() else repr(task.exception()) if task.exception() else "stored after all"
+        log.warning("append_ended_late", seconds=seconds, why=why)
+
+    async def close(self, deadline: float) -> None:
+        """Wait for what the log still has in hand until `deadline` (`loop.time()`), then give it up."""
+        left = set(self._overdue)
+        if left:
+            _, pending = await asyncio.wait(left, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+            for task in pending:
+                task.cancel()
+            if pending:
+                await asyncio.wait(pending, timeout=0.1)  # cancellation of a lost producer may never return
+
+
+def _too_large(size: int) -> ItemError:
+    return ItemError(Reason.TOO_LARGE, None, f"{size} bytes as an event; at most {MAX_EVENT_BYTES}")

@@ -1,0 +1,29 @@
+"""Metrics are all there from the start, with labels from closed sets."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from ingest.metrics import IngestMetrics, Outcome, ShedReason
+from ingest.schemas import Reason
+
+
+def test_every_reason_is_a_zero_from_the_start() -> None:
+    registry = CollectorRegistry()
+    IngestMetrics(registry)
+    for name, label, values in (
+        ("posts_rejected", "reason", Reason),
+        ("requests", "outcome", Outcome),
+        ("shed", "reason", ShedReason),
+    ):
+        for value in values:
+            assert registry.get_sample_value(f"firebreak_ingest_{name}_total", {label: value.value}) == 0
+
+
+def test_every_metric_is_named_for_ingest_and_says_what_it_means() -> None:
+    registry = CollectorRegistry()
+    IngestMetrics(registry)
+    for family in registry.collect():
+        assert family.name.startswith("firebreak_ingest_")
+        assert family.documentation
+    assert generate_latest(registry)

@@ -1,0 +1,267 @@
+"""What a post becomes: which conversations, which ids, which times."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.brands import BrandBook
+from ingest.normalize import Normal, Normalizer, Refused, clean
+from ingest.schemas import EXAMPLES, PostIn, Reason
+from services.config import Account, Brand
+from services.contracts.codec import decode, encode
+from services.contracts.post import PostKind, PostObserved, SourcePolicy
+
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+ACME = Brand(
+    id="acme",
+    name="Acme Air",
+    accounts=(
+        Account(network="x", handle="@AcmeAir", owner="care"),
+        Account(network="bluesky", handle="acme", owner="care"),
+    ),
+)
+OTHER = Brand(id="other", name="Otherwise Ltd")
+NORMALIZER = Normalizer(BrandBook([ACME, OTHER]), {"x": SourcePolicy.IDS_ONLY}, max_text_chars=1000)
+
+
+def normalized(**fields: Any) -> Normal:
+    post = {"network": "x", "post_id": "5", "kind": "original", **fields}
+    return NORMALIZER.normalize(PostIn.model_validate_json(json.dumps(post)), NOW)
+
+
+def events(**fields: Any) -> list[PostObserved]:
+    return [observation.event for observation in normalized(**fields).observations]
+
+
+def refusal(**fields: Any) -> tuple[Reason, str | None]:
+    with pytest.raises(Refused) as caught:
+        normalized(**fields)
+    return caught.value.error.code, caught.value.error.field
+
+
+def places(**fields: Any) -> list[tuple[str, str, str]]:
+    return [(e.kind.value, e.conversation, e.home) for e in events(**fields)]
+
+
+def test_an_original_is_the_root_of_its_conversation() -> None:
+    (event,) = events(text="hi")
+    assert event.is_root
+    assert event.at == NOW
+    assert places(root_id="5") == [("original", "x:5", "x:5")]
+
+
+@pytest.mark.parametrize("kind", ["reply", "repost"])
+def test_an_engagement_lives_in_the_conversation_it_hangs_on(kind: str) -> None:
+    assert places(kind=kind, parent_id="3", root_id="1") == [(kind, "x:1", "x:1")]
+    assert places(kind=kind, parent_id="3") == [(kind, "x:3", "x:3")]
+    assert places(kind=kind, root_id="1") == [(kind, "x:1", "x:1")]
+
+
+def test_a_quote_belongs_to_both_conversations() -> None:
+    own, away = events(
+        kind="quote", quote_of={"post_id": "2", "root_id": "1"}, text="look at Acme Air", author={"id": "9"}
+    )
+    assert (own.kind, own.conversation, own.home) == (PostKind.QUOTE, "x:5", "x:5")
+    assert own.quotes is not None
+    assert (own.quotes.post_id, own.quotes.conversation) == ("2", "x:1")
+    assert (away.kind, away.conversation, away.home) == (PostKind.QUOTE, "x:1", "x:5")
+    assert (away.parent_id, away.text, away.brands, away.author) == ("2", own.text, own.brands, own.author)
+    assert not away.is_root
+
+
+def test_a_reply_that_also_quotes_belongs_to_both_conversations() -> None:
+    own, away = events(kind="reply", parent_id="4", root_id="3", quote_of={"post_id": "2"})
+    assert (own.kind, own.conversation, own.parent_id) == (PostKind.REPLY, "x:3", "4")
+    assert own.quotes is not None
+    assert (away.kind, away.conversation, away.home, away.parent_id) == (PostKind.QUOTE, "x:2", "x:3", "2")
+
+
+def test_a_quote_of_its_own_conversation_counts_once() -> None:
+    (event,) = events(kind="reply", parent_id="2", root_id="1", quote_of={"post_id": "3", "root_id": "1"})
+    assert (event.kind, event.conversation) == (PostKind.REPLY, "x:1")
+    assert event.quotes is not None
+
+
+def test_a_deletion_of_a_quote_reaches_both_conversations_and_carries_no_content() -> None:
+    own, away = events(kind="deletion", quote_of={"post_id": "2"}, text="Acme Air lies", language="en", brands=["acme"])
+    assert [(e.kind, e.conversation, e.home) for e in (own, away)] == [
+        (PostKind.DELETION, "x:5", "x:5"),
+        (PostKind.DELETION, "x:2", "x:5"),
+    ]
+    assert [(e.text, e.language, e.brands, e.quotes) for e in (own, away)] == [(None, None, (), None)] * 2
+
+
+def test_snapshots_and_deletions_go_to_their_conversation() -> None:
+    assert places(kind="counters", counters={"likes": 1}) == [("counters", "x:5", "x:5")]
+    assert places(kind="counters", counters={"likes": 1}, root_id="1") == [("counters", "x:1", "x:1")]
+    assert places(kind="deletion", parent_id="3", root_id="1") == [("deletion", "x:1", "x:1")]
+    assert places(kind="deletion") == [("deletion", "x:5", "x:5")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "field"),
+    [
+        ({"root_id": "1"}, Reason.CONTRADICTION, "root_id"),
+        ({"parent_id": "1"}, Reason.CONTRADICTION, "parent_id"),
+        ({"reply_to": "acme"}, Reason.CONTRADICTION, "reply_to"),
+        ({"quote_of": {"post_id": "1"}}, Reason.CONTRADICTION, "quote_of"),
+        ({"kind": "reply"}, Reason.MISSING, "parent_id"),
+        ({"kind": "repost"}, Reason.MISSING, "parent_id"),
+        ({"kind": "repost", "parent_id": "1", "quote_of": {"post_id": "2"}}, Reason.CONTRADICTION, "quote_of"),
+        ({"kind": "reply", "parent_id": "5"}, Reason.CONTRADICTION, "parent_id"),
+        ({"kind": "reply", "root_id": "5"}, Reason.CONTRADICTION, "root_id"),
+        ({"kind": "quote"}, Reason.MISSING, "quote_of"),
+        ({"kind": "quote", "quote_of": {"post_id": "5"}}, Reason.CONTRADICTION, "quote_of.post_id"),
+        ({"kind": "counters"}, Reason.MISSING, "counters"),
+        ({"kind": "counters", "counters": {}}, Reason.MISSING, "counters"),
+        ({"text": "a" * 1001}, Reason.TOO_LONG, "text"),
+        ({"text": "a" * 1_000_000}, Reason.TOO_LONG, "text"),
+        ({"brands": ["acme", "nobody"]}, Reason.UNKNOWN_BRAND, "brands.1"),
+        ({"platform_at": "2026-05-01T13:00:01Z"}, Reason.BAD_TIME, "platform_at"),
+    ],
+)
+def test_contradictions_are_named_with_their_field(fields: dict[str, Any], code: Reason, field: str) -> None:
+    assert refusal(**fields) == (code, field)
+
+
+def test_an_unknown_brand_is_told_which_there_are() -> None:
+    with pytest.raises(Refused, match="no brand 'nobody'; there are acme, other"):
+        normalized(brands=["nobody"])
+
+
+def test_a_claimed_time_in_the_future_is_dropped_and_the_post_kept() -> None:
+    normal = normalized(created_at="2026-05-03T00:00:00Z", author={"id": "1", "created_at": "2027-01-01T00:00:00Z"})
+    (observation,) = normal.observations
+    assert normal.dropped_claim
+    assert observation.event.created_at is None
+    assert observation.event.author is not None
+    assert observation.event.author.created_at is None
+
+
+def test_times_are_kept_in_utc_and_the_networks_clock_gives_the_place_in_time() -> None:
+    (event,) = events(created_at="2026-05-01T14:30:00+02:00", platform_at="2026-05-01T13:59:00+02:00")
+    assert event.created_at == datetime(2026, 5, 1, 12, 30, tzinfo=UTC)
+    assert event.at == datetime(2026, 5, 1, 11, 59, tzinfo=UTC)
+    assert event.at.tzinfo is UTC
+    assert event.observed_at == NOW
+
+
+def test_the_same_post_has_the_same_ids_whenever_it_is_seen() -> None:
+    post = PostIn.model_validate_json(json.dumps(EXAMPLES[2]))
+    first, later = (NORMALIZER.normalize(post, moment) for moment in (NOW, NOW + timedelta(hours=1)))
+    assert [o.id for o in first.observations] == [o.id for o in later.observations]
+    assert len({o.id for o in first.observations}) == 2
+
+
+def test_the_same_id_of_another_network_kind_or_conversation_is_another_event() -> None:
+    ids = [
+        normalized(**fields).observations[0].id
+        for fields in (
+            {},
+            {"network": "bluesky"},
+            {"post_id": "6"},
+            {"kind": "deletion"},
+            {"kind": "reply", "parent_id": "1"},
+            {"kind": "reply", "parent_id": "2"},
+        )
+    ]
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_new_snapshot_is_a_new_event_and_a_repeated_one_is_not() -> None:
+    def named(likes: int, at: str) -> str:
+        return normalized(kind="counters", counters={"likes": likes}, platform_at=at).observations[0].id
+
+    assert named(1, "2026-05-01T11:00:00Z") == named(1, "2026-05-01T13:00:00+02:00")
+    assert named(1, "2026-05-01T11:00:00Z") != named(2, "2026-05-01T11:00:00Z")
+    assert named(1, "2026-05-01T11:00:00Z") != named(1, "2026-05-01T11:01:00Z")
+
+
+def test_a_post_carries_its_brands_its_account_and_the_policy_of_its_source() -> None:
+    (event,) = events(text="@acmeair help", brands=["other"])
+    assert (event.brands, event.account, event.author_brand) == (("other", "acme"), "x:acmeair", None)
+    assert event.policy is SourcePolicy.IDS_ONLY
+    (event,) = events(network="bluesky")
+    assert event.policy is SourcePolicy.TEXT_ALLOWED
+
+
+def test_a_post_of_the_brand_itself_says_so() -> None:
+    (event,) = events(text="What a day to fly!", author={"id": "1", "handle": "@AcmeAir"})
+    assert (event.author_brand, event.account, event.brands) == ("acme", "x:acmeair", ("acme",))
+    assert event.author is not None
+    assert event.author.handle == "AcmeAir"
+
+
+def test_a_reply_to_the_brand_is_addressed_to_its_account() -> None:
+    (event,) = events(kind="reply", parent_id="1", reply_to="acmeair", text="no!")
+    assert (event.account, event.brands) == ("x:acmeair", ("acme",))
+
+
+def test_an_engagement_without_a_brand_is_still_an_event() -> None:
+    (event,) = events(kind="reply", parent_id="1", text="same here")
+    assert event.brands == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("a\r\nb\rc\td", "a\nb\nc\td"),
+        ("a\x01b\x85c\x7f", "abc"),
+        ("e\u0301", "\u00e9"),
+        ("\U0001f9d1\u200d\U0001f692", "\U0001f9d1\u200d\U0001f692"),
+    ],
+)
+def test_texts_are_cleaned(text: str, cleaned: str) -> None:
+    assert clean(text) == cleaned
+
+
+def test_a_text_of_nothing_is_no_text() -> None:
+    (event,) = events(text="\x01")
+    assert event.text is None
+
+
+def test_a_language_begins_in_lower_case() -> None:
+    assert events(language="PT-BR")[0].language == "pt-BR"
+
+
+@given(st.text())
+@settings(deadline=None, derandomize=True)
+def test_cleaning_twice_changes_nothing(text: str) -> None:
+    assert clean(clean(text)) == clean(text)
+
+
+IDS = st.sampled_from(["1", "2", "3"])
+MAYBE = st.none() | IDS
+POSTS = st.fixed_dictionaries(
+    {
+        "network": st.sampled_from(["x", "bluesky"]),
+        "post_id": IDS,
+        "kind": st.sampled_from([kind.value for kind in PostKind]),
+        "root_id": MAYBE,
+        "parent_id": MAYBE,
+        "quote_of": st.none() | st.fixed_dictionaries({"post_id": IDS, "root_id": MAYBE}),
+        "counters": st.none() | st.fixed_dictionaries({"likes": st.integers(0, 2**53)}),
+        "text": st.none() | st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"), max_size=50),
+        "author": st.none() | st.fixed_dictionaries({"id": IDS, "handle": st.sampled_from(["acmeair", "jane"])}),
+    }
+)
+
+
+@given(POSTS)
+@settings(deadline=None, derandomize=True, max_examples=500)
+def test_whatever_is_accepted_can_be_read_back_from_the_log(fields: dict[str, Any]) -> None:
+    try:
+        normal = NORMALIZER.normalize(PostIn.model_validate_json(json.dumps(fields)), NOW)
+    except Refused:
+        return
+    conversations = [o.event.conversation for o in normal.observations]
+    assert len(set(conversations)) == len(conversations) <= 2
+    assert normal.observations[0].event.home == conversations[0]
+    for observation in normal.observations:
+        assert tuple(decode(encode(observation.event, observation.id))) == tuple(observation)

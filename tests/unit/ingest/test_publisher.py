@@ -1,0 +1,128 @@
+"""The one commit point: what it promises when the log is well, slow, away, or finds something too large."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ingest.metrics import IngestMetrics
+from ingest.normalize import Observation
+from ingest.publisher import Publisher
+from ingest.schemas import Reason
+from services.contracts.base import ConversationId, event_id
+from services.contracts.codec import decode
+from services.contracts.post import PostKind, PostObserved
+from services.eventlog.base import Closed, EventLog, Message, TooLarge, Unavailable
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+class StubLog:
+    def __init__(self) -> None:
+        self.stored: list[Message] = []
+        self.calls = 0
+        self.called = asyncio.Event()
+        self.refuse: Callable[[Message], bool] = lambda _: False
+        self.error: Exception | None = None
+        self.answer = asyncio.Event()
+        self.answer.set()
+
+    async def append(self, messages: Sequence[Message]) -> None:
+        self.calls += 1
+        self.called.set()
+        await self.answer.wait()
+        if self.error is not None:
+            raise self.error
+        if any(self.refuse(message) for message in messages):
+            raise TooLarge("too large")
+        self.stored.extend(messages)
+
+
+def observation(post_id: str, text: str = "hi") -> Observation:
+    place = ConversationId(f"x:{post_id}")
+    event = PostObserved(
+        network="x", post_id=post_id, kind=PostKind.ORIGINAL, conversation=place, home=place, text=text, observed_at=NOW
+    )
+    return Observation(event_id(post_id), event)
+
+
+@pytest.fixture
+def stub() -> StubLog:
+    return StubLog()
+
+
+@pytest.fixture
+def publisher(stub: StubLog) -> Publisher:
+    return Publisher(cast("EventLog", stub), IngestMetrics(CollectorRegistry()), timeout_seconds=0.02)
+
+
+async def test_every_event_is_appended_under_its_conversation(stub: StubLog, publisher: Publisher) -> None:
+    observed = [observation(str(n)) for n in range(500)]
+    assert await publisher.publish({n: [o] for n, o in enumerate(observed)}) == {}
+    assert [(m.topic, m.key) for m in stub.stored] == [("firebreak.posts", f"x:{n}") for n in range(500)]
+    assert [tuple(decode(m.value)) for m in stub.stored] == [tuple(o) for o in observed]
+
+
+async def test_an_event_over_the_limit_is_refused_before_the_log_sees_it(stub: StubLog, publisher: Publisher) -> None:
+    items = {0: [observation("0")], 1: [observation("1"), observation("2", "x" * 1_000_000)], 2: [observation("3")]}
+    errors = await publisher.publish(items)
+    assert {index: error.code for index, error in errors.items()} == {1: Reason.TOO_LARGE}
+    assert [m.key for m in stub.stored] == ["x:0", "x:3"]
+
+
+async def test_what_the_log_finds_too_large_loses_no_other(stub: StubLog, publisher: Publisher) -> None:
+    stub.refuse = lambda message: message.key in ("x:3", "x:8")
+    errors = await publisher.publish({n: [observation(str(n))] for n in range(10)})
+    assert sorted(errors) == [3, 8]
+    assert [m.key for m in stub.stored] == [f"x:{n}" for n in range(10) if n not in (3, 8)]
+
+
+async def test_nothing_is_asked_of_the_log_for_nothing(stub: StubLog, publisher: Publisher) -> None:
+    assert await publisher.publish({}) == {}
+    assert stub.calls == 0
+
+
+@pytest.mark.parametrize("error", [Unavailable("no broker"), Closed("closed")])
+async def test_a_log_that_is_away_is_said_to_be_away(stub: StubLog, publisher: Publisher, error: Exception) -> None:
+    stub.error = error
+    with pytest.raises(Unavailable, match="the event log cannot be reached"):
+        await publisher.publish({0: [observation("0")]})
+
+
+async def test_while_an_append_is_overdue_no_other_is_handed_over(stub: StubLog, publisher: Publisher) -> None:
+    stub.answer.clear()
+    with pytest.raises(Unavailable, match="no answer within"):
+        await publisher.publish({0: [observation("0")]})
+    assert publisher.overdue_seconds > 0
+    with pytest.raises(Unavailable, match="earlier append"):
+        await publisher.publish({0: [observation("1")]})
+    assert stub.calls == 1
+    stub.answer.set()
+    await publisher.close(asyncio.get_running_loop().time() + 5)
+    await publisher.publish({0: [observation("2")]})
+    assert [m.key for m in stub.stored] == ["x:0", "x:2"]
+
+
+async def test_an_append_outlives_the_request_that_was_cancelled(stub: StubLog, publisher: Publisher) -> None:
+    stub.answer.clear()
+    request = asyncio.create_task(publisher.publish({0: [observation("0")]}))
+    await stub.called.wait()
+    request.cancel()
+    await asyncio.wait({request})
+    stub.answer.set()
+    await publisher.close(asyncio.get_running_loop().time() + 5)
+    assert [m.key for m in stub.stored] == ["x:0"]
+
+
+async def test_closing_waits_until_the_deadline_and_no_longer(stub: StubLog, publisher: Publisher) -> None:
+    stub.answer.clear()
+    with pytest.raises(Unavailable):
+        await publisher.publish({0: [observation("0")]})
+    await publisher.close(asyncio.get_running_loop().time() + 0.01)
+    assert publisher.overdue_seconds == 0
+    await publisher.close(0)
