@@ -178,6 +178,7 @@ class CascadeProcessor:
             return
         if isinstance(event, StoryLinked):
             self._link(cascade, event)
+            self._link_quotes(cascade, event, signals)
         else:
             self._fold_post(cascade, event, reading, arrival, now, signals)
         self._cascades.put(event.conversation, cascade, None)
@@ -200,6 +201,10 @@ class CascadeProcessor:
         self._metrics.posts.labels(post.kind.value).inc()
         at = min(epoch(post.at), now)  # a clock that runs ahead must not make a story look young
         self._learn_brands(cascade, post)
+        if not cascade.brands:
+            reading = (
+                None  # read because a later post of its batch names a brand: what counts must not depend on batches
+            )
         if post.kind is PostKind.DELETION:
             cascade.forget_post(post.post_id)
             signals.redacted(cascade, post, arrival.record)
@@ -236,16 +241,17 @@ class CascadeProcessor:
         if cascade.account is None:
             cascade.account = post.account
 
-    def _link_quotes(self, cascade: Cascade, post: PostObserved, signals: Signals) -> None:
+    def _link_quotes(self, cascade: Cascade, cause: PostObserved | StoryLinked, signals: Signals) -> None:
         if cascade.brands:
             for home in cascade.links:
-                signals.linked(cascade, home, post)
+                signals.linked(cascade, home, cause.at)
             cascade.links = []
 
     def _answer(self, cascade: Cascade, post: PostObserved, at: float, arrival: Arrival, signals: Signals) -> None:
+        if post.kind not in _SPEAKING:
+            return  # a brand that reposts a complaint has not answered it
         if post.author_brand is None:
-            if post.kind in _SPEAKING:
-                cascade.remember_question(post.post_id, at)
+            cascade.remember_question(post.post_id, at)
         elif not post.is_root:
             answered = post.parent_id or (cascade.root.post_id if cascade.root is not None else None)
             if answered is not None:

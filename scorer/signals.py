@@ -6,6 +6,7 @@ same thing under the same id.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from scorer.metrics import ScorerMetrics
@@ -122,14 +123,14 @@ class Signals:
     def coverage(self, event: SourceCoverage, brand: BrandId, record: Record) -> None:
         self._say(SIGNALS, brand, event, event_id(event.network, event.connector, brand, event.TYPE, record.offset))
 
-    def linked(self, cascade: Cascade, home: str, post: PostObserved) -> None:
+    def linked(self, cascade: Cascade, home: str, at: datetime) -> None:
         event = StoryLinked(
             conversation=ConversationId(home),
             post_id=home.partition(":")[2],
             story=StoryId(cascade.story),
             brands=tuple(BrandId(brand) for brand in cascade.brands),
             account=None if cascade.account is None else AccountId(cascade.account),
-            at=post.at,
+            at=at,
         )
         self._say(POSTS, home, event, event_id(event.TYPE, home, cascade.story, *event.brands))
 

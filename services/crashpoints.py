@@ -11,6 +11,7 @@ import signal
 from typing import Final
 
 SEAMS: Final = (
+    "lane.assigned",
     "lane.acquired",
     "lane.processed",
     "tx.begun",

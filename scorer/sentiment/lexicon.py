@@ -10,6 +10,7 @@ import html
 import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -57,6 +58,8 @@ _NEGATIONS: Final = frozenset(
 _STRONGER: Final = frozenset(
     {"very", "really", "so", "extremely", "totally", "absolutely", "completely", "utterly", "too"}
 )
+_EMPTY: Final = frozenset({"believe", "wait"})
+"""After these a negation negates nothing: "can't believe how terrible", "can't wait"."""
 _COMPLAINT: Final = re.compile(
     r"\b(still (no|not|waiting)|no (answer|reply|response|refund)|refund|my (order|account|card|flight|luggage|bag|money)"
     r"|customer (service|support)|hours? (on hold|waiting)|on hold|doesn'?t work|not working|why (is|are|can'?t|won'?t|did|do)"
@@ -86,7 +89,7 @@ def _read(text: str, language: str | None) -> Reading:
         if weight is None:
             continue
         before = words[max(0, place - _SCOPE) : place]
-        if any(w in _NEGATIONS for w in before):
+        if any(w in _NEGATIONS and after not in _EMPTY for w, after in pairwise([*before, word])):
             weight *= -0.74
         if any(w in _STRONGER for w in before):
             weight *= 1.3

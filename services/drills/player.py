@@ -32,7 +32,7 @@ from services.sink import Sink, Webhooked
 
 STORY_BEGINS: Final = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
 """On the manual clock; a Monday evening."""
-STEP_SECONDS: Final = 15.0
+STEP_SECONDS: Final = 30.0
 """Story time moves by this much at most while something happens, by `CALM_SECONDS` otherwise."""
 CALM_SECONDS: Final = 60.0
 BATCH: Final = 500

@@ -83,12 +83,16 @@ async def _against(script: Script, seed: int, url: str, sink_host: str) -> Repor
 async def _own(script: Script, seed: int, settings: Settings, speed: float, chaos: bool) -> Report:
     """Starts an installation on a scaled clock, plays, stops it; with `chaos` the scorer is a process that gets killed."""
     keys = Keys.fresh()
+    prefix = f"drill-{secrets.token_hex(4)}."
     begin = time.time()
     clock = ScaledClock(moment(begin), speed, begin)
     environment = {
         **keys.environment(),
         "FIREBREAK_LOG": settings.log,
         "FIREBREAK_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+        "FIREBREAK_KAFKA_PREFIX": prefix,
+        # A stable name: a killed scorer is back without waiting for its session to time out.
+        "FIREBREAK_INSTANCE": "drill",
         "FIREBREAK_CLOCK_BEGIN": repr(begin),
         "FIREBREAK_CLOCK_ORIGIN": repr(begin),
         "FIREBREAK_CLOCK_SPEED": repr(speed),
@@ -110,7 +114,7 @@ async def _own(script: Script, seed: int, settings: Settings, speed: float, chao
         finally:
             await installation.stop()
         if chaos:
-            own = settings.model_copy(update={"data": Path(directory)})
+            own = settings.model_copy(update={"data": Path(directory), "kafka_prefix": prefix})
             await _show_that_nothing_changed(own, player.night)
     return report
 

@@ -94,6 +94,7 @@ class Lane:
         if self._predecessor is not None:
             await asyncio.gather(self._predecessor, return_exceptions=True)
         while not self._stopping.is_set():
+            seam("lane.assigned")
             try:
                 owner = await self._runner.membership.acquire(self.partition)
             except (NotAssigned, Closed):

@@ -62,7 +62,7 @@ async def going(model: Echo, **bounds: int) -> AsyncIterator[tuple[Batcher, Coll
 
 async def until(claim: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not claim():  # noqa: ASYNC110 - the claim is about another object
+        while not claim():
             await asyncio.sleep(0)
 
 

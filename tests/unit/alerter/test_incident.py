@@ -1,0 +1,264 @@
+"""An incident's life: every state with every trigger, what is told again, and what never is."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime, timedelta
+
+import pytest
+
+from alerter import rules
+from alerter.incidents import model
+from alerter.incidents.dossier import ENDED, Dossier, Entry, Outcome
+from alerter.incidents.model import TRANSITIONS, Trigger
+from services.contracts.base import StoryId
+from services.contracts.incident import Change, IncidentState
+from services.contracts.signal import CrossingTime, Interval, Level, SurgePhase
+from tests.unit.alerter import make
+
+MINUTE = timedelta(minutes=1)
+
+
+def opened(signal: rules.Opening | None = None, now: datetime = make.NOW, ordinal: int = 0) -> Outcome:
+    signal = signal or make.forecast()
+    decision = rules.Decision(make.rule(), rules.grade(signal, make.LINE, None), "because")
+    story = StoryId(make.STORY)
+    return model.open_incident(signal, decision, story, ordinal, "Acme", make.POLICY, "Answer.", None, now)
+
+
+def joined(dossier: Dossier, signal: rules.Opening, now: datetime) -> Outcome:
+    outcome = model.join(dossier, signal, rules.grade(signal, make.LINE, None), now)
+    assert outcome is not None
+    return outcome
+
+
+def in_state(state: IncidentState) -> Dossier:
+    dossier = opened().dossier
+    return dossier.model_copy(
+        update={
+            "incident": dossier.incident.model_copy(update={"state": state}),
+            "eased_at": make.NOW if state is IncidentState.EASING else None,
+        }
+    )
+
+
+@pytest.mark.parametrize(("state", "trigger"), list(itertools.product(IncidentState, Trigger)))
+def test_every_state_answers_every_trigger_as_the_table_says(state: IncidentState, trigger: Trigger) -> None:
+    dossier = in_state(state)
+    entry = Entry("surge", "something happened")
+    wanted = TRANSITIONS.get((state, trigger))
+    if wanted is None:
+        with pytest.raises(model.Refused):
+            model._advance(dossier, dossier, trigger, entry, make.NOW)
+        return
+    after = model._advance(dossier, dossier, trigger, entry, make.NOW)
+    assert after.dossier.incident.state is wanted
+    assert after.dossier.incident.sequence == dossier.incident.sequence + 1
+    assert (wanted in ENDED) == (after.messages[:1] != () and after.messages[0].change is Change.RESOLVED)
+    assert (after.dossier.eased_at is not None) == (wanted is IncidentState.EASING)
+
+
+def test_an_end_is_final() -> None:
+    assert not [key for key in TRANSITIONS if key[0] in ENDED]
+    for state in ENDED:
+        dossier = in_state(state)
+        assert model.join(dossier, make.forecast(9, Level.CROSSED), rules.Grade(1, ""), make.NOW) is None
+        assert model.due(dossier) is None
+        with pytest.raises(model.Refused):
+            model.acknowledge(dossier, "dana", "", make.NOW)
+
+
+def test_every_state_can_be_reached_and_left() -> None:
+    reached = {IncidentState.PRIOR} | set(TRANSITIONS.values())
+    assert reached == set(IncidentState)
+    assert {state for (state, _), to in TRANSITIONS.items() if to is not state} == set(IncidentState) - ENDED
+
+
+def test_the_id_depends_on_brand_story_and_opening_alone() -> None:
+    first = opened().dossier.incident.id
+    assert opened(make.forecast(7, Level.CROSSED), make.NOW + MINUTE).dossier.incident.id == first
+    assert opened(ordinal=1).dossier.incident.id != first
+
+
+@pytest.mark.parametrize(
+    ("acted", "end"),
+    [
+        ("", IncidentState.EXPIRED),
+        ("acknowledged", IncidentState.RESOLVED),
+        ("answered", IncidentState.AVERTED),
+        ("both", IncidentState.AVERTED),
+    ],
+)
+def test_what_never_crossed_ends_by_who_acted(acted: str, end: IncidentState) -> None:
+    dossier = opened().dossier
+    if acted in ("acknowledged", "both"):
+        taken = model.acknowledge(dossier, "dana", "", make.NOW)
+        assert taken is not None
+        dossier = taken.dossier
+    if acted in ("answered", "both"):
+        answer = model.join(dossier, make.answered(), None, make.NOW)
+        assert answer is not None
+        dossier = answer.dossier
+    outcome = joined(dossier, make.forecast(2, Level.EASING), make.NOW + MINUTE)
+    assert outcome.dossier.incident.state is end
+    (message,) = outcome.messages
+    assert (message.change, message.pages) == (Change.RESOLVED, True)
+
+
+def test_what_crossed_eases_and_is_over_after_an_hour_of_calm() -> None:
+    dossier = joined(opened().dossier, make.forecast(2, Level.CROSSED), make.NOW).dossier
+    eased = joined(dossier, make.forecast(3, Level.EASING), make.NOW + MINUTE)
+    assert eased.dossier.incident.state is IncidentState.EASING
+    assert [message.pages for message in eased.messages] == [False]
+    due = model.due(eased.dossier)
+    assert due == make.NOW + MINUTE + model.CALM_FOR
+    assert model.fire(eased.dossier, due - timedelta(seconds=1)) is None
+    over = model.fire(eased.dossier, due)
+    assert over is not None
+    assert over.dossier.incident.state is IncidentState.RESOLVED
+    again = joined(eased.dossier, make.forecast(4, Level.WATCH), make.NOW + 30 * MINUTE)
+    assert model.due(again.dossier) == make.NOW + 30 * MINUTE + model.CALM_FOR
+    back = joined(again.dossier, make.forecast(5, Level.CROSSED), make.NOW + 40 * MINUTE)
+    assert back.dossier.incident.state is IncidentState.ACTIVE
+    assert back.messages[0].pages
+
+
+def test_a_silent_story_ends_by_itself() -> None:
+    dossier = opened().dossier
+    due = model.due(dossier)
+    assert due == make.NOW + model.SILENT_AFTER
+    ended = model.fire(dossier, due)
+    assert ended is not None
+    assert ended.dossier.incident.state is IncidentState.EXPIRED
+
+
+def test_a_story_eases_only_when_all_its_conversations_do() -> None:
+    dossier = joined(opened().dossier, make.forecast(1, Level.CROSSED, conversation="bsky:q1"), make.NOW).dossier
+    still = joined(dossier, make.forecast(2, Level.EASING), make.NOW)
+    assert still.dossier.incident.state is IncidentState.ACTIVE
+    eased = joined(still.dossier, make.forecast(2, Level.EASING, conversation="bsky:q1"), make.NOW)
+    assert eased.dossier.incident.state is IncidentState.EASING
+
+
+def test_a_surge_keeps_it_active_until_it_ends() -> None:
+    dossier = joined(opened().dossier, make.surge(), make.NOW).dossier
+    assert dossier.incident.state is IncidentState.ACTIVE
+    eased = joined(dossier, make.forecast(2, Level.EASING), make.NOW)
+    assert eased.dossier.incident.state is IncidentState.ACTIVE
+    ended = joined(eased.dossier, make.surge(SurgePhase.END, minutes=9), make.NOW)
+    assert ended.dossier.incident.state is IncidentState.EASING
+
+
+def test_old_and_doubled_signals_change_nothing() -> None:
+    dossier = joined(opened(make.forecast(5)).dossier, make.surge(minutes=5), make.NOW).dossier
+    grade = rules.Grade(1, "")
+    for number in (4, 5):
+        assert model.join(dossier, make.forecast(number, Level.CROSSED), grade, make.NOW) is None
+    for minutes in (4, 5):
+        assert model.join(dossier, make.surge(minutes=minutes), grade, make.NOW) is None
+    first = joined(dossier, make.negative("p7"), make.NOW)
+    assert (
+        model.join(first.dossier, make.negative("p7"), rules.grade(make.negative("p7"), make.LINE, None), make.NOW)
+        is None
+    )
+    answered = model.join(dossier, make.answered(), None, make.NOW)
+    assert answered is not None
+    assert model.join(answered.dossier, make.answered(), None, make.NOW) is None
+
+
+def test_only_what_is_worse_is_told_again_and_at_most_once_in_ten_minutes() -> None:
+    dossier = opened(make.forecast(1, Level.LIKELY)).dossier
+    better = joined(dossier, make.forecast(2, Level.WATCH, probability=0.4), make.NOW + 20 * MINUTE)
+    assert (better.messages, better.dossier.incident.severity) == ((), 4)
+    soon = joined(dossier, make.forecast(2, Level.IMMINENT), make.NOW + MINUTE)
+    assert soon.messages == ()
+    due = model.due(soon.dossier)
+    assert due == make.NOW + model.TELL_AGAIN_AFTER
+    told = model.fire(soon.dossier, due)
+    assert told is not None
+    (message,) = told.messages
+    assert message.because == "severity rose from 3 to 2; the story is imminent now"
+    assert model.fire(told.dossier, due + MINUTE) is None
+    late = joined(dossier, make.forecast(2, Level.IMMINENT), make.NOW + 10 * MINUTE)
+    assert [m.change for m in late.messages] == [Change.UPDATED]
+
+
+def test_severity_1_waits_for_nothing_but_is_told_once() -> None:
+    dossier = opened(make.forecast(1, Level.LIKELY)).dossier
+    worst = make.forecast(2, Level.IMMINENT, probability=0.95, mood=make.mood())
+    told = joined(dossier, worst, make.NOW + MINUTE)
+    assert [m.pages for m in told.messages] == [True]
+    again = joined(told.dossier, worst.model_copy(update={"number": 3}), make.NOW + 2 * MINUTE)
+    assert again.messages == ()
+
+
+def test_crossing_is_told_at_once() -> None:
+    crossed = joined(opened().dossier, make.forecast(2, Level.CROSSED), make.NOW + MINUTE)
+    (message,) = crossed.messages
+    assert message.pages
+    assert message.because.startswith("it has crossed the line")
+    assert crossed.dossier.incident.answer_by is None
+
+
+def test_a_forecast_beyond_what_was_told_is_told() -> None:
+    dossier = opened(make.forecast(1, final_size=Interval(low=300, median=700, high=1400))).dossier
+    inside = make.forecast(2, final_size=Interval(low=1400, median=1450, high=2000))
+    beyond = make.forecast(3, final_size=Interval(low=1401, median=1450, high=2000))
+    later = make.NOW + 20 * MINUTE
+    assert joined(dossier, inside, later).messages == ()
+    (message,) = joined(dossier, beyond, later).messages
+    assert "at least 1,401" in message.because
+
+
+def test_answer_by_is_the_earliest_bound_of_any_conversation() -> None:
+    early = CrossingTime(earliest=make.NOW + 5 * MINUTE, expected=make.NOW + 9 * MINUTE)
+    dossier = joined(opened().dossier, make.forecast(conversation="bsky:q1", crossing=early), make.NOW).dossier
+    assert dossier.incident.answer_by == make.NOW + 5 * MINUTE
+
+
+def test_an_acknowledgement_is_told_and_can_be_taken_over() -> None:
+    first = model.acknowledge(opened().dossier, "dana", "on it", make.NOW)
+    assert first is not None
+    assert first.messages[0].because == "dana acknowledged it: on it"
+    assert model.acknowledge(first.dossier, "dana", "still", make.NOW) is None
+    second = model.acknowledge(first.dossier, "lee", "", make.NOW)
+    assert second is not None
+    assert second.dossier.incident.acknowledged_by == "lee"
+
+
+def test_what_a_person_closed_comes_back_only_when_it_got_worse() -> None:
+    closed = model.resolve(opened().dossier, "dana", "", make.NOW).dossier
+    assert not model.reopens(closed, make.forecast(2, Level.LIKELY), 3)
+    assert model.reopens(closed, make.forecast(2, Level.LIKELY), 2)
+    assert model.reopens(closed, make.forecast(2, Level.CROSSED), 3)
+    expired = joined(opened().dossier, make.forecast(2, Level.EASING), make.NOW).dossier
+    assert model.reopens(expired, make.forecast(3, Level.LIKELY), 3)
+
+
+def test_a_deleted_post_is_forgotten_and_does_not_come_back() -> None:
+    dossier = joined(opened().dossier, make.negative("p7"), make.NOW).dossier
+    for post in ("p1", "p7"):
+        outcome = model.redact(dossier, ("bsky", post), make.NOW)
+        assert outcome is not None
+        dossier = outcome.dossier
+        assert model.redact(dossier, ("bsky", post), make.NOW) is None
+    again = joined(dossier, make.forecast(2, exemplars=(make.card("p7"),), loudest=(make.card("p1"),)), make.NOW)
+    text = again.dossier.model_dump_json()
+    assert "the text of" not in text
+    assert "angry" not in text
+
+
+def test_the_cards_kept_are_few_and_the_best() -> None:
+    many = tuple(make.card(f"e{n}", followers=n, negative=n / 100) for n in range(50))
+    dossier = joined(opened().dossier, make.forecast(2, loudest=many, exemplars=many), make.NOW).dossier
+    assert [c.post_id for c in dossier.incident.loudest] == ["e49", "e48", "e47", "e46", "e45"]
+    assert len(dossier.incident.exemplars) == 5
+
+
+def test_a_story_with_endless_quotes_stays_bounded() -> None:
+    dossier = opened(make.forecast(1, Level.CROSSED)).dossier
+    for n in range(100):
+        dossier = joined(dossier, make.forecast(1, Level.WATCH, conversation=f"bsky:q{n}"), make.NOW).dossier
+    assert len(dossier.facets) == model.MAX_CONVERSATIONS
+    assert dossier.incident.state is IncidentState.ACTIVE
+    assert len(dossier.model_dump_json()) < 60_000

@@ -1,0 +1,139 @@
+"""Whatever comes in whatever order: an incident's promises hold after every step."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from alerter import rules
+from alerter.incidents import model
+from alerter.incidents.dossier import ENDED, Dossier, Outcome
+from alerter.incidents.model import TRANSITIONS
+from services.contracts.base import StoryId
+from services.contracts.incident import Change, IncidentState
+from services.contracts.signal import Interval, Level, SurgePhase
+from tests.unit.alerter import make
+
+CONVERSATIONS = st.sampled_from([make.STORY, "bsky:q1", "bsky:q2"])
+
+
+class Life(RuleBasedStateMachine):
+    dossier: Dossier
+
+    @initialize(level=st.sampled_from(Level))
+    def opens(self, level: Level) -> None:
+        self.now = make.NOW
+        self.numbers = {make.STORY: 1}
+        self.surged = 0
+        self.paged: list[tuple[Change, object]] = []
+        self.crossed = level is Level.CROSSED
+        signal = make.forecast(1, level)
+        decision = rules.Decision(make.rule(), rules.grade(signal, make.LINE, None), "because")
+        self.dossier = model.open_incident(
+            signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, self.now
+        ).dossier
+
+    def take(self, outcome: Outcome | None) -> None:
+        if outcome is None:
+            return
+        before, after = self.dossier.incident, outcome.dossier.incident
+        assert after.sequence == before.sequence + 1
+        assert before.state not in ENDED or after.state is before.state
+        allowed = {to for (state, _), to in TRANSITIONS.items() if state is before.state}
+        assert after.state in allowed | {before.state}
+        assert len(outcome.messages) <= 1
+        if after.state in ENDED and before.state not in ENDED:
+            assert [m.change for m in outcome.messages] == [Change.RESOLVED]
+        if after.state is IncidentState.ACTIVE and before.state is not IncidentState.ACTIVE:
+            assert outcome.messages[0].pages
+        for message in outcome.messages:
+            assert message.because
+            if message.pages and message.change is Change.UPDATED:
+                became_active = after.state is IncidentState.ACTIVE and before.state is not after.state
+                worst = after.severity == 1 and self.dossier.told.severity > 1
+                assert became_active or worst or self.now - self.dossier.told.at >= model.TELL_AGAIN_AFTER
+        self.dossier = outcome.dossier
+
+    @rule(
+        level=st.sampled_from(Level), conversation=CONVERSATIONS, probability=st.floats(0, 1), size=st.integers(1, 10**6),
+        without=st.none() | st.floats(0, 1), sour=st.booleans(),
+    )  # fmt: skip
+    def forecasts(
+        self, level: Level, conversation: str, probability: float, size: int, without: float | None, sour: bool
+    ) -> None:
+        number = self.numbers[conversation] = self.numbers.get(conversation, 0) + 1
+        signal = make.forecast(
+            number, level, conversation=conversation, probability=probability, probability_without_automation=without,
+            final_size=Interval(low=size / 2, median=size, high=size * 2), mood=make.mood() if sour else None,
+        )  # fmt: skip
+        self.crossed = self.crossed or (level is Level.CROSSED and not self.dossier.ended)
+        outcome = model.join(self.dossier, signal, rules.grade(signal, make.LINE, None), self.now)
+        assert (outcome is None) == self.dossier.ended
+        self.take(outcome)
+        assert model.join(self.dossier, signal, rules.grade(signal, make.LINE, None), self.now) is None
+
+    @rule(phase=st.sampled_from(SurgePhase), factor=st.floats(1, 50))
+    def surges(self, phase: SurgePhase, factor: float) -> None:
+        self.surged += 1
+        signal = make.surge(phase, minutes=self.surged, factor=factor)
+        self.take(model.join(self.dossier, signal, rules.grade(signal, make.LINE, None), self.now))
+
+    @rule(post=st.integers(0, 20), severity=st.integers(0, 4))
+    def somebody_complains(self, post: int, severity: int) -> None:
+        signal = make.negative(f"n{post}", severity)
+        self.take(model.join(self.dossier, signal, rules.grade(signal, make.LINE, None), self.now))
+
+    @rule()
+    def brand_answers(self) -> None:
+        self.take(model.join(self.dossier, make.answered(at=self.now), None, self.now))
+
+    @rule(post=st.integers(0, 20))
+    def post_is_deleted(self, post: int) -> None:
+        self.take(model.redact(self.dossier, ("bsky", f"n{post}"), self.now))
+
+    @rule(by=st.sampled_from(["dana", "lee"]))
+    def acknowledged(self, by: str) -> None:
+        if not self.dossier.ended:
+            self.take(model.acknowledge(self.dossier, by, "", self.now))
+
+    @rule()
+    def escalates(self) -> None:
+        if not self.dossier.ended:
+            self.take(model.escalate(self.dossier, 1, ("desk",), self.now))
+
+    @rule(minutes=st.integers(1, 2000))
+    def time_passes(self, minutes: int) -> None:
+        self.now += timedelta(minutes=minutes)
+        for _ in range(10):
+            outcome = model.fire(self.dossier, self.now)
+            if outcome is None:
+                break
+            self.take(outcome)
+        due = model.due(self.dossier)
+        assert due is None or due > self.now, "a timer that stays due would spin"
+
+    @invariant()
+    def survives_storage(self) -> None:
+        text = self.dossier.model_dump_json(exclude_defaults=True)
+        assert Dossier.model_validate_json(text) == self.dossier
+
+    @invariant()
+    def stays_in_bounds(self) -> None:
+        incident = self.dossier.incident
+        assert 1 <= incident.severity <= 4
+        assert len(incident.exemplars) <= 5
+        if incident.state in (IncidentState.AVERTED, IncidentState.EXPIRED):
+            assert not self.crossed
+        if self.dossier.ended:
+            assert model.due(self.dossier) is None
+        forgotten = {post for _, post in self.dossier.cards.redacted}
+        assert not forgotten & {card.post_id for card in incident.exemplars}
+
+
+Life.TestCase.settings = settings(
+    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestLife = Life.TestCase
