@@ -9,7 +9,9 @@ from services.contracts.signal import Level
 
 class ScorerMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.posts = Counter("firebreak_scorer_posts_total", "Posts folded into cascades", ["kind"], registry=registry)
+        self.posts = Counter(
+            "firebreak_scorer_posts_total", "Posts read, duplicates among them", ["kind"], registry=registry
+        )
         self.duplicates = Counter(
             "firebreak_scorer_duplicates_total", "Events dropped because their id was in the window", registry=registry
         )

@@ -11,6 +11,7 @@ Nothing here does input or output: the outcome is committed by the lane, with th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
@@ -89,8 +90,13 @@ class CascadeProcessor:
         arrivals = list(self._read(records, out))
         readings = await self._readings(arrivals)
         moved: dict[str, None] = {}
+        kinds: Counter[str] = Counter()
         for arrival in arrivals:
+            if type(arrival.event) is PostObserved:
+                kinds[arrival.event.kind] += 1
             self._fold(arrival, readings.get(arrival.record.offset), epoch(now), signals, moved)
+        for kind, count in kinds.items():
+            self._metrics.posts.labels(kind).inc(count)
         self._forecast(moved, epoch(now), signals)
         return self._finish(out)
 
@@ -198,7 +204,6 @@ class CascadeProcessor:
         now: float,
         signals: Signals,
     ) -> None:
-        self._metrics.posts.labels(post.kind.value).inc()
         at = min(epoch(post.at), now)  # a clock that runs ahead must not make a story look young
         self._learn_brands(cascade, post)
         if not cascade.brands:
@@ -224,8 +229,10 @@ class CascadeProcessor:
             )
             if reading is not None:
                 cascade.read_reply(_is_negative(reading))
-            if followers or reading is not None:
+            if reading is not None or cascade.is_loud(followers or 0):
                 cascade.show(_card(post, at, reading))
+        if post.kind is PostKind.REPOST and not cascade.links:
+            return  # by far the most frequent event, and all there is to it
         if post.kind is PostKind.QUOTE and post.home != post.conversation:
             cascade.remember_link(post.home)
         self._link_quotes(cascade, post, signals)
@@ -235,11 +242,11 @@ class CascadeProcessor:
     def _learn_brands(self, cascade: Cascade, post: PostObserved) -> None:
         """What the root or a reply names is what the conversation is about; a brand's own post is about the brand."""
         named = post.brands if post.author_brand is None else (*post.brands, post.author_brand)
+        if cascade.account is None:
+            cascade.account = post.account
         for brand in named:
             if brand in self._brands and brand not in cascade.brands:
                 cascade.brands.append(brand)
-        if cascade.account is None:
-            cascade.account = post.account
 
     def _link_quotes(self, cascade: Cascade, cause: PostObserved | StoryLinked, signals: Signals) -> None:
         if cascade.brands:

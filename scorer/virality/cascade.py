@@ -54,6 +54,19 @@ class Excitation(msgspec.Struct, array_like=True):
     events: float = 0.0
     waiting: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(KERNEL_SECONDS))
 
+    def add(self, reach: float, events: float, late: float, velocity: bool) -> None:
+        """One more voice, `late` seconds before the newest event."""
+        self.reach += reach
+        self.events += events
+        if not velocity:
+            return
+        if late:
+            self.waiting = [
+                w + reach * math.exp(-late / tau) for w, tau in zip(self.waiting, KERNEL_SECONDS, strict=True)
+            ]
+        else:
+            self.waiting = [w + reach for w in self.waiting]
+
 
 class Told(msgspec.Struct, array_like=True):
     """The last forecast that went out for one brand."""
@@ -82,7 +95,8 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     snapshot: int = 0
     known: int = 0
     everyone: Excitation = msgspec.field(default_factory=Excitation)
-    people: Excitation = msgspec.field(default_factory=Excitation)
+    people: Excitation | None = None
+    """Like `everyone` without accounts that look automated; `None` as long as there were none."""
     rates: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0])
     peak_rate: float = 0.0
     young: int = 0
@@ -100,7 +114,12 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     @property
     def engagements(self) -> int:
         """Reposts, quotes and replies: those we saw one by one, or the network's own total where it is higher."""
-        return max(self.reposts + self.quotes + self.replies, self.snapshot)
+        seen = self.reposts + self.quotes + self.replies
+        return max(seen, self.snapshot)
+
+    @property
+    def humans(self) -> Excitation:
+        return self.everyone if self.people is None else self.people
 
     def seen(self, digest: bytes) -> bool:
         """Whether this event id (8 bytes) is in the window; remembers it."""
@@ -127,9 +146,9 @@ class Cascade(msgspec.Struct, omit_defaults=True):
             self.begins = at
         self.known += followers is not None
         self.young += not human
-        new = self.engagements - before
-        self._excite(at, reach_of(followers), new, human=human, velocity=velocity)
-        self._grow(at)
+        count = self.engagements
+        self._excite(at, reach_of(followers), count - before, human=human, velocity=velocity)
+        self._grow(at, count)
 
     def add_counters(self, at: float, total: int) -> None:
         """A snapshot of totals: what is new in it counts as that many engagements of unknown authors at `at`."""
@@ -140,44 +159,43 @@ class Cascade(msgspec.Struct, omit_defaults=True):
             self.begins = at
         if new:
             self._excite(at, new * DEFAULT_REACH, new, human=True, velocity=True)
-            self._grow(at)
+            self._grow(at, self.snapshot)
 
     def _excite(self, at: float, reach: float, events: float, *, human: bool, velocity: bool) -> None:
         if at > self.newest:
-            fade = at - self.newest if self.newest else 0.0
+            if self.newest:
+                self._fade(at - self.newest)
             self.newest = at
-            if fade:
-                self._fade(fade)
         late = self.newest - at
-        for sums in (self.everyone, self.people) if human else (self.everyone,):
-            sums.reach += reach
-            sums.events += events
-            if velocity:
-                waiting = sums.waiting
-                for j, tau in enumerate(KERNEL_SECONDS):
-                    waiting[j] += reach * math.exp(-late / tau) if late else reach
+        if not human and self.people is None:
+            self.people = Excitation(self.everyone.reach, self.everyone.events, list(self.everyone.waiting))
+        self.everyone.add(reach, events, late, velocity)
+        if human and self.people is not None:
+            self.people.add(reach, events, late, velocity)
         if velocity and events:
-            for j, tau in enumerate(RATE_SECONDS):
-                self.rates[j] += events * math.exp(-late / tau)
-            self.peak_rate = max(self.peak_rate, self.rates[0] / RATE_SECONDS[0])
+            ten, sixty = RATE_SECONDS
+            self.rates[0] += events * math.exp(-late / ten) if late else events
+            self.rates[1] += events * math.exp(-late / sixty) if late else events
+            self.peak_rate = max(self.peak_rate, self.rates[0] / ten)
 
     def _fade(self, seconds: float) -> None:
-        for j, tau in enumerate(KERNEL_SECONDS):
-            factor = math.exp(-seconds / tau)
-            self.everyone.waiting[j] *= factor
-            self.people.waiting[j] *= factor
-        for j, tau in enumerate(RATE_SECONDS):
-            self.rates[j] *= math.exp(-seconds / tau)
+        exp = math.exp
+        factors = [exp(-seconds / tau) for tau in KERNEL_SECONDS]
+        for sums in (self.everyone, self.people):
+            if sums is not None:
+                sums.waiting = [w * factor for w, factor in zip(sums.waiting, factors, strict=True)]
+        self.rates[0] *= exp(-seconds / RATE_SECONDS[0])
+        self.rates[1] *= exp(-seconds / RATE_SECONDS[1])
 
     def rate(self, window: int, now: float) -> float:
         """Engagements a second, averaged with an exponential window of `RATE_SECONDS[window]`."""
         tau = RATE_SECONDS[window]
         return self.rates[window] / tau * math.exp(-max(0.0, now - self.newest) / tau)
 
-    def _grow(self, at: float) -> None:
+    def _grow(self, at: float, count: int) -> None:
         """Keep (seconds, count) pairs at a spacing that doubles whenever there is no room left."""
-        offset = int(max(0.0, at - self.begins))
-        curve, count = self.curve, self.engagements
+        offset = int(at - self.begins) if at > self.begins else 0
+        curve = self.curve
         if curve and offset - curve[-2] < self.curve_step:
             curve[-1] = max(curve[-1], count)
             return
@@ -191,9 +209,13 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         self.scored += 1
         self.negative += negative
 
+    def is_loud(self, followers: int) -> bool:
+        """Whether a voice of so many followers is among the loudest."""
+        return followers > 0 and (len(self.loudest) < CARDS or followers > (self.loudest[-1].followers or 0))
+
     def show(self, card: Card) -> None:
         """Keep the loudest and the most negative voices, a bounded number of each."""
-        if card.followers:
+        if self.is_loud(card.followers or 0):
             self.loudest = _best([*self.loudest, card], lambda c: c.followers or 0)
         if card.negative is not None and card.kind != "original":
             self.exemplars = _best([*self.exemplars, card], lambda c: c.negative or 0.0)

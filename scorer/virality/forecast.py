@@ -74,8 +74,8 @@ class ClosedForm:
         more = more_until(line, cascade.everyone, seen)
         without = probability = hawkes.probability_of(more, ahead)
         if cascade.young:
-            people = _ahead(cascade, cascade.people, now, horizon)
-            without = hawkes.probability_of(more_until(line, cascade.people, cascade.people.events), people)
+            people = _ahead(cascade, cascade.humans, now, horizon)
+            without = hawkes.probability_of(more_until(line, cascade.humans, cascade.humans.events), people)
         return Prediction(
             low=seen + hawkes.quantile(ahead, -Z80),
             median=seen + ahead.remaining,

@@ -49,7 +49,7 @@ def test_the_order_of_events_does_not_change_the_sums(events: list[Engagement], 
         other.reposts, other.quotes, other.replies, other.young, other.known,
     )  # fmt: skip
     assert one.newest == other.newest
-    for mine, theirs in ((one.everyone, other.everyone), (one.people, other.people)):
+    for mine, theirs in ((one.everyone, other.everyone), (one.humans, other.humans)):
         assert mine.waiting == pytest.approx(theirs.waiting, rel=1e-6, abs=1e-6)
         assert mine.reach == pytest.approx(theirs.reach)
     assert one.rates == pytest.approx(other.rates, rel=1e-6, abs=1e-9)
