@@ -1,0 +1,202 @@
+"""What the API takes and gives, with examples. No field of any answer but `Created.secret` holds a secret."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from alerter.escalation.steps import StepState
+from alerter.notify.endpoints import EndpointState
+from alerter.notify.outbox import DeliveryState
+from services.config import Policy, Slug
+from services.contracts.base import BrandId
+from services.contracts.incident import Incident
+
+IncidentKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+DeliveryKey = Annotated[str, StringConstraints(pattern=r"^msg_[0-9a-f]{32}$")]
+Person = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]{0,99}$"),
+    Field(description="who does it, as others should read it", examples=["dana"]),
+]
+Comment = Annotated[
+    str, StringConstraints(pattern=r"^[^\x00]*$", max_length=1000), Field(examples=["calling the customer now"])
+]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EndpointIn(Shape):
+    """Where webhooks go."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"name": "contact-centre", "url": "https://hooks.example.com/firebreak", "brands": ["acme"]}]
+        }
+    )
+    name: Slug = Field(description="how policies name it", examples=["contact-centre"])
+    url: str = Field(
+        max_length=2000,
+        description="https://... or http://...; kept as a secret",
+        examples=["https://hooks.example.com/x"],
+    )
+    description: Comment = ""
+    brands: tuple[Slug, ...] = Field((), max_length=1000, description="only these; empty: every brand")
+
+
+class Endpoint(Shape):
+    name: str
+    target: str = Field(description="scheme and host of the URL; the rest may hold a secret and is not shown")
+    description: str
+    brands: tuple[str, ...]
+    state: EndpointState
+    disabled_because: str | None = None
+    created_at: datetime
+
+
+class Created(Endpoint):
+    secret: str = Field(description="signs its webhooks (Standard Webhooks); shown this once")
+
+
+class Endpoints(Shape):
+    items: tuple[Endpoint, ...]
+
+
+class Deed(Shape):
+    """Somebody acknowledges or resolves."""
+
+    by: Person
+    comment: Comment = ""
+
+
+class Incidents(Shape):
+    items: tuple[Incident, ...]
+    next: str | None = Field(description="the cursor of the next page; null at the end")
+
+
+class PlannedStep(Shape):
+    number: int
+    endpoints: tuple[str, ...]
+    due_at: datetime | None = Field(description="null: it will be set by the step before")
+    state: StepState | None
+    done_at: datetime | None = None
+
+
+class TimelineEntry(Shape):
+    """A decision, its reason, and the record that caused it."""
+
+    sequence: int
+    at: datetime
+    kind: str
+    because: str
+    actor: str | None
+    signal: str | None = Field(description="id of the signal on firebreak.signals")
+    partition: int | None
+    offset: int | None
+
+
+class Attempt(Shape):
+    number: int
+    begun_at: datetime
+    ended_at: datetime | None
+    outcome: str = Field(description="begun, delivered, refused, gone, timeout, unreachable, blocked or unknown")
+    status: int | None
+    detail: str | None = Field(description="the beginning of the answer's body, or what went wrong")
+    seconds: float | None
+
+
+class Delivery(Shape):
+    id: str = Field(description="the webhook-id")
+    endpoint: str
+    incident: str | None
+    type: str
+    state: DeliveryState
+    created_at: datetime
+    next_attempt_at: datetime | None
+    finished_at: datetime | None
+    attempts: tuple[Attempt, ...]
+
+
+class Deliveries(Shape):
+    items: tuple[Delivery, ...]
+    next: str | None = Field(description="the cursor of the next page; null at the end")
+
+
+class Queued(Shape):
+    delivery: str = Field(description="the webhook-id that the receiver will see")
+
+
+class Explanation(Shape):
+    """Why there is an incident, what was decided since, who was told and who is next."""
+
+    incident: Incident
+    how_sure: str
+    by_when: str
+    who_has_it: str
+    policy: Policy
+    steps: tuple[PlannedStep, ...]
+    timeline: tuple[TimelineEntry, ...]
+    deliveries: tuple[Delivery, ...]
+
+
+class ProblemShape(BaseModel):
+    """RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, str]] | None = None
+
+
+class Links(BaseModel):
+    post: str | None = None
+    reply: str | None = None
+    incident: str | None = None
+    acknowledge: str | None = None
+
+
+class MessageData(Incident):
+    """The incident as it is now, and in words what every message states."""
+
+    model_config = ConfigDict(extra="allow")
+    because: str = Field(description="what changed since the last message")
+    state_words: str
+    how_sure: str
+    by_when: str
+    who_has_it: str
+    links: Links
+    truncated: bool = Field(False, description="something was left out to stay below 20 kB")
+
+
+class IncidentMessage(BaseModel):
+    """Body of an `incident.*` webhook. `data.sequence` grows: ignore a message that is older than what you know."""
+
+    model_config = ConfigDict(json_schema_extra={"title": "incident.*"})
+    type: str = Field(pattern=r"^incident\.(opened|updated|escalated|acknowledged|resolved)$")
+    timestamp: datetime
+    data: MessageData
+
+
+class Redaction(BaseModel):
+    incident: str
+    brand: BrandId
+    network: str
+    post_id: str
+    at: datetime
+    because: str
+
+
+class RedactionMessage(BaseModel):
+    """Body of a `post.redacted` webhook: forget this post's text and author."""
+
+    type: str = Field(pattern=r"^post\.redacted$")
+    timestamp: datetime
+    data: Redaction
+
+
+Json = dict[str, Any]

@@ -1,0 +1,114 @@
+"""Time at work: does the steps of policies and the timers of incidents when they are due on the injected clock.
+
+What is due stands in the database, so a process that was killed goes on where it was; each step or timer is one transaction
+that takes the row, changes the incident and writes the deliveries, so none is missed and none is done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection
+
+from alerter.bells import until_due
+from alerter.escalation import steps
+from alerter.incidents import store
+from alerter.incidents.desk import Desk, Present
+from alerter.metrics import AlerterMetrics
+from alerter.notify import outbox
+from alerter.store.database import Database, DatabaseAway, Overtaken
+from services.clock import Clock
+from services.contracts.incident import Change
+from services.crashpoints import seam
+
+log = structlog.get_logger()
+
+AT_ONCE: Final = 100
+"""Due rows that are looked up together; each is a transaction of its own."""
+TIDY_EVERY: Final = timedelta(minutes=10)
+KEEP_STORIES: Final = timedelta(days=14)
+"""What was noted of a story without an incident is forgotten after this; no story grows for so long."""
+
+
+class Engine:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        present: Callable[[], Present],
+        committed: Callable[[], None],
+        metrics: AlerterMetrics,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._present = present
+        self._committed = committed
+        self._metrics = metrics
+        self.bell = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._tidied = clock.now()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.bell.set()
+
+    async def run(self) -> None:
+        while not self._stop.is_set():
+            self.bell.clear()
+            due: datetime | None = None
+            try:
+                while await self.turn():
+                    pass
+                due = await self._database.read(next_due)
+            except (DatabaseAway, Overtaken) as error:
+                self._metrics.loop_errors.labels("engine").inc()
+                log.warning("engine_tries_again", kind=type(error).__name__, why=str(error))
+                await asyncio.sleep(0.2)
+                continue
+            await until_due(due, self.bell, self._stop, self._clock)
+
+    async def turn(self) -> bool:
+        """Do what is due now; whether there was anything."""
+        now = self._clock.now()
+        due_steps = await self._database.read(lambda c: steps.due(c, now, AT_ONCE))
+        for incident, number in due_steps:
+            await self._do(lambda desk, i=incident, n=number: desk.step(i, n))  # type: ignore[misc]
+        due_timers = await self._database.read(lambda c: store.IncidentStore(c).due(now, AT_ONCE))
+        for incident in due_timers:
+            await self._do(lambda desk, i=incident: desk.fire(i))  # type: ignore[misc]
+        if now - self._tidied >= TIDY_EVERY:
+            self._tidied = now
+            await self._database.write(lambda c: store.forget_stories(c, now - KEEP_STORIES))
+        return bool(due_steps or due_timers)
+
+    async def _do(self, work: Callable[[Desk], bool]) -> None:
+        def transact(connection: Connection) -> list[tuple[Change, int]]:
+            seam("alerter.begun")
+            desk = Desk(connection, self._present())
+            work(desk)
+            return desk.told
+
+        told = await self._database.write(transact)
+        seam("alerter.committed")
+        for change, severity in told:
+            self._metrics.changes.labels(change, str(severity)).inc()
+        self._committed()
+
+    async def refresh_metrics(self) -> None:
+        """Bring the gauges up to date."""
+        counts, depths = await self._database.read(lambda c: (store.counts(c), outbox.depths(c)))
+        self._metrics.incidents.clear()
+        for (state, severity), count in counts.items():
+            self._metrics.incidents.labels(state, str(severity)).set(count)
+        for kind, depth in depths.items():
+            self._metrics.outbox_rows.labels(kind).set(depth)
+
+
+def next_due(connection: Connection) -> datetime | None:
+    """The next step or timer."""
+    moments = [moment for moment in (steps.next_due(connection), store.next_due(connection)) if moment is not None]
+    return min(moments, default=None)

@@ -1,0 +1,65 @@
+"""The steps of an incident's policy as rows: one waits at a time, and whoever moves it to `done` is the one who does it.
+
+The row of the next step is written by the transaction that does the one before, so a crash neither misses nor doubles one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import cast
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from alerter.store.tables import steps
+
+
+class StepState(StrEnum):
+    WAITING = "waiting"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+def schedule(connection: Connection, incident: str, number: int, due_at: datetime) -> None:
+    connection.execute(insert(steps).values(incident=incident, number=number, due_at=due_at, state=StepState.WAITING))
+
+
+def take(connection: Connection, incident: str, number: int, now: datetime) -> bool:
+    """Whether it was ours to do: it waited until now, and does not any more."""
+    return bool(
+        connection.execute(
+            update(steps)
+            .where(steps.c.incident == incident, steps.c.number == number, steps.c.state == StepState.WAITING)
+            .values(state=StepState.DONE, done_at=now)
+        ).rowcount
+    )
+
+
+def cancel(connection: Connection, incident: str, now: datetime) -> None:
+    """Somebody has it, or it is over: nobody else is told."""
+    connection.execute(
+        update(steps)
+        .where(steps.c.incident == incident, steps.c.state == StepState.WAITING)
+        .values(state=StepState.CANCELLED, done_at=now)
+    )
+
+
+def due(connection: Connection, now: datetime, most: int) -> list[tuple[str, int]]:
+    rows = connection.execute(
+        select(steps.c.incident, steps.c.number)
+        .where(steps.c.state == StepState.WAITING, steps.c.due_at <= now)
+        .order_by(steps.c.due_at, steps.c.incident)
+        .limit(most)
+    )
+    return [(row.incident, row.number) for row in rows]
+
+
+def next_due(connection: Connection) -> datetime | None:
+    query = select(func.min(steps.c.due_at)).where(steps.c.state == StepState.WAITING)
+    return cast("datetime | None", connection.scalar(query))
+
+
+def planned(connection: Connection, incident: str) -> list[tuple[int, datetime, StepState, datetime | None]]:
+    """All steps that have a row: done, cancelled, and the one that waits."""
+    rows = connection.execute(select(steps).where(steps.c.incident == incident).order_by(steps.c.number))
+    return [(row.number, row.due_at, StepState(row.state), row.done_at) for row in rows]

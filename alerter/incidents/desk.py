@@ -1,0 +1,300 @@
+"""Where everything that happens to incidents comes together: signals, timers, steps and people's deeds, each done to the
+incident, the outbox and the timeline in the caller's one transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import Connection, select, update
+
+from alerter import rules
+from alerter.escalation import steps
+from alerter.incidents import explain, model
+from alerter.incidents.dossier import Dossier, Message, Outcome, tell
+from alerter.incidents.store import IncidentStore, Origin, Story
+from alerter.notify import endpoints, outbox
+from alerter.notify.formats import native
+from alerter.notify.outbox import Cause
+from alerter.rules import Decision
+from alerter.store.tables import deliveries
+from services.config import Config, Policy
+from services.contracts.base import BrandId, Event, StoryId, event_id
+from services.contracts.codec import encode
+from services.contracts.incident import Change, IncidentChanged
+from services.contracts.signal import (
+    BrandSurge,
+    CascadeForecast,
+    Line,
+    PostAnswered,
+    PostNegative,
+    PostRedacted,
+    SurgePhase,
+)
+from services.contracts.topics import INCIDENTS
+from services.eventlog import base as eventlog
+
+MAX_SURGE_STORIES: Final = 200
+"""Stories of one surge that join its incident; more would make one transaction long."""
+
+
+class Verdict(StrEnum):
+    """What came of a signal."""
+
+    OPENED = "opened"
+    JOINED = "joined"
+    NOTED = "noted"
+    IGNORED = "ignored"
+    REPEATED = "repeated"
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The moment, on the injected clock and on the wall, and the configuration that holds."""
+
+    now: datetime
+    wall: datetime
+    config: Config
+    public_url: str | None
+
+
+class Desk:
+    """For one transaction. `told` collects what was told, for the metrics."""
+
+    def __init__(self, connection: Connection, present: Present) -> None:
+        self._connection = connection
+        self._present = present
+        self._now = present.now
+        self.store = IncidentStore(connection)
+        self.told: list[tuple[Change, int]] = []
+
+    # Signals
+
+    def apply(self, event: Event, origin: Origin) -> Verdict:
+        """Do what this signal asks for. Types that concern no incident are ignored."""
+        if isinstance(event, BrandSurge):
+            return self._surge(event, origin)
+        if isinstance(event, (CascadeForecast, PostNegative)):
+            return self._of_story(event, event.story, origin)
+        if isinstance(event, PostAnswered):
+            dossier = self._open_of(event.brand, event.story)
+            return self._join(dossier, event, origin) if dossier is not None else Verdict.IGNORED
+        if isinstance(event, PostRedacted):
+            return self._redact(event, origin)
+        return Verdict.IGNORED
+
+    def _of_story(self, signal: rules.Opening, story: StoryId, origin: Origin) -> Verdict:
+        known = self.store.story(signal.brand, story)
+        noted = isinstance(signal, PostNegative) and (signal.severity or 0) > (known.complaint or 0)
+        if isinstance(signal, PostNegative) and noted:
+            known = known._replace(complaint=signal.severity)
+            self.store.put_story(signal.brand, story, known, self._now)
+        dossier = self.store.load(known.incident) if known.incident is not None else None
+        if dossier is not None and not dossier.ended:
+            return self._join(dossier, signal, origin)
+        decision = self._decide(signal, known.complaint)
+        if decision is not None and (dossier is None or model.reopens(dossier, signal, decision.grade.severity)):
+            self._open(signal, story, known, decision, origin)
+            return Verdict.OPENED
+        return Verdict.NOTED if noted else Verdict.IGNORED
+
+    def _surge(self, surge: BrandSurge, origin: Origin) -> Verdict:
+        """A surge joins the incident of one of its stories if there is one, and its other stories join it."""
+        story = StoryId(f"surge:{surge.begins.timestamp():.0f}")
+        if self._open_of(surge.brand, story) is None and surge.phase is not SurgePhase.END:
+            open_ones = [
+                d for s in surge.stories[:MAX_SURGE_STORIES] if (d := self._open_of(surge.brand, s)) is not None
+            ]
+            if open_ones:
+                host = min(open_ones, key=lambda d: (d.incident.severity, d.incident.opened_at))
+                self._link(surge.brand, story, host.incident.id)
+        verdict = self._of_story(surge, story, origin)
+        joined = self._open_of(surge.brand, story)
+        if joined is not None:
+            for member in surge.stories[:MAX_SURGE_STORIES]:
+                if self._open_of(surge.brand, member) is None:
+                    self._link(surge.brand, member, joined.incident.id)
+        return verdict
+
+    def _open_of(self, brand: BrandId, story: StoryId) -> Dossier | None:
+        incident = self.store.story(brand, story).incident
+        dossier = self.store.load(incident) if incident is not None else None
+        return None if dossier is None or dossier.ended else dossier
+
+    def _link(self, brand: BrandId, story: StoryId, incident: str) -> None:
+        self.store.put_story(brand, story, self.store.story(brand, story)._replace(incident=incident), self._now)
+
+    def _line(self, brand: BrandId) -> Line:
+        configured = self._present.config.brand(brand)
+        return configured.line if configured is not None else Line()
+
+    def _decide(self, signal: rules.Opening, complaint: int | None) -> Decision | None:
+        return rules.decide(signal, self._present.config.rules, self._line(signal.brand), complaint, self._now)
+
+    def _join(self, dossier: Dossier, signal: rules.Opening | PostAnswered, origin: Origin) -> Verdict:
+        grade = None
+        if not isinstance(signal, PostAnswered):
+            grade = rules.grade(signal, self._line(signal.brand), dossier.complaint)
+        outcome = model.join(dossier, signal, grade, self._now)
+        if outcome is None:
+            return Verdict.IGNORED
+        self.carry_out(dossier, outcome, origin)
+        return Verdict.JOINED
+
+    def _open(self, signal: rules.Opening, story: StoryId, known: Story, decision: Decision, origin: Origin) -> None:
+        config = self._present.config
+        brand = config.brand(signal.brand)
+        policy = next(policy for policy in config.policies if policy.id == decision.rule.policy)
+        first_step = explain.first_step(config.playbooks.get(decision.rule.playbook or ""))
+        opened = model.open_incident(
+            signal,
+            decision,
+            story,
+            known.openings,
+            brand.name if brand is not None else signal.brand,
+            policy,
+            first_step,
+            known.complaint,
+            self._now,
+        )
+        incident = opened.dossier.incident
+        at_once = policy.steps[0].after_minutes == 0
+        names = self._endpoints(policy, 0, incident.brand) if at_once else ()
+        outcome = Outcome(tell(opened.dossier, names), opened.entries, opened.messages)
+        self.carry_out(None, outcome, origin)
+        self.store.put_story(
+            signal.brand, story, known._replace(incident=incident.id, openings=known.openings + 1), self._now
+        )
+        steps.schedule(self._connection, incident.id, 0, self._now + timedelta(minutes=policy.steps[0].after_minutes))
+        if at_once:
+            steps.take(self._connection, incident.id, 0, self._now)
+            self._enqueue(outcome.dossier, opened.messages[0], names)
+            self._schedule_next(outcome.dossier, 0, names)
+
+    # Time
+
+    def step(self, incident: str, number: int) -> bool:
+        """Do a due step of a policy; whether it was ours to do."""
+        dossier = self.store.load(incident)
+        if dossier is None or not steps.take(self._connection, incident, number, self._now):
+            return False
+        names = self._endpoints(dossier.policy, number, dossier.incident.brand)
+        outcome = model.escalate(dossier, number, names, self._now)
+        self.carry_out(dossier, outcome, None, publish_only=True)
+        self._enqueue(outcome.dossier, outcome.messages[0], names)
+        self._schedule_next(outcome.dossier, number, names)
+        return True
+
+    def _endpoints(self, policy: Policy, number: int, brand: BrandId) -> tuple[str, ...]:
+        return endpoints.chosen(self._connection, policy.steps[number].endpoints, brand)
+
+    def _schedule_next(self, dossier: Dossier, number: int, told: tuple[str, ...]) -> None:
+        """The step after `number`; at once when this one had nobody to tell."""
+        following = number + 1
+        if following < len(dossier.policy.steps):
+            minutes = dossier.policy.steps[following].after_minutes if told else 0.0
+            steps.schedule(self._connection, dossier.incident.id, following, self._now + timedelta(minutes=minutes))
+
+    def fire(self, incident: str) -> bool:
+        """Do what an incident's timer asks for; whether there was anything."""
+        dossier = self.store.load(incident)
+        outcome = model.fire(dossier, self._now) if dossier is not None else None
+        if dossier is None or outcome is None:
+            return False
+        self.carry_out(dossier, outcome, None)
+        return True
+
+    # People
+
+    def acknowledge(self, incident: str, by: str, comment: str) -> Dossier | None:
+        """`None`: there is no such incident. Raises `model.Refused`."""
+        dossier = self.store.load(incident)
+        if dossier is None:
+            return None
+        outcome = model.acknowledge(dossier, by, comment, self._now)
+        if outcome is None:
+            return dossier
+        steps.cancel(self._connection, incident, self._now)
+        self.carry_out(dossier, outcome, None)
+        return outcome.dossier
+
+    def resolve(self, incident: str, by: str, comment: str) -> Dossier | None:
+        """`None`: there is no such incident. Raises `model.Refused`."""
+        dossier = self.store.load(incident)
+        if dossier is None:
+            return None
+        outcome = model.resolve(dossier, by, comment, self._now)
+        self.carry_out(dossier, outcome, None)
+        return outcome.dossier
+
+    # What follows
+
+    def carry_out(
+        self, before: Dossier | None, outcome: Outcome, origin: Origin | None, publish_only: bool = False
+    ) -> None:
+        """Save the incident, publish its change, tell its audience; at its end, cancel what waits."""
+        self.store.save(before, outcome, origin, self._now)
+        dossier = outcome.dossier
+        for message in outcome.messages:
+            self._publish(dossier, message)
+            if message.pages and not publish_only and message.change is not Change.OPENED:
+                names = endpoints.chosen(self._connection, dossier.audience, dossier.incident.brand)
+                self._enqueue(dossier, message, names)
+        if dossier.ended and before is not None and not before.ended:
+            steps.cancel(self._connection, dossier.incident.id, self._now)
+
+    def _publish(self, dossier: Dossier, message: Message) -> None:
+        incident = dossier.incident
+        change = IncidentChanged(change=message.change, because=message.because, incident=incident)
+        identity = event_id("incident.changed", incident.id, incident.sequence, message.change)
+        outbox.publish(
+            self._connection, [eventlog.Message(INCIDENTS.name, incident.brand, encode(change, identity))], self._now
+        )
+        self.told.append((message.change, incident.severity))
+
+    def _enqueue(self, dossier: Dossier, message: Message, names: tuple[str, ...]) -> None:
+        if not names:
+            return
+        incident = dossier.incident
+        config, public_url = self._present.config, self._present.public_url
+        body = native.render(incident, message.change, message.because, config.source_policy, public_url)
+        parts = (incident.id, incident.sequence, message.change)
+        cause = Cause(f"incident.{message.change.value}", incident.id, parts)
+        outbox.enqueue(self._connection, cause, body, names, self._now, self._present.wall)
+
+    # Redaction
+
+    def _redact(self, signal: PostRedacted, origin: Origin) -> Verdict:
+        """Forget the post wherever we keep it, also in bodies that wait to be sent (or sent again), and tell every
+        endpoint that was sent it."""
+        post = (signal.network, signal.post_id)
+        holding = self.store.mentioning(post)
+        for dossier in holding:
+            outcome = model.redact(dossier, post, self._now)
+            if outcome is not None:
+                self.carry_out(dossier, outcome, origin)
+            names = self._redact_bodies(dossier.incident.id, post)
+            if names:
+                cause = Cause("post.redacted", dossier.incident.id, ("redacted", *post))
+                body = native.render_redaction(dossier.incident, signal)
+                outbox.enqueue(self._connection, cause, body, sorted(names), self._now, self._present.wall)
+        return Verdict.JOINED if holding else Verdict.IGNORED
+
+    def _redact_bodies(self, incident: str, post: tuple[str, str]) -> set[str]:
+        """The endpoints that were, or may have been, sent the post."""
+        names = set()
+        rows = self._connection.execute(
+            select(deliveries.c.id, deliveries.c.endpoint, deliveries.c.body, deliveries.c.attempts).where(
+                deliveries.c.incident == incident, deliveries.c.type.like("incident.%")
+            )
+        ).all()
+        for row in rows:
+            body = native.without(row.body, post)
+            if body is not None:
+                self._connection.execute(update(deliveries).where(deliveries.c.id == row.id).values(body=body))
+                if row.attempts:
+                    names.add(row.endpoint)
+        return names

@@ -1,0 +1,175 @@
+"""An incident and what only we need to know about it; what everybody reads is derived from that here. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from alerter.incidents import explain
+from alerter.incidents.cards import Cards
+from alerter.rules import LEVEL_RANK
+from services.config import Policy
+from services.contracts.base import ConversationId, Part, Time
+from services.contracts.incident import Change, Incident, IncidentState, Outlook
+from services.contracts.signal import CascadeForecast, Level
+
+ENDED: Final = frozenset({IncidentState.RESOLVED, IncidentState.AVERTED, IncidentState.EXPIRED})
+
+
+class Facet(Part):
+    """The newest forecast of one conversation of the story."""
+
+    number: int
+    at: Time
+    severity: int
+    words: str
+    outlook: Outlook
+
+
+class Surging(Part):
+    """The surge that is, or was, part of it."""
+
+    begins: Time
+    at: Time
+    severity: int
+    words: str
+    ended: bool = False
+
+
+class Told(Part):
+    """What people heard last; only what is worse than this is told again."""
+
+    severity: int
+    rank: int
+    high: float | None
+    at: Time
+
+
+class Dossier(Part):
+    """An incident and what only we need to know about it."""
+
+    incident: Incident
+    ordinal: int
+    brand_name: str
+    policy: Policy
+    cards: Cards
+    told: Told
+    touched_at: Time
+    facets: dict[ConversationId, Facet] = {}  # noqa: RUF012 - pydantic copies it
+    surge: Surging | None = None
+    complaint: int | None = None
+    complaint_severity: int | None = None
+    answered_at: Time | None = None
+    eased_at: Time | None = None
+    by_hand: bool = False
+    audience: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        return self.incident.state in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the timeline. `kind` is of a closed set: the changes, and the signals' short names."""
+
+    kind: str
+    because: str
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What to publish; `pages` tells people too."""
+
+    change: Change
+    because: str
+    pages: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    dossier: Dossier
+    entries: tuple[Entry, ...] = ()
+    messages: tuple[Message, ...] = ()
+
+
+def outlook(forecast: CascadeForecast) -> Outlook:
+    """The forecast, in short."""
+    return Outlook(
+        level=forecast.level,
+        probability=forecast.probability,
+        final_size=forecast.final_size,
+        line=forecast.line,
+        observed=forecast.evidence.engagements,
+        reach=forecast.evidence.reach,
+        crossing=forecast.crossing,
+        crossed_at=forecast.crossed_at,
+        negative_share=forecast.mood.negative_share if forecast.mood else None,
+        model=forecast.model,
+    )
+
+
+def refresh(dossier: Dossier, changes: dict[str, Any]) -> Dossier:
+    """With the public part derived anew from what is known."""
+    facets = sorted(dossier.facets.values(), key=lambda f: (-LEVEL_RANK[f.outlook.level], -f.outlook.probability, f.at))
+    outlook = facets[0].outlook if facets else None
+    rising = [f.outlook for f in facets if f.outlook.level not in (Level.EASING, Level.CROSSED)]
+    crossings = [o.crossing.earliest for o in rising if o.crossing is not None and o.crossed_at is None]
+    crossed = outlook is not None and outlook.level is Level.CROSSED
+    surging = dossier.surge is not None and not dossier.surge.ended
+    graded = [f.severity for f in facets]
+    if surging and dossier.surge is not None:
+        graded.append(dossier.surge.severity)
+    if dossier.complaint_severity is not None:
+        graded.append(dossier.complaint_severity)
+    kept = dossier.cards
+    shown = next(iter(kept.every()), None)
+    incident = dossier.incident.model_copy(
+        update={
+            "severity": min(graded, default=dossier.incident.severity),
+            "title": explain.title(
+                dossier.brand_name, outlook, shown.network if shown else None, dossier.surge is not None
+            ),
+            "outlook": outlook,
+            "answer_by": min(crossings) if crossings and not crossed else None,
+            "root": kept.root,
+            "loudest": kept.loudest,
+            "exemplars": kept.exemplars,
+            **changes,
+        }
+    )
+    return dossier.model_copy(update={"incident": incident})
+
+
+def tell(dossier: Dossier, endpoints: tuple[str, ...]) -> Dossier:
+    """These endpoints hear of it from now on."""
+    return dossier.model_copy(update={"audience": tuple(dict.fromkeys((*dossier.audience, *endpoints)))})
+
+
+def heard(dossier: Dossier, now: datetime) -> Told:
+    outlook = dossier.incident.outlook
+    return Told(
+        severity=dossier.incident.severity,
+        rank=LEVEL_RANK[outlook.level] if outlook else -1,
+        high=outlook.final_size.high if outlook else None,
+        at=now,
+    )
+
+
+def worse(dossier: Dossier) -> list[str]:
+    """How it is worse than what people heard last."""
+    told, incident = dossier.told, dossier.incident
+    outlook, found = incident.outlook, []
+    if incident.severity < told.severity:
+        found.append(f"severity rose from {told.severity} to {incident.severity}")
+    if outlook is not None:
+        if LEVEL_RANK[outlook.level] > told.rank:
+            found.append(f"the story is {outlook.level.value} now")
+        if told.high is not None and outlook.final_size.low > told.high:
+            found.append(
+                f"it is forecast to go beyond what was told: at least {outlook.final_size.low:,.0f} engagements, "
+                f"after at most {told.high:,.0f}"
+            )
+    return found

@@ -1,0 +1,183 @@
+"""Incidents as rows, within one transaction: loaded whole, saved whole, and only onto what was loaded.
+
+A save that finds another sequence than it was based on raises `Overtaken`: another replica was here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple, cast
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
+
+from alerter.incidents import cards, model
+from alerter.incidents.cards import PostKey
+from alerter.incidents.dossier import ENDED, Dossier, Entry, Outcome
+from alerter.store.database import Overtaken, insert_missing
+from alerter.store.tables import incidents, mentions, seen, stories, timeline
+from services.contracts.base import BrandId, EventId, StoryId
+from services.errors import Damaged
+
+SEEN_OFFSETS: Final = 20_000
+"""A signal that was appended twice is recognised within so many records of its partition."""
+
+
+class Origin(NamedTuple):
+    """The record that brought a signal."""
+
+    signal: EventId
+    partition: int
+    offset: int
+
+
+class Story(NamedTuple):
+    """What is known of a story: whose incident it is in, how many it has opened itself, its worst complaint."""
+
+    incident: str | None = None
+    openings: int = 0
+    complaint: int | None = None
+
+
+class IncidentStore:
+    """Remembers what it has loaded, for the one transaction it is made for."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dossiers: dict[str, Dossier] = {}
+        self._stories: dict[tuple[BrandId, StoryId], Story] = {}
+        self._stored: set[tuple[BrandId, StoryId]] = set()
+
+    def prefetch(self, wanted: Collection[tuple[BrandId, StoryId]]) -> None:
+        """Load these stories in one query: most of a batch's signals are about stories that nobody knows."""
+        rows = self._connection.execute(
+            select(stories).where(tuple_(stories.c.brand, stories.c.story).in_(list(wanted)))
+        )
+        self._stories |= dict.fromkeys(wanted, Story())
+        for row in rows:
+            self._stories[row.brand, row.story] = Story(row.incident, row.openings, row.complaint)
+            self._stored.add((row.brand, row.story))
+
+    def story(self, brand: BrandId, story: StoryId) -> Story:
+        if (brand, story) not in self._stories:
+            self.prefetch([(brand, story)])
+        return self._stories[brand, story]
+
+    def put_story(self, brand: BrandId, story: StoryId, known: Story, now: datetime) -> None:
+        values = {**known._asdict(), "touched_at": now}
+        self.story(brand, story)
+        if (brand, story) in self._stored:
+            place = (stories.c.brand == brand, stories.c.story == story)
+            self._connection.execute(update(stories).where(*place).values(**values))
+        else:
+            self._connection.execute(insert(stories).values(brand=brand, story=story, **values))
+            self._stored.add((brand, story))
+        self._stories[brand, story] = known
+
+    def load(self, incident: str) -> Dossier | None:
+        """Raises `Damaged` where the row cannot be read."""
+        if incident not in self._dossiers:
+            text = self._connection.scalar(
+                select(incidents.c.dossier).where(incidents.c.id == incident).with_for_update()
+            )
+            if text is None:
+                return None
+            try:
+                self._dossiers[incident] = Dossier.model_validate_json(text)
+            except ValidationError as error:
+                raise Damaged(f"incident {incident} cannot be read: {error.error_count()} fields are wrong") from None
+        return self._dossiers[incident]
+
+    def save(self, before: Dossier | None, outcome: Outcome, origin: Origin | None, now: datetime) -> None:
+        """Write the whole incident, and the timeline's new lines."""
+        after = outcome.dossier
+        incident = after.incident
+        values: dict[str, Any] = {
+            "state": incident.state,
+            "severity": incident.severity,
+            "sequence": incident.sequence,
+            "changed_at": incident.changed_at,
+            "due_at": model.due(after),
+            "dossier": after.model_dump_json(exclude_defaults=True),
+        }
+        if before is None:
+            place = {"id": incident.id, "brand": incident.brand, "story": incident.story, "ordinal": after.ordinal}
+            self._connection.execute(insert(incidents).values(**place, opened_at=incident.opened_at, **values))
+        else:
+            was = (incidents.c.id == incident.id, incidents.c.sequence == before.incident.sequence)
+            if not self._connection.execute(update(incidents).where(*was).values(**values)).rowcount:
+                raise Overtaken(f"incident {incident.id} was changed meanwhile")
+        self._dossiers[incident.id] = after
+        self._mention(before, after)
+        self._note(incident.id, incident.sequence, outcome.entries, origin, now)
+
+    def _mention(self, before: Dossier | None, after: Dossier) -> None:
+        known = {cards.key(card) for card in before.cards.every()} if before is not None else set()
+        new = {cards.key(card) for card in after.cards.every()} - known
+        rows = [{"network": network, "post_id": post, "incident": after.incident.id} for network, post in sorted(new)]
+        insert_missing(self._connection, mentions, rows)
+
+    def _note(
+        self, incident: str, sequence: int, entries: Sequence[Entry], origin: Origin | None, now: datetime
+    ) -> None:
+        for entry in entries:
+            self._connection.execute(
+                insert(timeline).values(
+                    incident=incident,
+                    sequence=sequence,
+                    at=now,
+                    kind=entry.kind,
+                    because=entry.because,
+                    actor=entry.actor,
+                    signal=origin.signal if origin else None,
+                    partition=origin.partition if origin else None,
+                    offset=origin.offset if origin else None,
+                )
+            )
+
+    def mentioning(self, post: PostKey) -> list[Dossier]:
+        """Every incident, ended or not, that quotes this post."""
+        network, post_id = post
+        ids = self._connection.scalars(
+            select(mentions.c.incident)
+            .where(mentions.c.network == network, mentions.c.post_id == post_id)
+            .order_by(mentions.c.incident)
+        ).all()
+        return [dossier for i in ids if (dossier := self.load(i)) is not None]
+
+    def due(self, now: datetime, most: int) -> list[str]:
+        """Incidents whose timer is due."""
+        query = select(incidents.c.id).where(incidents.c.due_at <= now).order_by(incidents.c.due_at).limit(most)
+        return list(self._connection.scalars(query))
+
+
+def next_due(connection: Connection) -> datetime | None:
+    return cast("datetime | None", connection.scalar(select(func.min(incidents.c.due_at))))
+
+
+def seen_among(connection: Connection, ids: Collection[EventId]) -> set[str]:
+    return set(connection.scalars(select(seen.c.id).where(seen.c.id.in_(list(ids)))))
+
+
+def mark_seen(connection: Connection, origins: Collection[Origin], partition: int, position: int) -> None:
+    """Remember these, and forget those that are too long ago."""
+    rows = [{"id": o.signal, "partition": o.partition, "offset": o.offset} for o in origins]
+    insert_missing(connection, seen, rows)
+    connection.execute(delete(seen).where(seen.c.partition == partition, seen.c.offset < position - SEEN_OFFSETS))
+
+
+def forget_stories(connection: Connection, before: datetime) -> int:
+    """Drop what was noted of stories that opened nothing."""
+    old = (stories.c.incident.is_(None), stories.c.touched_at < before)
+    return connection.execute(delete(stories).where(*old)).rowcount
+
+
+def counts(connection: Connection) -> dict[tuple[str, int], int]:
+    """Incidents that are not over, by state and severity."""
+    rows = connection.execute(
+        select(incidents.c.state, incidents.c.severity, func.count())
+        .where(incidents.c.state.not_in(ENDED))
+        .group_by(incidents.c.state, incidents.c.severity)
+    )
+    return {(state, severity): count for state, severity, count in rows}

@@ -1,0 +1,63 @@
+"""What the alerter measures: names, units and meanings. Labels come from closed sets."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from services.metrics import LATENCY_SECONDS
+
+STAGE = "alerter"
+
+
+class AlerterMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.signals = Counter(
+            "firebreak_alerter_signals_total",
+            "Signals applied, by type and what came of them (opened, joined, noted, ignored, repeated)",
+            ["type", "outcome"],
+            registry=registry,
+        )
+        self.incidents = Gauge(
+            "firebreak_incidents", "Incidents that are not over", ["state", "severity"], registry=registry
+        )
+        self.changes = Counter(
+            "firebreak_incident_changes_total", "Messages about incidents", ["change", "severity"], registry=registry
+        )
+        self.signal_to_incident_seconds = Histogram(
+            "firebreak_signal_to_incident_seconds",
+            "From a signal's append to the commit of the incident that it opened",
+            registry=registry,
+            buckets=LATENCY_SECONDS,
+        )
+        self.incident_to_delivery_seconds = Histogram(
+            "firebreak_incident_to_delivery_seconds",
+            "From the commit of a message to the answer 2xx of its endpoint",
+            registry=registry,
+            buckets=(*LATENCY_SECONDS, 300, 1800, 7200),
+        )
+        self.attempts = Counter(
+            "firebreak_delivery_attempts_total", "Attempts to deliver, by outcome", ["outcome"], registry=registry
+        )
+        self.deliveries = Counter(
+            "firebreak_deliveries_total",
+            "Deliveries that ended (delivered, exhausted, cancelled)",
+            ["state"],
+            registry=registry,
+        )
+        self.swept = Counter(
+            "firebreak_delivery_leases_swept_total",
+            "Attempts whose end was never recorded and that were repeated",
+            registry=registry,
+        )
+        self.outbox_rows = Gauge(
+            "firebreak_outbox_rows", "Rows that wait (delivery, publication)", ["kind"], registry=registry
+        )
+        self.endpoints_disabled = Counter(
+            "firebreak_endpoints_disabled_total", "Endpoints that answered 410 Gone", registry=registry
+        )
+        self.loop_errors = Counter(
+            "firebreak_alerter_loop_errors_total",
+            "Turns of a loop that failed and were tried again",
+            ["loop"],
+            registry=registry,
+        )

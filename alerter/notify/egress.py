@@ -1,0 +1,170 @@
+"""No webhook reaches an address that the operator did not allow.
+
+A name is resolved once, *every* address it has is checked, and the connection is made to an address that was checked: a
+name that answers differently the second time gains nothing. One bad address among good ones refuses them all, because no
+honest name has both. The certificate is still checked against the name in the URL. Redirects are not followed anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpcore2
+
+from services.errors import ConfigError
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+
+MAX_URL_CHARS: Final = 2000
+MAX_ADDRESSES: Final = 16
+"""A name with more is no webhook endpoint; each would be tried in turn."""
+
+_REFUSED: Final[tuple[tuple[str, str], ...]] = (
+    ("0.0.0.0/8", "unspecified"),
+    ("10.0.0.0/8", "private"),
+    ("100.64.0.0/10", "carrier-grade NAT"),
+    ("127.0.0.0/8", "loopback"),
+    ("169.254.0.0/16", "link-local"),
+    ("172.16.0.0/12", "private"),
+    ("192.0.0.0/24", "protocol assignments"),
+    ("192.0.2.0/24", "documentation"),
+    ("192.88.99.0/24", "6to4 relay"),
+    ("192.168.0.0/16", "private"),
+    ("198.18.0.0/15", "benchmark"),
+    ("198.51.100.0/24", "documentation"),
+    ("203.0.113.0/24", "documentation"),
+    ("224.0.0.0/4", "multicast"),
+    ("240.0.0.0/4", "reserved"),
+    ("::/128", "unspecified"),
+    ("::1/128", "loopback"),
+    ("::ffff:0:0/96", "IPv4-mapped"),
+    ("64:ff9b::/96", "NAT64"),
+    ("64:ff9b:1::/48", "NAT64"),
+    ("100::/64", "discard"),
+    ("2001::/23", "protocol assignments"),
+    ("2001:db8::/32", "documentation"),
+    ("2002::/16", "6to4"),
+    ("3fff::/20", "documentation"),
+    ("5f00::/16", "segment routing"),
+    ("fc00::/7", "unique local"),
+    ("fe80::/10", "link-local"),
+    ("fec0::/10", "site-local"),
+    ("ff00::/8", "multicast"),
+)
+_REFUSED_NETWORKS: Final = tuple((ipaddress.ip_network(block), why) for block, why in _REFUSED)
+_GLOBAL_IPV6: Final = ipaddress.ip_network("2000::/3")
+
+
+class Blocked(httpcore2.ConnectError):
+    """The address may not be reached. The message is for the operator and names it."""
+
+
+class BadTarget(ValueError):
+    """This URL can be no endpoint."""
+
+
+def allowed_networks(text: str) -> tuple[Network, ...]:
+    """The CIDR blocks in `settings.egress_allow`. Raises `ConfigError`."""
+    try:
+        return tuple(ipaddress.ip_network(block.strip()) for block in text.split(",") if block.strip())
+    except ValueError as error:
+        raise ConfigError(f"FIREBREAK_EGRESS_ALLOW: {error}") from error
+
+
+def refusal(address: str, allowed: Iterable[Network]) -> str | None:
+    """Why this address may not be reached; `None` when it may."""
+    try:
+        parsed: Address = ipaddress.ip_address(address)
+    except ValueError:
+        return "no address"
+    if any(parsed.version == network.version and parsed in network for network in allowed):
+        return None
+    for network, why in _REFUSED_NETWORKS:
+        if parsed.version == network.version and parsed in network:
+            return why
+    if parsed.version == 6 and parsed not in _GLOBAL_IPV6:
+        return "not global"
+    return None if parsed.is_global else "not global"
+
+
+def check_url(url: str, allowed: Iterable[Network]) -> None:
+    """Raises `BadTarget` where the URL alone shows that it can be no endpoint; names are checked when they are resolved."""
+    if len(url) > MAX_URL_CHARS or not url.isascii() or any(char <= " " or char == "\x7f" for char in url):
+        raise BadTarget(f"must be at most {MAX_URL_CHARS} ASCII characters without blanks")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise BadTarget("is not a URL") from error
+    if parts.scheme not in ("http", "https"):
+        raise BadTarget("must begin with https:// or http://")
+    if not host:
+        raise BadTarget("names no host")
+    if "@" in parts.netloc:
+        raise BadTarget("must not hold a user name or password")
+    if parts.fragment or "\\" in url:
+        raise BadTarget("must not hold a fragment or a backslash")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return
+    why = refusal(host, allowed)
+    if why is not None:
+        raise BadTarget(f"leads to an address that is not allowed ({why}); FIREBREAK_EGRESS_ALLOW can open it")
+
+
+async def resolve(host: str, port: int) -> Sequence[str]:
+    """The addresses that the system knows for a name."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(place[4][0]) for place in found))
+
+
+class GuardedBackend(httpcore2.AsyncNetworkBackend):
+    """Opens connections, to checked addresses only."""
+
+    def __init__(self, allowed: Sequence[Network], resolver: Resolver = resolve) -> None:
+        self._allowed = tuple(allowed)
+        self._resolve = resolver
+        self._open = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        addresses = await self._checked(host, port)
+        failure: Exception | None = None
+        for address in addresses:
+            try:
+                return await self._open.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failure = error
+        assert failure is not None
+        raise failure
+
+    async def _checked(self, host: str, port: int) -> list[str]:
+        try:
+            addresses = list(await self._resolve(host, port))[:MAX_ADDRESSES]
+        except (OSError, UnicodeError) as error:
+            raise httpcore2.ConnectError(f"{host} cannot be resolved: {error}") from error
+        if not addresses:
+            raise httpcore2.ConnectError(f"{host} has no address")
+        for address in addresses:
+            why = refusal(address, self._allowed)
+            if why is not None:
+                raise Blocked(f"{host} leads to {address}, which is not allowed ({why})")
+        return addresses
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

@@ -1,0 +1,1 @@
+"""How a message looks to whoever receives it, one file an outlet."""

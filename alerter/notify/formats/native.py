@@ -1,0 +1,169 @@
+"""Our own webhook body: the whole incident and, in words, what every message states. Always below 20 kB.
+
+What a source's terms keep in the house stays there: of `ids_only` posts neither text nor author, of `internal` ones nothing.
+What does not fit goes in a stated order: long texts, then exemplars, then the loudest voices, then the root's text, then
+long words of ours; what happened, why, by when and who has it always arrive.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from alerter.incidents import explain
+from alerter.incidents.cards import PostKey
+from services.contracts.incident import Change, Incident
+from services.contracts.post import SourcePolicy
+from services.contracts.signal import PostCard, PostRedacted
+
+MAX_BODY_BYTES: Final = 20_000
+_TEXT_CHARS: Final = 600
+_SHORT_CHARS: Final = 200
+_WORDS_CHARS: Final = 300
+
+Body = dict[str, Any]
+SourcePolicies = Callable[[str], SourcePolicy]
+_STRICTNESS: Final = {SourcePolicy.TEXT_ALLOWED: 0, SourcePolicy.IDS_ONLY: 1, SourcePolicy.INTERNAL: 2}
+
+
+def render(incident: Incident, change: Change, because: str, policies: SourcePolicies, public_url: str | None) -> bytes:
+    """The frozen body of an `incident.*` message."""
+    data = incident.model_dump(mode="json", exclude={"root", "loudest", "exemplars"})
+    root = _outside(incident.root, policies)
+    data["root"] = root
+    data["loudest"] = [card for c in incident.loudest if (card := _outside(c, policies)) is not None]
+    data["exemplars"] = [card for c in incident.exemplars if (card := _outside(c, policies)) is not None]
+    data["because"] = because
+    data["state_words"] = explain.STATE_WORDS[incident.state]
+    data["how_sure"] = explain.how_sure(incident)
+    data["by_when"] = explain.by_when(incident)
+    data["who_has_it"] = explain.who_has_it(incident)
+    data["links"] = _links(incident.id, root, public_url)
+    return _fit({"type": f"incident.{change.value}", "timestamp": incident.changed_at.isoformat(), "data": data})
+
+
+def render_redaction(incident: Incident, signal: PostRedacted) -> bytes:
+    """Tells whoever was sent a post that it was deleted where it was written."""
+    data = {
+        "incident": incident.id,
+        "brand": signal.brand,
+        "network": signal.network,
+        "post_id": signal.post_id,
+        "at": signal.at.isoformat(),
+        "because": "the post was deleted where it was written: forget its text and its author",
+    }
+    return _bytes({"type": "post.redacted", "timestamp": signal.at.isoformat(), "data": data})
+
+
+def render_test(endpoint: str, now: datetime) -> bytes:
+    return _bytes(
+        {
+            "type": "endpoint.test",
+            "timestamp": now.isoformat(),
+            "data": {"endpoint": endpoint, "because": "somebody asked for a test delivery; nothing is wrong"},
+        }
+    )
+
+
+def without(body: bytes, post: PostKey) -> bytes | None:
+    """The body without this post's words and author; `None` when it never held it."""
+    message: Body = json.loads(body)
+    data = message["data"]
+    root, found = data.get("root"), False
+    if root is not None and _is(root, post) and not root.get("redacted"):
+        data["root"] = {key: root[key] for key in ("network", "post_id", "kind", "at")} | {"redacted": True}
+        data["links"] = {name: link for name, link in data["links"].items() if name not in ("post", "reply")}
+        found = True
+    for name in ("loudest", "exemplars"):
+        cards = data.get(name, [])
+        kept = [card for card in cards if not _is(card, post)]
+        found = found or len(kept) < len(cards)
+        if cards:
+            data[name] = kept
+    return _bytes(message) if found else None
+
+
+def _is(card: Body, post: PostKey) -> bool:
+    return (card["network"], card["post_id"]) == post
+
+
+def _outside(card: PostCard | None, policies: SourcePolicies) -> Body | None:
+    """The card as it may leave the house; the stricter of the post's own policy and its network's holds."""
+    if card is None:
+        return None
+    policy = max(card.policy, policies(card.network), key=_STRICTNESS.__getitem__)
+    if policy is SourcePolicy.INTERNAL:
+        return None
+    shown: Body = card.model_dump(mode="json", exclude_none=True, exclude={"policy"})
+    if policy is SourcePolicy.IDS_ONLY:
+        author = (shown.pop("author", None) or "").removeprefix("@").lower()
+        shown.pop("text", None)
+        for name in ("permalink", "reply_link"):
+            # Many networks write the handle into the link; a connector that can should give the form with the id alone.
+            if author and author in shown.get(name, "").lower():
+                del shown[name]
+    return shown
+
+
+def _links(incident: str, root: Body | None, public_url: str | None) -> dict[str, str]:
+    links: dict[str, str] = {}
+    if root is not None and "permalink" in root:
+        links["post"] = root["permalink"]
+    if root is not None and "reply_link" in root:
+        links["reply"] = root["reply_link"]
+    if public_url:
+        links["incident"] = f"{public_url.rstrip('/')}/v1/incidents/{incident}"
+        links["acknowledge"] = f"{links['incident']}/acknowledge"
+    return links
+
+
+def _bytes(message: Body) -> bytes:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _cut(text: str, chars: int) -> str:
+    return text if len(text) <= chars else text[: chars - 1] + "\u2026"
+
+
+def _cut_texts(data: Body, chars: int) -> None:
+    for card in ([data["root"]] if data["root"] else []) + data["loudest"] + data["exemplars"]:
+        if "text" in card:
+            card["text"] = _cut(card["text"], chars)
+
+
+def _cut_strings(value: Any, chars: int) -> Any:
+    if isinstance(value, str):
+        return _cut(value, chars)
+    if isinstance(value, dict):
+        return {key: _cut_strings(inner, chars) for key, inner in value.items()}
+    return [_cut_strings(inner, chars) for inner in value] if isinstance(value, list) else value
+
+
+def _drop(name: str) -> Callable[[Body], None]:
+    return lambda data: data.update({name: []})
+
+
+_REDUCERS: Final[tuple[Callable[[Body], None], ...]] = (
+    lambda data: _cut_texts(data, _TEXT_CHARS),
+    lambda data: _cut_texts(data, _SHORT_CHARS),
+    _drop("exemplars"),
+    _drop("loudest"),
+    lambda data: data.update({"links": {n: link for n, link in data["links"].items() if len(link) <= _TEXT_CHARS}}),
+    lambda data: data.update(_cut_strings(data, _WORDS_CHARS)),
+    # Characters that need six bytes each, in every field at once: nobody writes so, but the bound holds.
+    lambda data: data.update(_cut_strings(data, 100)),
+    lambda data: data.update(_cut_strings(data, 40)),
+)
+
+
+def _fit(message: Body) -> bytes:
+    body = _bytes(message)
+    for reduce in _REDUCERS:
+        if len(body) < MAX_BODY_BYTES:
+            return body
+        reduce(message["data"])
+        message["data"]["truncated"] = True
+        body = _bytes(message)
+    return body

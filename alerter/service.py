@@ -1,0 +1,158 @@
+"""Builds the alerter: signals in, incidents and deliveries out, with one durable commit point, its database."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+
+from alerter.api.routes import mount_api
+from alerter.consumer import Consumer
+from alerter.escalation import engine as escalation
+from alerter.escalation.engine import Engine
+from alerter.incidents.desk import Desk, Present
+from alerter.metrics import STAGE, AlerterMetrics
+from alerter.notify import outbox
+from alerter.notify.deliverer import Deliverer, Publisher
+from alerter.notify.egress import GuardedBackend, Resolver, allowed_networks, resolve
+from alerter.notify.webhook import Sender
+from alerter.store.database import Database, DatabaseAway, default_url
+from services.lifecycle import Context, Health, Service, Tasks
+from services.stream.deadletter import DeadLetters
+
+log = structlog.get_logger()
+
+GAUGES_SECONDS: Final = 5.0
+"""How often the gauges are read from the database, in real time."""
+
+
+def build(context: Context) -> Service:
+    return Alerter(context)
+
+
+class Alerter:
+    """`wall` and `resolver` are given by tests: the one for leases and signatures, the other to play hostile DNS."""
+
+    name = "alerter"
+
+    def __init__(
+        self, context: Context, *, wall: Callable[[], float] = time.time, resolver: Resolver = resolve
+    ) -> None:
+        settings = context.settings
+        self.context = context
+        self.metrics = AlerterMetrics(context.registry)
+        self._wall = wall
+        settings.data.mkdir(parents=True, exist_ok=True)
+        self.database = Database(settings.database or default_url(settings.data))
+        self.allowed = allowed_networks(settings.egress_allow)
+        self.sender = Sender(GuardedBackend(self.allowed, resolver), wall)
+        owner = settings.instance or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.deliverer = Deliverer(self.database, self.sender, context.clock, wall, owner, self.metrics)
+        self.publisher = Publisher(self.database, context.log, context.clock, self.metrics)
+        self.engine = Engine(self.database, context.clock, self.present, self.ring, self.metrics)
+        letters = DeadLetters(STAGE, settings.dead_letters_per_minute, context.clock, context.metrics.dead_letters)
+        self.consumer = Consumer(
+            context.log,
+            self.database,
+            self.present,
+            self.ring,
+            self.metrics,
+            context.metrics,
+            letters,
+            settings.batch_records,
+            settings.instance,
+        )
+        self.started = False
+        self._stopping = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
+
+    def present(self) -> Present:
+        settings = self.context.settings
+        wall = datetime.fromtimestamp(self._wall(), UTC)
+        return Present(self.context.clock.now(), wall, self.context.config, settings.public_url)
+
+    def ring(self) -> None:
+        """Something was committed: whoever waits for work looks again."""
+        self.engine.bell.set()
+        self.deliverer.bell.set()
+        self.publisher.bell.set()
+
+    async def start(self, tasks: Tasks) -> None:
+        await self.database.start()
+        alone, instance = self.database.alone(), self.context.settings.instance
+        if alone or instance is not None:
+            freed = await self.database.write(lambda c: outbox.release_leases(c, None if alone else instance))
+            if freed:
+                log.warning("leases_of_an_earlier_process_released", deliveries=freed)
+        if self.context.settings.admin_key is None:
+            log.warning("api_closed", why="FIREBREAK_ADMIN_KEY is not set; every call of the alerter's API answers 401")
+        # `stop` may be called alone, by a test: that ends them too, as asked.
+        stopping = self._stopping.is_set
+        self._loops = [
+            tasks.spawn("alerter-deliverer", self.deliverer.run, stopping),
+            tasks.spawn("alerter-publisher", self.publisher.run, stopping),
+            tasks.spawn("alerter-engine", self.engine.run, stopping),
+            tasks.spawn("alerter-gauges", self._gauge, stopping),
+        ]
+        await self.consumer.start(tasks)
+        self.started = True
+
+    def ready(self) -> Health:
+        waiting = self.consumer.waiting
+        ok = self.started and not waiting
+        return Health(ok, {"partitions": self.consumer.partitions, "waiting": waiting})
+
+    def live(self) -> Health:
+        stuck = self.consumer.stuck
+        return Health(not stuck, {"stuck": stuck})
+
+    async def idle(self) -> bool:
+        # In the order of the flow: what a later part has to do was made by an earlier one.
+        if not self.started or not await self.consumer.idle():
+            return False
+        now = self.context.clock.now()
+        due = await self.database.read(escalation.next_due)
+        if due is not None and due <= now:
+            return False
+        return not await self.database.read(lambda c: outbox.due_now(c, now))
+
+    def mount(self, app: Any) -> None:
+        mount_api(app, self)
+
+    async def act(self, work: Callable[[Desk], Any]) -> Any:
+        """Do what a person asked for, in one transaction."""
+        result = await self.database.write(lambda c: work(Desk(c, self.present())))
+        self.ring()
+        return result
+
+    async def stop(self, deadline: float) -> None:
+        """Signals first, so that nothing new comes in; then what is in flight is recorded."""
+        self._stopping.set()
+        await self.consumer.stop(deadline)
+        self.engine.stop()
+        self.deliverer.stop()
+        self.publisher.stop()
+        if self._loops:
+            left = max(0.0, deadline - asyncio.get_running_loop().time())
+            await asyncio.wait(self._loops, timeout=left)
+        self.started = False
+        await self.sender.close()
+        await self.database.close()
+
+    async def _gauge(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                await self.engine.refresh_metrics()
+            except DatabaseAway as error:
+                log.warning("gauges_not_read", why=str(error))
+            try:
+                await asyncio.wait_for(self._stopping.wait(), GAUGES_SECONDS)
+            except TimeoutError:
+                continue

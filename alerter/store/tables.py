@@ -1,0 +1,213 @@
+"""The tables, for SQLite and PostgreSQL alike: whole numbers, text and bytes, nothing that only one of them knows.
+
+A moment is stored as whole microseconds since 1970 UTC: it sorts, compares and survives a dump in both. Columns that end in
+`_wall` are real time (leases, measurements); all others are the injected clock, which drills and tests may bend.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION: Final = 1
+_BEGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time with a zone, kept as microseconds since 1970 UTC."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        return None if value is None else (value - _BEGIN) // _MICROSECOND
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else _BEGIN + timedelta(microseconds=value)
+
+
+# SQLite numbers rows by itself only in a column that is declared INTEGER.
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData()
+
+schema = Table("schema", metadata, Column("version", Integer, primary_key=True))
+
+positions = Table(
+    "positions",
+    metadata,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next", BigInteger, nullable=False),
+)
+"""How far `firebreak.signals` has been applied. Moved by compare-and-set in the transaction that applies it."""
+
+seen = Table(
+    "seen",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Index("seen_by_offset", "partition", "offset"),
+)
+"""Signals that changed an incident, by id: one that was appended twice counts once. Pruned by offset."""
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("brand", String(64), nullable=False),
+    Column("story", Text, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("severity", Integer, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    Column("due_at", Moment),
+    Column("dossier", Text, nullable=False),
+    UniqueConstraint("brand", "story", "ordinal"),
+    Index("incidents_due", "due_at"),
+    Index("incidents_newest", "opened_at", "id"),
+)
+"""`dossier` is the whole incident; the columns beside it are what queries need. `due_at`: its next timer."""
+
+stories = Table(
+    "stories",
+    metadata,
+    Column("brand", String(64), primary_key=True),
+    Column("story", Text, primary_key=True),
+    Column("incident", String(64), ForeignKey("incidents.id")),
+    Column("openings", Integer, nullable=False, default=0),
+    Column("complaint", Integer),
+    Column("touched_at", Moment, nullable=False),
+    Index("stories_old", "touched_at"),
+)
+"""Which incident a story belongs to (its own, or the surge it is part of), and the worst complaint seen in it."""
+
+mentions = Table(
+    "mentions",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("post_id", Text, primary_key=True),
+    Column("incident", String(64), ForeignKey("incidents.id"), primary_key=True),
+)
+"""Which posts an incident quotes, so that a redaction finds every copy."""
+
+timeline = Table(
+    "timeline",
+    metadata,
+    Column("id", _NUMBER, primary_key=True),
+    Column("incident", String(64), ForeignKey("incidents.id"), nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("because", Text, nullable=False),
+    Column("actor", Text),
+    Column("signal", String(64)),
+    Column("partition", Integer),
+    Column("offset", BigInteger),
+    Index("timeline_of_incident", "incident", "id"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("incident", String(64), ForeignKey("incidents.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("due_at", Moment, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("done_at", Moment),
+    Index("steps_due", "state", "due_at"),
+)
+"""`waiting`, `done` or `cancelled`. The row of the next step is written by the transaction that does the one before."""
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("description", Text, nullable=False, default=""),
+    Column("brands", Text, nullable=False, default="[]"),
+    Column("state", String(16), nullable=False),
+    Column("disabled_because", Text),
+    Column("created_at", Moment, nullable=False),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("id", _NUMBER, primary_key=True),
+    Column("endpoint", String(64), ForeignKey("endpoints.name", ondelete="CASCADE"), nullable=False, index=True),
+    Column("secret", Text, nullable=False),
+    Column("ends_wall", Moment),
+)
+"""Apart from the endpoints, so that a listing cannot show one by mistake. Several may sign at once while one is rotated."""
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("endpoint", String(64), nullable=False),
+    Column("incident", String(64), ForeignKey("incidents.id")),
+    Column("type", String(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("created_wall", Moment, nullable=False),
+    Column("next_attempt_at", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("lease_owner", String(128)),
+    Column("lease_ends_wall", Moment),
+    Column("finished_at", Moment),
+    Column("outcome", String(32)),
+    Index("deliveries_due", "state", "next_attempt_at"),
+    Index("deliveries_of_incident", "incident"),
+    Index("deliveries_newest", "created_at", "id"),
+)
+"""`id` is the `webhook-id`, for ever. `attempts` counts all of them, `tries` the place in the retry schedule."""
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", _NUMBER, primary_key=True),
+    Column("delivery", String(64), ForeignKey("deliveries.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("begun_at", Moment, nullable=False),
+    Column("begun_wall", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("outcome", String(32), nullable=False),
+    Column("status", Integer),
+    Column("detail", Text),
+    Column("seconds_micro", BigInteger),
+    UniqueConstraint("delivery", "number"),
+)
+"""Written (`begun`) before the request is made and completed after it; one that a crash left `begun` becomes `unknown`."""
+
+publications = Table(
+    "publications",
+    metadata,
+    Column("id", _NUMBER, primary_key=True),
+    Column("topic", String(128), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+"""What goes to the event log, in order. A row is deleted once the log has it: at least once."""

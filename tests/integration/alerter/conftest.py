@@ -1,0 +1,156 @@
+"""The real alerter over the embedded log and SQLite, with real receivers, on a clock that moves when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+
+from alerter.service import Alerter
+from services.clock import ManualClock
+from services.config import Config
+from services.contracts.base import Event, event_id
+from services.contracts.codec import decode, encode
+from services.contracts.envelope import Envelope
+from services.contracts.topics import INCIDENTS, SIGNALS
+from services.eventlog.base import Message
+from services.eventlog.sqlite import SqliteLog
+from services.lifecycle import Context
+from services.metrics import FloorMetrics
+from services.settings import Settings
+from services.tasks import Tasks
+from tests.integration.alerter.receiver import Receiver
+from tests.unit.alerter import make
+
+KEY = "an-admin-key-for-tests"
+
+
+class House:
+    """Everything that stands around one running alerter."""
+
+    def __init__(self, folder: Path, config: Config, **settings: Any) -> None:
+        fields: dict[str, Any] = {
+            "data": folder,
+            "partitions": 2,
+            "admin_key": SecretStr(KEY),
+            "egress_allow": "127.0.0.0/8",
+            "public_url": "https://firebreak.example",
+        }
+        self.settings = Settings(_env_file=None, **(fields | settings))
+        self.config = config
+        self.clock = ManualClock(make.NOW)
+        self.receiver = Receiver()
+        self.secrets: dict[str, str] = {}
+        self.app = FastAPI()
+        self.log: SqliteLog
+        self.alerter: Alerter
+        self.registry: CollectorRegistry
+        self.http: httpx2.AsyncClient
+        self._numbers = itertools.count()
+
+    @asynccontextmanager
+    async def running(self, **more: Any) -> AsyncIterator[House]:
+        """One life of the process; may be entered again after it ended."""
+        self.registry = CollectorRegistry()
+        self.app = FastAPI()
+        self.log = SqliteLog(self.settings.data / "log.db", self.settings.partitions, retention=False)
+        await self.log.start()
+        context = Context(self.settings, self.config, self.log, self.clock, self.registry, FloorMetrics(self.registry))
+        self.alerter = Alerter(context, **more)
+        self.alerter.mount(self.app)
+        loop = asyncio.get_running_loop()
+        transport = httpx2.ASGITransport(app=self.app)
+        headers = {"authorization": f"Bearer {KEY}"}
+        client = httpx2.AsyncClient(transport=transport, base_url="http://alerter", headers=headers)
+        async with client as self.http, asyncio.TaskGroup() as group:
+            tasks = Tasks(group)
+            await self.alerter.start(tasks)
+            try:
+                yield self
+            finally:
+                tasks.stopping()
+                await self.alerter.stop(loop.time() + 10)
+                await self.log.close()
+
+    async def signal(self, *events: Event, id: str | None = None) -> None:  # noqa: A002 - it is the id
+        messages = [
+            Message(SIGNALS.name, getattr(e, "brand", "acme"), encode(e, event_id("test", id or next(self._numbers))))
+            for e in events
+        ]
+        await self.log.append(messages)
+
+    async def settle(self) -> None:
+        """Until nothing is left to do at this time of the clock."""
+        async with asyncio.timeout(20):
+            while not await self.alerter.idle():
+                await asyncio.sleep(0.005)
+
+    async def pass_time(self, seconds: float, step: float = 60.0) -> None:
+        """Let the clock run, doing what falls due on the way."""
+        left = seconds
+        while left > 0:
+            self.clock.advance(min(step, left))
+            left -= step
+            await self.settle()
+
+    async def endpoint(self, name: str, path: str | None = None, **more: Any) -> str:
+        url = self.receiver.url(path or f"/{name}")
+        answer = await self.http.post("/v1/endpoints", json={"name": name, "url": url, **more})
+        assert answer.status_code == 201, answer.text
+        self.secrets[name] = answer.json()["secret"]
+        return self.secrets[name]
+
+    async def incidents(self) -> list[Any]:
+        answer = await self.http.get("/v1/incidents")
+        assert answer.status_code == 200, answer.text
+        items: list[Any] = answer.json()["items"]
+        return items
+
+    async def deliveries(self, **filters: str) -> list[Any]:
+        answer = await self.http.get("/v1/deliveries", params=filters)
+        assert answer.status_code == 200, answer.text
+        items: list[Any] = answer.json()["items"]
+        return items
+
+    async def on_log(self, topic: str = INCIDENTS.name) -> list[Envelope]:
+        found = []
+        for partition, (start, _) in (await self.log.bounds(topic)).items():
+            batch = await self.log.read(topic, partition, start, 10_000)
+            found += [decode(record.value) for record in batch.records]
+        return found
+
+
+MakeHouse = Callable[..., House]
+
+
+@pytest.fixture
+async def make_house(tmp_path: Path) -> AsyncIterator[MakeHouse]:
+    made: list[House] = []
+
+    def build(config: Config | None = None, **settings: Any) -> House:
+        house = House(tmp_path / f"house{len(made)}", config or make.config(), **settings)
+        made.append(house)
+        return house
+
+    yield build
+    for house in made:
+        await house.receiver.stop()
+
+
+@pytest.fixture
+async def house(make_house: MakeHouse) -> AsyncIterator[House]:
+    """A running alerter with one endpoint, `desk`."""
+    made = make_house()
+    await made.receiver.start()
+    async with made.running():
+        await made.endpoint("desk")
+        yield made
