@@ -144,7 +144,7 @@ class Listener(Protocol):
 
 
 class Owner(Protocol):
-    """One acquired partition. One user at a time; not safe for concurrent calls."""
+    """One acquired partition. One user at a time; only `behind` may be called beside another call."""
 
     @property
     def partition(self) -> int: ...
@@ -154,12 +154,13 @@ class Owner(Protocol):
 
     @property
     def restored(self) -> Restored:
-        """As of the acquisition. The entries may be dropped by `forget_restored` once they are taken over."""
+        """As of the acquisition. A group without a changelog starts at the log's start until `seek`."""
 
     async def read(self, max_records: int, timeout: float) -> Batch:
         """Up to `max_records` committed records from the position on; waits at most `timeout` seconds.
 
-        Raises `Closed`, `NotAssigned`, `Unavailable`.
+        Raises `Closed`, `NotAssigned`, `Unavailable`; `Fenced` where retention overtook the reader (acquiring again
+        states the gap).
         """
 
     async def commit(self, transaction: Transaction) -> None:
@@ -179,7 +180,8 @@ class Owner(Protocol):
         """Tell lag tools how far we are, now and then and without a promise."""
 
     async def behind(self) -> int:
-        """How many records, or fewer, are left to read. Zero is exact. Raises `Unavailable` when the log is away."""
+        """How many records, or fewer, are left to read, those not settled yet among them. Zero is exact. May be called
+        beside a read. Raises `Unavailable` when the log is away."""
 
     async def close(self) -> None:
         """Give the partition's resources back. Idempotent, bounded."""
@@ -211,7 +213,7 @@ class EventLog(Protocol):
     async def append(self, messages: Sequence[Message]) -> None:
         """Durable when it returns. Not a transaction: on an error, some may have been stored.
 
-        Raises `TooLarge` (found before anything is sent), `Unavailable`, `Closed`.
+        Raises `TooLarge` and `LogError` for an unknown topic (both found before anything is sent), `Unavailable`, `Closed`.
         """
 
     async def join(self, group: Group, listener: Listener) -> Membership: ...
