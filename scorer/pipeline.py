@@ -20,7 +20,7 @@ from scorer.metrics import ScorerMetrics
 from scorer.sentiment.model import Reading
 from scorer.signals import Signals
 from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Card, Cascade, Told
-from scorer.virality.forecast import Forecaster, has_crossed, level_of, worth_telling
+from scorer.virality.forecast import Forecaster, has_crossed, has_evidence, level_of, moved_enough, worth_telling
 from scorer.volume import Volumes
 from services.clock import epoch, moment
 from services.config import Brand
@@ -142,17 +142,21 @@ class CascadeProcessor:
 
     async def _readings(self, arrivals: Sequence[Arrival]) -> dict[int, Reading]:
         """Offset -> reading, for posts of people that concern a brand by their own words or by what they answer."""
-        branded = {
-            a.event.conversation for a in arrivals if isinstance(a.event, PostObserved | StoryLinked) and a.event.brands
-        }
+        branded: set[str] = set()
+        speaking: list[tuple[int, PostObserved]] = []
+        for arrival in arrivals:
+            event = arrival.event
+            if type(event) is PostObserved:
+                if event.brands:
+                    branded.add(event.conversation)
+                if event.text is not None and event.kind in _SPEAKING and event.author_brand is None:
+                    speaking.append((arrival.record.offset, event))
+            elif type(event) is StoryLinked and event.brands:
+                branded.add(event.conversation)
         wanted = [
-            (arrival.record.offset, post.text, post.language)
-            for arrival in arrivals
-            if isinstance(post := arrival.event, PostObserved)
-            and post.text is not None
-            and post.kind in _SPEAKING
-            and post.author_brand is None
-            and (post.conversation in branded or self._concerns_a_brand(post.conversation))
+            (offset, post.text or "", post.language)
+            for offset, post in speaking
+            if post.conversation in branded or self._concerns_a_brand(post.conversation)
         ]
         if not wanted:
             return {}
@@ -296,10 +300,12 @@ class CascadeProcessor:
             cascade = self._cascades.get(conversation)
             if cascade is None:
                 continue
-            for name in cascade.brands:
-                brand = self._brands.get(name)
-                if brand is not None:
-                    self._forecast_for(cascade, conversation, brand, now, signals)
+            if cascade.brands and has_evidence(cascade) and moved_enough(cascade, now):
+                cascade.looked = (cascade.engagements, cascade.everyone.reach, now)
+                for name in cascade.brands:
+                    brand = self._brands.get(name)
+                    if brand is not None:
+                        self._forecast_for(cascade, conversation, brand, now, signals)
             open_ = any(told.level != Level.EASING for told in cascade.told.values())
             self._cascades.put(
                 conversation, cascade, now + RECHECK_SECONDS if open_ else max(now, cascade.newest) + self._expire

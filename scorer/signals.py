@@ -89,7 +89,7 @@ class Signals:
             backfill=post.backfill,
             model=model,
         )
-        self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, record.offset))
+        self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
 
     def answered(
         self, cascade: Cascade, post: PostObserved, answered: str, seconds: float | None, record: Record
@@ -105,7 +105,7 @@ class Signals:
             at=post.at,
             seconds=seconds,
         )
-        key = event_id(post.network, post.post_id, post.author_brand, event.TYPE, record.offset)
+        key = event_id(post.network, post.post_id, post.author_brand, event.TYPE, *_place(record))
         self._say(SIGNALS, post.author_brand, event, key)
 
     def redacted(self, cascade: Cascade, post: PostObserved, record: Record) -> None:
@@ -118,10 +118,10 @@ class Signals:
                 post_id=post.post_id,
                 at=post.at,
             )
-            self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, record.offset))
+            self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
 
     def coverage(self, event: SourceCoverage, brand: BrandId, record: Record) -> None:
-        self._say(SIGNALS, brand, event, event_id(event.network, event.connector, brand, event.TYPE, record.offset))
+        self._say(SIGNALS, brand, event, event_id(event.network, event.connector, brand, event.TYPE, *_place(record)))
 
     def linked(self, cascade: Cascade, home: str, at: datetime) -> None:
         event = StoryLinked(
@@ -199,6 +199,11 @@ class Signals:
             abstained=minute.abstained,
         )
         self._say(SIGNALS, brand, event, event_id(event.TYPE, brand, lane, minute.minute, minute.opened))
+
+
+def _place(record: Record) -> tuple[int, int]:
+    """What tells one input from all others: an offset alone is there once in every partition."""
+    return record.partition, record.offset
 
 
 def _unit(value: float) -> float:

@@ -22,6 +22,9 @@ KEEP: Final = 0.6
 MIN_ENGAGEMENTS: Final = 5
 MIN_VOICE: Final = 100_000
 """One engagement by an account this large is evidence too."""
+LOOK_GROWTH: Final = 1.02
+LOOK_REACH: Final = 1.1
+LOOK_SECONDS: Final = 60.0
 QUIET_SECONDS: Final = 1_800.0
 """A story eases when it crossed or was told, and then grew by less than `QUIET_RATE` of its peak for so long."""
 QUIET_RATE: Final = 0.02
@@ -121,6 +124,21 @@ def is_quiet(cascade: Cascade, now: float) -> bool:
     )
 
 
+def has_evidence(cascade: Cascade) -> bool:
+    """Whether there is enough to say anything: a few engagements, or one loud voice."""
+    return cascade.engagements >= MIN_ENGAGEMENTS or any((card.followers or 0) >= MIN_VOICE for card in cascade.loudest)
+
+
+def moved_enough(cascade: Cascade, now: float) -> bool:
+    """Whether a forecast could differ from the last one: it grew by 2 %, reaches a tenth more, or a minute has passed."""
+    engagements, reach, at = cascade.looked
+    return (
+        cascade.engagements > engagements * LOOK_GROWTH
+        or cascade.everyone.reach > reach * LOOK_REACH
+        or now - at >= LOOK_SECONDS
+    )
+
+
 def level_of(cascade: Cascade, line: Line, prediction: Prediction, told: Told | None, now: float) -> Level | None:
     """The level now; `None` is below watching. Falls only with hysteresis, and to `EASING` once it was told."""
     before = Level(told.level) if told is not None else None
@@ -129,8 +147,7 @@ def level_of(cascade: Cascade, line: Line, prediction: Prediction, told: Told | 
         return Level.EASING
     if crossed:
         return Level.CROSSED
-    loud = any((card.followers or 0) >= MIN_VOICE for card in cascade.loudest)
-    if cascade.engagements < MIN_ENGAGEMENTS and not loud:
+    if not has_evidence(cascade):
         return before
     p = prediction.probability
 

@@ -234,6 +234,7 @@ class Runner:
         self._log = log_
         self._tasks: Tasks | None = None
         self._lanes: dict[int, Lane] = {}
+        self._ending: dict[int, asyncio.Task[None]] = {}
         self._joined = False
         self._stuck: list[int] = []
 
@@ -247,8 +248,7 @@ class Runner:
 
     def assigned(self, partitions: frozenset[int]) -> None:
         for partition in partitions:
-            before = self._lanes.get(partition)
-            lane = self._lanes[partition] = Lane(self, partition, before.task if before else None)
+            lane = self._lanes[partition] = Lane(self, partition, self._ending.pop(partition, None))
             if self._joined:
                 self._spawn(lane)
 
@@ -260,6 +260,8 @@ class Runner:
         lanes = [lane for p in partitions if (lane := self._lanes.pop(p, None)) is not None]
         for lane in lanes:
             lane.stop()
+            if lane.task is not None:
+                self._ending[lane.partition] = lane.task  # a successor waits for it, should it outlive the deadline
         running = [lane.task for lane in lanes if lane.task is not None]
         if running:
             left = max(0.0, deadline - asyncio.get_running_loop().time())
