@@ -51,6 +51,11 @@ def application(
         ok = all(state.ok for state in states.values())
         return JSONResponse({n: {"ok": s.ok, **s.detail} for n, s in states.items()}, 200 if ok else 503)
 
+    @app.get("/idlez", tags=["operation"], summary="Whether nothing is left to do at this moment; for drills")
+    async def idlez() -> JSONResponse:
+        states = {service.name: waiting() is None and await service.idle() for service in services}
+        return JSONResponse(states, 200 if all(states.values()) else 503)
+
     @app.get("/metrics", tags=["operation"], summary="Prometheus text format", response_class=Response)
     async def exposition(_: Request) -> Response:
         for service in services:

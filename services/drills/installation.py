@@ -19,6 +19,7 @@ from services.errors import FirebreakError
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
+IDLE_SECONDS: Final = 60.0
 
 
 class DidNotStart(FirebreakError):
@@ -121,6 +122,21 @@ class Installation:
         for member in self.members:
             await member.start()
         await asyncio.gather(*(member.ready() for member in self.members))
+
+    async def idle(self) -> bool:
+        """Until no process has anything left to do, twice in a row, since one may have handed work to another; whether
+        that came about in time."""
+        calm = 0
+        async with httpx2.AsyncClient(timeout=5) as client:
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    while calm < 2:
+                        answers = [(await client.get(f"{member.url}/idlez")).status_code for member in self.members]
+                        calm = calm + 1 if set(answers) == {200} else 0
+                        await asyncio.sleep(0.05)
+            except (TimeoutError, httpx2.TransportError):
+                return False
+        return True
 
     async def stop(self) -> list[int | None]:
         """In the order of the flow, so that what is in hand is finished downstream."""

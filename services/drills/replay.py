@@ -120,6 +120,7 @@ async def _to_own(posts: list[Timed], settings: Settings, speed: float, brand: s
             await installation.start()
             url = installation.url("ingest")
             await _send(posts, url, keys.post, ScaledClock(moment(begin), speed, begin))
+            await installation.idle()
             await _incidents(installation.url("alerter"), keys.admin)
         finally:
             await installation.stop()
@@ -177,7 +178,7 @@ def _stamped(post: dict[str, Any], at: datetime) -> dict[str, Any]:
 async def _incidents(url: str, key: str) -> None:
     async with httpx2.AsyncClient(timeout=10) as client:
         answer = await client.get(f"{url}/v1/incidents", headers={"authorization": f"Bearer {key}"})
-    found = answer.json().get("incidents", []) if answer.status_code == 200 else []
+    found = answer.json()["items"] if answer.status_code == 200 else []
     console.print(f"{len(found)} incidents")
     for incident in found:
         console.print(

@@ -30,8 +30,8 @@ from services.registry import load as load_object
 from services.settings import Settings
 from services.sink import Sink, Webhooked
 
-AFTERMATH_SECONDS: Final = 3.0
-"""Of the wall, for what is on its way when the night ends."""
+AFTERMATH_SECONDS: Final = 5.0
+"""Of the wall, for what is on its way from an installation that is not ours when the night ends."""
 KEYS: Final = ("FIREBREAK_DRILL_POST_KEY", "FIREBREAK_DRILL_ADMIN_KEY")
 
 console = Console()
@@ -77,7 +77,7 @@ async def _against(script: Script, seed: int, url: str, sink_host: str) -> Repor
         sink_url = await stack.enter_async_context(serving(sink, sink_host))
         run = f"drill{seed}-{secrets.token_hex(3)}"
         player = Player(Night(script, seed, run), clock, url, url, Keys(post, admin), sink)
-        return await _played(player, sink_url)
+        return await _played(player, sink_url, lambda: asyncio.sleep(AFTERMATH_SECONDS))
 
 
 async def _own(script: Script, seed: int, settings: Settings, speed: float, chaos: bool) -> Report:
@@ -110,7 +110,7 @@ async def _own(script: Script, seed: int, settings: Settings, speed: float, chao
                 night = Night(script, seed, f"d{seed}")
                 player = Player(night, clock, installation.url("ingest"), installation.url("alerter"), keys, sink)
                 trouble = _trouble(installation, player) if chaos else None
-                report = await _played(player, sink_url, trouble)
+                report = await _played(player, sink_url, installation.idle, trouble)
         finally:
             await installation.stop()
         if chaos:
@@ -119,7 +119,12 @@ async def _own(script: Script, seed: int, settings: Settings, speed: float, chao
     return report
 
 
-async def _played(player: Player, sink_url: str, trouble: Callable[[], Awaitable[None]] | None = None) -> Report:
+async def _played(
+    player: Player,
+    sink_url: str,
+    settle: Callable[[], Awaitable[object]],
+    trouble: Callable[[], Awaitable[None]] | None = None,
+) -> Report:
     player.sink.on_message = lambda message: show_message(message, player)
     await player.subscribe(sink_url)
     script = player.night.script
@@ -139,7 +144,7 @@ async def _played(player: Player, sink_url: str, trouble: Callable[[], Awaitable
             if trouble is not None:
                 await trouble()
             await playing
-            await asyncio.sleep(AFTERMATH_SECONDS)
+            await settle()
         console.print(f"[dim]{player.sent} posts sent[/]")
         return player.report()
     finally:

@@ -1,0 +1,120 @@
+"""One acquired partition: reads from its position, commits everything of a step in one SQLite transaction.
+
+Lease and epoch are checked inside `BEGIN IMMEDIATE`, with no await before the commit: a zombie's commit fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING
+
+from services.crashpoints import seam
+from services.eventlog.base import Batch, Closed, Fenced, Gap, NotAssigned, Restored, Transaction
+from services.eventlog.sqlite.sizes import check_sizes
+
+if TYPE_CHECKING:
+    from services.eventlog.sqlite.membership import SqliteMembership
+
+GLANCE_SECONDS = 0.1
+"""How often a reader that waits looks for what another process appended."""
+
+
+class SqliteOwner:
+    def __init__(self, membership: SqliteMembership, partition: int, epoch: int, restored: Restored) -> None:
+        self._membership = membership
+        self._log = membership.log
+        self._file = membership.file
+        self._group = membership.group
+        self.partition = partition
+        self.epoch = epoch
+        self.restored = restored
+        self._position = restored.next
+        self._committed = restored.next
+        self._closed = False
+
+    async def read(self, max_records: int, timeout: float) -> Batch:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        while True:
+            self._check_usable()
+            appended = self._log.appended
+            batch = await self._log.read(self._group.topic, self.partition, self._position, max_records)
+            left = until - loop.time()
+            if batch.records or left <= 0:
+                self._position = batch.next
+                return batch
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(appended.wait(), min(left, GLANCE_SECONDS))
+
+    async def commit(self, transaction: Transaction) -> None:
+        if self._group.changelog is None:
+            raise ValueError(f"the group {self._group.name} has no changelog: its progress lives elsewhere")
+        if transaction.next < self._committed:
+            raise ValueError(f"committing backwards: {transaction.next} after {self._committed}")
+        self._check_usable()
+        check_sizes(transaction.appends)
+        await self._file.write(lambda db: self._apply(db, transaction))
+        self._committed = transaction.next
+        seam("tx.committed")
+        if transaction.appends:
+            self._log.wake()
+
+    def _apply(self, db: sqlite3.Connection, transaction: Transaction) -> None:
+        group, changelog = self._group, self._group.changelog
+        row = db.execute(
+            "SELECT member, epoch FROM leases WHERE grp = ? AND topic = ? AND partition = ?",
+            (group.name, group.topic, self.partition),
+        ).fetchone()
+        if row != (self._membership.member, self.epoch):
+            raise Fenced(f"{group.topic}/{self.partition}: epoch {self.epoch} is over")
+        seam("tx.begun")
+        self._log.insert(db, transaction.appends)
+        seam("tx.outputs")
+        db.executemany(
+            "DELETE FROM state WHERE changelog = ? AND partition = ? AND key = ?",
+            [(changelog, self.partition, key) for key, value in transaction.changes.items() if value is None],
+        )
+        db.executemany(
+            "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)",
+            [
+                (changelog, self.partition, key, value)
+                for key, value in transaction.changes.items()
+                if value is not None
+            ],
+        )
+        seam("tx.state")
+        db.execute(
+            "INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?)",
+            (group.name, group.topic, self.partition, transaction.next),
+        )
+        seam("tx.progress")
+        seam("tx.committing")
+
+    async def seek(self, position: int) -> Gap | None:
+        self._check_usable()
+        start = await self._file.read(lambda db: start_of(db, self._group.topic, self.partition))
+        self._position = max(position, start)
+        return Gap(position, start) if position < start else None
+
+    def report(self, position: int) -> None:
+        self._membership.report(self.partition, position)
+
+    async def behind(self) -> int:
+        bounds = await self._log.bounds(self._group.topic)
+        return max(0, bounds[self.partition][1] - self._position)
+
+    async def close(self) -> None:
+        self._closed = True
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise Closed("the owner is closed")
+        if self.partition not in self._membership.assigned:
+            raise NotAssigned(f"{self._group.topic}/{self.partition} is not ours any more")
+
+
+def start_of(db: sqlite3.Connection, topic: str, partition: int) -> int:
+    row = db.execute("SELECT start FROM topics WHERE topic = ? AND partition = ?", (topic, partition)).fetchone()
+    return int(row[0])

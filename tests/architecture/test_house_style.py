@@ -1,0 +1,75 @@
+"""What the house plan asks of the tree itself, so that it stays true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alerter.metrics import AlerterMetrics
+from ingest.metrics import IngestMetrics
+from scorer.metrics import ScorerMetrics
+from scorer.sentiment.batcher import BatcherMetrics
+from services.metrics import FloorMetrics
+from services.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(
+    p for folder in ("services", "ingest", "scorer", "alerter", "deploy") for p in (ROOT / folder).rglob("*.py")
+)
+TOO_VAGUE = {"utils", "util", "helpers", "helper", "common", "core", "manager", "misc"}
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_says_what_it_promises_has_one_purpose_and_a_name_that_means_something(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith('"""'), "a file opens with what it promises"
+    assert text.count("\n") <= 460, "does it have one purpose?"
+    assert path.stem not in TOO_VAGUE
+
+
+def test_every_setting_says_what_it_means() -> None:
+    nameless = [name for name, field in Settings.model_fields.items() if not field.description]
+    assert nameless in ([], ["log_level"])
+
+
+def test_every_metric_has_our_prefix_a_meaning_and_a_unit() -> None:
+    registry = CollectorRegistry()
+    for metrics in (FloorMetrics, IngestMetrics, ScorerMetrics, BatcherMetrics, AlerterMetrics):
+        metrics(registry)
+    found = list(registry.collect())
+    assert len(found) > 25
+    for metric in found:
+        assert metric.name.startswith("firebreak_")
+        assert len(metric.documentation) > 8, metric.name
+
+
+def test_the_readme_is_short_and_its_invariants_name_tests_that_exist() -> None:
+    assert README.count("\n") <= 200
+    invariants = README.split("## The invariants")[1].split("\n## ")[0]
+    rows = [line for line in invariants.splitlines() if re.match(r"\| \d+ ", line)]
+    assert len(rows) == 10
+    for row in rows:
+        named = re.findall(r"`(tests/[^`:]+)::([^`]+)`", row)
+        assert named, row
+        for file, test in named:
+            assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"
+
+
+def test_the_readme_names_folders_and_commands_that_exist() -> None:
+    for folder in re.findall(r"^([a-z]+)/ ", README, re.MULTILINE):
+        assert (ROOT / folder).is_dir(), folder
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert makefile.count("\n") <= 60
+    for target in set(re.findall(r"`make ([a-z-]+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_nothing_names_an_index_of_packages() -> None:
+    for path in (*ROOT.glob("*.toml"), *ROOT.glob("*.txt"), ROOT / "Makefile", ROOT / ".ci" / "run"):
+        text = path.read_text(encoding="utf-8")
+        assert "index-url" not in text, path
+        assert not re.search(r"@ (https?|file):", text), path

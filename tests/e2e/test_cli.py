@@ -1,0 +1,163 @@
+"""The `firebreak` command: reads well, explains what is wrong, does what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ("run", "drill", "replay", "sink", "topics", "doctor")
+CONFIG = "brands: [{id: acme, name: Acme, line: {engagements: 20}}]\n"
+
+
+def firebreak(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FIREBREAK_")}
+    return subprocess.run(
+        [sys.executable, "-m", "services", *words],
+        env={
+            **clean,
+            "COLUMNS": "160",
+            "TERM": "dumb",
+            "NO_COLOR": "1",
+            **{f"FIREBREAK_{k}": v for k, v in settings.items()},
+        },
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_help_lists_every_command_and_each_explains_itself() -> None:
+    said = firebreak("--help").stdout
+    assert all(command in said for command in COMMANDS)
+    for command in COMMANDS:
+        answer = firebreak(command, "--help")
+        assert answer.returncode == 0
+        assert "Usage" in answer.stdout
+
+
+def test_a_wrong_configuration_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "firebreak.yaml"
+    path.write_text("brands:\n  - id: acme\n    nmae: Acme\n")
+    answer = firebreak("run", CONFIG=str(path), DATA=str(tmp_path))
+    assert answer.returncode == 1
+    assert f"{path}:3: brands.0.nmae" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_wrong_setting_is_named_and_its_value_is_not_shown() -> None:
+    answer = firebreak("doctor", PORT="99999", API_KEYS="me:secretsecretsecret")
+    assert answer.returncode == 1
+    assert "FIREBREAK_PORT" in answer.stderr
+    assert "secretsecret" not in answer.stdout + answer.stderr
+
+
+def test_an_unknown_service_is_named() -> None:
+    answer = firebreak("run", "scroer")
+    assert answer.returncode == 2
+    assert "scroer" in answer.stderr
+    assert "scorer" in answer.stderr
+
+
+def test_the_doctor_finds_what_is_missing_and_says_what_to_do(tmp_path: Path) -> None:
+    ill = firebreak("doctor", CONFIG=str(tmp_path / "none.yaml"), DATA=str(tmp_path))
+    assert ill.returncode == 1
+    for words in ("none.yaml", "FIREBREAK_API_KEYS", "FIREBREAK_ADMIN_KEY", "do:"):
+        assert words in ill.stdout, ill.stdout
+    (tmp_path / "firebreak.yaml").write_text(CONFIG)
+    well = firebreak(
+        "doctor",
+        CONFIG=str(tmp_path / "firebreak.yaml"),
+        DATA=str(tmp_path),
+        API_KEYS="me:" + "k" * 20,
+        ADMIN_KEY="a" * 20,
+    )
+    assert well.returncode == 0, well.stdout
+    assert "1 brands" in well.stdout
+
+
+def test_the_doctor_refuses_to_run_without_assertions(tmp_path: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-O", "-m", "services", "doctor"], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "FIREBREAK_DATA": str(tmp_path)}, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 1
+    assert "-O" in answer.stdout
+
+
+def test_the_doctor_prints_the_schema_and_every_setting() -> None:
+    schema = json.loads(firebreak("doctor", "--schema").stdout)
+    assert "brands" in schema["properties"]
+    listed = firebreak("doctor", "--settings").stdout
+    assert "FIREBREAK_KAFKA_BOOTSTRAP" in listed
+
+
+def test_the_doctor_says_that_a_broker_does_not_answer(tmp_path: Path) -> None:
+    (tmp_path / "firebreak.yaml").write_text(CONFIG)
+    answer = firebreak(
+        "doctor", CONFIG=str(tmp_path / "firebreak.yaml"), DATA=str(tmp_path), LOG="kafka", KAFKA_BOOTSTRAP="127.0.0.1:1",
+        API_KEYS="me:" + "k" * 20, ADMIN_KEY="a" * 20,
+    )  # fmt: skip
+    assert answer.returncode == 1
+    assert "does not answer" in answer.stdout
+    assert "FIREBREAK_KAFKA_BOOTSTRAP" in answer.stdout
+
+
+def test_topics_are_listed() -> None:
+    answer = firebreak("topics")
+    assert answer.returncode == 0
+    assert "firebreak.posts" in answer.stdout
+
+
+@pytest.fixture
+def cascades(tmp_path: Path) -> Path:
+    """Two cascades of our own in the schema of public ones: one that spreads, one that does not."""
+    path = tmp_path / "cascades.jsonl"
+    big = {"cascade_id": "big", "root_time": 1e9, "text": "Acme is terrible", "events": [[0, 900, "post"]]}
+    big["events"] += [[20 * n, 300 + n, "retweet"] for n in range(1, 60)]  # type: ignore[operator]
+    small = {"cascade_id": "small", "root_time": 1e9, "text": None, "events": [[0, None, "post"], [30, 50, "reply"]]}
+    path.write_text("\n".join(map(json.dumps, (big, small))))
+    return path
+
+
+def test_a_replay_sends_everything_and_tells_what_came_of_it(cascades: Path, tmp_path: Path) -> None:
+    config = tmp_path / "firebreak.yaml"
+    config.write_text(
+        CONFIG + "rules: [{id: r, level: likely, policy: p}]\npolicies: [{id: p, steps: [{endpoints: [all]}]}]\n"
+    )
+    answer = firebreak(
+        "replay", str(cascades), "--speed", "600", "--brand", "acme", CONFIG=str(config), DATA=str(tmp_path)
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "62 posts" in answer.stdout
+    assert "62 accepted, 0 rejected" in answer.stdout
+    assert "1 incidents" in answer.stdout, answer.stdout
+
+
+def test_a_replay_names_the_line_it_cannot_read(tmp_path: Path) -> None:
+    path = tmp_path / "posts.ndjson"
+    path.write_text('{"network":"x","post_id":"1","kind":"original","platform_at":"2026-01-01T00:00:00Z"}\n{"oops\n')
+    answer = firebreak("replay", str(path))
+    assert answer.returncode == 1
+    assert f"{path}:2: not JSON" in answer.stderr
+
+
+def test_a_sink_without_secrets_says_where_they_come_from() -> None:
+    answer = firebreak("sink")
+    assert answer.returncode == 2
+    assert "POST /v1/endpoints" in answer.stderr
+
+
+def test_a_drill_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "drill.yaml"
+    path.write_text("title: t\n")
+    answer = firebreak("drill", str(path))
+    assert answer.returncode == 1
+    assert "lasts: Field required" in answer.stderr
