@@ -70,9 +70,10 @@ def decide(signal: Opening, rules: Sequence[Rule], line: Line, complaint: int | 
         why = _holds(rule, signal, complaint)
         if why:
             severity = grade(signal, line, complaint)
-            return Decision(
-                rule, severity, f"rule {rule.id}: {'; '.join(why)}. Severity {severity.severity}: {severity.words}."
-            )
+            # What was seen first, then why that matters here: it is read at night, on a small screen.
+            seen = "" if isinstance(signal, PostNegative) else f"{signal.reason.rstrip('.')}. "
+            fired = f"rule {rule.id}: {'; '.join(why)}. Severity {severity.severity}: {severity.words}."
+            return Decision(rule, severity, seen + fired)
     return None
 
 

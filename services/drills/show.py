@@ -189,7 +189,7 @@ def show_message(message: Webhooked, player: Player) -> None:
     console.print(
         f"[bold]{_clock(one.at)}[/] [green]verified[/] {one.type} -> {one.endpoint}"
         f"  severity {incident.get('severity')} [bold]{incident.get('brand')}[/]: {incident.get('title', '')}\n"
-        f"         [dim]{incident.get('reason', '')}[/]"
+        f"         [dim]{incident.get('because') or incident.get('reason', '')}[/]"
     )
 
 

@@ -215,3 +215,18 @@ async def test_the_metrics_tell_what_happened(house: House) -> None:
     assert sample("firebreak_incident_to_delivery_seconds_count") == 1
     assert house.alerter.ready().ok
     assert house.alerter.live().ok
+
+
+async def test_an_incident_escalates_by_the_policy_it_was_opened_with(make_house: MakeHouse) -> None:
+    before = [{"endpoints": ["first"]}, {"after_minutes": 5, "endpoints": ["second"]}]
+    house = make_house(make.config(policies=[{"id": "default", "steps": before}]))
+    await house.receiver.start()
+    async with house.running():
+        await house.endpoint("first")
+        await house.endpoint("second")
+        await house.signal(make.forecast())
+        await house.settle()
+    house.config = make.config(policies=[{"id": "default", "steps": [{"endpoints": ["first"]}]}])
+    async with house.running():
+        await house.pass_time(6 * 60)
+    assert house.receiver.types("/second") == ["incident.escalated"], "the new policy knows no second step"
