@@ -50,6 +50,11 @@ FENCINGS_PER_MINUTE: Final = 3
 """A live owner may be fenced now and then; three times in a minute somebody fights us for the partition."""
 
 
+REASSIGNMENTS_PER_MINUTE: Final = 10
+"""A stable name means few rebalances. One that is given the same partitions again and again is being thrown out in between
+by another process under its name: both work on, slowly, and no lag tool hears of them."""
+
+
 class FencedTooOften(FirebreakError):
     """Two processes probably run under one instance name."""
 
@@ -237,6 +242,8 @@ class Runner:
         self._ending: dict[int, asyncio.Task[None]] = {}
         self._joined = False
         self._stuck: list[int] = []
+        self._last_assigned: frozenset[int] = frozenset()
+        self._reassignments: deque[float] = deque(maxlen=REASSIGNMENTS_PER_MINUTE)
 
     async def start(self, tasks: Tasks) -> None:
         self._tasks = tasks
@@ -247,6 +254,10 @@ class Runner:
         tasks.spawn(f"{self.stage.name}-progress", self._watch)
 
     def assigned(self, partitions: frozenset[int]) -> None:
+        if partitions != self._last_assigned:
+            self._reassignments.clear()
+        self._last_assigned = partitions
+        self._reassignments.append(time.monotonic())
         for partition in partitions:
             lane = self._lanes[partition] = Lane(self, partition, self._ending.pop(partition, None))
             if self._joined:
@@ -270,6 +281,7 @@ class Runner:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
+            self._check_name()
             stuck = []
             for partition, lane in list(self._lanes.items()):
                 try:
@@ -280,6 +292,14 @@ class Runner:
                 if behind and time.monotonic() - lane.last_advance > STUCK_SECONDS:
                     stuck.append(partition)
             self._stuck = stuck
+
+    def _check_name(self) -> None:
+        times = self._reassignments
+        if self.stage.group.instance and len(times) == REASSIGNMENTS_PER_MINUTE and times[-1] - times[0] < 60:
+            raise FencedTooOften(
+                f"{self.stage.name} was given the same partitions {REASSIGNMENTS_PER_MINUTE} times in a minute:"
+                f" look for a second process with the instance name {self.stage.group.instance!r}"
+            )
 
     def ready(self) -> Health:
         waiting = sorted(p for p, lane in self._lanes.items() if not lane.serving)

@@ -32,6 +32,8 @@ class SqliteOwner:
         self.restored = restored
         self._position = restored.next
         self._committed = restored.next
+        self._looked_at: asyncio.Event | None = None
+        self._look_again = 0.0
         self._closed = False
 
     async def read(self, max_records: int, timeout: float) -> Batch:
@@ -40,13 +42,18 @@ class SqliteOwner:
         while True:
             self._check_usable()
             appended = self._log.appended
-            batch = await self._log.read(self._group.topic, self.partition, self._position, max_records)
+            # The file is asked when this process appended something since the last look, and now and then for the others.
+            if appended is not self._looked_at or loop.time() >= self._look_again:
+                batch = await self._log.read(self._group.topic, self.partition, self._position, max_records)
+                if batch.records:
+                    self._position = batch.next
+                    return batch
+                self._looked_at, self._look_again = appended, loop.time() + GLANCE_SECONDS
             left = until - loop.time()
-            if batch.records or left <= 0:
-                self._position = batch.next
-                return batch
+            if left <= 0:
+                return Batch((), self._position)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(appended.wait(), min(left, GLANCE_SECONDS))
+                await asyncio.wait_for(appended.wait(), min(left, max(0.001, self._look_again - loop.time())))
 
     async def commit(self, transaction: Transaction) -> None:
         if self._group.changelog is None:
@@ -96,6 +103,7 @@ class SqliteOwner:
         self._check_usable()
         start = await self._file.read(lambda db: start_of(db, self._group.topic, self.partition))
         self._position = max(position, start)
+        self._looked_at = None
         return Gap(position, start) if position < start else None
 
     def report(self, position: int) -> None:
