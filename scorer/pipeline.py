@@ -210,10 +210,8 @@ class CascadeProcessor:
     ) -> None:
         at = min(epoch(post.at), now)  # a clock that runs ahead must not make a story look young
         self._learn_brands(cascade, post)
-        if not cascade.brands:
-            reading = (
-                None  # read because a later post of its batch names a brand: what counts must not depend on batches
-            )
+        # It may have been read only because a later post of its batch names a brand: what counts must not depend on batches.
+        reading = reading if cascade.brands else None
         if post.kind is PostKind.DELETION:
             cascade.forget_post(post.post_id)
             signals.redacted(cascade, post, arrival.record)

@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     body_timeout_seconds: Annotated[float, Field(gt=0)] = Field(30, description="a body that takes longer gets 408")
 
     batch_records: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        500, description="records of one transaction, at most"
+        2000, description="records of one transaction, at most"
     )
     horizon_hours: Annotated[float, Field(gt=0)] = Field(72, description="how far ahead a forecast looks")
     expire_hours: Annotated[float, Field(gt=0)] = Field(96, description="a silent conversation is forgotten after this")

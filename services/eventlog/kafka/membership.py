@@ -35,7 +35,7 @@ from services.retry import backoff
 log = structlog.get_logger()
 
 # Two full batches of the scorer; what a fetch brings above it (up to 1 MiB) is kept, and then the partition rests.
-QUEUE_FULL: Final = 1000
+QUEUE_FULL: Final = 4000
 QUEUE_HALF: Final = QUEUE_FULL // 2
 # The first report goes at once, the next ones this far apart: lag tools need no more.
 REPORT_SECONDS: Final = 2.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -113,7 +114,7 @@ class KafkaOwner:
                 seam("tx.begun")
                 sends = await self._send(writer, outputs)
                 seam("tx.outputs")
-                sends += await self._send(writer, state)
+                sends += await self._send_built(writer, state)
                 seam("tx.state")
                 sends += await self._send(writer, [mark])
                 seam("tx.progress")
@@ -209,6 +210,22 @@ class KafkaOwner:
             sends.append(sent)
         if _STEP_BY_STEP:
             for sent in sends:
+                await sent
+        return sends
+
+    async def _send_built(self, writer: AIOKafkaProducer, messages: list[Message]) -> list[asyncio.Future[Any]]:
+        """Changes of state all go to one partition, and there are many: batches built here cost a tenth of single sends."""
+        sends: list[asyncio.Future[Any]] = []
+        left = deque(messages)
+        while left:
+            topic, partition = self._wire.name(left[0].topic), left[0].partition
+            batch = writer.create_batch()
+            while left and batch.append(key=left[0].key.encode(), value=left[0].value, timestamp=None) is not None:
+                left.popleft()
+            sent = await writer.send_batch(batch, topic, partition=partition)
+            sent.add_done_callback(retrieved)
+            sends.append(sent)
+            if _STEP_BY_STEP:
                 await sent
         return sends
 
