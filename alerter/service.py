@@ -101,23 +101,21 @@ class Alerter:
             tasks.spawn("alerter-engine", self.engine.run, stopping),
             tasks.spawn("alerter-gauges", self._gauge, stopping),
         ]
-        await self.consumer.start(tasks)
+        await self.consumer.lanes.start(tasks)
         self.started = True
 
     def ready(self) -> Health:
-        waiting = self.consumer.waiting
-        ok = self.started and not waiting
-        return Health(ok, {"partitions": self.consumer.partitions, "waiting": waiting})
+        ok, detail = self.consumer.lanes.ready()
+        return Health(self.started and ok, detail)
 
     def live(self) -> Health:
-        stuck = self.consumer.stuck
-        return Health(not stuck, {"stuck": stuck})
+        return self.consumer.lanes.live()
 
     async def idle(self) -> bool:
         # In the order of the flow: what a later part has to do was made by an earlier one.
-        if not self.started or not await self.consumer.idle():
-            return False
         now = self.context.clock.now()
+        if not self.started or not await self.consumer.lanes.idle(now):
+            return False
         due = await self.database.read(escalation.next_due)
         if due is not None and due <= now:
             return False
@@ -135,7 +133,7 @@ class Alerter:
     async def stop(self, deadline: float) -> None:
         """Signals first, so that nothing new comes in; then what is in flight is recorded."""
         self._stopping.set()
-        await self.consumer.stop(deadline)
+        await self.consumer.lanes.stop(deadline)
         self.engine.stop()
         self.deliverer.stop()
         self.publisher.stop()

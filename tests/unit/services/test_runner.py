@@ -19,8 +19,9 @@ from services.eventlog.base import Fenced, Group, Message, Owner, Record, Transa
 from services.eventlog.sqlite import SqliteLog
 from services.metrics import FloorMetrics
 from services.stream.deadletter import DeadLetterFlood, DeadLetters
+from services.stream.lanes import FencedTooOften
 from services.stream.processor import Outcome
-from services.stream.runner import FencedTooOften, Runner, Stage
+from services.stream.runner import Runner, Stage
 from services.tasks import Tasks
 
 BEGIN = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)

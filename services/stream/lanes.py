@@ -1,0 +1,255 @@
+"""One lane per owned partition: begun when it is assigned, drained when it is revoked, restarted after any doubt.
+
+What a lane does with its partition is `serve`'s business: the scorer's stages commit to the log (`runner`), the alerter to
+its database. Whatever goes wrong in it has an unknown outcome, so everything in memory is left behind and the partition is
+acquired again: what was committed comes back, what was not is done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from services.crashpoints import seam
+from services.errors import FirebreakError
+from services.eventlog.base import (
+    Closed,
+    EventLog,
+    Fenced,
+    Gap,
+    Group,
+    Membership,
+    NotAssigned,
+    Owner,
+    Unavailable,
+    Uncertain,
+)
+from services.metrics import FloorMetrics
+from services.tasks import Health, Tasks
+
+log = structlog.get_logger()
+
+READ_SECONDS: Final = 0.2
+"""A lane looks for its stop at least this often."""
+STUCK_SECONDS: Final = 60.0
+"""Input waits, the log answers, and nothing moved for so long: not live."""
+CHECK_SECONDS: Final = 5.0
+FENCINGS_PER_MINUTE: Final = 3
+"""A live owner may be fenced now and then; three times in a minute somebody fights us for the partition."""
+REASSIGNMENTS_PER_MINUTE: Final = 10
+"""A stable name means few rebalances. One that is given the same partitions again and again is being thrown out in between
+by another process under its name: both work on, slowly, and no lag tool hears of them."""
+
+
+class FencedTooOften(FirebreakError):
+    """Two processes probably run under one instance name."""
+
+
+class Again(Exception):
+    """Leave the memory behind and acquire again, at once."""
+
+
+class Lane:
+    """One partition's life, from assignment to revocation."""
+
+    def __init__(self, lanes: Lanes, partition: int, predecessor: asyncio.Task[None] | None) -> None:
+        self.partition = partition
+        self.task: asyncio.Task[None] | None = None
+        self.serving = False
+        self.busy = False
+        self.last_advance = time.monotonic()
+        self.due: Callable[[], datetime | None] = lambda: None
+        self._lanes = lanes
+        self._predecessor = predecessor
+        self._owner: Owner | None = None
+        self._stopping = asyncio.Event()
+        self._fencings: deque[float] = deque(maxlen=FENCINGS_PER_MINUTE)
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def begin(self, gap: Gap | None, due: Callable[[], datetime | None] = lambda: None) -> None:
+        """The state is restored and reading begins. `due` says when the earliest timer wants to fire."""
+        seam("lane.acquired")
+        if gap is not None:
+            lost = gap.start - gap.position
+            self._lanes.metrics.lane_gap_records.labels(self._lanes.name).inc(lost)
+            log.error("records_lost_to_retention", stage=self._lanes.name, partition=self.partition, records=lost)
+        self.due = due
+        self.serving, self.last_advance = True, time.monotonic()
+
+    def committed(self, records: int, seconds: float) -> None:
+        """A step took effect."""
+        metrics, name = self._lanes.metrics, self._lanes.name
+        metrics.lane_commit_seconds.labels(name).observe(seconds)
+        metrics.lane_commits.labels(name).inc()
+        metrics.lane_records.labels(name).inc(records)
+
+    def rest(self) -> None:
+        """Nothing is in hand."""
+        self.busy, self.last_advance = False, time.monotonic()
+
+    async def run(self) -> None:
+        if self._predecessor is not None:
+            await asyncio.wait([self._predecessor])  # never two lanes of one partition at once
+        while not self.stopping:
+            seam("lane.assigned")
+            try:
+                self._owner = await self._lanes.membership.acquire(self.partition)
+                await self._lanes.serve(self, self._owner)
+            except (NotAssigned, Closed):
+                return
+            except Again:
+                continue
+            except self._lanes.transient as error:
+                if self.serving and isinstance(error, Fenced):
+                    self._count_fencing(error)
+                await self._pause(error)
+            finally:
+                owner, self._owner = self._owner, None
+                self.serving = self.busy = False
+                if owner is not None:
+                    await owner.close()
+
+    async def _pause(self, error: Exception) -> None:
+        name = self._lanes.name
+        self._lanes.metrics.lane_restarts.labels(name).inc()
+        log.warning("lane_restarts", stage=name, partition=self.partition, kind=type(error).__name__, why=str(error))
+        try:
+            await asyncio.wait_for(self._stopping.wait(), random.uniform(0.2, 1.2))  # noqa: S311 - jitter
+        except TimeoutError:
+            return
+
+    def _count_fencing(self, error: Fenced) -> None:
+        self._fencings.append(time.monotonic())
+        if len(self._fencings) == FENCINGS_PER_MINUTE and self._fencings[-1] - self._fencings[0] < 60:
+            raise FencedTooOften(
+                f"{self._lanes.name}/{self.partition} was fenced {FENCINGS_PER_MINUTE} times in a minute: {error};"
+                " look for a second process with the same instance name"
+            )
+
+    async def behind(self) -> int:
+        return 0 if self._owner is None else await self._owner.behind()
+
+    async def idle(self, now: datetime) -> bool:
+        """Whether everything that was appended has been dealt with, and no timer is due."""
+        if not self.serving or self.busy or self._owner is None:
+            return False
+        due = self.due()
+        return (due is None or due > now) and await self._owner.behind() == 0 and not self.busy
+
+
+class Lanes:
+    """This process's part of a group (a `Listener`), and whether it gets on."""
+
+    membership: Membership
+
+    def __init__(
+        self,
+        name: str,
+        group: Group,
+        serve: Callable[[Lane, Owner], Awaitable[None]],
+        log_: EventLog,
+        metrics: FloorMetrics,
+        transient: tuple[type[Exception], ...] = (),
+    ) -> None:
+        """`serve` returns when the lane stops; `transient` are further errors after which it is served again."""
+        self.name = name
+        self.group = group
+        self.serve = serve
+        self.metrics = metrics
+        self.transient: tuple[type[Exception], ...] = (Fenced, Uncertain, Unavailable, *transient)
+        self._log = log_
+        self._tasks: Tasks | None = None
+        self._lanes: dict[int, Lane] = {}
+        self._ending: dict[int, asyncio.Task[None]] = {}
+        self._joined = False
+        self._stopped = asyncio.Event()
+        self._stuck: list[int] = []
+        self._last_assigned: frozenset[int] = frozenset()
+        self._reassignments: deque[float] = deque(maxlen=REASSIGNMENTS_PER_MINUTE)
+
+    async def start(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self.membership = await self._log.join(self.group, self)
+        self._joined = True
+        for lane in self._lanes.values():
+            self._spawn(lane)
+        tasks.spawn(f"{self.name}-progress", self._watch, ends=self._stopped.is_set)
+
+    def assigned(self, partitions: frozenset[int]) -> None:
+        if partitions != self._last_assigned:
+            self._reassignments.clear()
+        self._last_assigned = partitions
+        self._reassignments.append(time.monotonic())
+        for partition in partitions:
+            lane = self._lanes[partition] = Lane(self, partition, self._ending.pop(partition, None))
+            if self._joined:
+                self._spawn(lane)
+
+    def _spawn(self, lane: Lane) -> None:
+        if lane.task is None and self._tasks is not None:
+            lane.task = self._tasks.spawn(f"{self.name}-{lane.partition}", lane.run, ends=lambda: True)
+
+    async def revoked(self, partitions: frozenset[int], deadline: float) -> None:
+        """Awaits the step in hand; what commits after the deadline is refused by the log, or by the database."""
+        lanes = [lane for p in partitions if (lane := self._lanes.pop(p, None)) is not None]
+        for lane in lanes:
+            lane.stop()
+            if lane.task is not None:
+                self._ending[lane.partition] = lane.task
+        running = [lane.task for lane in lanes if lane.task is not None]
+        if running:
+            await asyncio.wait(running, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+
+    async def _watch(self) -> None:
+        while not self._stopped.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), CHECK_SECONDS)
+            self._check_name()
+            stuck = []
+            for partition, lane in list(self._lanes.items()):
+                try:
+                    behind = await lane.behind()
+                except (Unavailable, NotAssigned, Closed):
+                    continue
+                self.metrics.lane_behind.labels(self.name, str(partition)).set(behind)
+                if behind and time.monotonic() - lane.last_advance > STUCK_SECONDS:
+                    stuck.append(partition)
+            self._stuck = stuck
+
+    def _check_name(self) -> None:
+        times = self._reassignments
+        if self.group.instance and len(times) == REASSIGNMENTS_PER_MINUTE and times[-1] - times[0] < 60:
+            raise FencedTooOften(
+                f"{self.name} was given the same partitions {REASSIGNMENTS_PER_MINUTE} times in a minute:"
+                f" look for a second process with the instance name {self.group.instance!r}"
+            )
+
+    def ready(self) -> Health:
+        waiting = sorted(p for p, lane in self._lanes.items() if not lane.serving)
+        return Health(self._joined and not waiting, {"partitions": sorted(self._lanes), "restoring": waiting})
+
+    def live(self) -> Health:
+        return Health(not self._stuck, {"stuck": self._stuck})
+
+    async def idle(self, now: datetime) -> bool:
+        """Whether some partitions are ours, and each of them is at its end."""
+        return bool(self._joined and self._lanes) and all([await lane.idle(now) for lane in list(self._lanes.values())])
+
+    async def stop(self, deadline: float) -> None:
+        self._stopped.set()
+        if self._joined:
+            await self.membership.leave(deadline)
