@@ -16,6 +16,7 @@ MAX_CHARS = 2_000
 """Cut before any expression runs over the text: 96 tokens never need more, and a flood of emoji must not cost
 seconds."""
 
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _URL = re.compile(r"(?:https?://|www\.)[^\s<>\"']+", re.IGNORECASE)
 _HANDLE = re.compile(r"(?<![\w@/])@\w+(?:@[\w-]+(?:\.[\w-]+)+)?")
 _HASHTAG = re.compile(r"#(\w+)")
@@ -31,11 +32,12 @@ _URL_WORD = "http"
 
 
 def spell(text: str, *, name_signs: bool = True) -> str:
-    """The text as the model reads it: entities unescaped, addresses as `http`, handles as `@user`, emoji as their names
-    (the base knows no emoji, and in 2025 they carry much of the mood), humps of hashtags apart, stretched letters
+    """The text as the model reads it: entities and escapes resolved, addresses as `http`, handles as `@user`, emoji as
+    their names (the base knows no emoji, and they carry much of the mood), humps of hashtags apart, stretched letters
     shortened to three, white space folded. Empty when nothing is left to read. Models that know emoji take them as they
     are (`name_signs=False`)."""
-    text = html.unescape(text[:MAX_CHARS])
+    text = _ESCAPE.sub(_unescape, html.unescape(text[:MAX_CHARS]))
+    text = text.replace('\\"', '"').replace('""', '"')
     text = _URL.sub(_URL_WORD, text)
     text = _HANDLE.sub(_HANDLE_WORD, text)
     text = _HASHTAG.sub(_apart, text)
@@ -49,6 +51,12 @@ def says_something(spelled: str) -> bool:
     """Whether a spelled text holds anything but addresses, handles and punctuation."""
     rest = spelled.replace(_HANDLE_WORD, " ").replace(_URL_WORD, " ")
     return any(letter.isalnum() for letter in rest)
+
+
+def _unescape(match: re.Match[str]) -> str:
+    """What some archives leave of a sign. Halves of a pair stay out: they are no text."""
+    sign = chr(int(match.group(1), 16))
+    return sign if sign.isprintable() else " "
 
 
 def _apart(match: re.Match[str]) -> str:
