@@ -1,0 +1,119 @@
+"""`firebreak evaluate sentiment` and `firebreak score`: what a model is worth, and a quick look at what it says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from services.errors import ConfigError
+
+app = typer.Typer(no_args_is_help=True, help="Score texts and judge models.")
+evaluate_app = typer.Typer(no_args_is_help=True, help="Judge models on labelled files.")
+app.add_typer(evaluate_app, name="evaluate")
+
+
+def _quiet() -> None:
+    """Logs go to the other stream and only when something is wrong, unless the operator's settings spoke already."""
+    if not structlog.is_configured():
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger("warning"),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        )
+
+
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="shipped, lexicon, a directory, or a Hugging Face hub id")
+]
+
+
+@evaluate_app.command("sentiment")
+def evaluate_sentiment(
+    file: Annotated[
+        Path, typer.Argument(help="CSV or CSV.GZ with text and any of label, sentiment, complaint, severity")
+    ],
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    predictions: Annotated[Path | None, typer.Option(help="write one row a text, in order")] = None,
+) -> None:
+    """Print the figures that a file's labels allow."""
+    from scorer.sentiment.choose import choose
+    from scorer.sentiment.evaluate import evaluate, read_labelled, write_predictions
+
+    _quiet()
+    try:
+        rows = list(read_labelled(file))
+        chosen = choose(model)
+    except ConfigError as trouble:
+        raise typer.BadParameter(str(trouble)) from trouble
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(f"{chosen.name}: {file.name}", total=len(rows))
+        result = evaluate(chosen, rows, lambda texts: progress.advance(bar, texts))
+    if predictions is not None:
+        write_predictions(predictions, result.readings)
+    if as_json:
+        typer.echo(
+            json.dumps({"model": chosen.name, "file": str(file), **result.figures, "confusion": result.confusion})
+        )
+        return
+    _show(result.figures, result.confusion, f"{chosen.name} on {file.name}")
+
+
+def _show(figures: dict[str, float], confusion: list[list[int]], title: str) -> None:
+    from scorer.sentiment.calibration import LABELS
+
+    console = Console()
+    table = Table("figure", "value", title=title)
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+    console.print(table)
+    if confusion:
+        grid = Table("truth \\ said", *LABELS, title="confusion")
+        for label, counts in zip(LABELS, confusion, strict=True):
+            grid.add_row(label, *map(str, counts))
+        console.print(grid)
+
+
+@app.command("score")
+def score(
+    texts: Annotated[list[str], typer.Argument(help="what somebody wrote")],
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object a text")] = False,
+) -> None:
+    """Say what a model reads in some texts."""
+    from scorer.sentiment.choose import choose
+    from scorer.sentiment.evaluate import label_of
+
+    _quiet()
+    try:
+        chosen = choose(model)
+    except ConfigError as trouble:
+        raise typer.BadParameter(str(trouble)) from trouble
+    readings = chosen.read(texts, [None] * len(texts))
+    if as_json:
+        for text, one in zip(texts, readings, strict=True):
+            told = {name: getattr(one, name) for name in one.__slots__}
+            typer.echo(json.dumps({"text": text, "sentiment": label_of(one), **told}))
+        return
+    table = Table("text")
+    for column in ("sentiment", "neg", "neu", "pos", "complaint", "severity", "abstain"):
+        table.add_column(column, no_wrap=True)
+    for text, one in zip(texts, readings, strict=True):
+        shares = [f"{share:.2f}" for share in (one.negative, one.neutral, one.positive)]
+        complaint = "" if one.complaint is None else f"{one.complaint:.2f}"
+        severity = "" if one.severity is None else str(one.severity)
+        table.add_row(Text(text), label_of(one), *shares, complaint, severity, one.abstain or "")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,211 @@
+"""Whether what a text says is said about this brand, and why we think so: one decision a (text, brand), pure and small.
+
+A text about one brand is about that brand. With two or more, most are company: praised to shame another ("Learn from
+@Delta"), taken as a refuge ("Hello @JetBlue"), thanked in passing, copied in. Each mention gets a role from the words
+around it, a brand gets its best role, and the role is the reason. Nobody's complaint is dropped for lack of a target:
+when every brand is only company, the first one addressed is the target."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+RELEVANT = 0.5
+"""From this score on a text counts for a brand."""
+
+
+class Role(StrEnum):
+    """What a brand is in a text; the value is the reason that is logged, counted and sent."""
+
+    OWN_ACCOUNT = "the brand wrote it itself"
+    EXCLUDED = "the name means something else here"
+    ONLY = "the only brand in the text"
+    ADDRESSED = "addressed"
+    BLAMED = "named with blame"
+    NAMED = "named beside others"
+    BESIDE = "named while another is addressed"
+    CONVERSATION = "in the brand's conversation"
+    ELSEWHERE = "in the brand's conversation, but about another"
+    LOST = "loses a comparison"
+    COMPARED = "only compared"
+    REFUGE = "where the author would rather go"
+    THANKED = "thanked in passing"
+    COPIED = "copied in"
+
+
+SCORES: dict[Role, float] = {
+    Role.ONLY: 1.0,
+    Role.ADDRESSED: 0.95,
+    Role.BLAMED: 0.8,
+    Role.NAMED: 0.7,
+    Role.CONVERSATION: 0.8,
+    Role.LOST: 0.6,
+    Role.BESIDE: 0.4,
+    Role.ELSEWHERE: 0.3,
+    Role.COPIED: 0.3,
+    Role.COMPARED: 0.15,
+    Role.REFUGE: 0.1,
+    Role.THANKED: 0.1,
+    Role.EXCLUDED: 0.0,
+    Role.OWN_ACCOUNT: 0.0,
+}
+"""How likely what the text says is meant for a brand in that role. The order is what decides; see the tests for how
+often it is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """Characters `start` to `end` of the text name `brand`, as a handle, a hashtag or a name."""
+
+    brand: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How far a text is about a brand (0 to 1), and why."""
+
+    score: float
+    role: Role
+
+    @property
+    def reason(self) -> str:
+        return self.role.value
+
+    @property
+    def counts(self) -> bool:
+        return self.score >= RELEVANT
+
+
+_THANKS = (
+    r"\b(?:thanks|thank you|thx|ty|kudos|props|shout ?out|s/o|congrats|congratulations|bravo|bless|grateful)"
+    r"(?:\s+(?:to|so much|again|a lot|goodness|god))*(?:\s+for)?,?|\b(?:love|loving|loved|adore)(?:\s+you)?"
+)
+_WINS_OVER = (
+    r"\b(?:beats?|beating|crush(?:es|ed)?|outdo(?:es)?|destroys?|better|nicer|faster|cheaper|easier|safer|sooner)"
+    r"(?:\s+\w+)?(?:\s+than)?|\b(?:left|leaving|ditch(?:ed|ing)?|quit|dropp?(?:ed|ing)?)|>"
+)
+_GOING_TO = (
+    r"\b(?:hello|hi there|hey|welcome back)|\bsee (?:you|ya) (?:on|at)"
+    r"|\b(?:switch(?:ed|ing)?|mov(?:e|ed|ing)|go(?:ing)?|went|com(?:e|ing)|chang(?:e|ed|ing)|bumped|call(?:ed|ing)?"
+    r"|tak(?:e|ing) [\w ]{1,30}|turn(?:ed|ing)?|stick(?:ing)?|stay(?:ing)?|book(?:ed|ing)?|hopped|pick(?:ed)?"
+    r"|fl(?:y|ying|own|ew)|us(?:e|ing)|try(?:ing)?|tried|cho(?:ose|se|sen))"
+    r"(?:\s+(?:back|over|now|only|it|to|on|with|through|for|instead|out|a))*"
+    r"|\bnext time(?:\s+(?:i|we)\S*)?(?:\s+\w+){0,2}|\bshould(?:'ve| have)\s+(?:\w+\s*){1,3}"
+)
+_YARDSTICK = (
+    r"\b(?:learn|lesson|notes?|example|cue)\s+(?:\w+\s+){0,2}(?:from|of)"
+    r"|\b(?:unlike|than|like|as|versus|vs\.?|compared (?:to|with)|over|instead of)"
+    r"|\b(?:at least|even|meanwhile|whereas|while|bet|wish|why (?:is|can|does|do)|how (?:is|can|does|do))"
+    r"|\bhad a problem with"
+)
+_REFUGE_AFTER = r"(?:it is|here (?:i|we) come|ftw|for the win|next time|from now on|instead)\b|!!"
+_DOES_WELL = (
+    r"(?:has|have|had|saves?|saved|gets? it|got|knows?|would(?:n't| not| never)?|does(?:n't| not)?"
+    r"|never|did(?:n't| not)?|always|asked|asks|managed|beats?|(?:is|are|was|were) (?:way |much |so |far )*"
+    r"(?:better|faster|cheaper|able|the best|best|great|amazing|awesome))\b"
+)
+
+_BEFORE: tuple[tuple[Role, re.Pattern[str]], ...] = tuple(
+    (role, re.compile(rf"(?:{words})\s*(?:the\s+|our friends at\s+)?$", re.IGNORECASE))
+    for role, words in (
+        (Role.COPIED, r"\bcc:?|\bvia|\bh/t|\bfyi:?"),
+        (Role.THANKED, _THANKS),
+        (Role.LOST, _WINS_OVER),
+        (Role.REFUGE, _GOING_TO),
+        (Role.COMPARED, _YARDSTICK),
+    )
+)
+"""What the words right before a mention make of it; the first that fits."""
+_AFTER: tuple[tuple[Role, re.Pattern[str]], ...] = tuple(
+    (role, re.compile(rf"^\W*(?:{words})", re.IGNORECASE))
+    for role, words in ((Role.REFUGE, _REFUGE_AFTER), (Role.COMPARED, _DOES_WELL))
+)
+"""The same for the words right after it."""
+_BLAME = re.compile(
+    r"\b(?:worst|horr\w+|terrible|awful|hates?|sucks?|fail(?:s|ed|ure)?|rude|useless|ridiculous|disgust\w*|never ?again"
+    r"|screwed|lost|broken?|delayed|difficult|stressful|scam|shame|pathetic|disappoint\w+|lie[sd])\b",
+    re.IGNORECASE,
+)
+_LOSER_AFTER = re.compile(
+    r"^\s*(?:>|beats?\b|crush(?:es|ed)?\b|outdo(?:es)?\b|destroys?\b|(?:is|are|was) (?:way |much |so |far )?"
+    r"(?:better|nicer|faster|cheaper|easier|safer) than)",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(r"[.!?;\n]+(?=\s|$)|(?<=\w),\s+(?=but\b|and\b)|\s[-\u2013\u2014]+\s|\bbut\b", re.IGNORECASE)
+_LEAD = re.compile(
+    r"^[\s.\"'\u201c(]*(?:(?:hey|hi|hello|dear|yo|ok|okay|oh|sorry|so|well|rt)\b[\s,:]*)?(?:[@#]\w+[\s,:]*)*$",
+    re.IGNORECASE,
+)
+
+
+def judge(
+    text: str,
+    mentions: Sequence[Mention],
+    *,
+    author: str | None = None,
+    inherited: Sequence[str] = (),
+    excluded: Sequence[tuple[int, int]] = (),
+) -> dict[str, Verdict]:
+    """A verdict for every brand that `mentions` names or that the text's conversation is about (`inherited`).
+
+    `author` is the brand whose own account wrote the text, `excluded` are spans in which a name means something else.
+    Spans are characters of `text`; mentions may come in any order."""
+    told: dict[str, Role] = {}
+    usable = sorted((m for m in mentions if not _inside(m, excluded)), key=lambda m: m.start)
+    for mention in mentions:
+        told[mention.brand] = Role.EXCLUDED
+    brands = {mention.brand for mention in usable} - {author}
+    for mention in usable:
+        role = Role.ONLY if len(brands) == 1 else _role(text, mention, usable)
+        if SCORES[role] > SCORES[told[mention.brand]]:
+            told[mention.brand] = role
+    _find_a_target(told, usable, author)
+    others = any(SCORES[role] >= RELEVANT for brand, role in told.items() if brand != author)
+    for brand in inherited:
+        if told.get(brand, Role.EXCLUDED) is Role.EXCLUDED:
+            told[brand] = Role.ELSEWHERE if others else Role.CONVERSATION
+    if author is not None and author in told:
+        told[author] = Role.OWN_ACCOUNT
+    return {brand: Verdict(SCORES[role], role) for brand, role in told.items()}
+
+
+def _inside(mention: Mention, spans: Sequence[tuple[int, int]]) -> bool:
+    return any(start <= mention.start and mention.end <= end for start, end in spans)
+
+
+def _role(text: str, mention: Mention, mentions: Sequence[Mention]) -> Role:
+    before, after = text[: mention.start], text[mention.end :]
+    clause = _CLAUSE.split(before)[-1].rstrip("@#. ")
+    # "A beats B": what stands right before B is A, so look past it.
+    if _LOSER_AFTER.match(after):
+        return Role.COMPARED
+    first = mention is mentions[0]
+    if not (first and _LEAD.match(before)):
+        for role, pattern in _BEFORE:
+            if pattern.search(clause):
+                return role
+        for role, pattern in _AFTER:
+            if pattern.match(_CLAUSE.split(after)[0] or after[:3]):
+                return role
+    if _LEAD.match(before):
+        return Role.ADDRESSED
+    if _BLAME.search(clause) or _BLAME.search(_CLAUSE.split(after)[0]):
+        return Role.BLAMED
+    # Whoever opens with a handle speaks to it; whom they name later is the company.
+    opening = mentions[0]
+    spoken_to = opening.brand != mention.brand and text[opening.start] == "@" and _LEAD.match(text[: opening.start])
+    return Role.BESIDE if spoken_to else Role.NAMED
+
+
+def _find_a_target(told: dict[str, Role], mentions: Sequence[Mention], author: str | None) -> None:
+    """When no brand is left to be the target, the first that was not thanked, fled to or excluded is."""
+    if any(SCORES[role] >= RELEVANT for brand, role in told.items() if brand != author):
+        return
+    for mention in mentions:
+        if mention.brand != author and told[mention.brand] in (Role.COMPARED, Role.COPIED, Role.BESIDE):
+            told[mention.brand] = Role.NAMED
+            return

@@ -1,0 +1,314 @@
+"""Writes the network as one ONNX file: the very operations that ONNX Runtime is fast at, and nothing it has to guess.
+
+The graph is written by hand from the trained arrays, so that no exporter's taste decides what runs: packed query, key
+and value, fused attention, and matrices of 8 bits with a scale a column (activations are quantised while running).
+The rows of the word table are of 8 bits with a scale a row, or they alone would be 47 MB.
+
+    python -m scorer.training.export --weights build/sentiment/network.pt --base DIR --data ../shared/data
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+import typer
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer
+
+from scorer.sentiment.onnx import SHIPPED
+from scorer.sentiment.text import MAX_TOKENS
+from scorer.training import fit
+from scorer.training.balance import factors, measure
+from scorer.training.corpora import SOURCES, gather, read_source
+from scorer.training.network import BASE_SHA256, load_base
+
+Array = npt.NDArray[Any]
+Precision = Literal["fp32", "int8"]
+
+SERVED = ("sentiment", "complaint", "severity")
+LAYER_EPSILON = 1e-12
+SAMPLE_EVERY = 100
+"""Of the sets' posts, to measure activations on."""
+SPILLED = 32
+"""Inner channels of a layer that stay in 32 bits: 2 % of the work."""
+MASKED = -10_000.0
+PRODUCER = "firebreak"
+
+
+@dataclass(slots=True)
+class Graph:
+    """Nodes and arrays in the order they are written."""
+
+    precision: Precision
+    heads: int
+    bits: int = 8
+    balance: dict[str, Array] = field(default_factory=dict)
+    """A matrix's name to what each of its inputs is divided by, and its rows multiplied with, before rounding."""
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    arrays: list[onnx.TensorProto] = field(default_factory=list)
+
+    def constant(self, name: str, value: Array) -> str:
+        self.arrays.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def node(self, kind: str, inputs: list[str], output: str, domain: str = "", **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [output], domain=domain, name=output, **attributes))
+        return output
+
+    def linear(self, x: str, weight: Array, bias: Array, name: str) -> str:
+        """x [..., in] times weight [out, in] transposed, plus bias."""
+        matrix = weight.T.astype(np.float32)
+        if self.precision == "fp32":
+            product = self.node("MatMul", [x, self.constant(f"{name}.weight", matrix)], f"{name}.product")
+            return self.node("Add", [product, self.constant(f"{name}.bias", bias.astype(np.float32))], name)
+        ease = self.balance.get(name)
+        if ease is not None:
+            x = self.node("Mul", [x, self.constant(f"{name}.ease", (1 / ease).astype(np.float32))], f"{name}.eased")
+            matrix = matrix * ease[:, None]
+        quantised, scale = quantise(matrix, axis=0, bits=self.bits)
+        inputs = [
+            x,
+            self.constant(f"{name}.weight", quantised),
+            self.constant(f"{name}.scale", scale.reshape(-1)),
+            "",
+            self.constant(f"{name}.bias", bias.astype(np.float32)),
+        ]
+        return self.node("DynamicQuantizeMatMul", inputs, name, domain="com.microsoft")
+
+    def normalise(self, x: str, residual: str, weights: dict[str, Array], prefix: str) -> str:
+        """LayerNorm(x + residual)."""
+        scale = self.constant(f"{prefix}.scale", weights[f"{prefix}.weight"])
+        shift = self.constant(f"{prefix}.shift", weights[f"{prefix}.bias"])
+        total = self.node("Add", [x, residual], f"{prefix}.total")
+        return self.node("LayerNormalization", [total, scale, shift], prefix, axis=-1, epsilon=LAYER_EPSILON)
+
+    def attend(self, packed: str, width: int, name: str) -> str:
+        """Attention over packed query, key and value [batch, length, 3 * width]."""
+        parts = [f"{name}.{part}" for part in ("query", "key", "value")]
+        self.nodes.append(helper.make_node("Split", [packed], parts, name=f"{name}.split", axis=-1, num_outputs=3))
+        query, key, value = (
+            self.node("Transpose", [self.node("Reshape", [p, "shape"], f"{p}.heads")], f"{p}.turned", perm=perm)
+            for p, perm in zip(parts, ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]), strict=True)
+        )
+        logits = self.node("MatMul", [query, key], f"{name}.logits")
+        scaled = self.node("Mul", [logits, "root"], f"{name}.scaled")
+        masked = self.node("Add", [scaled, "bias"], f"{name}.masked")
+        shares = self.node("Softmax", [masked], f"{name}.shares", axis=-1)
+        mixed = self.node("MatMul", [shares, value], f"{name}.mixed")
+        turned = self.node("Transpose", [mixed], f"{name}.back", perm=[0, 2, 1, 3])
+        self.constant(f"{name}.flat", np.array([0, 0, width], np.int64))
+        return self.node("Reshape", [turned, f"{name}.flat"], name)
+
+    def think(self, x: str, weights: dict[str, Array], layer: int, spilled: Array | None) -> str:
+        """The two wide matrices of a layer. The few inner channels that grow large (`spilled`) go their own way in 32
+        bits, or one scale for all would round the others away (Dettmers et al., 2022)."""
+        prefix, name = f"encoder.encoder.layer.{layer}", f"layer.{layer}"
+        up, up_bias = weights[f"{prefix}.intermediate.dense.weight"], weights[f"{prefix}.intermediate.dense.bias"]
+        down, down_bias = weights[f"{prefix}.output.dense.weight"], weights[f"{prefix}.output.dense.bias"]
+        if spilled is None:
+            bent = self.node("Gelu", [self.linear(x, up, up_bias, f"{name}.wide")], f"{name}.bent")
+            return self.linear(bent, down, down_bias, f"{name}.narrow")
+        rest = np.setdiff1d(np.arange(len(up)), spilled)
+        bent = self.node("Gelu", [self.linear(x, up[rest], up_bias[rest], f"{name}.wide")], f"{name}.bent")
+        most = self.linear(bent, down[:, rest], down_bias, f"{name}.narrow")
+        raw = self.node("MatMul", [x, self.constant(f"{name}.spill.up", up[spilled].T)], f"{name}.spill.raw")
+        shifted = self.node("Add", [raw, self.constant(f"{name}.spill.shift", up_bias[spilled])], f"{name}.spill.wide")
+        bent = self.node("Gelu", [shifted], f"{name}.spill.bent")
+        few = self.node(
+            "MatMul", [bent, self.constant(f"{name}.spill.down", down[:, spilled].T)], f"{name}.spill.narrow"
+        )
+        return self.node("Add", [most, few], f"{name}.thought")
+
+
+def quantise(matrix: Array, axis: int, bits: int = 8) -> tuple[Array, Array]:
+    """Symmetric, one scale a slice along `axis` (reduced). Returns int8 and the scales, shaped to multiply back."""
+    limit = 2 ** (bits - 1) - 1
+    scale = np.maximum(np.abs(matrix).max(axis=axis, keepdims=True), 1e-12) / limit
+    return np.clip(np.rint(matrix / scale), -limit, limit).astype(np.int8), scale.astype(np.float32)
+
+
+def build(
+    weights: dict[str, Array],
+    precision: Precision,
+    *,
+    heads: int = 12,
+    bits: int = 8,
+    tops: dict[str, Array] | None = None,
+) -> onnx.ModelProto:
+    """The model: `ids` and `mask` [batch, length] int32 to logits [batch, classes] of the served heads. `tops`
+    are the largest inputs of the matrices (`balance.measure`); without them 8 bits lose more labels."""
+    eased = {k: v for k, v in factors(tops or {}, weights).items() if not k.endswith(".narrow")}
+    graph = Graph(precision, heads, bits, eased if precision == "int8" else {})
+    table = weights["encoder.embeddings.word_embeddings.weight"]
+    width = table.shape[1]
+    layers = 1 + max(int(name.split(".")[3]) for name in weights if name.startswith("encoder.encoder.layer."))
+
+    if precision == "int8":
+        rows, scale = quantise(table, axis=1)
+        graph.constant("words", rows)
+        graph.constant("words.scale", scale)
+        coarse = graph.node(
+            "Cast", [graph.node("Gather", ["words", "ids"], "word.rows")], "word.cast", to=TensorProto.FLOAT
+        )
+        words = graph.node("Mul", [coarse, graph.node("Gather", ["words.scale", "ids"], "word.scale")], "word")
+    else:
+        graph.constant("words", table)
+        words = graph.node("Gather", ["words", "ids"], "word")
+    # Every token is of the first type, so its vector is part of the place's.
+    places = (
+        weights["encoder.embeddings.position_embeddings.weight"]
+        + weights["encoder.embeddings.token_type_embeddings.weight"][0]
+    )
+    graph.constant("places", places[:128])
+    graph.constant("zero", np.array([0], np.int64))
+    graph.constant("one", np.array([1], np.int64))
+    graph.constant("first", np.array([0], np.int64))
+    length = graph.node("Shape", ["ids"], "length", start=1, end=2)
+    place = graph.node("Slice", ["places", "zero", length, "first"], "place")
+    placed = graph.node("Unsqueeze", [place, "zero"], "placed")
+    scale_name = graph.constant("embedding.scale", weights["encoder.embeddings.LayerNorm.weight"])
+    shift_name = graph.constant("embedding.shift", weights["encoder.embeddings.LayerNorm.bias"])
+    summed = graph.node("Add", [words, placed], "summed")
+    x = graph.node("LayerNormalization", [summed, scale_name, shift_name], "embedded", axis=-1, epsilon=LAYER_EPSILON)
+
+    seen = graph.node("Cast", ["mask"], "seen", to=TensorProto.FLOAT)
+    graph.constant("all", np.array(1.0, np.float32))
+    graph.constant("masked", np.array(MASKED, np.float32))
+    graph.constant("shape", np.array([0, 0, heads, width // heads], np.int64))
+    graph.constant("root", np.array((width // heads) ** -0.5, np.float32))
+    graph.constant("middle", np.array([1, 2], np.int64))
+    hidden_part = graph.node("Mul", [graph.node("Sub", ["all", seen], "unseen"), "masked"], "hidden.part")
+    graph.node("Unsqueeze", [hidden_part, "middle"], "bias")
+    for layer in range(layers):
+        prefix = f"encoder.encoder.layer.{layer}"
+        qkv = [weights[f"{prefix}.attention.self.{part}.weight"] for part in ("query", "key", "value")]
+        qkv_bias = [weights[f"{prefix}.attention.self.{part}.bias"] for part in ("query", "key", "value")]
+        packed = graph.linear(x, np.concatenate(qkv), np.concatenate(qkv_bias), f"layer.{layer}.packed")
+        mixed = graph.attend(packed, width, f"layer.{layer}.attention")
+        out = f"{prefix}.attention.output"
+        told = graph.linear(mixed, weights[f"{out}.dense.weight"], weights[f"{out}.dense.bias"], f"layer.{layer}.told")
+        x = graph.normalise(told, x, weights, f"{out}.LayerNorm")
+        spilled = tops[f"layer.{layer}.narrow"].argsort()[-SPILLED:] if tops and precision == "int8" else None
+        x = graph.normalise(graph.think(x, weights, layer, spilled), x, weights, f"{prefix}.output.LayerNorm")
+
+    # The mean over the seen tokens is one small product: [batch, 1, length] times [batch, length, width].
+    row = graph.node("Unsqueeze", [seen, "one"], "seen.row")
+    total = graph.node("Squeeze", [graph.node("MatMul", [row, x], "total.row"), "one"], "total")
+    count = graph.node("ReduceSum", [seen, "one"], "count", keepdims=1)
+    pooled = graph.node("Div", [total, count], "pooled")
+    outputs = []
+    for head in SERVED:
+        # The heads are too small to gain from 8 bits and too near to the answer to lose anything.
+        matrix = graph.constant(f"{head}.weight", weights[f"heads.{head}.weight"].T)
+        product = graph.node("MatMul", [pooled, matrix], f"{head}.product")
+        graph.node("Add", [product, graph.constant(f"{head}.bias", weights[f"heads.{head}.bias"])], head)
+        outputs.append(
+            helper.make_tensor_value_info(head, TensorProto.FLOAT, ["batch", len(weights[f"heads.{head}.bias"])])
+        )
+    inputs = [helper.make_tensor_value_info(name, TensorProto.INT32, ["batch", "length"]) for name in ("ids", "mask")]
+    proto = helper.make_graph(graph.nodes, PRODUCER, inputs, outputs, graph.arrays)
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(proto, producer_name=PRODUCER, opset_imports=opsets, ir_version=9)
+
+
+def recover(model: onnx.ModelProto) -> dict[str, Array]:
+    """The arrays of the network that a written model holds, as `build` takes them (8 bits multiplied out; the inner
+    channels of a layer may stand in another order, which changes nothing)."""
+    stored = {array.name: numpy_helper.to_array(array) for array in model.graph.initializer}
+
+    def matrix(name: str) -> Array:
+        weight = stored[f"{name}.weight"].astype(np.float32)
+        if f"{name}.scale" in stored:
+            weight = weight * stored[f"{name}.scale"]
+        if f"{name}.ease" in stored:
+            weight = weight * stored[f"{name}.ease"][:, None]
+        return weight.T
+
+    out: dict[str, Array] = {}
+    words = stored["words"].astype(np.float32)
+    out["encoder.embeddings.word_embeddings.weight"] = words * stored.get("words.scale", np.float32(1))
+    out["encoder.embeddings.position_embeddings.weight"] = stored["places"]
+    width = words.shape[1]
+    out["encoder.embeddings.token_type_embeddings.weight"] = np.zeros((2, width), np.float32)
+    out["encoder.embeddings.LayerNorm.weight"] = stored["embedding.scale"]
+    out["encoder.embeddings.LayerNorm.bias"] = stored["embedding.shift"]
+    for layer in range(sum(name.endswith(".packed.weight") for name in stored)):
+        prefix, name = f"encoder.encoder.layer.{layer}", f"layer.{layer}"
+        for part, weight, bias in zip(
+            ("query", "key", "value"),
+            np.split(matrix(f"{name}.packed"), 3),
+            np.split(stored[f"{name}.packed.bias"], 3),
+            strict=True,
+        ):
+            out[f"{prefix}.attention.self.{part}.weight"] = weight
+            out[f"{prefix}.attention.self.{part}.bias"] = bias
+        out[f"{prefix}.attention.output.dense.weight"] = matrix(f"{name}.told")
+        out[f"{prefix}.attention.output.dense.bias"] = stored[f"{name}.told.bias"]
+        up, up_bias, down = matrix(f"{name}.wide"), stored[f"{name}.wide.bias"], matrix(f"{name}.narrow")
+        if f"{name}.spill.up" in stored:
+            up = np.concatenate([up, stored[f"{name}.spill.up"].T])
+            up_bias = np.concatenate([up_bias, stored[f"{name}.spill.shift"]])
+            down = np.concatenate([down, stored[f"{name}.spill.down"].T], axis=1)
+        out[f"{prefix}.intermediate.dense.weight"], out[f"{prefix}.intermediate.dense.bias"] = up, up_bias
+        out[f"{prefix}.output.dense.weight"], out[f"{prefix}.output.dense.bias"] = down, stored[f"{name}.narrow.bias"]
+        for block in ("attention.output", "output"):
+            out[f"{prefix}.{block}.LayerNorm.weight"] = stored[f"{prefix}.{block}.LayerNorm.scale"]
+            out[f"{prefix}.{block}.LayerNorm.bias"] = stored[f"{prefix}.{block}.LayerNorm.shift"]
+    for head in SERVED:
+        out[f"heads.{head}.weight"], out[f"heads.{head}.bias"] = stored[f"{head}.weight"].T, stored[f"{head}.bias"]
+    return out
+
+
+def read_weights(*paths: Path) -> dict[str, Array]:
+    """Arrays of a trained network, by name; of several that grew from one another, the mean (Wortsman et al., 2022)."""
+    states = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
+    names = [name for name, value in states[0].items() if value.is_floating_point()]
+    return {name: np.mean([state[name].float().numpy() for state in states], axis=0) for name in names}
+
+
+def measure_inputs(arrays: dict[str, Array], base: Path, data: Path) -> dict[str, Array]:
+    """The largest inputs of every matrix over a few hundred posts of the training sets."""
+    network = load_base(base)
+    network.load_state_dict({name: torch.tensor(value) for name, value in arrays.items()}, strict=False)
+    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_TOKENS)
+    texts = [example.text for source in SOURCES for example in read_source(data, source)[::SAMPLE_EVERY]]
+    ids = [torch.tensor([one.ids]) for one in tokenizer.encode_batch(texts)]
+    return measure(network, [(one, torch.ones_like(one)) for one in ids])
+
+
+def main(
+    weights: Annotated[list[Path], typer.Option(help="network.pt of the training; several are averaged")],
+    base: Annotated[Path, typer.Option(help="directory of all-MiniLM-L6-v2, for its tokenizer")],
+    data: Annotated[Path, typer.Option(help="directory of the public sets")],
+    out: Annotated[Path, typer.Option(help="where the served files go")] = SHIPPED,
+    precision: Annotated[str, typer.Option(help="int8 or fp32")] = "int8",
+    version: Annotated[str, typer.Option()] = "1",
+    unsure: Annotated[float, typer.Option(help="abstain below this probability of the likeliest class")] = 0.40,
+) -> None:
+    """Write model, tokenizer and calibration of a trained network."""
+    if precision not in ("fp32", "int8"):
+        raise typer.BadParameter(f"{precision!r}: int8 or fp32")
+    out.mkdir(parents=True, exist_ok=True)
+    arrays = read_weights(*weights)
+    tops = measure_inputs(arrays, base, data) if precision == "int8" else None
+    model = build(arrays, "int8" if tops else "fp32", tops=tops)
+    onnx.save_model(model, out / "model.onnx")
+    shutil.copyfile(base / "tokenizer.json", out / "tokenizer.json")
+    about = {"name": "firebreak-minilm", "version": version, "precision": precision, "base_sha256": BASE_SHA256}
+    (out / "model.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    figures = fit.write(out, gather(data).kept, unsure)
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    typer.run(main)
