@@ -20,7 +20,15 @@ from scorer.metrics import ScorerMetrics
 from scorer.sentiment.model import Reading
 from scorer.signals import Signals
 from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Card, Cascade, Told
-from scorer.virality.forecast import Forecaster, has_crossed, has_evidence, level_of, moved_enough, worth_telling
+from scorer.virality.forecast import (
+    Forecaster,
+    has_crossed,
+    has_evidence,
+    level_of,
+    moved_enough,
+    worth_a_forecast,
+    worth_telling,
+)
 from scorer.volume import Volumes
 from services.clock import epoch, moment
 from services.config import Brand
@@ -33,7 +41,7 @@ from services.stream.deadletter import DeadLetters
 from services.stream.processor import Outcome
 from services.stream.state import KeyedState
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 RECHECK_SECONDS: Final = 300.0
 """A story that was told is looked at again after so long without an event: it must be able to ease."""
 _ENGAGEMENTS: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.REPOST})
@@ -313,6 +321,9 @@ class CascadeProcessor:
 
     def _forecast_for(self, cascade: Cascade, conversation: str, brand: Brand, now: float, signals: Signals) -> None:
         told = cascade.told.get(brand.id)
+        probability = self._forecaster.probability(cascade, brand.line, now, self._horizon)
+        if not worth_a_forecast(probability, told):
+            return
         prediction = self._forecaster.predict(cascade, brand.line, now, self._horizon)
         level = level_of(cascade, brand.line, prediction, told, now)
         if level is None or not worth_telling(level, prediction, told, now):

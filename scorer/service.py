@@ -11,7 +11,8 @@ from scorer.pipeline import CascadeProcessor
 from scorer.sentiment.batcher import Batcher, BatcherMetrics
 from scorer.sentiment.lexicon import Lexicon
 from scorer.sentiment.model import SentimentModel
-from scorer.virality.forecast import ClosedForm, Forecaster
+from scorer.virality.forecast import Forecaster
+from scorer.virality.learned import shipped
 from services.contracts.topics import CASCADES, POSTS
 from services.eventlog.base import Group
 from services.lifecycle import Context
@@ -26,7 +27,7 @@ GROUP: Final = "firebreak-scorer"
 
 
 def build(context: Context) -> Scorer:
-    return Scorer(context, Lexicon(), ClosedForm())
+    return Scorer(context, Lexicon(), shipped())
 
 
 class Scorer:

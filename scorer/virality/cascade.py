@@ -16,9 +16,13 @@ KERNEL_SECONDS: Final = (600.0, 3_600.0, 20_000.0, 120_000.0, 1_000_000.0)
 KERNEL_WEIGHTS: Final = (0.436, 0.152, 0.172, 0.042, 0.198)
 """A sum of exponentials within 0.02 of the reaction-time kernel of SEISMIC (Zhao et al., KDD 2015; power law with exponent
 1.242 after 300 s), because a sum of exponentials can be updated event by event and a power law cannot."""
-RATE_SECONDS: Final = KERNEL_SECONDS[:2]
+RATE_SECONDS: Final = KERNEL_SECONDS
+"""Decayed counts share the kernel's scales, so that one exponential a scale serves both."""
 DEFAULT_REACH: Final = 300.0
 """Followers of an author whose network does not tell; near the median of the retweeters in public cascades."""
+LOUD_REACH: Final = 50_000.0
+LOUD_SECONDS: Final = 3_600.0
+"""An engagement by so large an account is remembered by itself; its weight halves in an hour."""
 DEDUP_IDS: Final = 64
 """Event ids remembered a conversation, against networks and clients that send twice."""
 CURVE_POINTS: Final = 64
@@ -97,8 +101,12 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     everyone: Excitation = msgspec.field(default_factory=Excitation)
     people: Excitation | None = None
     """Like `everyone` without accounts that look automated; `None` as long as there were none."""
-    rates: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0])
+    rates: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(RATE_SECONDS))
     peak_rate: float = 0.0
+    doublings: list[float] = msgspec.field(default_factory=list)
+    """Seconds since the beginning at which 1, 2, 4, 8 ... engagements were there: how growth went, whatever the size."""
+    loud: tuple[float, float] = (0.0, 0.0)
+    """Followers of the loudest engagement that is still being read, and when (epoch seconds) it was made."""
     young: int = 0
     scored: int = 0
     negative: int = 0
@@ -149,8 +157,18 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         self.known += followers is not None
         self.young += not human
         count = self.engagements
-        self._excite(at, reach_of(followers), count - before, human=human, velocity=velocity)
+        reach = reach_of(followers)
+        self._excite(at, reach, count - before, human=human, velocity=velocity)
+        if velocity and reach >= LOUD_REACH:
+            self._hear(at, reach)
         self._grow(at, count)
+
+    def _hear(self, at: float, reach: float) -> None:
+        """The louder of two voices is kept; an older one counts for less, because its readers have reacted."""
+        followers, before = self.loud
+        faded = followers * LOUD_SECONDS / (LOUD_SECONDS + abs(at - before))
+        if reach > faded:
+            self.loud = (reach, at)
 
     def add_counters(self, at: float, total: int) -> None:
         """A snapshot of totals: what is new in it counts as that many engagements of unknown authors at `at`."""
@@ -185,7 +203,7 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         self.everyone.waiting = [w * factor for w, factor in zip(self.everyone.waiting, factors, strict=True)]
         if self.people is not None:
             self.people.waiting = [w * factor for w, factor in zip(self.people.waiting, factors, strict=True)]
-        self.rates = [rate * factor for rate, factor in zip(self.rates, factors, strict=False)]  # the first two scales
+        self.rates = [rate * factor for rate, factor in zip(self.rates, factors, strict=True)]
 
     def rate(self, window: int, now: float) -> float:
         """Engagements a second, averaged with an exponential window of `RATE_SECONDS[window]`."""
@@ -195,6 +213,8 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     def _grow(self, at: float, count: int) -> None:
         """Keep (seconds, count) pairs at a spacing that doubles whenever there is no room left."""
         offset = int(at - self.begins) if at > self.begins else 0
+        while count >> len(self.doublings):
+            self.doublings.append(max(0.0, at - self.begins))
         curve = self.curve
         if curve and offset - curve[-2] < self.curve_step:
             curve[-1] = max(curve[-1], count)
