@@ -309,25 +309,27 @@ class CascadeProcessor:
             if cascade is None:
                 continue
             if cascade.brands and has_evidence(cascade) and moved_enough(cascade, now):
-                cascade.looked = (cascade.engagements, cascade.everyone.reach, now)
+                highest = 0.0
                 for name in cascade.brands:
                     brand = self._brands.get(name)
                     if brand is not None:
-                        self._forecast_for(cascade, conversation, brand, now, signals)
+                        highest = max(highest, self._forecast_for(cascade, conversation, brand, now, signals))
+                cascade.looked = (cascade.engagements, cascade.everyone.reach, now, highest)
             open_ = any(told.level != Level.EASING for told in cascade.told.values())
             self._cascades.put(
                 conversation, cascade, now + RECHECK_SECONDS if open_ else max(now, cascade.newest) + self._expire
             )
 
-    def _forecast_for(self, cascade: Cascade, conversation: str, brand: Brand, now: float, signals: Signals) -> None:
+    def _forecast_for(self, cascade: Cascade, conversation: str, brand: Brand, now: float, signals: Signals) -> float:
+        """The probability; whatever is worth telling is told."""
         told = cascade.told.get(brand.id)
         probability = self._forecaster.probability(cascade, brand.line, now, self._horizon)
         if not worth_a_forecast(probability, told):
-            return
+            return probability
         prediction = self._forecaster.predict(cascade, brand.line, now, self._horizon)
         level = level_of(cascade, brand.line, prediction, told, now)
         if level is None or not worth_telling(level, prediction, told, now):
-            return
+            return probability
         crossed_at = told.crossed_at if told is not None else None
         if crossed_at is None and has_crossed(cascade, brand.line):
             crossed_at = now
@@ -349,6 +351,7 @@ class CascadeProcessor:
         )
         if told is None:
             signals.watch(cascade, conversation, brand, now)
+        return probability
 
 
 def _has_velocity(post: PostObserved) -> bool:

@@ -124,7 +124,8 @@ def follow(recorded: Recorded, forecaster: Forecaster, line: Line, horizon: floa
         cascade.add_engagement(kind_of(event.kind), at, event.followers, human=True, velocity=True)
         market.add(event.delay)
         if has_evidence(cascade) and moved_enough(cascade, at):
-            cascade.looked = (cascade.engagements, cascade.everyone.reach, at)
-            yield look(event.delay, check=False)
+            found = look(event.delay, check=False)
+            cascade.looked = (cascade.engagements, cascade.everyone.reach, at, found.probability)
+            yield found
     while checks:
         yield look(checks.popleft(), check=True)

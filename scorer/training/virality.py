@@ -106,7 +106,8 @@ def _looks(recorded: Recorded) -> list[tuple[float, int, int, list[float]]]:
         now = EPOCH + event.delay
         cascade.add_engagement(kind_of(event.kind), now, event.followers, human=True, velocity=True)
         if cascade.engagements >= MIN_ENGAGEMENTS and moved_enough(cascade, now):
-            cascade.looked = (cascade.engagements, cascade.everyone.reach, now)
+            # As if the story were likely: the model must know every look that production may take.
+            cascade.looked = (cascade.engagements, cascade.everyone.reach, now, 1.0)
             found.append((event.delay, cascade.engagements, 0, shape_of(cascade, now, HORIZON_SECONDS)))
     check_until(HORIZON_SECONDS)
     return found

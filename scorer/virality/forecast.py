@@ -26,7 +26,10 @@ MIN_ENGAGEMENTS: Final = 5
 MIN_VOICE: Final = 100_000
 """One engagement by an account this large is evidence too."""
 LOOK_GROWTH: Final = 1.02
-LOOK_REACH: Final = 1.1
+LOOK_UNLIKELY_GROWTH: Final = 1.12
+LOOK_UNLIKELY: Final = 0.2
+"""A story of which nobody would be told by far needs to grow by an eighth before it is looked at again."""
+LOOK_REACH: Final = 1.25
 LOOK_SECONDS: Final = 60.0
 LOOK_AGE: Final = 0.05
 """Looked at again when a twentieth of its age has passed, and never sooner than `LOOK_SECONDS` for time alone: a slow story
@@ -144,10 +147,11 @@ def has_evidence(cascade: Cascade) -> bool:
 
 
 def moved_enough(cascade: Cascade, now: float) -> bool:
-    """Whether a forecast could differ from the last one: it grew by 2 %, reaches a tenth more, or time has passed."""
-    engagements, reach, at = cascade.looked
+    """Whether a forecast could differ from the last one: it grew, reaches a quarter more, or time has passed."""
+    engagements, reach, at, probability = cascade.looked
+    growth = LOOK_UNLIKELY_GROWTH if probability < LOOK_UNLIKELY else LOOK_GROWTH
     return (
-        cascade.engagements > engagements * LOOK_GROWTH
+        cascade.engagements > engagements * growth
         or cascade.everyone.reach > reach * LOOK_REACH
         or now - at >= max(LOOK_SECONDS, LOOK_AGE * (now - cascade.begins))
     )
