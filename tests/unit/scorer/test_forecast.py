@@ -98,7 +98,7 @@ def test_accounts_that_look_automated_are_left_out_of_the_second_figure(model: F
     cascade = grown(10)
     for number in range(200):
         cascade.add_engagement("repost", cascade.newest + number, 300, human=False, velocity=True)
-    p = predicted(cascade, model=model)
+    p = predicted(cascade, Line(engagements=260), model=model)
     assert p.without_automation < p.probability - 0.2
 
 
