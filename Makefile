@@ -6,9 +6,10 @@ STAMP  := $(VENV)/.installed
 LOG    ?= sqlite
 SEED   ?=
 SPEED  ?= 60
+DATA   ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check fmt bench clean
+.PHONY: help run serve test check fmt bench train-virality clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -42,6 +43,10 @@ fmt: $(STAMP) ## make the format right
 bench: $(STAMP) ## measure; a table here and build/bench.json (ONLY=name for one)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python -m tests.load.bench $(if $(ONLY),--only $(ONLY))
+
+train-virality: $(STAMP) ## make the forecaster's weights from DATA (a folder with cascades_NAME/cascades.jsonl.gz)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,train]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m scorer.training.virality $(DATA)
 
 clean: ## forget what was built
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,7 +20,15 @@ from scorer.metrics import ScorerMetrics
 from scorer.sentiment.model import Reading
 from scorer.signals import Signals
 from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Card, Cascade, Told
-from scorer.virality.forecast import Forecaster, has_crossed, has_evidence, level_of, moved_enough, worth_telling
+from scorer.virality.forecast import (
+    Forecaster,
+    has_crossed,
+    has_evidence,
+    level_of,
+    moved_enough,
+    worth_a_forecast,
+    worth_telling,
+)
 from scorer.volume import Volumes
 from services.clock import epoch, moment
 from services.config import Brand
@@ -33,7 +41,7 @@ from services.stream.deadletter import DeadLetters
 from services.stream.processor import Outcome
 from services.stream.state import KeyedState
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 RECHECK_SECONDS: Final = 300.0
 """A story that was told is looked at again after so long without an event: it must be able to ease."""
 _ENGAGEMENTS: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.REPOST})
@@ -299,22 +307,27 @@ class CascadeProcessor:
             if cascade is None:
                 continue
             if cascade.brands and has_evidence(cascade) and moved_enough(cascade, now):
-                cascade.looked = (cascade.engagements, cascade.everyone.reach, now)
+                highest = 0.0
                 for name in cascade.brands:
                     brand = self._brands.get(name)
                     if brand is not None:
-                        self._forecast_for(cascade, conversation, brand, now, signals)
+                        highest = max(highest, self._forecast_for(cascade, conversation, brand, now, signals))
+                cascade.looked = (cascade.engagements, cascade.everyone.reach, now, highest)
             open_ = any(told.level != Level.EASING for told in cascade.told.values())
             self._cascades.put(
                 conversation, cascade, now + RECHECK_SECONDS if open_ else max(now, cascade.newest) + self._expire
             )
 
-    def _forecast_for(self, cascade: Cascade, conversation: str, brand: Brand, now: float, signals: Signals) -> None:
+    def _forecast_for(self, cascade: Cascade, conversation: str, brand: Brand, now: float, signals: Signals) -> float:
+        """The probability; whatever is worth telling is told."""
         told = cascade.told.get(brand.id)
+        probability = self._forecaster.probability(cascade, brand.line, now, self._horizon)
+        if not worth_a_forecast(probability, told):
+            return probability
         prediction = self._forecaster.predict(cascade, brand.line, now, self._horizon)
         level = level_of(cascade, brand.line, prediction, told, now)
         if level is None or not worth_telling(level, prediction, told, now):
-            return
+            return probability
         crossed_at = told.crossed_at if told is not None else None
         if crossed_at is None and has_crossed(cascade, brand.line):
             crossed_at = now
@@ -336,6 +349,7 @@ class CascadeProcessor:
         )
         if told is None:
             signals.watch(cascade, conversation, brand, now)
+        return probability
 
 
 def _has_velocity(post: PostObserved) -> bool:

@@ -1,4 +1,5 @@
-"""Wires the scorer: one model on one thread, one forecaster, one lane per partition of `firebreak.posts`."""
+"""Wires the scorer: one model on one thread, one forecaster, one lane per partition of `firebreak.posts`; behind them the
+surge stage, one lane per partition of `firebreak.signals`."""
 
 from __future__ import annotations
 
@@ -11,8 +12,10 @@ from scorer.pipeline import CascadeProcessor
 from scorer.sentiment.batcher import Batcher, BatcherMetrics
 from scorer.sentiment.lexicon import Lexicon
 from scorer.sentiment.model import SentimentModel
-from scorer.virality.forecast import ClosedForm, Forecaster
-from services.contracts.topics import CASCADES, POSTS
+from scorer.surging import SurgeProcessor
+from scorer.virality.forecast import Forecaster
+from scorer.virality.learned import shipped
+from services.contracts.topics import BASELINES, CASCADES, POSTS, SIGNALS
 from services.eventlog.base import Group
 from services.lifecycle import Context
 from services.stream.deadletter import DeadLetters
@@ -23,10 +26,11 @@ log = structlog.get_logger()
 
 GROUP: Final = "firebreak-scorer"
 """Ingest sheds by the lag of this group."""
+SURGE_GROUP: Final = "firebreak-surge"
 
 
 def build(context: Context) -> Scorer:
-    return Scorer(context, Lexicon(), ClosedForm())
+    return Scorer(context, Lexicon(), shipped())
 
 
 class Scorer:
@@ -50,6 +54,18 @@ class Scorer:
             context.metrics,
             settings.dead_letters_per_minute,
         )
+        self._surges = Runner(
+            Stage(
+                "surges",
+                Group(SURGE_GROUP, SIGNALS.name, BASELINES.name, settings.instance),
+                lambda partition, letters: SurgeProcessor(partition, letters, self._metrics),
+                settings.batch_records,
+            ),
+            context.log,
+            context.clock,
+            context.metrics,
+            settings.dead_letters_per_minute,
+        )
 
     def _lane(self, partition: int, letters: DeadLetters) -> CascadeProcessor:
         return CascadeProcessor(
@@ -68,13 +84,16 @@ class Scorer:
         log.info("model", sentiment=self._model.name, degraded=self._model.degraded, forecaster=self._forecaster.name)
         tasks.spawn("inference", self._batcher.run)
         await self._runner.start(tasks)
+        await self._surges.start(tasks)
 
     def ready(self) -> Health:
         ok, detail = self._runner.ready()
+        surges_ok, surges = self._surges.ready()
         return Health(
-            ok,
+            ok and surges_ok,
             {
                 **detail,
+                "surges": surges,
                 "model": self._model.name,
                 "degraded": self._model.degraded,
                 "forecaster": self._forecaster.name,
@@ -82,10 +101,13 @@ class Scorer:
         )
 
     def live(self) -> Health:
-        return self._runner.live()
+        ok, detail = self._runner.live()
+        surges_ok, surges = self._surges.live()
+        return Health(ok and surges_ok, {**detail, "surges": surges})
 
     async def idle(self) -> bool:
-        return await self._runner.idle()
+        # In the order of the flow: what the first stage still has to say would wake the second.
+        return await self._runner.idle() and await self._surges.idle()
 
     def mount(self, app: Any) -> None:
         """The scorer has no routes of its own."""
@@ -93,4 +115,5 @@ class Scorer:
     async def stop(self, deadline: float) -> None:
         # Lanes first: they wait for readings of the batch in hand.
         await self._runner.stop(deadline)
+        await self._surges.stop(deadline)
         await self._batcher.stop(deadline)

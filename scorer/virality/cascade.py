@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from operator import mul
 from typing import Final
 
 import msgspec
@@ -16,11 +17,17 @@ KERNEL_SECONDS: Final = (600.0, 3_600.0, 20_000.0, 120_000.0, 1_000_000.0)
 KERNEL_WEIGHTS: Final = (0.436, 0.152, 0.172, 0.042, 0.198)
 """A sum of exponentials within 0.02 of the reaction-time kernel of SEISMIC (Zhao et al., KDD 2015; power law with exponent
 1.242 after 300 s), because a sum of exponentials can be updated event by event and a power law cannot."""
-RATE_SECONDS: Final = KERNEL_SECONDS[:2]
+RATE_SECONDS: Final = KERNEL_SECONDS
+"""Decayed counts share the kernel's scales, so that one exponential a scale serves both."""
 DEFAULT_REACH: Final = 300.0
 """Followers of an author whose network does not tell; near the median of the retweeters in public cascades."""
+LOUD_REACH: Final = 50_000.0
+LOUD_SECONDS: Final = 3_600.0
+"""An engagement by so large an account is remembered by itself; its weight halves in an hour."""
 DEDUP_IDS: Final = 64
 """Event ids remembered a conversation, against networks and clients that send twice."""
+ID_BYTES: Final = 5
+"""Of each: two of sixty-four are alike once in 250 million conversations."""
 CURVE_POINTS: Final = 64
 CARDS: Final = 3
 TIMES: Final = 16
@@ -97,8 +104,12 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     everyone: Excitation = msgspec.field(default_factory=Excitation)
     people: Excitation | None = None
     """Like `everyone` without accounts that look automated; `None` as long as there were none."""
-    rates: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0])
+    rates: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(RATE_SECONDS))
     peak_rate: float = 0.0
+    doublings: list[int] = msgspec.field(default_factory=list)
+    """Seconds since the beginning at which 1, 2, 4, 8 ... engagements were there: how growth went, whatever the size."""
+    loud: tuple[float, float] = (0.0, 0.0)
+    """Followers of the loudest engagement that is still being read, and when (epoch seconds) it was made."""
     young: int = 0
     scored: int = 0
     negative: int = 0
@@ -109,8 +120,8 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     asked: dict[str, float] = msgspec.field(default_factory=dict)
     links: list[str] = msgspec.field(default_factory=list)
     told: dict[str, Told] = msgspec.field(default_factory=dict)
-    looked: tuple[int, float, float] = (0, 0.0, 0.0)
-    """Engagements, reach and time (epoch seconds) when it was last forecast."""
+    looked: tuple[int, float, float, float] = (0, 0.0, 0.0, 0.0)
+    """Engagements, reach, time (epoch seconds) and the highest probability when it was last forecast."""
     ids: bytes = b""
 
     @property
@@ -124,10 +135,11 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         return self.everyone if self.people is None else self.people
 
     def seen(self, digest: bytes) -> bool:
-        """Whether this event id (8 bytes) is in the window; remembers it."""
+        """Whether this event id (a hash) is in the window; remembers it."""
+        digest = digest[-ID_BYTES:]
         if digest in self.ids:
             return True
-        self.ids = (self.ids + digest)[-8 * DEDUP_IDS :]
+        self.ids = (self.ids + digest)[-ID_BYTES * DEDUP_IDS :]
         return False
 
     def add_root(self, at: float, followers: int | None, velocity: bool) -> None:
@@ -149,8 +161,18 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         self.known += followers is not None
         self.young += not human
         count = self.engagements
-        self._excite(at, reach_of(followers), count - before, human=human, velocity=velocity)
+        reach = reach_of(followers)
+        self._excite(at, reach, count - before, human=human, velocity=velocity)
+        if velocity and reach >= LOUD_REACH:
+            self._hear(at, reach)
         self._grow(at, count)
+
+    def _hear(self, at: float, reach: float) -> None:
+        """The louder of two voices is kept; an older one counts for less, because its readers have reacted."""
+        followers, before = self.loud
+        faded = followers * LOUD_SECONDS / (LOUD_SECONDS + abs(at - before))
+        if reach > faded:
+            self.loud = (reach, at)
 
     def add_counters(self, at: float, total: int) -> None:
         """A snapshot of totals: what is new in it counts as that many engagements of unknown authors at `at`."""
@@ -175,17 +197,20 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         if human and self.people is not None:
             self.people.add(reach, events, late, velocity)
         if velocity and events:
-            rates = self.rates
-            for j, tau in enumerate(RATE_SECONDS):
-                rates[j] += events * math.exp(-late / tau) if late else events
-            self.peak_rate = max(self.peak_rate, rates[0] / RATE_SECONDS[0])
+            if late:
+                self.rates = [
+                    rate + events * math.exp(-late / tau) for rate, tau in zip(self.rates, RATE_SECONDS, strict=True)
+                ]
+            else:
+                self.rates = [rate + events for rate in self.rates]
+            self.peak_rate = max(self.peak_rate, self.rates[0] / RATE_SECONDS[0])
 
     def _fade(self, seconds: float) -> None:
         factors = [math.exp(-seconds / tau) for tau in KERNEL_SECONDS]
-        self.everyone.waiting = [w * factor for w, factor in zip(self.everyone.waiting, factors, strict=True)]
+        self.everyone.waiting = list(map(mul, self.everyone.waiting, factors))
         if self.people is not None:
-            self.people.waiting = [w * factor for w, factor in zip(self.people.waiting, factors, strict=True)]
-        self.rates = [rate * factor for rate, factor in zip(self.rates, factors, strict=False)]  # the first two scales
+            self.people.waiting = list(map(mul, self.people.waiting, factors))
+        self.rates = list(map(mul, self.rates, factors))
 
     def rate(self, window: int, now: float) -> float:
         """Engagements a second, averaged with an exponential window of `RATE_SECONDS[window]`."""
@@ -195,6 +220,8 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     def _grow(self, at: float, count: int) -> None:
         """Keep (seconds, count) pairs at a spacing that doubles whenever there is no room left."""
         offset = int(at - self.begins) if at > self.begins else 0
+        while count >> len(self.doublings):
+            self.doublings.append(offset)
         curve = self.curve
         if curve and offset - curve[-2] < self.curve_step:
             curve[-1] = max(curve[-1], count)

@@ -14,17 +14,26 @@ from scorer.virality import hawkes
 from scorer.virality.cascade import Cascade, Excitation, Told
 from services.contracts.signal import Level, Line
 
-WATCH_AT: Final = 0.15
-LIKELY_AT: Final = 0.5
-IMMINENT_AT: Final = 0.8
+WATCH_AT: Final = 0.595
+LIKELY_AT: Final = 0.735
+IMMINENT_AT: Final = 0.885
+"""Frozen on validation folds of Twitter15/16 (line 500, 72 h, every event): a story that reaches them for the first time goes
+on to cross with precision 0.5, 0.7 and 0.9. A threshold lies above its precision because a story gets many looks and the
+highest of them counts (`scorer.training.virality`)."""
 IMMINENT_WITHIN_SECONDS: Final = 3_600.0
 KEEP: Final = 0.6
 MIN_ENGAGEMENTS: Final = 5
 MIN_VOICE: Final = 100_000
 """One engagement by an account this large is evidence too."""
 LOOK_GROWTH: Final = 1.02
-LOOK_REACH: Final = 1.1
+LOOK_UNLIKELY_GROWTH: Final = 1.12
+LOOK_UNLIKELY: Final = 0.2
+"""A story of which nobody would be told by far needs to grow by an eighth before it is looked at again."""
+LOOK_REACH: Final = 1.25
 LOOK_SECONDS: Final = 60.0
+LOOK_AGE: Final = 0.05
+"""Looked at again when a twentieth of its age has passed, and never sooner than `LOOK_SECONDS` for time alone: a slow story
+changes slowly."""
 QUIET_SECONDS: Final = 1_800.0
 """A story eases when it crossed or was told, and then grew by less than `QUIET_RATE` of its peak for so long."""
 QUIET_RATE: Final = 0.02
@@ -59,8 +68,12 @@ class Forecaster(Protocol):
     @property
     def name(self) -> str: ...
 
+    def probability(self, cascade: Cascade, line: Line, now: float, horizon: float) -> float:
+        """P(crosses the line within `horizon` seconds from the beginning of the cascade). Called often: a story of which
+        nobody was told and whose probability is low needs no more than this."""
+
     def predict(self, cascade: Cascade, line: Line, now: float, horizon: float) -> Prediction:
-        """`horizon` in seconds from the beginning of the cascade; never raises, whatever was folded. Called often."""
+        """The whole forecast; never raises, whatever was folded."""
 
     def crossing(self, cascade: Cascade, line: Line, now: float, horizon: float) -> Crossing:
         """When, for a forecast that is told. Called seldom."""
@@ -71,13 +84,17 @@ class ClosedForm:
 
     name = "seismic-closed-form-1"
 
+    def probability(self, cascade: Cascade, line: Line, now: float, horizon: float) -> float:
+        more = more_until(line, cascade.everyone, float(cascade.engagements))
+        return hawkes.probability_of(more, ahead_of(cascade, cascade.everyone, now, horizon))
+
     def predict(self, cascade: Cascade, line: Line, now: float, horizon: float) -> Prediction:
-        ahead = _ahead(cascade, cascade.everyone, now, horizon)
+        ahead = ahead_of(cascade, cascade.everyone, now, horizon)
         seen = float(cascade.engagements)
         more = more_until(line, cascade.everyone, seen)
         without = probability = hawkes.probability_of(more, ahead)
         if cascade.young:
-            people = _ahead(cascade, cascade.humans, now, horizon)
+            people = ahead_of(cascade, cascade.humans, now, horizon)
             without = hawkes.probability_of(more_until(line, cascade.humans, cascade.humans.events), people)
         return Prediction(
             low=seen + hawkes.quantile(ahead, -Z80),
@@ -89,14 +106,14 @@ class ClosedForm:
         )
 
     def crossing(self, cascade: Cascade, line: Line, now: float, horizon: float) -> Crossing:
-        ahead = _ahead(cascade, cascade.everyone, now, horizon)
+        ahead = ahead_of(cascade, cascade.everyone, now, horizon)
         more = more_until(line, cascade.everyone, float(cascade.engagements))
         return Crossing(
             *(hawkes.seconds_until(more, hawkes.quantile(ahead, z), ahead.weights) for z in (Z80, 0.0, -Z80))
         )
 
 
-def _ahead(cascade: Cascade, sums: Excitation, now: float, horizon: float) -> hawkes.Outlook:
+def ahead_of(cascade: Cascade, sums: Excitation, now: float, horizon: float) -> hawkes.Outlook:
     return hawkes.outlook(sums, max(0.0, now - cascade.newest), max(0.0, cascade.begins + horizon - now))
 
 
@@ -130,13 +147,19 @@ def has_evidence(cascade: Cascade) -> bool:
 
 
 def moved_enough(cascade: Cascade, now: float) -> bool:
-    """Whether a forecast could differ from the last one: it grew by 2 %, reaches a tenth more, or a minute has passed."""
-    engagements, reach, at = cascade.looked
+    """Whether a forecast could differ from the last one: it grew, reaches a quarter more, or time has passed."""
+    engagements, reach, at, probability = cascade.looked
+    growth = LOOK_UNLIKELY_GROWTH if probability < LOOK_UNLIKELY else LOOK_GROWTH
     return (
-        cascade.engagements > engagements * LOOK_GROWTH
+        cascade.engagements > engagements * growth
         or cascade.everyone.reach > reach * LOOK_REACH
-        or now - at >= LOOK_SECONDS
+        or now - at >= max(LOOK_SECONDS, LOOK_AGE * (now - cascade.begins))
     )
+
+
+def worth_a_forecast(probability: float, told: Told | None) -> bool:
+    """Whether more than the probability is wanted: somebody was told already, or may have to be."""
+    return told is not None or probability >= WATCH_AT
 
 
 def level_of(cascade: Cascade, line: Line, prediction: Prediction, told: Told | None, now: float) -> Level | None:

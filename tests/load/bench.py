@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services import logs
-from tests.load import bench_http, bench_log, bench_memory, bench_scorer
+from tests.load import bench_http, bench_log, bench_memory, bench_scorer, bench_virality
 
 OUT = Path("build/bench.json")
 MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
@@ -23,6 +23,7 @@ MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
     "scorer": bench_scorer.run,
     "http": bench_http.run,
     "memory": bench_memory.run,
+    "virality": bench_virality.run,
 }
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16")
 

@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 from scorer.virality import hawkes
 from scorer.virality.cascade import KERNEL_SECONDS, Card, Cascade, Told
 from scorer.virality.forecast import (
+    IMMINENT_AT,
+    KEEP,
+    LIKELY_AT,
+    WATCH_AT,
     ClosedForm,
     Crossing,
+    Forecaster,
     Prediction,
     has_crossed,
     is_quiet,
@@ -20,6 +25,7 @@ from scorer.virality.forecast import (
     reason_in_words,
     worth_telling,
 )
+from scorer.virality.learned import shipped
 from services.contracts.signal import Level, Line
 
 BEGIN = 1_700_000_000.0
@@ -35,51 +41,64 @@ def grown(count: int, over: float = 3600.0, followers: int | None = 300) -> Casc
     return cascade
 
 
-def predicted(cascade: Cascade, line: Line = LINE, after: float = 0.0) -> Prediction:
-    return ClosedForm().predict(cascade, line, cascade.newest + after, HORIZON)
+MODEL = shipped()
+
+
+def predicted(cascade: Cascade, line: Line = LINE, after: float = 0.0, model: Forecaster = MODEL) -> Prediction:
+    return model.predict(cascade, line, cascade.newest + after, HORIZON)
 
 
 cascades = st.builds(grown, st.integers(0, 400), st.floats(1, 200_000), st.none() | st.integers(0, 3_000_000))
 
 
-@given(cascades, st.integers(1, 100_000), st.floats(0, 1e6))
-def test_a_prediction_is_always_in_order_and_finite(cascade: Cascade, engagements: int, after: float) -> None:
+models = st.sampled_from([MODEL, ClosedForm()])
+
+
+@given(cascades, st.integers(1, 100_000), st.floats(0, 1e6), models)
+def test_a_prediction_is_always_in_order_and_finite(
+    cascade: Cascade, engagements: int, after: float, model: Forecaster
+) -> None:
     line = Line(engagements=engagements)
-    p = predicted(cascade, line, after)
+    p = predicted(cascade, line, after, model)
+    assert model.probability(cascade, line, cascade.newest + after, HORIZON) == p.probability
     assert 0.0 <= p.probability <= 1.0
     assert cascade.engagements <= p.low <= p.median <= p.high < math.inf
-    crossing = ClosedForm().crossing(cascade, line, cascade.newest + after, HORIZON)
+    crossing = model.crossing(cascade, line, cascade.newest + after, HORIZON)
     told = [t for t in crossing if t is not None]
     assert told == sorted(told)
     assert all(t >= 0 for t in told)
 
 
-@given(cascades, st.integers(1, 10_000))
-def test_a_farther_line_is_never_likelier(cascade: Cascade, engagements: int) -> None:
-    near, far = predicted(cascade, Line(engagements=engagements)), predicted(cascade, Line(engagements=2 * engagements))
+@given(cascades, st.integers(1, 10_000), models)
+def test_a_farther_line_is_never_likelier(cascade: Cascade, engagements: int, model: Forecaster) -> None:
+    near = predicted(cascade, Line(engagements=engagements), model=model)
+    far = predicted(cascade, Line(engagements=2 * engagements), model=model)
     assert far.probability <= near.probability + 1e-9
 
 
-def test_silence_lowers_the_probability() -> None:
+@pytest.mark.parametrize("model", [MODEL, ClosedForm()])
+def test_silence_lowers_the_probability(model: Forecaster) -> None:
     cascade = grown(120, over=1200)
-    steps = [predicted(cascade, after=t).probability for t in (0, 3600, 24 * 3600)]
+    steps = [predicted(cascade, after=t, model=model).probability for t in (0, 3600, 24 * 3600)]
     assert steps[0] > steps[1] > steps[2]
 
 
-def test_one_quote_by_two_million_followers_moves_the_probability_at_once() -> None:
+@pytest.mark.parametrize("model", [MODEL, ClosedForm()])
+def test_one_quote_by_two_million_followers_moves_the_probability_at_once(model: Forecaster) -> None:
     cascade = grown(6, over=1200)
-    before = predicted(cascade).probability
+    before = predicted(cascade, model=model).probability
     cascade.add_engagement("quote", cascade.newest + 1, 2_000_000, human=True, velocity=True)
-    after = predicted(cascade).probability
+    after = predicted(cascade, model=model).probability
     assert before < 0.2
     assert after > 0.8
 
 
-def test_accounts_that_look_automated_are_left_out_of_the_second_figure() -> None:
+@pytest.mark.parametrize("model", [MODEL, ClosedForm()])
+def test_accounts_that_look_automated_are_left_out_of_the_second_figure(model: Forecaster) -> None:
     cascade = grown(10)
     for number in range(200):
         cascade.add_engagement("repost", cascade.newest + number, 300, human=False, velocity=True)
-    p = predicted(cascade)
+    p = predicted(cascade, Line(engagements=260), model=model)
     assert p.without_automation < p.probability - 0.2
 
 
@@ -111,19 +130,19 @@ def told(level: Level, p: float = 0.5, at: float = BEGIN, size: float = 100) -> 
 @pytest.mark.parametrize(
     ("before", "p", "soon", "level"),
     [
-        (None, 0.10, False, None),
-        (None, 0.20, False, Level.WATCH),
-        (None, 0.55, False, Level.LIKELY),
-        (None, 0.90, False, Level.LIKELY),
-        (None, 0.90, True, Level.IMMINENT),
-        (Level.LIKELY, 0.40, False, Level.LIKELY),
-        (Level.LIKELY, 0.25, False, Level.WATCH),
-        (Level.IMMINENT, 0.55, True, Level.IMMINENT),
-        (Level.IMMINENT, 0.40, True, Level.LIKELY),
+        (None, WATCH_AT - 0.01, False, None),
+        (None, WATCH_AT, False, Level.WATCH),
+        (None, LIKELY_AT, False, Level.LIKELY),
+        (None, IMMINENT_AT, False, Level.LIKELY),
+        (None, IMMINENT_AT, True, Level.IMMINENT),
+        (Level.LIKELY, KEEP * LIKELY_AT, False, Level.LIKELY),
+        (Level.LIKELY, KEEP * LIKELY_AT - 0.01, False, Level.WATCH),
+        (Level.IMMINENT, KEEP * IMMINENT_AT, True, Level.IMMINENT),
+        (Level.IMMINENT, KEEP * IMMINENT_AT - 0.01, True, Level.LIKELY),
         (Level.WATCH, 0.40, False, Level.WATCH),
         (Level.WATCH, 0.01, False, Level.WATCH),
         (Level.EASING, 0.01, False, Level.EASING),
-        (Level.EASING, 0.60, False, Level.LIKELY),
+        (Level.EASING, LIKELY_AT, False, Level.LIKELY),
     ],
 )
 def test_levels_rise_at_their_threshold_and_fall_below_it(

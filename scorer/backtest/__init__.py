@@ -1,0 +1,1 @@
+"""What forecasts and alarms would have been worth on recorded history: `firebreak backtest`."""

@@ -1,0 +1,82 @@
+"""Cascades as they were recorded: one a line, JSON, gzipped or not.
+
+    {"cascade_id": "...", "root_time": 1550764535.6 or null, "events": [[delay_seconds, followers or null, kind], ...]}
+
+The root comes first, with delay 0. Kinds: post, repost or retweet, quote, reply; further fields are ignored.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from scorer.virality.cascade import Cascade
+from services.errors import FirebreakError
+
+EPOCH: Final = 1_500_000_000.0
+"""Where a cascade without a root time is put: only differences matter."""
+
+
+class Event(msgspec.Struct, array_like=True):
+    """One engagement, `delay` seconds after the root; the root itself is the first, of kind `post`."""
+
+    delay: float
+    followers: int | None
+    kind: str
+
+
+class Recorded(msgspec.Struct):
+    """One cascade, sorted by delay."""
+
+    cascade_id: str
+    events: list[Event]
+    source_dataset: str = ""
+    root_time: float | None = None
+
+    def size_within(self, seconds: float) -> int:
+        """Engagements (the root not counted) up to `seconds` after the root."""
+        return sum(event.delay <= seconds for event in self.events[1:])
+
+    def crossing(self, line: int, horizon: float) -> float | None:
+        """When the `line`-th engagement came, in seconds after the root; `None`: not within the horizon."""
+        if len(self.events) <= line:
+            return None
+        delay = self.events[line].delay
+        return delay if delay <= horizon else None
+
+
+def read(paths: Iterable[Path]) -> Iterator[Recorded]:
+    """Raises `FirebreakError` naming the file and line that cannot be read."""
+    decoder = msgspec.json.Decoder(Recorded)
+    for path in paths:
+        if not path.exists():
+            raise FirebreakError(f"there is no file {path}")
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    recorded = decoder.decode(line)
+                except msgspec.MsgspecError as error:
+                    raise FirebreakError(f"{path}, line {number}: {error}") from error
+                recorded.events.sort(key=lambda event: event.delay)
+                if recorded.events:
+                    yield recorded
+
+
+def kind_of(recorded: str) -> str:
+    """Our word for a recorded kind."""
+    if recorded.startswith("reply"):
+        return "reply"
+    return "quote" if recorded.startswith("quote") else "repost"
+
+
+def opened(recorded: Recorded, begin: float) -> Cascade:
+    """The cascade with its root folded in."""
+    cascade = Cascade(story=recorded.cascade_id, network="recorded", brands=["brand"])
+    cascade.add_root(begin, recorded.events[0].followers, velocity=True)
+    return cascade

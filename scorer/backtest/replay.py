@@ -1,0 +1,131 @@
+"""One recorded cascade through the code that runs in production, event by event: every forecast it would have made.
+
+The same fold, the same decision whether to look again, the same levels with their hysteresis as in `scorer.pipeline`. Beside
+them, at the same moments, what the rules on the market would have seen. Besides the looks that events cause there is one at
+each of `CHECK_SECONDS`, so that silence is judged too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from scorer.backtest.recorded import EPOCH, Recorded, kind_of, opened
+from scorer.virality.cascade import Cascade, Told
+from scorer.virality.forecast import (
+    ClosedForm,
+    Forecaster,
+    has_crossed,
+    has_evidence,
+    level_of,
+    moved_enough,
+    worth_a_forecast,
+    worth_telling,
+)
+from services.contracts.signal import Level, Line
+
+CHECK_SECONDS: Final = (600.0, 1_800.0, 3_600.0, 14_400.0)
+HOUR: Final = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One forecast. `seconds` after the root; `check` says that time, not an event, was the cause."""
+
+    seconds: float
+    observed: int
+    probability: float
+    predicted: float
+    low: float
+    high: float
+    crossing_seconds: float | None
+    """When the line is expected to be crossed, in seconds after the root."""
+    level: Level | None
+    check: bool
+    evidence: bool
+    rivals: tuple[float, ...]
+
+
+RIVALS: Final = ("count", "velocity (1 h)", "Meltwater-style spike", "plain SEISMIC")
+
+
+@dataclass(slots=True)
+class Market:
+    """What the rules on the market look at (`market rules` of the model card): the engagements of the last 13 hours."""
+
+    seismic: ClosedForm = field(default_factory=ClosedForm)
+    last_hour: deque[float] = field(default_factory=deque)
+    before: deque[float] = field(default_factory=deque)
+
+    def add(self, seconds: float) -> None:
+        self.last_hour.append(seconds)
+
+    def scores(self, cascade: Cascade, line: Line, now: float, horizon: float, seconds: float) -> tuple[float, ...]:
+        """Count; engagements in the last hour; those against the hourly mean of the twelve hours before, which a young
+        cascade does not have, so that it is taken to have had one an hour; P(crosses) by the closed form."""
+        while self.last_hour and self.last_hour[0] <= seconds - HOUR:
+            self.before.append(self.last_hour.popleft())
+        while self.before and self.before[0] <= seconds - 13 * HOUR:
+            self.before.popleft()
+        velocity = float(len(self.last_hour))
+        usual = max(1.0, len(self.before) / 12)
+        return (
+            float(cascade.engagements),
+            velocity,
+            velocity / usual,
+            self.seismic.probability(cascade, line, now, horizon),
+        )
+
+
+def follow(recorded: Recorded, forecaster: Forecaster, line: Line, horizon: float) -> Iterator[Look]:
+    """Every forecast until the horizon, in order. A forecast is told, and so changes the level, as in production."""
+    begin = EPOCH if recorded.root_time is None else recorded.root_time
+    cascade = opened(recorded, begin)
+    market = Market()
+    told: Told | None = None
+    checks = deque(at for at in CHECK_SECONDS if at <= horizon)
+
+    def look(seconds: float, *, check: bool) -> Look:
+        nonlocal told
+        now = begin + seconds
+        evidence = has_evidence(cascade)
+        prediction = forecaster.predict(cascade, line, now, horizon)
+        level = level_of(cascade, line, prediction, told, now) if evidence else None
+        if level is not None and worth_telling(level, prediction, told, now):
+            told = Told(
+                told.number + 1 if told else 1, level.value, prediction.probability, prediction.median, now, None
+            )
+        crossing = None
+        if worth_a_forecast(prediction.probability, told) and not has_crossed(cascade, line):
+            expected = forecaster.crossing(cascade, line, now, horizon).expected
+            crossing = None if expected is None else seconds + expected
+        return Look(
+            seconds=seconds,
+            observed=cascade.engagements,
+            probability=prediction.probability,
+            predicted=prediction.median,
+            low=prediction.low,
+            high=prediction.high,
+            crossing_seconds=crossing,
+            level=level,
+            check=check,
+            evidence=evidence,
+            rivals=market.scores(cascade, line, now, horizon, seconds),
+        )
+
+    for event in recorded.events[1:]:
+        while checks and checks[0] < event.delay:
+            yield look(checks.popleft(), check=True)
+        if event.delay > horizon:
+            break
+        at = begin + event.delay
+        cascade.add_engagement(kind_of(event.kind), at, event.followers, human=True, velocity=True)
+        market.add(event.delay)
+        if has_evidence(cascade) and moved_enough(cascade, at):
+            found = look(event.delay, check=False)
+            cascade.looked = (cascade.engagements, cascade.everyone.reach, at, found.probability)
+            yield found
+    while checks:
+        yield look(checks.popleft(), check=True)

@@ -1,0 +1,162 @@
+"""The learned forecaster: boosted trees over the shape of a cascade, and the closed form for what they cannot know.
+
+Three things come together, because each alone does worse (Mishra et al., CIKM 2016, found the same of features and Hawkes):
+  trees        P(crosses a line) and the quantiles of the final size, from `features`; trained and calibrated on recorded
+               cascades (`scorer.training.virality`), no follower counts in them
+  loud voice   a recent engagement by a very large account: the closed form says what its readers may bring, and moves the
+               probability at once, long before the shape of the cascade shows it
+  people only  the second figure, without accounts that look automated: the line moves away by what they brought
+"""
+
+from __future__ import annotations
+
+import math
+from importlib.resources import files
+from typing import Final
+
+import msgspec
+
+from scorer.virality import hawkes
+from scorer.virality.cascade import KERNEL_SECONDS, KERNEL_WEIGHTS, Cascade
+from scorer.virality.features import LINE_FEATURES, NAMES, shape_of, with_line
+from scorer.virality.forecast import (
+    IMMINENT_WITHIN_SECONDS,
+    Z80,
+    Crossing,
+    Prediction,
+    ahead_of,
+    more_until,
+)
+from scorer.virality.trees import FlatEnsemble, grown
+from services.contracts.signal import Line
+from services.errors import Damaged
+
+LOUD_SPREAD: Final = 1.0
+"""Standard deviation of the logarithm of what a loud voice brings: far wider than that of the crowd."""
+LOUD_SHARE: Final = 0.5
+"""What a reader of a very large account does, against one of the crowd: large audiences react less each."""
+MOST_LOGIT: Final = 30.0
+
+
+class Weights(msgspec.Struct):
+    """As they are shipped, with the names of the features they were made for."""
+
+    name: str
+    features: list[str]
+    crosses: FlatEnsemble
+    slope: float
+    offset: float
+    sizes: list[FlatEnsemble]
+    """Trees for the 10, 50 and 90 % quantiles of log(final size / present size)."""
+    widen: list[float]
+    """Added to each of the three, so that the interval covers what it says on cascades they were not trained on."""
+
+
+def shipped() -> Learned:
+    """The forecaster with the weights that come with the code; read once, when a process starts."""
+    return Learned.of((files("scorer.virality") / "weights" / "virality.json").read_bytes())
+
+
+class Learned:
+    def __init__(self, weights: Weights) -> None:
+        if tuple(weights.features) != NAMES:
+            raise Damaged(f"weights {weights.name!r} were made for other features: run `make train-virality`")
+        self.name = weights.name
+        self._crosses = grown(weights.crosses)
+        self._slope = weights.slope
+        self._offset = weights.offset
+        self._low, self._median, self._high = map(grown, weights.sizes)
+        self._widen = tuple(weights.widen)
+
+    @classmethod
+    def of(cls, content: bytes) -> Learned:
+        return cls(msgspec.json.decode(content, type=Weights))
+
+    def probability(self, cascade: Cascade, line: Line, now: float, horizon: float) -> float:
+        more = more_until(line, cascade.everyone, float(cascade.engagements))
+        return self._probability(cascade, shape_of(cascade, now, horizon), more, now)
+
+    def predict(self, cascade: Cascade, line: Line, now: float, horizon: float) -> Prediction:
+        seen = float(cascade.engagements)
+        more = more_until(line, cascade.everyone, seen)
+        shape = shape_of(cascade, now, horizon)
+        probability = self._probability(cascade, shape, more, now)
+        ahead = ahead_of(cascade, cascade.everyone, now, horizon)
+        without = probability
+        if cascade.young:
+            humans = cascade.humans
+            people = ahead_of(cascade, humans, now, horizon)
+            slower = people.remaining / ahead.remaining if ahead.remaining > 0 else 1.0
+            needed = more_until(line, humans, humans.events) / max(1e-6, min(1.0, slower))
+            without = min(probability, self._probability(cascade, shape, needed, now))
+        low, median, high = self._sizes(cascade, shape, now)
+        share = hawkes.share_within(IMMINENT_WITHIN_SECONDS, ahead.weights)
+        return Prediction(
+            low=low,
+            median=median,
+            high=high,
+            probability=probability,
+            without_automation=without,
+            soon=(median - seen) * share >= more,
+        )
+
+    def crossing(self, cascade: Cascade, line: Line, now: float, horizon: float) -> Crossing:
+        """The closed form says how what is to come is spread over time, the trees how much it is."""
+        seen = float(cascade.engagements)
+        more = more_until(line, cascade.everyone, seen)
+        weights = ahead_of(cascade, cascade.everyone, now, horizon).weights
+        low, median, high = self._sizes(cascade, shape_of(cascade, now, horizon), now)
+        return Crossing(*(hawkes.seconds_until(more, size - seen, weights) for size in (high, median, low)))
+
+    def _probability(self, cascade: Cascade, shape: list[float], more: float, now: float) -> float:
+        if more <= 0:
+            return 1.0
+        if math.isinf(more):
+            return 0.0
+        logit = self._slope * self._crosses(with_line(shape, float(cascade.engagements), more)) + self._offset
+        crowd = 1.0 / (1.0 + math.exp(-max(-MOST_LOGIT, min(MOST_LOGIT, logit))))
+        if not cascade.loud[0]:
+            return crowd
+        return 1.0 - (1.0 - crowd) * (1.0 - _passes(more, loud_outlook(cascade, now)))
+
+    def _sizes(self, cascade: Cascade, shape: list[float], now: float) -> tuple[float, float, float]:
+        """Never below what is there, never out of order."""
+        seen = float(cascade.engagements)
+        base = max(1.0, seen)
+        low, median, high = (
+            base * math.exp(max(0.0, trees(shape) + wider))
+            for trees, wider in zip((self._low, self._median, self._high), self._widen, strict=True)
+        )
+        extra = loud_outlook(cascade, now) if cascade.loud[0] else 0.0
+        low = max(seen, min(low, median))
+        median = max(low, median + extra)
+        return low, median, max(median, high + extra * math.exp(Z80 * LOUD_SPREAD))
+
+
+def loud_outlook(cascade: Cascade, now: float) -> float:
+    """Engagements that the readers of the loudest recent voice may still bring (median), by the closed form."""
+    followers, at = cascade.loud
+    passed = max(0.0, now - at)
+    waiting = sum(w * math.exp(-passed / tau) for w, tau in zip(KERNEL_WEIGHTS, KERNEL_SECONDS, strict=True))
+    everyone = cascade.everyone
+    # How many readers react is taken from before the loud voice spoke, and corrected by those of its own who have been
+    # reached and brought nothing.
+    heard = followers * (1.0 - waiting)
+    others = max(
+        0.0, everyone.reach - followers - sum(map(_times, KERNEL_WEIGHTS, everyone.waiting)) + followers * waiting
+    )
+    infectiousness = (everyone.events + hawkes.PRIOR_EVENTS) / (others + heard + hawkes.PRIOR_REACH)
+    return LOUD_SHARE * infectiousness * followers * waiting
+
+
+def _times(a: float, b: float) -> float:
+    return a * b
+
+
+def _passes(more: float, expected: float) -> float:
+    if expected <= 0:
+        return 0.0
+    return 0.5 * math.erfc(math.log(more / expected) / (LOUD_SPREAD * math.sqrt(2.0)))
+
+
+assert LINE_FEATURES == 2, "with_line puts two features before the shape"

@@ -1,0 +1,139 @@
+"""A surge is what a brand's own week does not explain: seen early, told once, never learned as usual, ended by silence."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scorer.surge import HOUR, Baseline, Rule, Watch, surprise
+
+BEGIN = 1_772_400_000.0
+BUCKET = 300.0
+DAY = 24 * HOUR
+
+
+def usual(at: float) -> float:
+    """Posts a bucket: busy by day, quiet by night."""
+    return 4.0 + 3.0 * math.sin(2 * math.pi * (at % DAY) / DAY)
+
+
+def lived(watch: Watch, days: float, rng: random.Random, begin: float = BEGIN) -> tuple[float, list[float]]:
+    """Ordinary days; where they ended, and when alarms rang."""
+    rang, at = [], begin
+    while at < begin + days * DAY:
+        watch.advance(at)
+        watch.add(at, sum(rng.random() < usual(at) / 20 for _ in range(20)))
+        if watch.alarm.step(Rule(), at, watch.look(at)) == "start":
+            rang.append(at)
+        at += BUCKET
+    return at, rang
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_ordinary_weeks_ring_no_alarm_and_an_outage_rings_one_within_sixty_posts(seed: int) -> None:
+    watch = Watch.new()
+    at, rang = lived(watch, 14, random.Random(seed))
+    assert rang == []
+    told = []
+    for number in range(200):
+        now = at + 2.0 * number
+        watch.advance(now)
+        watch.add(now)
+        if watch.alarm.step(Rule(), now, watch.look(now)) == "start":
+            told.append(number + 1 - usual(at) * number * 2 / BUCKET)
+    assert len(told) == 1
+    assert told[0] <= 60
+
+
+def test_the_first_day_sees_an_outage_too() -> None:
+    watch = Watch.new()
+    at, rang = lived(watch, 0.3, random.Random(1))
+    assert rang == []
+    for number in range(300):
+        now = at + 2.0 * number
+        watch.advance(now)
+        watch.add(now)
+        if watch.alarm.step(Rule(), now, watch.look(now)) == "start":
+            return
+    pytest.fail("300 posts in ten minutes, and nobody was told")
+
+
+def test_an_incident_does_not_become_the_usual() -> None:
+    watch = Watch.new()
+    at, _ = lived(watch, 14, random.Random(2))
+    before = watch.baseline.expected(at)
+    for _ in range(36):
+        watch.advance(at)
+        watch.add(at, 200)
+        at += BUCKET
+    watch.advance(at)
+    assert watch.baseline.expected(at - 3 * HOUR) < 2 * before
+
+
+def test_what_a_blind_source_missed_is_not_learned_as_silence() -> None:
+    blind, open_eyed = Watch.new(), Watch.new()
+    at, _ = lived(blind, 7, random.Random(3))
+    lived(open_eyed, 7, random.Random(3))
+    blind.lose_sight(at, at + DAY)
+    for watch in (blind, open_eyed):
+        watch.advance(at + DAY)
+    assert blind.baseline.buckets < open_eyed.baseline.buckets
+    assert blind.baseline.expected(at) > open_eyed.baseline.expected(at)
+
+
+def test_a_surge_ends_when_it_is_quiet_and_the_next_must_wait_or_be_larger() -> None:
+    watch = Watch.new()
+    at, _ = lived(watch, 8, random.Random(4))
+    said: list[str] = []
+
+    def burst(begin: float, posts: int) -> float:
+        for minute in range(180):
+            now = begin + 60 * minute
+            watch.advance(now)
+            if minute < 20:
+                watch.add(now, posts)
+            said.extend(filter(None, [watch.alarm.step(Rule(), now, watch.look(now))]))
+        return begin + 180 * 60
+
+    at = burst(at, 40)
+    assert said == ["start", "end"]
+    at = burst(at, 30)
+    assert said == ["start", "end"], "a smaller one so soon is not told"
+    burst(at, 90)
+    assert said == ["start", "end", "start", "end"]
+
+
+@given(st.floats(0.01, 500), st.floats(0.02, 4), st.integers(0, 5000))
+def test_more_posts_are_never_less_surprising(mean: float, dispersion: float, count: int) -> None:
+    less, more = surprise(count, mean, dispersion), surprise(count + 1, mean, dispersion)
+    assert 0.0 <= less <= more + 1e-6
+    assert math.isfinite(more)
+
+
+def test_the_surprise_is_that_of_the_negative_binomial() -> None:
+    mean, dispersion = 3.0, 0.5
+    size = 1 / dispersion
+    p = mean / (mean + size)
+    terms = [math.exp(math.lgamma(k + size) - math.lgamma(size) - math.lgamma(k + 1)) * p**k * (1 - p) ** size
+             for k in range(10)]  # fmt: skip
+    assert surprise(10, mean, dispersion) == pytest.approx(-math.log10(1 - sum(terms)), abs=1e-3)
+
+
+@given(st.lists(st.tuples(st.floats(-1e7, 1e7), st.integers(0, 1000)), max_size=30))
+def test_any_order_and_any_gap_is_taken(steps: list[tuple[float, int]]) -> None:
+    watch = Watch.new()
+    for offset, count in steps:
+        watch.advance(BEGIN + offset)
+        watch.add(BEGIN + offset, count)
+        sight = watch.look(BEGIN + offset)
+        assert math.isfinite(sight.surprise)
+        assert sight.expected > 0
+        assert len(watch.window) <= 6
+
+
+def test_nothing_known_expects_little() -> None:
+    assert 0 < Baseline(BUCKET).expected(BEGIN) <= 1
