@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
+from scorer.mentions import Mentions
 from scorer.metrics import ScorerMetrics
 from scorer.sentiment.model import Reading
 from scorer.signals import Signals
@@ -82,6 +83,7 @@ class CascadeProcessor:
         self._model = model
         self._forecaster = forecaster
         self._brands = brands
+        self._mentions = Mentions(brands.values())
         self._horizon = horizon_seconds
         self._expire = expire_seconds
         self._metrics = metrics
@@ -283,19 +285,25 @@ class CascadeProcessor:
         if post.kind not in _SPEAKING:
             return
         negative = reading is not None and _is_negative(reading)
+        # A text that is negative about one brand is not negative about each that it names.
+        verdicts = (
+            self._mentions.judge(post.text or "", post.brands, cascade.brands, post.author_brand) if negative else {}
+        )
         for brand in cascade.brands:
+            relevance = verdicts.get(brand)
+            about_it = relevance is not None and relevance.counts
             self._volumes.count(
                 brand,
                 epoch(post.at),
                 arrival.record.offset,
                 scored=reading is not None,
-                negative=negative,
+                negative=about_it,
                 abstained=_abstains(reading),
                 signals=signals,
             )
             # The copy of a quote in the quoted conversation is an engagement; the quote speaks in its own.
-            if reading is not None and negative and post.home == post.conversation:
-                signals.negative(cascade, post, brand, reading, self._model, arrival.record)
+            if reading is not None and relevance is not None and about_it and post.home == post.conversation:
+                signals.negative(cascade, post, brand, reading, relevance, self._model, arrival.record)
         if _abstains(reading):
             self._metrics.abstained.inc()
 

@@ -10,8 +10,10 @@ import structlog
 from scorer.metrics import ScorerMetrics
 from scorer.pipeline import CascadeProcessor
 from scorer.sentiment.batcher import Batcher, BatcherMetrics
-from scorer.sentiment.lexicon import Lexicon
+from scorer.sentiment.choose import choose
+from scorer.sentiment.metrics import ModelMetrics
 from scorer.sentiment.model import SentimentModel
+from scorer.sentiment.text import spell
 from scorer.surging import SurgeProcessor
 from scorer.virality.forecast import Forecaster
 from scorer.virality.learned import shipped
@@ -30,7 +32,9 @@ SURGE_GROUP: Final = "firebreak-surge"
 
 
 def build(context: Context) -> Scorer:
-    return Scorer(context, Lexicon(), shipped())
+    counted = ModelMetrics(context.registry)
+    model = choose(context.settings.sentiment, counted.truncated.inc)
+    return Scorer(context, model, shipped())
 
 
 class Scorer:
@@ -42,7 +46,7 @@ class Scorer:
         self._forecaster = forecaster
         self._metrics = ScorerMetrics(context.registry)
         self._metrics.degraded.set(model.degraded)
-        self._batcher = Batcher(model, BatcherMetrics(context.registry))
+        self._batcher = Batcher(model, BatcherMetrics(context.registry), spell=spell)
         self._brands = {brand.id: brand for brand in context.config.brands}
         self._horizon = settings.horizon_hours * 3600
         self._expire = settings.expire_hours * 3600

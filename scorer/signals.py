@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from scorer.metrics import ScorerMetrics
 from scorer.sentiment.model import Reading
+from scorer.sentiment.relevance import Verdict
 from scorer.virality.cascade import Card, Cascade
 from scorer.virality.forecast import Crossing, Prediction, reason_in_words
 from services.clock import moment
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 
 WATCH_EVERY_SECONDS: Final = 60.0
 WATCH_FOR_SECONDS: Final = 86_400.0
-NAMED: Final = Relevance(score=1.0, reason="the post names the brand")
-INHERITED: Final = Relevance(score=0.7, reason="the post answers or quotes one about the brand")
 
 
 class Signals:
@@ -59,7 +58,14 @@ class Signals:
         self._metrics.signals.labels(event.TYPE).inc()
 
     def negative(
-        self, cascade: Cascade, post: PostObserved, brand: str, reading: Reading, model: str, record: Record
+        self,
+        cascade: Cascade,
+        post: PostObserved,
+        brand: str,
+        reading: Reading,
+        relevance: Verdict,
+        model: str,
+        record: Record,
     ) -> None:
         event = PostNegative(
             brand=BrandId(brand),
@@ -85,7 +91,7 @@ class Signals:
             ),
             complaint=None if reading.complaint is None else _unit(reading.complaint),
             severity=reading.severity,
-            relevance=NAMED if brand in post.brands else INHERITED,
+            relevance=Relevance(score=relevance.score, reason=relevance.reason),
             backfill=post.backfill,
             model=model,
         )

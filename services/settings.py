@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     )
     body_timeout_seconds: Annotated[float, Field(gt=0)] = Field(30, description="a body that takes longer gets 408")
 
+    sentiment: str = Field(
+        "shipped", description="shipped, lexicon (the degraded mode), a directory, or a Hugging Face hub id"
+    )
     batch_records: Annotated[int, Field(ge=1, le=10_000)] = Field(
         2000, description="records of one transaction, at most"
     )

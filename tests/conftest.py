@@ -1,3 +1,17 @@
-"""What every test may ask for."""
+"""What every test may ask for, and what none may leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import structlog
 
 pytest_plugins = ["tests.kafka_fixture"]
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A command that set up its logs in this process writes to streams that end with its test."""
+    yield
+    structlog.reset_defaults()

@@ -151,7 +151,7 @@ async def test_replies_inherit_the_brand_and_make_the_mood() -> None:
         post("3", PostKind.REPLY, "1", text="lovely, thanks", parent_id="1"),
     )
     (negative,) = only(said, PostNegative)
-    assert negative.relevance.reason == "the post answers or quotes one about the brand"
+    assert negative.relevance.reason == "in the brand's conversation"
     cascade = lane.processor._cascades.get("x:1")
     assert cascade is not None
     assert (cascade.scored, cascade.negative) == (2, 1)

@@ -1,0 +1,202 @@
+"""What must have come of a log's posts, worked out a second time from the contract alone, in plain Python.
+
+Imports nothing of the scorer but how a text reads and whom it means (the oracle judges the plumbing, not the taste). It folds
+the records of `firebreak.posts` in their order, the story links among them, and says exactly which signals, links and dead
+letters must exist once, and what each conversation must have counted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from scorer.mentions import Mentions
+from scorer.sentiment.lexicon import Lexicon
+from services.eventlog.base import Record
+from tests.oracle.simulator import CONFIG
+
+WINDOW_IDS: Final = 64
+"""The contract's bounded window: readers of one conversation know this many ids again."""
+WAITING_LINKS: Final = 16
+ENGAGES: Final = {"repost": "reposts", "quote": "quotes", "reply": "replies"}
+SPEAKS: Final = frozenset({"original", "reply", "quote"})
+KNOWN: Final = frozenset({
+    "post.observed", "source.coverage", "story.linked", "post.negative", "post.answered", "post.redacted",
+    "cascade.forecast", "brand.surge", "brand.volume", "watch.requested", "incident.changed",
+})  # fmt: skip
+READ_HERE: Final = frozenset({"post.observed", "source.coverage", "story.linked"})
+
+
+class Signal(NamedTuple):
+    """What makes a signal the one and only: its type, what it is about, and for whom."""
+
+    type: str
+    post: str
+    brand: str
+    conversation: str
+
+
+class Link(NamedTuple):
+    home: str
+    story: str
+    brands: tuple[str, ...]
+
+
+class Letter(NamedTuple):
+    partition: int
+    offset: int
+    reason: str
+
+
+class Minute(NamedTuple):
+    lane: int
+    brand: str
+
+
+@dataclass
+class Talk:
+    """One conversation."""
+
+    story: str
+    brands: list[str] = field(default_factory=list)
+    reposts: int = 0
+    quotes: int = 0
+    replies: int = 0
+    snapshot: int = 0
+    events: int = 0
+    scored: int = 0
+    negative: int = 0
+    root: str | None = None
+    links: list[str] = field(default_factory=list)
+    window: deque[str] = field(default_factory=lambda: deque(maxlen=WINDOW_IDS))
+
+    def counts(self) -> dict[str, Any]:
+        return {
+            "story": self.story,
+            "brands": self.brands,
+            "reposts": self.reposts,
+            "quotes": self.quotes,
+            "replies": self.replies,
+            "snapshot": self.snapshot,
+            "scored": self.scored,
+            "negative": self.negative,
+        }
+
+
+@dataclass
+class Reference:
+    """`brands`: the configured ones. Feed it every partition of `firebreak.posts`, each in its order."""
+
+    brands: Sequence[str]
+    talks: dict[str, Talk] = field(default_factory=dict)
+    signals: Counter[Signal] = field(default_factory=Counter)
+    links: Counter[Link] = field(default_factory=Counter)
+    letters: Counter[Letter] = field(default_factory=Counter)
+    volumes: Counter[Minute] = field(default_factory=Counter)
+    ids: set[str] = field(default_factory=set)
+    repeated: int = 0
+    mentions: Mentions = field(default_factory=lambda: Mentions(CONFIG.brands))
+
+    def feed(self, records: Iterable[Record]) -> None:
+        for record in records:
+            reason = _why_unreadable(record.value)
+            if reason is not None:
+                self.letters[Letter(record.partition, record.offset, reason)] += 1
+                continue
+            wire = json.loads(record.value or b"")
+            if wire["type"] == "source.coverage":
+                self._cover(wire["data"])
+                continue
+            self._fold(wire["type"], wire["id"], wire["data"], record.partition)
+
+    def _cover(self, data: dict[str, Any]) -> None:
+        for brand in data.get("brands") or self.brands:
+            moment = datetime.fromisoformat(data["begins"]).timestamp()
+            self.signals[Signal("source.coverage", f"{data['connector']}@{moment:.0f}", brand, "")] += 1
+
+    def _fold(self, kind: str, identity: str, data: dict[str, Any], lane: int) -> None:
+        place = data["conversation"]
+        talk = self.talks.setdefault(place, Talk(story=place))
+        self.ids.add(identity)
+        if identity in talk.window:
+            self.repeated += 1
+            return
+        talk.window.append(identity)
+        talk.events += 1
+        if kind == "story.linked":
+            talk.story = data["story"]
+            talk.brands += [brand for brand in data["brands"] if brand not in talk.brands]
+            self._flush_links(talk)
+        else:
+            self._fold_post(talk, place, data, lane)
+
+    def _fold_post(self, talk: Talk, place: str, post: dict[str, Any], lane: int) -> None:
+        kind, name, brand_of_author = post["kind"], post["post_id"], post.get("author_brand")
+        at_home = post["home"] == place
+        for brand in [*post.get("brands", ()), *([brand_of_author] if brand_of_author else [])]:
+            if brand in self.brands and brand not in talk.brands:
+                talk.brands.append(brand)
+        if kind == "deletion":
+            for brand in talk.brands:
+                self.signals[Signal("post.redacted", name, brand, place)] += 1
+            talk.root = None if talk.root == name else talk.root
+            return
+        if kind == "counters":
+            totals = post.get("counters") or {}
+            talk.snapshot = max(talk.snapshot, sum(totals.get(n) or 0 for n in ("reposts", "quotes", "replies")))
+            return
+        is_root = at_home and place == f"{post['network']}:{name}"
+        negative = self._reads_negative(talk, kind, post)
+        if is_root:
+            talk.root = name
+        elif kind in ENGAGES and brand_of_author is None:
+            setattr(talk, ENGAGES[kind], getattr(talk, ENGAGES[kind]) + 1)
+            talk.scored += negative is not None
+            talk.negative += negative is True
+        if kind == "quote" and not at_home and post["home"] not in talk.links:
+            talk.links = [*talk.links, post["home"]][-WAITING_LINKS:]
+        self._flush_links(talk)
+        answered = post.get("parent_id") or talk.root
+        if brand_of_author is not None and kind in SPEAKS and not is_root and answered is not None:
+            self.signals[Signal("post.answered", f"{name}>{answered}", brand_of_author, place)] += 1
+        if kind in SPEAKS:
+            verdicts = self.mentions.judge(post.get("text") or "", post.get("brands", ()), talk.brands, None)
+            for brand in talk.brands:
+                self.volumes[Minute(lane, brand)] += 1
+                if negative and at_home and verdicts[brand].counts:
+                    self.signals[Signal("post.negative", name, brand, place)] += 1
+
+    def _reads_negative(self, talk: Talk, kind: str, post: dict[str, Any]) -> bool | None:
+        """`None` where nobody reads it: it says nothing about a brand, or is the brand's own."""
+        text = post.get("text")
+        if text is None or kind not in SPEAKS or post.get("author_brand") or not talk.brands:
+            return None
+        reading = Lexicon().read([text], [post.get("language")])[0]
+        return reading.abstain is None and reading.negative > max(reading.neutral, reading.positive)
+
+    def _flush_links(self, talk: Talk) -> None:
+        """A quote that waited is linked as soon as the brand is known."""
+        if talk.brands:
+            for home in talk.links:
+                self.links[Link(home, talk.story, tuple(talk.brands))] += 1
+            talk.links = []
+
+
+def _why_unreadable(value: bytes | None) -> str | None:
+    if value is None:
+        return "empty"
+    try:
+        wire = json.loads(value)
+    except ValueError:
+        return "garbage"
+    if not isinstance(wire, dict) or not {"type", "version", "id", "data"} <= wire.keys():
+        return "garbage"
+    if wire["type"] not in KNOWN:
+        return "unknown_type"
+    if wire["version"] != 1:
+        return "unknown_version"
+    return None if wire["type"] in READ_HERE else "misplaced"

@@ -1,0 +1,258 @@
+"""A seeded night as networks tell it: storms and murmurs, quotes of quotes, answers, deletions, things said twice or late.
+
+The same night can be posted over HTTP (`Simulation.posts`) or written straight into the log (`Simulation.messages`), there
+with records that nobody can read in between. `expected` says which events a log must hold once all was taken in.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from services.config import Config, parse
+from services.contracts.base import AccountId, BrandId, ConversationId, event_id
+from services.contracts.codec import encode
+from services.contracts.post import Author, Counters, CoverageState, PostKind, PostObserved, PostRef, SourceCoverage
+from services.contracts.signal import WatchRequested
+from services.contracts.topics import POSTS
+from services.eventlog.base import Message
+
+BEGIN: Final = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
+LASTS: Final = timedelta(hours=3)
+NOW: Final = BEGIN + LASTS
+"""When the night is played: everything in it lies in the past, so that no result depends on when a batch was read."""
+NETWORK: Final = "x"
+BRANDS: Final = {"acme": "Acme Air", "blue": "Blue Rail"}
+ACCOUNTS: Final = {"acmeair": "acme", "bluerail": "blue"}
+CONFIG: Final[Config] = parse("""
+brands:
+  - {id: acme, name: Acme Air, accounts: [{network: x, handle: acmeair, owner: care}], line: {engagements: 60}}
+  - {id: blue, name: Blue Rail, accounts: [{network: x, handle: bluerail, owner: care}], line: {engagements: 60}}
+rules: [{id: viral, level: watch, policy: desk}]
+policies: [{id: desk, steps: [{endpoints: [front-desk]}]}]
+""")
+TEXTS: Final = (
+    "Shameful. They lost my bag and nobody answers",
+    "This is terrible, never again",
+    "Awful service, three hours on hold, no refund",
+    "Poor you, that is horrible",
+    "I love how they handled this, great work!",
+    "Thank you, that was wonderful",
+    "On my way to the station",
+    "Das ist furchtbar und eine Schande",
+    "??? !!!",
+    "What {brand} did here is a disgrace",
+)
+SIZES: Final = (0, 0, 1, 2, 3, 5, 8, 14, 25, 40, 90, 220)
+TWICE_SHARE: Final = 0.05
+TWICE_WITHIN: Final = 30
+"""Places in the night: well inside the window in which readers know an event again."""
+LATE: Final = timedelta(minutes=9)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """`posts` in the order in which they arrive, as the ingest API takes them."""
+
+    posts: Sequence[dict[str, Any]]
+    seed: int
+
+    def messages(self, poison: int = 12) -> list[Message]:
+        """The night as records, with `poison` unreadable ones and some heartbeats of a connector strewn in."""
+        rng = random.Random(f"{self.seed} poison")
+        messages = [message for post in self.posts for message in observed(post)]
+        for number in range(poison):
+            place = rng.randrange(len(messages))
+            messages.insert(place, _unreadable(number, messages[place].key))
+        for number in range(5):
+            messages.insert(rng.randrange(len(messages)), _heartbeat(number))
+        return messages
+
+    def expected(self) -> set[str]:
+        """The ids of all events that the posts stand for."""
+        return {json.loads(message.value or b"")["id"] for post in self.posts for message in observed(post)}
+
+
+@dataclass
+class _Teller:
+    rng: random.Random
+    run: str
+    told: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    count: int = 0
+
+    def say(self, at: float, kind: str, **fields: Any) -> dict[str, Any]:
+        """One post that arrives at `at` (a share of the night) and claims a time that may be a little earlier."""
+        self.count += 1
+        rng = self.rng
+        happened = BEGIN + at * LASTS - rng.choice([timedelta(), timedelta(), rng.random() * LATE])
+        post: dict[str, Any] = {
+            "network": NETWORK,
+            "post_id": f"{self.run}{self.count}",
+            "kind": kind,
+            "platform_at": max(happened, BEGIN).isoformat(),
+            "author": {"id": f"a{self.count}", "handle": f"a{self.count}", "followers": rng.choice([None, 3, 40, 900])},
+            **fields,
+        }
+        if kind in {"original", "reply", "quote"} and "text" not in post:
+            post["text"] = rng.choice(TEXTS).format(brand=rng.choice(list(BRANDS.values())))
+            post["language"] = "de" if post["text"].startswith("Das") else rng.choice(["en", None])
+        if rng.random() < 0.03:
+            post["backfill"] = True
+        self.told.append((at, post))
+        return post
+
+    def conversation(self, size: int) -> None:
+        rng = self.rng
+        at = rng.uniform(0.0, 0.5)
+        root = self.say(at, "original", **self._opening())
+        members = [root]
+        for _ in range(size):
+            at += rng.expovariate(size) * (0.98 - at)
+            self._engage(min(at, 0.99), root["post_id"], members)
+        if rng.random() < 0.15:
+            self.say(0.99, "deletion", post_id=root["post_id"], root_id=root["post_id"], author=None)
+
+    def _opening(self) -> dict[str, Any]:
+        kind = self.rng.random()
+        if kind < 0.2:
+            handle = self.rng.choice(list(ACCOUNTS))
+            author = {"id": handle, "handle": f"@{handle}", "followers": 50_000}
+            return {"author": author, "text": "Good evening everybody, great news"}
+        if kind < 0.35:
+            return {"text": "A lovely evening"}
+        brand = self.rng.choice(list(BRANDS.values()))
+        if kind < 0.55:
+            return {"text": f"{brand} and " + " and ".join(BRANDS.values()) + ": who is worse? Terrible, both"}
+        return {"text": f"{brand} left us stranded, this is a disgrace"}
+
+    def _engage(self, at: float, root: str, members: list[dict[str, Any]]) -> None:
+        rng = self.rng
+        answers = {"parent_id": rng.choice(members)["post_id"], "root_id": root}
+        kind = rng.random()
+        if kind < 0.42:
+            self.say(at, "repost", **answers)
+        elif kind < 0.74:
+            members.append(self.say(at, "reply", **answers))
+        elif kind < 0.88:
+            self._quote(at, answers["parent_id"], root)
+        elif kind < 0.91:
+            total = {"reposts": rng.randrange(60), "replies": rng.randrange(30), "quotes": None, "likes": 7}
+            self.say(at, "counters", post_id=root, counters=total, author=None)
+        elif kind < 0.96:
+            handle = rng.choice(list(ACCOUNTS))
+            author = {"id": handle, "handle": handle, "followers": 50_000}
+            self.say(at, "reply", author=author, text="We are sorry, please write to us", **answers)
+        elif len(members) > 1:
+            gone = rng.choice(members[1:])
+            self.say(at, "deletion", post_id=gone["post_id"], root_id=root, author=None)
+
+    def _quote(self, at: float, quoted: str, root: str) -> None:
+        quote = self.say(at, "quote", quote_of={"post_id": quoted, "root_id": root})
+        own = quote["post_id"]
+        for _ in range(self.rng.choice([0, 0, 1, 3])):
+            at += self.rng.random() * (0.99 - at)
+            if self.rng.random() < 0.25:
+                self._quote(at, own, own)
+            else:
+                self.say(at, self.rng.choice(["reply", "repost"]), parent_id=own, root_id=own)
+        if self.rng.random() < 0.1:
+            reference = {"post_id": quoted, "root_id": root}
+            self.say(0.99, "deletion", post_id=own, root_id=own, quote_of=reference, author=None)
+
+
+def simulate(seed: int, posts: int = 1500, run: str = "p") -> Simulation:
+    """About `posts` arrivals; `run` keeps the ids of several nights in one log apart."""
+    teller = _Teller(random.Random(seed), run)
+    while teller.count < posts:
+        teller.conversation(SIZES[teller.count % len(SIZES)])
+    arrivals = [post for _, post in sorted(teller.told, key=lambda told: told[0])]
+    for place in reversed(range(len(arrivals))):
+        if teller.rng.random() < TWICE_SHARE:
+            arrivals.insert(place + teller.rng.randint(1, TWICE_WITHIN), arrivals[place])
+    return Simulation(arrivals, seed)
+
+
+def observed(post: dict[str, Any]) -> Iterable[Message]:
+    """The records that a post stands for, written down from the contract, not by the code under test."""
+    own_id, kind = post["post_id"], PostKind(post["kind"])
+    home = ConversationId(f"{NETWORK}:{post.get('root_id') or own_id}")
+    author = post["author"]
+    handle = author["handle"].removeprefix("@") if author else None
+    own_brand = ACCOUNTS.get(handle or "")
+    text = post.get("text")
+    named = [brand for brand, name in BRANDS.items() if name in (text or "")]
+    brands = tuple(BrandId(b) for b in dict.fromkeys(([own_brand] if own_brand else []) + named))
+    reference, quoted = post.get("quote_of"), None
+    if reference is not None:
+        quoted = PostRef(post_id=reference["post_id"], conversation=ConversationId(f"{NETWORK}:{reference['root_id']}"))
+    event = PostObserved(
+        network=NETWORK,
+        post_id=own_id,
+        kind=kind,
+        conversation=home,
+        home=home,
+        parent_id=post.get("parent_id"),
+        quotes=quoted if kind is PostKind.QUOTE else None,
+        author=Author(id=author["id"], handle=handle, followers=author["followers"]) if author else None,
+        text=text,
+        language=post.get("language"),
+        brands=brands,
+        account=AccountId(f"{NETWORK}:{handle}") if own_brand else None,
+        author_brand=BrandId(own_brand) if own_brand else None,
+        counters=Counters(**post["counters"]) if "counters" in post else None,
+        platform_at=datetime.fromisoformat(post["platform_at"]),
+        observed_at=NOW,
+        backfill=post.get("backfill", False),
+    )
+    yield _record(event)
+    if quoted is not None:
+        away: dict[str, Any] = {"conversation": quoted.conversation, "parent_id": quoted.post_id, "quotes": None}
+        yield _record(event.model_copy(update=away))
+
+
+def _record(event: PostObserved) -> Message:
+    extra = ""
+    if event.counters is not None:
+        c = event.counters
+        extra = f"{c.likes},{c.reposts},{c.replies},{c.quotes},{c.views},{event.platform_at}"
+    identity = event_id(event.network, event.post_id, event.kind.value, event.conversation, extra)
+    return Message(POSTS.name, event.conversation, encode(event, identity))
+
+
+def _heartbeat(number: int) -> Message:
+    begins = BEGIN + timedelta(minutes=number)
+    event = SourceCoverage(
+        network=NETWORK,
+        connector="firehose",
+        state=CoverageState.HEALTHY,
+        begins=begins,
+        ends=begins + timedelta(minutes=1),
+        brands=(BrandId("acme"),) if number % 2 else (),
+        observed_at=NOW,
+    )
+    return Message(POSTS.name, f"{NETWORK}:heartbeat", encode(event, event_id("heartbeat", number)))
+
+
+def _unreadable(number: int, key: str) -> Message:
+    misplaced = WatchRequested(
+        network=NETWORK,
+        post_id=f"{number}",
+        conversation=ConversationId(key),
+        brands=(),
+        every_seconds=1,
+        until=NOW,
+        reason="in the wrong topic",
+    )
+    values = (
+        b"\xff\xfe this is no JSON",
+        b'{"type": "post.observed", "data"',
+        b'{"neither": "type nor version"}',
+        b'{"type":"post.observed","version":99,"id":"%032x","data":{}}' % number,
+        b'{"type":"post.liked","version":1,"id":"%032x","data":{}}' % number,
+        encode(misplaced, event_id("misplaced", number)),
+    )
+    return Message(POSTS.name, key, values[number % len(values)])

@@ -1,0 +1,185 @@
+"""The alerter killed at each of its seams, between signal, incident and webhook: nobody stays untold, no id changes, and only
+what was in flight is told twice."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx2
+import pytest
+
+from services.clock import RealClock
+from services.contracts.codec import decode
+from services.contracts.incident import IncidentChanged
+from services.contracts.topics import INCIDENTS, SIGNALS
+from services.crashpoints import SEAMS
+from services.drills.player import serving
+from services.eventlog.base import EventLog, Message
+from services.sink import Sink, Webhooked
+from tests.oracle.compare import records
+from tests.oracle.scenes import Fates, played
+from tests.oracle.simulator import simulate
+from tests.oracle.stage import ADMIN_KEY, Stage, stage_at, stage_on_kafka, until
+
+pytest_plugins = ["tests.kafka_fixture"]
+
+ALERTER_SEAMS: Final = tuple(seam for seam in SEAMS if seam.startswith(("alerter.", "delivery.")))
+UNDISTURBED: Final = "undisturbed"
+ENDPOINT: Final = "front-desk"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the alerter left behind, and what arrived."""
+
+    received: Sequence[Webhooked]
+    incidents: set[tuple[Any, ...]]
+    sequences: dict[str, int]
+    deliveries: dict[str, str]
+    attempts: Counter[str]
+    cut_off: set[str]
+    changes: dict[tuple[str, int], set[str]]
+
+
+async def _alerted(stage: Stage, signals: Sequence[Message], crash: str | None) -> Told:
+    sink = Sink(RealClock())
+    alerter = stage.actor("alerter")
+    await alerter.start(crash)
+    await alerter.ready()
+    async with serving(sink) as url:
+        await _subscribe(alerter.url, url, sink)
+        await stage.append(signals)
+        if crash is not None:
+            await alerter.dies()
+            await alerter.start()
+        async with stage.log() as log:
+            await until(lambda: _is_done(stage, log, len(signals)), "every incident to be told", every=0.2)
+        assert await alerter.stop() == 0, alerter.said()[-2000:]
+    return await _look(stage, sink)
+
+
+async def _subscribe(alerter: str, sink_url: str, sink: Sink) -> None:
+    async with httpx2.AsyncClient(headers={"authorization": f"Bearer {ADMIN_KEY}"}) as client:
+        hook = {"name": ENDPOINT, "url": f"{sink_url}/hooks/{ENDPOINT}"}
+        answer = await client.post(f"{alerter}/v1/endpoints", json=hook)
+        assert answer.status_code == 201, answer.text
+        sink.secrets[ENDPOINT] = answer.json()["secret"]
+
+
+def _rows(stage: Stage, query: str) -> list[Any]:
+    with closing(sqlite3.connect(f"file:{stage.directory}/alerter.db?mode=ro", uri=True, timeout=5)) as database:
+        return database.execute(query).fetchall()
+
+
+async def _is_done(stage: Stage, log: EventLog, signals: int) -> bool:
+    pending = "SELECT (SELECT COUNT(*) FROM deliveries WHERE state = 'pending') + (SELECT COUNT(*) FROM publications)"
+    if _rows(stage, pending) != [(0,)]:
+        return False
+    positions = dict(_rows(stage, "SELECT partition, next FROM positions"))
+    bounds = await log.bounds(SIGNALS.name)
+    for partition, (start, after) in bounds.items():
+        unread = (await log.read(SIGNALS.name, partition, positions.get(partition, start), 1)).records
+        if unread and unread[0].offset < after:
+            return False
+    return sum(after - start for start, after in bounds.values()) >= signals
+
+
+async def _look(stage: Stage, sink: Sink) -> Told:
+    changes: dict[tuple[str, int], set[str]] = {}
+    async with stage.log() as log:
+        for record in await records(log, INCIDENTS.name):
+            envelope = decode(record.value)
+            assert isinstance(envelope.event, IncidentChanged)
+            incident = envelope.event.incident
+            changes.setdefault((incident.id, incident.sequence), set()).add(envelope.id)
+    return Told(
+        sink.received,
+        set(_rows(stage, "SELECT brand, story, ordinal, state, severity FROM incidents")),
+        dict(_rows(stage, "SELECT id, sequence FROM incidents")),
+        dict(_rows(stage, "SELECT id, state FROM deliveries")),
+        Counter(row[0] for row in _rows(stage, "SELECT delivery FROM attempts")),
+        {row[0] for row in _rows(stage, "SELECT delivery FROM attempts WHERE outcome = 'unknown'")},
+        changes,
+    )
+
+
+def _meaning(message: Webhooked) -> tuple[str, ...]:
+    """Not the whole body: between two attempts a post that it quotes may be deleted, and is then left out."""
+    body = message.body
+    return body["type"], body["timestamp"], body["data"]["id"], str(body["data"].get("sequence"))
+
+
+@pytest.fixture(scope="module")
+def signals(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
+    """What a scorer makes of a night."""
+
+    async def score(stage: Stage) -> list[Message]:
+        await stage.append(simulate(9, 900).messages(poison=0))
+        scorer = stage.actor("scorer")
+        await scorer.start()
+        sight = await stage.finish(scorer)
+        return [Message(SIGNALS.name, record.key, record.value) for record in sight.signals]
+
+    return played({"night": score}, lambda _: stage_at(tmp_path_factory.mktemp("signals"))).outcome("night")
+
+
+def _scenes(signals: Sequence[Message]) -> dict[str, Any]:
+    crashes: dict[str, str | None] = {UNDISTURBED: None, **{seam: f"{seam}:2" for seam in ALERTER_SEAMS}}
+    return {name: lambda stage, crash=crash: _alerted(stage, signals, crash) for name, crash in crashes.items()}
+
+
+# The clock at its own pace: what happens by itself after minutes is not what is tested here.
+CLOCK: Final = {"FIREBREAK_CLOCK_SPEED": "1"}
+
+
+@pytest.fixture(scope="module")
+def on_sqlite(signals: Sequence[Message], tmp_path_factory: pytest.TempPathFactory) -> Fates[Told]:
+    return played(_scenes(signals), lambda _: stage_at(tmp_path_factory.mktemp("sqlite"), **CLOCK))
+
+
+@pytest.fixture(scope="module")
+def on_kafka(signals: Sequence[Message], kafka: Any, tmp_path_factory: pytest.TempPathFactory) -> Fates[Told]:
+    return played(
+        _scenes(signals), lambda _: stage_on_kafka(kafka.bootstrap, tmp_path_factory.mktemp("kafka"), **CLOCK)
+    )
+
+
+def _judge(told: Told, undisturbed: Told) -> None:
+    assert told.incidents == undisturbed.incidents
+    assert len(told.incidents) >= 3
+    assert set(told.deliveries.values()) == {"delivered"}
+    arrived = Counter(message.id for message in told.received)
+    assert set(arrived) == set(told.deliveries), "each delivery arrived under its own id, and nothing else did"
+    twice = {name for name, times in arrived.items() if times > 1}
+    assert twice <= told.cut_off, "only what was in flight at the crash is told twice"
+    assert all(arrived[name] <= told.attempts[name] for name in arrived)
+    for name in twice:
+        meant = {_meaning(message) for message in told.received if message.id == name}
+        assert len(meant) == 1, "the same message under the same id"
+    assert told.sequences == undisturbed.sequences
+    # Which of two brands' lanes first hears of a deletion is open, and with it the number that the change gets.
+    heard, usual = (Counter(name for name, _ in one.changes) for one in (told, undisturbed))
+    assert heard == usual, "each change that people hear of was published"
+    assert all(len(ids) == 1 for ids in told.changes.values()), "and under one id, however often"
+
+
+@pytest.mark.parametrize("seam", [UNDISTURBED, *ALERTER_SEAMS])
+def test_a_crash_leaves_nobody_untold(on_sqlite: Fates[Told], seam: str) -> None:
+    _judge(on_sqlite.outcome(seam), on_sqlite.outcome(UNDISTURBED))
+
+
+def test_what_was_sent_and_not_recorded_is_sent_again_under_its_id(on_sqlite: Fates[Told]) -> None:
+    told = on_sqlite.outcome("delivery.sent")
+    assert told.cut_off
+    assert {message.id for message in told.received} >= told.cut_off
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("seam", [UNDISTURBED, *ALERTER_SEAMS])
+def test_a_crash_leaves_nobody_untold_on_kafka(on_kafka: Fates[Told], seam: str) -> None:
+    _judge(on_kafka.outcome(seam), on_kafka.outcome(UNDISTURBED))
