@@ -31,10 +31,12 @@ PRIOR_BUCKETS: Final = 6.0
 """What a slot believes of the layer below it, in buckets: half an hour of five-minute ones."""
 PRIOR_MEAN: Final = 0.5
 """Posts a bucket of a brand of which nothing is known."""
-START_DISPERSION: Final = 0.5
+START_DISPERSION: Final = 0.3
 LEAST_DISPERSION: Final = 0.02
 MOST_DISPERSION: Final = 4.0
 DISPERSION_BUCKETS: Final = 500.0
+PRIOR_DISPERSION_BUCKETS: Final = 200.0
+"""The dispersion begins with a belief worth so many buckets: a first lively hour must not make everything seem usual."""
 OUTLYING_SURPRISE: Final = 2.5
 """A bucket less likely than 1 in 300 is cut to what is usual before it is learned: incidents stay out of the baseline, and
 a level that stays high is adopted step by step."""
@@ -68,7 +70,8 @@ class Baseline(msgspec.Struct, array_like=True):
         if surprise(count, mean, self.dispersion) > OUTLYING_SURPRISE:
             count = min(count, usual_at_most(mean, self.dispersion))
         excess = ((count - mean) ** 2 - mean) / (mean * mean + 0.25)
-        self.dispersion += (min(excess, 10.0) - self.dispersion) / min(DISPERSION_BUCKETS, self.buckets + 20.0)
+        memory = min(DISPERSION_BUCKETS, self.buckets + PRIOR_DISPERSION_BUCKETS)
+        self.dispersion += (min(excess, 10.0) - self.dispersion) / memory
         self.dispersion = min(MOST_DISPERSION, max(LEAST_DISPERSION, self.dispersion))
         hour = int(at // HOUR)
         self.buckets, self.posts = _faded(self.buckets, self.posts, count, 4 * WEEK_HOURS * HOUR / self.seconds)
@@ -116,7 +119,7 @@ class Rule(msgspec.Struct, frozen=True):
 
     start: float = 4.0
     tumult: float = 8.0
-    start_cold: float = 6.0
+    start_cold: float = 5.0
     """The surprise that it takes on the first day, when nothing is known of the brand's restlessness."""
     sure: float = 8.0
     """A surprise that needs no persistence."""

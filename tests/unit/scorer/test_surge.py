@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scorer.surge import HOUR, Baseline, Rule, Watch, surprise
@@ -123,6 +123,7 @@ def test_the_surprise_is_that_of_the_negative_binomial() -> None:
     assert surprise(10, mean, dispersion) == pytest.approx(-math.log10(1 - sum(terms)), abs=1e-3)
 
 
+@settings(deadline=None)  # a week of silence is learned bucket by bucket
 @given(st.lists(st.tuples(st.floats(-1e7, 1e7), st.integers(0, 1000)), max_size=30))
 def test_any_order_and_any_gap_is_taken(steps: list[tuple[float, int]]) -> None:
     watch = Watch.new()
