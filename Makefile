@@ -48,5 +48,8 @@ train-virality: $(STAMP) ## make the forecaster's weights from DATA (a folder wi
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,train]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m scorer.training.virality $(DATA)
 
+train-sentiment: $(STAMP) ## train the sentiment model (DATA=dir BASE=dir of all-MiniLM-L6-v2)
+	$(BIN)/python -m scorer.training.sentiment --data $(DATA) --base $(BASE) --out build/sentiment
+
 clean: ## forget what was built
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -15,13 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from services import logs
-from tests.load import bench_http, bench_log, bench_memory, bench_scorer, bench_virality
+from tests.load import bench_http, bench_log, bench_memory, bench_scorer, bench_sentiment, bench_virality, bench_virality
 
 OUT = Path("build/bench.json")
 MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
     "log": bench_log.run,
     "scorer": bench_scorer.run,
     "http": bench_http.run,
+    "sentiment": bench_sentiment.run,
+    "virality": bench_virality.run,
     "memory": bench_memory.run,
     "virality": bench_virality.run,
 }
