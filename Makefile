@@ -9,7 +9,7 @@ SPEED  ?= 60
 DATA   ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check fmt bench train-virality clean
+.PHONY: help run serve test check fmt bench train-virality train-sentiment clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -45,7 +45,6 @@ bench: $(STAMP) ## measure; a table here and build/bench.json (ONLY=name for one
 	$(BIN)/python -m tests.load.bench $(if $(ONLY),--only $(ONLY))
 
 train-virality: $(STAMP) ## make the forecaster's weights from DATA (a folder with cascades_NAME/cascades.jsonl.gz)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,train]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m scorer.training.virality $(DATA)
 
 train-sentiment: $(STAMP) ## train the sentiment model (DATA=dir BASE=dir of all-MiniLM-L6-v2)

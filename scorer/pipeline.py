@@ -291,7 +291,12 @@ class CascadeProcessor:
         )
         for brand in cascade.brands:
             relevance = verdicts.get(brand)
-            about_it = relevance is not None and relevance.counts
+            about_it = (
+                relevance is not None
+                and relevance.counts
+                and reading is not None
+                and reading.negative >= self._brands[brand].negative_from
+            )
             self._volumes.count(
                 brand,
                 epoch(post.at),

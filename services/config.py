@@ -45,6 +45,7 @@ class Brand(Section):
     exclude: tuple[Words, ...] = Field((), description="phrases in which the name means something else")
     accounts: tuple[Account, ...] = ()
     line: Line = Field(Line(engagements=500), description="what this brand calls viral")
+    negative_from: Probability = Field(0.0, description="least probability at which a post counts as negative about it")
     usual_negative_share: Probability = Field(0.3, description="of replies and quotes, until it has been learned")
 
     @property

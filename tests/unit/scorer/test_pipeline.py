@@ -143,6 +143,19 @@ async def test_a_post_about_two_brands_makes_two_signals() -> None:
     assert [negative.brand for negative in only(said, PostNegative)] == ["acme", "blue"]
 
 
+async def test_a_post_is_negative_about_the_brand_it_means() -> None:
+    lane = Lane()
+    said = await lane.take(post("1", text="Acme is terrible, so I fly with Blue instead", brands=("acme", "blue")))
+    assert [negative.brand for negative in only(said, PostNegative)] == ["acme"]
+
+
+async def test_a_brand_may_ask_for_surer_negatives() -> None:
+    lane = Lane()
+    lane.brands["acme"] = lane.brands["acme"].model_copy(update={"negative_from": 0.99})
+    lane.restart()
+    assert only(await lane.take(complaint()), PostNegative) == []
+
+
 async def test_replies_inherit_the_brand_and_make_the_mood() -> None:
     lane = Lane()
     await lane.take(post("1", text="Acme says hello", brands=(ACME,)))
