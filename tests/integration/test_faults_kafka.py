@@ -202,7 +202,7 @@ def ruins(kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory) -> Fates[
     def place(name: str) -> Any:
         return with_brokers(3 if name == "one of three" else 1, tmp_path_factory.mktemp("ruins"))
 
-    return played(SCENES, place, at_once=3)
+    return played(SCENES, place, at_once=2)
 
 
 @pytest.mark.slow

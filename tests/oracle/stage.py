@@ -28,7 +28,7 @@ from services.settings import Settings
 from tests.oracle.compare import Sight, differences, look, reference_of
 from tests.oracle.simulator import BRANDS, CONFIG, NOW
 
-PATIENCE_SECONDS: Final = 90.0
+PATIENCE_SECONDS: Final = 240.0
 """For anything; a loaded machine with two cores is slow, and a wait ends when its condition holds."""
 GLANCE_SECONDS: Final = 0.05
 STORY_SPEED: Final = 60
