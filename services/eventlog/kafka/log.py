@@ -98,7 +98,8 @@ class KafkaLog(EventLog):
 
     async def join(self, group: Group, listener: Listener) -> Membership:
         self._check_open()
-        member = KafkaMembership(self._wire, self._offsets, group, listener, group.instance or self._instance)
+        outputs = [topic.name for topic in self._topics if topic.like is None]
+        member = KafkaMembership(self._wire, self._offsets, group, listener, group.instance or self._instance, outputs)
         await member.start()
         self._members.append(member)
         return member

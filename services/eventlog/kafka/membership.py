@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -25,6 +25,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 
 from services.eventlog.base import Batch, Closed, Fenced, Group, Listener, NotAssigned, Record, Restored, Unavailable
+from services.eventlog.kafka.hanging import end_what_hangs
 from services.eventlog.kafka.offsets import POLL_MS, Offsets
 from services.eventlog.kafka.owner import KafkaOwner
 from services.eventlog.kafka.restore import restore
@@ -67,12 +68,22 @@ class Lane:
 class KafkaMembership:
     """See `services.eventlog.base.Membership`."""
 
-    def __init__(self, wire: Wire, offsets: Offsets, group: Group, listener: Listener, instance: str | None) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        offsets: Offsets,
+        group: Group,
+        listener: Listener,
+        instance: str | None,
+        outputs: Sequence[str] = (),
+    ) -> None:
+        """`outputs`: the topics to which the group's transactions may append."""
         self._wire = wire
         self._offsets = offsets
         self._group = group
         self._listener = listener
         self._instance = instance
+        self._outputs = tuple(outputs)
         self._state = Rebalance()
         self._lanes: dict[int, Lane] = {}
         self._owners: dict[int, KafkaOwner] = {}
@@ -353,9 +364,10 @@ class KafkaMembership:
             if not self.go(ticket, start):
                 raise self._refusal(ticket)
             return Restored({}, start), None
-        # First the writer, then the end of the changelog: see `restore`.
+        # First the writer, then what no marker has ended, then the end of the changelog: see `restore`.
         writer = await self._wire.opened(self._wire.writer(f"{group.name}.{group.topic}.{partition}"))
         try:
+            await end_what_hangs(self._wire, self._offsets, writer, group.changelog, partition, self._outputs)
             restored = await restore(self._wire, self._offsets, group.topic, group.changelog, partition)
             if not self.go(ticket, restored.next):
                 raise self._refusal(ticket)
