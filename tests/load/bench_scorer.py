@@ -16,7 +16,7 @@ from typing import Any
 from deploy.local_kafka import LocalKafka
 from services.config import parse
 from services.contracts.topics import POSTS
-from services.process import Process
+from services.process import Process, collect_rarely
 from services.settings import Settings
 from tests.load.posts import engagements
 
@@ -55,6 +55,7 @@ async def filled(settings: Settings) -> None:
 async def scored(settings: Settings) -> float:
     """Events a second, from the first commit to the last."""
     process = Process(settings, CONFIG, ["scorer"])
+    collect_rarely()
     stop = asyncio.Event()
     running = asyncio.create_task(process.run(stop))
 
