@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import cast
+from typing import Final, cast
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -20,8 +20,14 @@ class StepState(StrEnum):
     CANCELLED = "cancelled"
 
 
-def schedule(connection: Connection, incident: str, number: int, due_at: datetime) -> None:
-    connection.execute(insert(steps).values(incident=incident, number=number, due_at=due_at, state=StepState.WAITING))
+_ADD: Final = insert(steps)
+
+
+def schedule(connection: Connection, incident: str, number: int, due_at: datetime, *, done: bool = False) -> None:
+    """`done`: it is being done in this very transaction."""
+    row = {"incident": incident, "number": number, "due_at": due_at}
+    state = {"state": StepState.DONE, "done_at": due_at} if done else {"state": StepState.WAITING, "done_at": None}
+    connection.execute(_ADD, {**row, **state})
 
 
 def take(connection: Connection, incident: str, number: int, now: datetime) -> bool:

@@ -70,6 +70,7 @@ class Desk:
         self._now = present.now
         self.store = IncidentStore(connection)
         self.told: list[tuple[Change, int]] = []
+        self._targets: dict[tuple[tuple[str, ...], BrandId], tuple[str, ...]] = {}
 
     # Signals
 
@@ -91,14 +92,16 @@ class Desk:
         noted = isinstance(signal, PostNegative) and (signal.severity or 0) > (known.complaint or 0)
         if isinstance(signal, PostNegative) and noted:
             known = known._replace(complaint=signal.severity)
-            self.store.put_story(signal.brand, story, known, self._now)
         dossier = self.store.load(known.incident) if known.incident is not None else None
-        if dossier is not None and not dossier.ended:
-            return self._join(dossier, signal, origin)
-        decision = self._decide(signal, known.complaint)
+        joins = dossier is not None and not dossier.ended
+        decision = None if joins else self._decide(signal, known.complaint)
         if decision is not None and (dossier is None or model.reopens(dossier, signal, decision.grade.severity)):
             self._open(signal, story, known, decision, origin)
             return Verdict.OPENED
+        if noted:
+            self.store.put_story(signal.brand, story, known, self._now)
+        if joins and dossier is not None:
+            return self._join(dossier, signal, origin)
         return Verdict.NOTED if noted else Verdict.IGNORED
 
     def _surge(self, surge: BrandSurge, origin: Origin) -> Verdict:
@@ -168,9 +171,9 @@ class Desk:
         self.store.put_story(
             signal.brand, story, known._replace(incident=incident.id, openings=known.openings + 1), self._now
         )
-        steps.schedule(self._connection, incident.id, 0, self._now + timedelta(minutes=policy.steps[0].after_minutes))
+        first = self._now + timedelta(minutes=policy.steps[0].after_minutes)
+        steps.schedule(self._connection, incident.id, 0, first, done=at_once)
         if at_once:
-            steps.take(self._connection, incident.id, 0, self._now)
             self._enqueue(outcome.dossier, opened.messages[0], names)
             self._schedule_next(outcome.dossier, 0, names)
 
@@ -189,7 +192,13 @@ class Desk:
         return True
 
     def _endpoints(self, policy: Policy, number: int, brand: BrandId) -> tuple[str, ...]:
-        return endpoints.chosen(self._connection, policy.steps[number].endpoints, brand)
+        return self._chosen(policy.steps[number].endpoints, brand)
+
+    def _chosen(self, names: tuple[str, ...], brand: BrandId) -> tuple[str, ...]:
+        """Looked up once a transaction: a storm opens hundreds of incidents of one brand in it."""
+        if (names, brand) not in self._targets:
+            self._targets[names, brand] = endpoints.chosen(self._connection, names, brand)
+        return self._targets[names, brand]
 
     def _schedule_next(self, dossier: Dossier, number: int, told: tuple[str, ...]) -> None:
         """The step after `number`; at once when this one had nobody to tell."""
@@ -241,7 +250,7 @@ class Desk:
         for message in outcome.messages:
             self._publish(dossier, message)
             if message.pages and not publish_only and message.change is not Change.OPENED:
-                names = endpoints.chosen(self._connection, dossier.audience, dossier.incident.brand)
+                names = self._chosen(dossier.audience, dossier.incident.brand)
                 self._enqueue(dossier, message, names)
         if dossier.ended and before is not None and not before.ended:
             steps.cancel(self._connection, dossier.incident.id, self._now)

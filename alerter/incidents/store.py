@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, cast
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 
 from alerter.incidents import cards, model
 from alerter.incidents.cards import PostKey
@@ -22,6 +22,17 @@ from services.errors import Damaged
 
 SEEN_OFFSETS: Final = 20_000
 """A signal that was appended twice is recognised within so many records of its partition."""
+
+# Built once, with rows as parameters: making a statement costs more than running it.
+_ADD_STORY: Final = insert(stories)
+_PUT_STORY: Final = update(stories).where(
+    stories.c.brand == bindparam("of_brand"), stories.c.story == bindparam("of_story")
+)
+_ADD_INCIDENT: Final = insert(incidents)
+_PUT_INCIDENT: Final = update(incidents).where(
+    incidents.c.id == bindparam("of_id"), incidents.c.sequence == bindparam("of_sequence")
+)
+_ADD_LINES: Final = insert(timeline)
 
 
 class Origin(NamedTuple):
@@ -68,10 +79,9 @@ class IncidentStore:
         values = {**known._asdict(), "touched_at": now}
         self.story(brand, story)
         if (brand, story) in self._stored:
-            place = (stories.c.brand == brand, stories.c.story == story)
-            self._connection.execute(update(stories).where(*place).values(**values))
+            self._connection.execute(_PUT_STORY, {"of_brand": brand, "of_story": story, **values})
         else:
-            self._connection.execute(insert(stories).values(brand=brand, story=story, **values))
+            self._connection.execute(_ADD_STORY, {"brand": brand, "story": story, **values})
             self._stored.add((brand, story))
         self._stories[brand, story] = known
 
@@ -103,10 +113,10 @@ class IncidentStore:
         }
         if before is None:
             place = {"id": incident.id, "brand": incident.brand, "story": incident.story, "ordinal": after.ordinal}
-            self._connection.execute(insert(incidents).values(**place, opened_at=incident.opened_at, **values))
+            self._connection.execute(_ADD_INCIDENT, {**place, "opened_at": incident.opened_at, **values})
         else:
-            was = (incidents.c.id == incident.id, incidents.c.sequence == before.incident.sequence)
-            if not self._connection.execute(update(incidents).where(*was).values(**values)).rowcount:
+            was = {"of_id": incident.id, "of_sequence": before.incident.sequence}
+            if not self._connection.execute(_PUT_INCIDENT, {**was, **values}).rowcount:
                 raise Overtaken(f"incident {incident.id} was changed meanwhile")
         self._dossiers[incident.id] = after
         self._mention(before, after)
@@ -121,20 +131,22 @@ class IncidentStore:
     def _note(
         self, incident: str, sequence: int, entries: Sequence[Entry], origin: Origin | None, now: datetime
     ) -> None:
-        for entry in entries:
-            self._connection.execute(
-                insert(timeline).values(
-                    incident=incident,
-                    sequence=sequence,
-                    at=now,
-                    kind=entry.kind,
-                    because=entry.because,
-                    actor=entry.actor,
-                    signal=origin.signal if origin else None,
-                    partition=origin.partition if origin else None,
-                    offset=origin.offset if origin else None,
-                )
-            )
+        lines = [
+            {
+                "incident": incident,
+                "sequence": sequence,
+                "at": now,
+                "kind": entry.kind,
+                "because": entry.because,
+                "actor": entry.actor,
+                "signal": origin.signal if origin else None,
+                "partition": origin.partition if origin else None,
+                "offset": origin.offset if origin else None,
+            }
+            for entry in entries
+        ]
+        if lines:
+            self._connection.execute(_ADD_LINES, lines)
 
     def mentioning(self, post: PostKey) -> list[Dossier]:
         """Every incident, ended or not, that quotes this post."""

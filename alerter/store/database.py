@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -139,10 +140,13 @@ def _create(connection: Connection) -> None:
 
 def insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
     """Insert the rows whose key is not there yet; how many were."""
-    written = 0
-    for row in rows:
-        if connection.dialect.name == "sqlite":
-            written += connection.execute(sqlite.insert(table).values(**row).on_conflict_do_nothing()).rowcount
-        else:
-            written += connection.execute(postgresql.insert(table).values(**row).on_conflict_do_nothing()).rowcount
-    return written
+    if not rows:
+        return 0
+    return connection.execute(_insert_missing(connection.dialect.name, table), list(rows)).rowcount
+
+
+@cache
+def _insert_missing(dialect: str, table: Table) -> Insert:
+    """Built once: making a statement costs more than running it, which is why rows are given as parameters everywhere."""
+    made = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    return made.on_conflict_do_nothing()

@@ -16,7 +16,6 @@ off. A consumer that fails as a whole is thrown away and the group joined anew.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final
 
@@ -24,8 +23,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 
-from services.eventlog.base import Batch, Closed, Fenced, Group, Listener, NotAssigned, Record, Restored, Unavailable
+from services.eventlog.base import Batch, Closed, Fenced, Group, Listener, NotAssigned, Restored, Unavailable
 from services.eventlog.kafka.hanging import end_what_hangs
+from services.eventlog.kafka.lane import Lane
 from services.eventlog.kafka.offsets import POLL_MS, Offsets
 from services.eventlog.kafka.owner import KafkaOwner
 from services.eventlog.kafka.restore import restore
@@ -47,22 +47,6 @@ REVOKE_SHARE: Final = 0.6
 ACQUIRES_AT_ONCE: Final = 8
 # Where a parked partition stands. With no position at all aiokafka would look for one, and fail the poll of everybody.
 _PARKED_AT: Final = 0
-
-
-class Lane:
-    """The queue between the consumer and one owner. `position` is the consumer's: past control records too."""
-
-    def __init__(self, position: int) -> None:
-        self.records: deque[Record] = deque()
-        self.position = position
-        self.full = False
-        self.error: Exception | None = None
-        self.wake = asyncio.Event()
-
-    @property
-    def next(self) -> int:
-        """The next offset to hand out."""
-        return self.records[0].offset if self.records else self.position
 
 
 class KafkaMembership:

@@ -36,7 +36,8 @@ from services.eventlog.kafka.wire import KAFKA_ERRORS, Wire, brief, check_sizes,
 from services.eventlog.rebalance import Standing, Ticket
 
 if TYPE_CHECKING:
-    from services.eventlog.kafka.membership import KafkaMembership, Lane
+    from services.eventlog.kafka.lane import Lane
+    from services.eventlog.kafka.membership import KafkaMembership
 
 # With a seam armed each step is waited for, so that a crash at it leaves an open transaction at the broker: without this
 # the crash would come before anything was sent, and prove little.
