@@ -1,87 +1,116 @@
-"""Who may call: whoever holds the admin key. Without a key in the settings nobody may. What goes wrong is said as RFC 9457.
+"""Who may call, what and about which brands: bearer keys with one scope each, limited to brands or not.
 
-The key is checked before anything of the request is read, in constant time, and never repeated in an answer.
+The settings' admin key is the first one; with it further keys are made (`alerter.api.keys`). Memory and database hold only
+hashes. Without any key nobody may call: an open door must be somebody's decision, never an omission.
+
+A new route module is named after its resource, listed in `alerter.api.routes.MODULES`, and adds to the router it is given:
+
+    def mount(routes: APIRouter, service: Backstage) -> None:
+        @routes.post("/silences", status_code=201)
+        async def create_silence(caller: Responder, body: SilenceIn) -> Silence:
+            if not caller.sees(body.brand):
+                raise Problem(404, f"there is no brand {body.brand}")
+
+            def write(connection: Connection) -> Any:
+                row = silences.add(connection, body, ...)
+                audit.record(connection, service.present(), caller, "silence.created", row.id, body.brand)
+                return row
+
+            return Silence(**await service.database.write(write))
+
+        @routes.get("/silences")
+        async def list_silences(caller: Reader) -> Silences:
+            query = select(silences).where(seen_by(caller, silences.c.brand))
+            ...
+
+- The type of `caller` says which scope the route needs: `Reader`, `Responder` or `Admin`. A route without one is refused at
+  the start. It is checked before anything of the request is read; a scope that does not reach is answered 403.
+- Whatever belongs to a brand that the caller does not see is answered 404, as if there were none: `caller.sees(brand)` for
+  one thing, `seen_by(caller, column)` in a query, `caller.covers(brands)` for what concerns several (or, empty, all).
+- Every change calls `audit.record` in the transaction that makes it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from collections.abc import Callable, Coroutine
-from http import HTTPStatus
-from typing import Any
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Annotated, Final
 
-from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
+from fastapi import Depends, Request
 from pydantic import SecretStr
-from starlette.exceptions import HTTPException
+from sqlalchemy import Column, ColumnElement, true
 
-from alerter.store.database import DatabaseAway, Overtaken
+from alerter.api.scopes import Scope
 
-PROBLEM_JSON = "application/problem+json"
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-
-
-class Problem(Exception):
-    """An answer that says what is wrong; `detail` must hold nothing private."""
-
-    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.headers = headers
-        self.more = more
-
-    def response(self) -> Response:
-        body = {"type": "about:blank", "title": HTTPStatus(self.status).phrase, "status": self.status} | (
-            {"detail": self.detail} | self.more
-        )
-        return JSONResponse(body, self.status, self.headers, PROBLEM_JSON)
+ROOT: Final = "admin"
+"""The name of the settings' key."""
 
 
-def may(request: Request, key: SecretStr | None) -> bool:
+_RANK: Final = {scope: rank for rank, scope in enumerate(Scope)}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `name` is the key's, and stands in the audit log; `brands` of `None` are all of them."""
+
+    name: str
+    scope: Scope
+    brands: frozenset[str] | None = None
+
+    def may(self, scope: Scope) -> bool:
+        return _RANK[self.scope] >= _RANK[scope]
+
+    def sees(self, brand: str) -> bool:
+        return self.brands is None or brand in self.brands
+
+    def covers(self, brands: Collection[str]) -> bool:
+        """Whether everything about these brands is this caller's to see. No brands stand for all there are."""
+        return self.brands is None or (bool(brands) and self.brands.issuperset(brands))
+
+
+def seen_by(caller: Caller, brand: Column[str]) -> ColumnElement[bool]:
+    """The condition of a query by which it finds only what the caller may see."""
+    return true() if caller.brands is None else brand.in_(caller.brands)
+
+
+def digest(key: str) -> str:
+    """What is kept of a key: SHA-256, hex. A key is 256 random bits, so nothing slower is needed."""
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+def root_caller(given: str, key: SecretStr | None) -> Caller | None:
+    """Whoever holds the settings' key, `given` its digest. Compared in constant time."""
+    if key is None or not key.get_secret_value():
+        return None
+    right = hmac.compare_digest(given, digest(key.get_secret_value()))
+    return Caller(ROOT, Scope.ADMIN) if right else None
+
+
+def bearer(request: Request) -> str | None:
+    """The key in an `Authorization: Bearer` header."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if key is None or scheme.lower() != "bearer":
-        return False
-    return hmac.compare_digest(given.strip().encode("utf-8", "replace"), key.get_secret_value().encode())
+    return given.strip() if scheme.lower() == "bearer" and given.strip() else None
 
 
-def guarded_route(key: SecretStr | None, started: Callable[[], bool]) -> type[APIRoute]:
-    """A route that asks for the key first, and says every trouble as a problem."""
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Gives a route its caller. `guard.guarded_route` has checked the scope by then."""
 
-    class GuardedRoute(APIRoute):
-        def get_route_handler(self) -> Handler:
-            original = super().get_route_handler()
-            known = {parameter.alias for parameter in self.dependant.query_params}
+    scope: Scope
 
-            async def guarded(request: Request) -> Response:
-                try:
-                    return await _answer(request, original, known)
-                except Problem as problem:
-                    return problem.response()
+    def __call__(self, request: Request) -> Caller:
+        caller = request.state.caller
+        assert isinstance(caller, Caller)
+        return caller
 
-            return guarded
 
-    async def _answer(request: Request, original: Handler, known: set[str]) -> Response:
-        if not may(request, key):
-            raise Problem(401, "a bearer key is needed", {"www-authenticate": "Bearer"})
-        if not started():
-            raise Problem(503, "not started yet", {"retry-after": "1"})
-        if set(request.query_params) - known:
-            # A filter that is misspelt would otherwise list everything as if nothing had been asked.
-            raise Problem(422, f"unknown query parameter; there are {', '.join(sorted(known)) or 'none'}")
-        try:
-            return await original(request)
-        except RequestValidationError as error:
-            # Places and reasons only: the values may be secrets.
-            wrong = [{"at": ".".join(map(str, e["loc"])), "why": e["msg"]} for e in error.errors()]
-            raise Problem(422, "the request is not valid", errors=wrong) from None
-        except HTTPException as error:
-            # What FastAPI says of a body that it cannot even take apart.
-            status = 422 if error.status_code == 400 else error.status_code
-            raise Problem(status, str(error.detail)) from None
-        except (DatabaseAway, Overtaken):
-            raise Problem(503, "the database does not answer right now", {"retry-after": "1"}) from None
+def scope_of(calls: Collection[Callable[..., object] | None]) -> Scope | None:
+    """The scope that a route's dependencies ask for."""
+    return next((call.scope for call in calls if isinstance(call, Needs)), None)
 
-    return GuardedRoute
+
+Reader = Annotated[Caller, Depends(Needs(Scope.READ))]
+Responder = Annotated[Caller, Depends(Needs(Scope.RESPOND))]
+Admin = Annotated[Caller, Depends(Needs(Scope.ADMIN))]

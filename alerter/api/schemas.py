@@ -1,12 +1,14 @@
-"""What the API takes and gives, with examples. No field of any answer but `Created.secret` holds a secret."""
+"""What the API takes and gives, with examples. No field of any answer but `Created.secret` and `KeyCreated.key`
+holds a secret."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from alerter.api.scopes import Scope
 from alerter.escalation.steps import StepState
 from alerter.notify.endpoints import EndpointState
 from alerter.notify.outbox import DeliveryState
@@ -23,6 +25,13 @@ Person = Annotated[
 ]
 Comment = Annotated[
     str, StringConstraints(pattern=r"^[^\x00]*$", max_length=1000), Field(examples=["calling the customer now"])
+]
+
+
+Actor = Annotated[str, StringConstraints(pattern=r"^[^\x00]+$", max_length=100)]
+Brands = Annotated[
+    tuple[Slug, ...],
+    Field(max_length=1000, description="only these; empty: every brand, or with a limited key every brand of that key"),
 ]
 
 
@@ -45,7 +54,7 @@ class EndpointIn(Shape):
         examples=["https://hooks.example.com/x"],
     )
     description: Comment = ""
-    brands: tuple[Slug, ...] = Field((), max_length=1000, description="only these; empty: every brand")
+    brands: Brands = ()
 
 
 class Endpoint(Shape):
@@ -64,6 +73,52 @@ class Created(Endpoint):
 
 class Endpoints(Shape):
     items: tuple[Endpoint, ...]
+
+
+class KeyIn(Shape):
+    """A key for the API. `read` shows, `respond` also acts on incidents, `admin` also makes endpoints and keys."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "contact-centre", "scope": "respond", "brands": ["acme"]}]}
+    )
+    name: Slug = Field(description="who holds it, as the audit log will say; used once", examples=["contact-centre"])
+    scope: Scope
+    brands: Brands = ()
+    expires_at: AwareDatetime | None = Field(None, description="it ends then by itself")
+
+
+class Key(Shape):
+    name: str
+    scope: Scope
+    brands: tuple[str, ...]
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class KeyCreated(Key):
+    key: str = Field(description="the key itself; shown this once")
+
+
+class Keys(Shape):
+    items: tuple[Key, ...]
+
+
+class Change(Shape):
+    """One change that somebody made."""
+
+    at: datetime
+    actor: str = Field(description="the name of the key it was made with")
+    what: str = Field(examples=["endpoint.created"])
+    on: str = Field(description="what was changed: an id or a name")
+    brand: str | None
+    detail: dict[str, JsonValue]
+
+
+class Changes(Shape):
+    items: tuple[Change, ...]
+    next: str | None = Field(description="the cursor of the next page; null at the end")
 
 
 class Deed(Shape):

@@ -1,4 +1,6 @@
-"""What the API reads from the tables, page by page, newest first. Inside a transaction of `store.database`."""
+"""What the API reads from the tables: page by page, newest first, and only what is about the caller's brands. Inside a
+transaction of `store.database`.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Column, Connection, Select, and_, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, or_, select, true
 
 from alerter.api import schemas
+from alerter.api.auth import Caller, seen_by
 from alerter.escalation import steps
 from alerter.incidents import explain
 from alerter.incidents.dossier import Dossier
@@ -29,7 +32,7 @@ class BadCursor(ValueError):
     """Not one of ours."""
 
 
-def cursor_of(at: datetime, key: str) -> str:
+def cursor_of(at: datetime, key: str | int) -> str:
     return base64.urlsafe_b64encode(f"{(at - _EPOCH) // timedelta(microseconds=1)}:{key}".encode()).decode()
 
 
@@ -41,34 +44,46 @@ def _place(cursor: str) -> tuple[datetime, str]:
         raise BadCursor("not a cursor of ours") from error
 
 
-def _page(query: Select[Any], at: Column[Any], key: Column[Any], cursor: str | None, limit: int) -> Select[Any]:
+def page(
+    connection: Connection, query: Select[Any], at: Column[Any], key: Column[Any], cursor: str | None, limit: int
+) -> tuple[Sequence[Any], str | None]:
+    """The newest rows by (at, key) after `cursor`, and the cursor of what follows. Raises `BadCursor`."""
     if cursor is not None:
-        moment_, last = _place(cursor)
+        moment_, text = _place(cursor)
+        try:
+            last = key.type.python_type(text)
+        except ValueError as error:
+            raise BadCursor("not a cursor of this listing") from error
         query = query.where(or_(at < moment_, and_(at == moment_, key < last)))
-    return query.order_by(at.desc(), key.desc()).limit(limit + 1)
+    rows = connection.execute(query.order_by(at.desc(), key.desc()).limit(limit + 1)).all()
+    if len(rows) <= limit:
+        return rows, None
+    last_shown = rows[limit - 1]
+    return rows[:limit], cursor_of(getattr(last_shown, at.name), getattr(last_shown, key.name))
 
 
 def incident_page(
-    connection: Connection, brand: str | None, state: str | None, cursor: str | None, limit: int
+    connection: Connection, caller: Caller, brand: str | None, state: str | None, cursor: str | None, limit: int
 ) -> schemas.Incidents:
-    query = select(incidents.c.id, incidents.c.opened_at, incidents.c.dossier)
+    query = select(incidents.c.id, incidents.c.opened_at, incidents.c.dossier).where(seen_by(caller, incidents.c.brand))
     if brand is not None:
         query = query.where(incidents.c.brand == brand)
     if state is not None:
         query = query.where(incidents.c.state == state)
-    rows = connection.execute(_page(query, incidents.c.opened_at, incidents.c.id, cursor, limit)).all()
-    after = cursor_of(rows[limit - 1].opened_at, rows[limit - 1].id) if len(rows) > limit else None
-    items = tuple(Dossier.model_validate_json(row.dossier).incident for row in rows[:limit])
+    rows, after = page(connection, query, incidents.c.opened_at, incidents.c.id, cursor, limit)
+    items = tuple(Dossier.model_validate_json(row.dossier).incident for row in rows)
     return schemas.Incidents(items=items, next=after)
 
 
-def dossier_of(connection: Connection, incident: str) -> Dossier | None:
-    text = connection.scalar(select(incidents.c.dossier).where(incidents.c.id == incident))
+def dossier_of(connection: Connection, caller: Caller, incident: str) -> Dossier | None:
+    """`None`: there is none, for this caller."""
+    query = select(incidents.c.dossier).where(incidents.c.id == incident, seen_by(caller, incidents.c.brand))
+    text = connection.scalar(query)
     return None if text is None else Dossier.model_validate_json(text)
 
 
-def explanation(connection: Connection, incident: str) -> schemas.Explanation | None:
-    dossier = dossier_of(connection, incident)
+def explanation(connection: Connection, caller: Caller, incident: str) -> schemas.Explanation | None:
+    dossier = dossier_of(connection, caller, incident)
     if dossier is None:
         return None
     known = {number: rest for number, *rest in steps.planned(connection, incident)}
@@ -102,16 +117,33 @@ def _delivery_query() -> Select[Any]:
 
 
 def delivery_page(
-    connection: Connection, endpoint: str | None, state: str | None, cursor: str | None, limit: int
+    connection: Connection, caller: Caller, endpoint: str | None, state: str | None, cursor: str | None, limit: int
 ) -> schemas.Deliveries:
-    query = _delivery_query()
+    query = _delivery_query().where(_delivery_seen(connection, caller))
     if endpoint is not None:
         query = query.where(deliveries.c.endpoint == endpoint)
     if state is not None:
         query = query.where(deliveries.c.state == state)
-    rows = connection.execute(_page(query, deliveries.c.created_at, deliveries.c.id, cursor, limit)).all()
-    after = cursor_of(rows[limit - 1].created_at, rows[limit - 1].id) if len(rows) > limit else None
-    return schemas.Deliveries(items=_deliveries(connection, rows[:limit]), next=after)
+    rows, after = page(connection, query, deliveries.c.created_at, deliveries.c.id, cursor, limit)
+    return schemas.Deliveries(items=_deliveries(connection, rows), next=after)
+
+
+def delivery_brand(connection: Connection, caller: Caller, delivery: str) -> tuple[bool, str | None]:
+    """Whether the caller sees this delivery, and the brand that it concerns, if it is one."""
+    query = select(incidents.c.brand).select_from(
+        deliveries.outerjoin(incidents, deliveries.c.incident == incidents.c.id)
+    )
+    row = connection.execute(query.where(deliveries.c.id == delivery, _delivery_seen(connection, caller))).one_or_none()
+    return row is not None, None if row is None else row.brand
+
+
+def _delivery_seen(connection: Connection, caller: Caller) -> ColumnElement[bool]:
+    """Those about incidents of the caller's brands, and those about no incident to endpoints that are the caller's."""
+    if caller.brands is None:
+        return true()
+    own = [row.name for row in connection.execute(select(endpoints)) if caller.covers(json.loads(row.brands))]
+    about = select(incidents.c.id).where(seen_by(caller, incidents.c.brand))
+    return or_(deliveries.c.incident.in_(about), and_(deliveries.c.incident.is_(None), deliveries.c.endpoint.in_(own)))
 
 
 def _deliveries(connection: Connection, rows: Sequence[Any]) -> tuple[schemas.Delivery, ...]:

@@ -72,6 +72,11 @@ class Desk:
         self.told: list[tuple[Change, int]] = []
         self._targets: dict[tuple[tuple[str, ...], BrandId], tuple[str, ...]] = {}
 
+    @property
+    def connection(self) -> Connection:
+        """The transaction, for what must be written together with a deed."""
+        return self._connection
+
     # Signals
 
     def apply(self, event: Event, origin: Origin) -> Verdict:

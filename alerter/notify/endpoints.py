@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import Connection, delete, insert, or_, select
 
@@ -48,6 +48,11 @@ def remove(connection: Connection, name: str) -> bool:
 def state_of(connection: Connection, name: str) -> EndpointState | None:
     state = connection.scalar(select(endpoints.c.state).where(endpoints.c.name == name))
     return None if state is None else EndpointState(state)
+
+
+def brands_of(connection: Connection, name: str) -> str | None:
+    """The brands that it is for, as JSON; `None` when there is no such endpoint."""
+    return cast("str | None", connection.scalar(select(endpoints.c.brands).where(endpoints.c.name == name)))
 
 
 def signing_secrets(connection: Connection, name: str, wall: datetime) -> tuple[str, ...]:

@@ -211,3 +211,31 @@ publications = Table(
     Column("created_at", Moment, nullable=False),
 )
 """What goes to the event log, in order. A row is deleted once the log has it: at least once."""
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("scope", String(16), nullable=False),
+    Column("brands", Text, nullable=False, default="[]"),
+    Column("created_by", String(64), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("ends_wall", Moment),
+    Column("revoked_wall", Moment),
+)
+"""Keys of the API, by the SHA-256 of each. A revoked one stays, so that its name is not used again."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _NUMBER, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("what", String(64), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("brand", String(64)),
+    Column("detail", Text, nullable=False),
+    Index("audit_newest", "at", "id"),
+)
+"""Every change that somebody made. Rows are only ever added."""

@@ -1,0 +1,45 @@
+"""What was sent, or waits to be: deliveries with every attempt, and sending one again."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from sqlalchemy import Connection
+
+from alerter.api import audit, schemas, views
+from alerter.api.auth import Reader, Responder
+from alerter.api.backstage import Backstage, Cursor, Limit, paged
+from alerter.api.problems import ABSENT, Problem
+from alerter.api.schemas import DeliveryKey
+from alerter.notify import outbox
+from alerter.notify.outbox import DeliveryState
+from services.config import Slug
+
+
+def mount(routes: APIRouter, service: Backstage) -> None:
+    @routes.get("/deliveries")
+    async def list_deliveries(
+        caller: Reader,
+        endpoint: Slug | None = None,
+        state: DeliveryState | None = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+    ) -> schemas.Deliveries:
+        """Newest first, with every attempt."""
+        return await paged(service, lambda c: views.delivery_page(c, caller, endpoint, state, cursor, limit))
+
+    @routes.post("/deliveries/{delivery}/resend", status_code=202, responses=ABSENT)
+    async def resend_delivery(caller: Responder, delivery: DeliveryKey) -> schemas.Queued:
+        """Send it again, under the same id, from the start of the retry schedule."""
+        present = service.present()
+
+        def write(connection: Connection) -> bool:
+            seen, brand = views.delivery_brand(connection, caller, delivery)
+            if not seen or not outbox.resend(connection, delivery, present.now):
+                return False
+            audit.record(connection, present, caller, "delivery.resent", delivery, brand)
+            return True
+
+        if not await service.database.write(write):
+            raise Problem(404, "there is no such delivery, or its endpoint is gone or disabled")
+        service.ring()
+        return schemas.Queued(delivery=delivery)

@@ -1,0 +1,126 @@
+"""Keys for the API: made, listed and revoked through it. A key is shown once; only its hash is kept.
+
+A name is never used again, so that the audit log stays clear about who did what.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Final
+
+from fastapi import APIRouter
+from sqlalchemy import Connection, or_, select, update
+
+from alerter.api import audit, schemas
+from alerter.api.auth import ROOT, Admin, Caller, digest, root_caller
+from alerter.api.backstage import Backstage
+from alerter.api.problems import ABSENT, CONFLICT, Problem
+from alerter.api.scopes import Scope
+from alerter.store.database import insert_missing
+from alerter.store.tables import keys
+from services.config import Slug
+
+PREFIX: Final = "fbk_"
+"""So that scanners of repositories recognise one that was committed."""
+KEY_BYTES: Final = 32
+
+
+async def caller_of(service: Backstage, given: str) -> Caller | None:
+    """Whose key has the digest `given`. Asked of the database each time, so that a revoked key ends at once everywhere."""
+    root = root_caller(given, service.context.settings.admin_key)
+    if root is not None:
+        return root
+    wall = service.present().wall
+    # An index finds the digest: whoever can guess by its timing has to invert SHA-256 first.
+    valid = (keys.c.digest == given, keys.c.revoked_wall.is_(None))
+    alive = or_(keys.c.ends_wall.is_(None), keys.c.ends_wall > wall)
+    row = (await service.database.read(lambda c: c.execute(select(keys).where(*valid, alive)).all()))[:1]
+    return _caller(row[0]) if row else None
+
+
+def _caller(row: Any) -> Caller:
+    brands = json.loads(row.brands)
+    return Caller(row.name, Scope(row.scope), frozenset(brands) or None)
+
+
+def brands_for(service: Backstage, caller: Caller, wanted: Collection[str]) -> tuple[str, ...]:
+    """The brands that something new is for: those wanted, or all that the caller sees; none stand for all there are.
+    Raises `Problem` 422 for a brand that does not exist, or not for this caller."""
+    known = {brand.id for brand in service.context.config.brands if caller.sees(brand.id)}
+    if strange := sorted(set(wanted) - known):
+        why = f"no brand {', '.join(strange)} in the configuration"
+        raise Problem(422, why, errors=[{"at": "body.brands", "why": why}])
+    return tuple(wanted) or tuple(sorted(caller.brands or ()))
+
+
+def mount(routes: APIRouter, service: Backstage) -> None:
+    @routes.post("/keys", status_code=201, responses=CONFLICT)
+    async def create_key(caller: Admin, body: schemas.KeyIn) -> schemas.KeyCreated:
+        """Make a key. It is in this answer and nowhere else. A limited key can only make keys within its own limits."""
+        brands, present = brands_for(service, caller, body.brands), service.present()
+        if body.expires_at is not None and body.expires_at <= present.wall:
+            why = "lies in the past"
+            raise Problem(422, f"expires_at {why}", errors=[{"at": "body.expires_at", "why": why}])
+        key = PREFIX + secrets.token_urlsafe(KEY_BYTES)
+        row = {
+            "name": body.name,
+            "digest": digest(key),
+            "scope": body.scope,
+            "brands": json.dumps(brands),
+            "created_by": caller.name,
+            "created_at": present.now,
+            "ends_wall": body.expires_at,
+        }
+
+        def write(connection: Connection) -> Any:
+            if not insert_missing(connection, keys, [row]):
+                return None
+            detail = {"scope": body.scope.value, "brands": list(brands)}
+            audit.record(connection, present, caller, "key.created", body.name, audit.only(brands), detail)
+            return connection.execute(select(keys).where(keys.c.name == body.name)).one()
+
+        made = await service.database.write(write) if body.name != ROOT else None
+        if made is None:
+            raise Problem(409, f"there is, or was, a key {body.name}; a name is used once")
+        return schemas.KeyCreated(**_fields(made), key=key)
+
+    @routes.get("/keys")
+    async def list_keys(caller: Admin) -> schemas.Keys:
+        """Every key that was ever made, the revoked ones too. Not the settings' own."""
+        rows = await service.database.read(lambda c: c.execute(select(keys).order_by(keys.c.name)).all())
+        return schemas.Keys(
+            items=tuple(schemas.Key(**_fields(row)) for row in rows if caller.covers(json.loads(row.brands)))
+        )
+
+    @routes.delete("/keys/{name}", status_code=204, responses=ABSENT)
+    async def revoke_key(caller: Admin, name: Slug) -> None:
+        """It ends at once, and whatever was signed in with it. Repeating it is harmless."""
+        present = service.present()
+
+        def write(connection: Connection) -> bool:
+            row = connection.execute(select(keys).where(keys.c.name == name)).one_or_none()
+            if row is None or not caller.covers(brands := json.loads(row.brands)):
+                return False
+            if row.revoked_wall is None:
+                connection.execute(update(keys).where(keys.c.name == name).values(revoked_wall=present.wall))
+                audit.record(connection, present, caller, "key.revoked", name, audit.only(brands))
+            return True
+
+        if not await service.database.write(write):
+            raise Problem(404, f"there is no key {name}")
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    ends: datetime | None = row.ends_wall
+    return {
+        "name": row.name,
+        "scope": Scope(row.scope),
+        "brands": tuple(json.loads(row.brands)),
+        "created_by": row.created_by,
+        "created_at": row.created_at,
+        "expires_at": ends,
+        "revoked_at": row.revoked_wall,
+    }

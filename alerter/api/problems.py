@@ -1,0 +1,46 @@
+"""What goes wrong, said as RFC 9457: `application/problem+json`, for every answer of 400 and above."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import Response
+from fastapi.responses import JSONResponse
+
+from alerter.api import schemas
+
+PROBLEM_JSON: Final = "application/problem+json"
+
+
+class Problem(Exception):
+    """An answer that says what is wrong; `detail` must hold nothing private."""
+
+    def __init__(self, status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+        self.more = more
+
+    def response(self) -> Response:
+        body = {"type": "about:blank", "title": HTTPStatus(self.status).phrase, "status": self.status} | (
+            {"detail": self.detail} | self.more
+        )
+        return JSONResponse(body, self.status, self.headers, PROBLEM_JSON)
+
+
+def _described(status: int, text: str) -> dict[int | str, dict[str, Any]]:
+    content = {PROBLEM_JSON: {"schema": schemas.ProblemShape.model_json_schema()}}
+    return {status: {"description": text, "content": content}}
+
+
+ALWAYS: Final = {
+    **_described(401, "no key, or a wrong one"),
+    **_described(403, "the key's scope does not reach so far"),
+    **_described(422, "the request is not valid"),
+    **_described(503, "not started, or the database is away"),
+}
+"""What every route may answer."""
+ABSENT: Final = _described(404, "there is none, or it belongs to a brand that the key does not see")
+CONFLICT: Final = _described(409, "not in its present state")
