@@ -18,11 +18,14 @@ class Mentions:
 
     def __init__(self, brands: Iterable[Brand]) -> None:
         self._names: dict[str, list[str]] = {}
+        self._exclusions: dict[str, re.Pattern[str]] = {}
+        self._patterns: dict[str, re.Pattern[str]] = {}
         for brand in brands:
             handles = [account.handle.removeprefix("@") for account in brand.accounts]
             tags = [tag.removeprefix("#") for tag in brand.hashtags]
             self._names[brand.id] = [brand.name, *brand.names, *handles, *tags]
-        self._patterns: dict[str, re.Pattern[str]] = {}
+            if brand.exclude:
+                self._exclusions[brand.id] = _whole(brand.exclude)
 
     def judge(
         self, text: str, named: Sequence[str], concerned: Sequence[str], author: str | None
@@ -33,12 +36,23 @@ class Mentions:
             for brand in named
             for match in self._pattern(brand).finditer(text)
         ]
-        return judge(text, mentions, author=author, inherited=[*concerned, *(b for b in named if b not in concerned)])
+        excluded = [
+            match.span()
+            for brand in named
+            if brand in self._exclusions
+            for match in self._exclusions[brand].finditer(text)
+        ]
+        inherited = [*concerned, *(brand for brand in named if brand not in concerned)]
+        return judge(text, mentions, author=author, inherited=inherited, excluded=excluded)
 
     def _pattern(self, brand: str) -> re.Pattern[str]:
         pattern = self._patterns.get(brand)
         if pattern is None:
-            names = sorted(set(self._names.get(brand, [brand])), key=len, reverse=True)
-            pattern = re.compile(rf"(?<!\w)[@#]?(?:{'|'.join(map(re.escape, names))})(?!\w)", re.IGNORECASE)
-            self._patterns[brand] = pattern
+            pattern = self._patterns[brand] = _whole(self._names.get(brand, [brand]))
         return pattern
+
+
+def _whole(phrases: Iterable[str]) -> re.Pattern[str]:
+    """Any of the phrases as whole words, the longest first."""
+    alternatives = "|".join(map(re.escape, sorted(set(phrases), key=len, reverse=True)))
+    return re.compile(rf"(?<!\w)[@#]?(?:{alternatives})(?!\w)", re.IGNORECASE)
