@@ -24,7 +24,8 @@ def test_the_brand_that_beats_another_is_not_the_one_that_is_complained_about() 
 def test_a_name_inside_an_excluded_phrase_does_not_speak_for_the_brand() -> None:
     text = "Even the United Nations is faster, Delta is useless"
     verdicts = Mentions(BRANDS).judge(text, NAMED, [], None)
-    assert verdicts["delta"].role is Role.ONLY and not verdicts["united"].counts
+    assert verdicts["delta"].role is Role.ONLY
+    assert not verdicts["united"].counts
 
 
 def test_a_name_outside_an_excluded_phrase_still_speaks_for_the_brand() -> None:
@@ -34,4 +35,5 @@ def test_a_name_outside_an_excluded_phrase_still_speaks_for_the_brand() -> None:
 
 def test_handles_and_hashtags_are_found_in_any_case_and_whole_only() -> None:
     verdicts = Mentions(BRANDS).judge("@UNITED lost my bag, reunited with it by #DeltaAir", NAMED, [], None)
-    assert verdicts["united"].counts and set(verdicts) == {"united", "delta"}
+    assert verdicts["united"].counts
+    assert set(verdicts) == {"united", "delta"}
