@@ -83,6 +83,9 @@ class Step(Section):
 class Policy(Section):
     id: Slug
     steps: tuple[Step, ...] = Field(min_length=1, max_length=20)
+    acknowledgement_minutes: Annotated[float, Field(ge=1, le=7 * 24 * 60)] = Field(
+        30, description="then an acknowledgement expires: whoever gave it is told again, and the policy goes on"
+    )
 
 
 class Config(Section):

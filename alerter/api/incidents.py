@@ -13,7 +13,7 @@ from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import IncidentKey
 from alerter.incidents.desk import Desk
 from alerter.incidents.dossier import Dossier
-from alerter.incidents.model import Refused
+from alerter.incidents.transitions import Refused
 from services.config import Slug
 from services.contracts.incident import Incident, IncidentState
 

@@ -50,6 +50,21 @@ def cancel(connection: Connection, incident: str, now: datetime) -> None:
     )
 
 
+def resume(connection: Connection, incident: str, due_at: datetime) -> None:
+    """The policy goes on where it was: with the step that was cancelled, or else once more with the last that was done."""
+    rows = planned(connection, incident)
+    if any(state is StepState.WAITING for _, _, state, _ in rows):
+        return
+    cancelled = [number for number, _, state, _ in rows if state is StepState.CANCELLED]
+    number = min(cancelled) if cancelled else max((number for number, *_ in rows), default=None)
+    if number is not None:
+        connection.execute(
+            update(steps)
+            .where(steps.c.incident == incident, steps.c.number == number)
+            .values(state=StepState.WAITING, due_at=due_at, done_at=None)
+        )
+
+
 def due(connection: Connection, now: datetime, most: int) -> list[tuple[str, int]]:
     rows = connection.execute(
         select(steps.c.incident, steps.c.number)

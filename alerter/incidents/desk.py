@@ -4,6 +4,7 @@ incident, the outbox and the timeline in the caller's one transaction.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, select, update
 
 from alerter import rules
 from alerter.escalation import steps
-from alerter.incidents import explain, model
+from alerter.incidents import deeds, explain, model
 from alerter.incidents.dossier import Dossier, Message, Outcome, tell
 from alerter.incidents.store import IncidentStore, Origin, Story
 from alerter.notify import endpoints, outbox
@@ -24,7 +25,7 @@ from alerter.store.tables import deliveries
 from services.config import Config, Policy
 from services.contracts.base import BrandId, Event, StoryId, event_id
 from services.contracts.codec import encode
-from services.contracts.incident import Change, IncidentChanged
+from services.contracts.incident import Change, IncidentChanged, OutcomeMark
 from services.contracts.signal import (
     BrandSurge,
     CascadeForecast,
@@ -223,24 +224,35 @@ class Desk:
 
     # People
 
-    def acknowledge(self, incident: str, by: str, comment: str) -> Dossier | None:
-        """`None`: there is no such incident. Raises `model.Refused`."""
-        dossier = self.store.load(incident)
-        if dossier is None:
-            return None
-        outcome = model.acknowledge(dossier, by, comment, self._now)
-        if outcome is None:
-            return dossier
-        steps.cancel(self._connection, incident, self._now)
-        self.carry_out(dossier, outcome, None)
-        return outcome.dossier
+    def acknowledge(self, incident: str, by: str, comment: str, minutes: float | None = None) -> Dossier | None:
+        """`None`: there is no such incident. Raises `Refused`."""
+        until = None if minutes is None else self._now + timedelta(minutes=minutes)
+        return self._deed(incident, lambda dossier: deeds.acknowledge(dossier, by, comment, self._now, until))
+
+    def snooze(self, incident: str, by: str, comment: str, minutes: float) -> Dossier | None:
+        """`None`: there is no such incident. Raises `Refused`."""
+        until = self._now + timedelta(minutes=minutes)
+        return self._deed(incident, lambda dossier: deeds.snooze(dossier, by, comment, self._now, until))
+
+    def reassign(self, incident: str, by: str, to: str, comment: str) -> Dossier | None:
+        """`None`: there is no such incident. Raises `Refused`."""
+        return self._deed(incident, lambda dossier: deeds.reassign(dossier, by, to, comment, self._now))
 
     def resolve(self, incident: str, by: str, comment: str) -> Dossier | None:
-        """`None`: there is no such incident. Raises `model.Refused`."""
+        """`None`: there is no such incident. Raises `Refused`."""
+        return self._deed(incident, lambda dossier: deeds.resolve(dossier, by, comment, self._now))
+
+    def mark(self, incident: str, by: str, outcome: OutcomeMark, comment: str) -> Dossier | None:
+        """`None`: there is no such incident."""
+        return self._deed(incident, lambda dossier: deeds.mark(dossier, by, outcome, comment, self._now))
+
+    def _deed(self, incident: str, deed: Callable[[Dossier], Outcome | None]) -> Dossier | None:
         dossier = self.store.load(incident)
         if dossier is None:
             return None
-        outcome = model.resolve(dossier, by, comment, self._now)
+        outcome = deed(dossier)
+        if outcome is None:
+            return dossier
         self.carry_out(dossier, outcome, None)
         return outcome.dossier
 
@@ -257,8 +269,10 @@ class Desk:
             if message.pages and not publish_only and message.change is not Change.OPENED:
                 names = self._chosen(dossier.audience, dossier.incident.brand)
                 self._enqueue(dossier, message, names)
-        if dossier.ended and before is not None and not before.ended:
+        if outcome.halts or (dossier.ended and before is not None and not before.ended):
             steps.cancel(self._connection, dossier.incident.id, self._now)
+        if outcome.resumes_at is not None and not dossier.ended:
+            steps.resume(self._connection, dossier.incident.id, outcome.resumes_at)
 
     def _publish(self, dossier: Dossier, message: Message) -> None:
         incident = dossier.incident

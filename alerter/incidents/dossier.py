@@ -63,6 +63,8 @@ class Dossier(Part):
     answered_at: Time | None = None
     eased_at: Time | None = None
     by_hand: bool = False
+    acted: bool = False
+    """Somebody did something about it."""
     audience: tuple[str, ...] = ()
 
     @property
@@ -81,18 +83,24 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What to publish; `pages` tells people too."""
+    """What to publish; `pages` tells people too, `person` first of all."""
 
     change: Change
     because: str
     pages: bool = True
+    person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """The incident as it is next, and what follows: `halts` cancels the step of the policy that waits, `resumes_at` lets
+    the policy go on where it was, then."""
+
     dossier: Dossier
     entries: tuple[Entry, ...] = ()
     messages: tuple[Message, ...] = ()
+    halts: bool = False
+    resumes_at: datetime | None = None
 
 
 def outlook(forecast: CascadeForecast) -> Outlook:

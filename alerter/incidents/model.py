@@ -1,20 +1,17 @@
-"""What an incident is and what may happen to it. Pure: every function takes the whole incident and the time, and returns the
-whole next one with the entries for its timeline and what is to be told to whom, each with its reason in words.
+"""What signals and time do to an incident. Pure: every function takes the whole incident and the time, and returns the whole
+next one with the entries for its timeline and what is to be told to whom, each with its reason in words.
 
-PRIOR (forecast) -> ACTIVE (crossed, or surging) -> EASING -> RESOLVED; or it ends AVERTED (answered, never crossed) or
-EXPIRED (never crossed, eased, nobody acted). `sequence` grows with every change, so a late or doubled message is harmless.
+`transitions` has the table of what may happen; `deeds` what people do.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final
 
-from alerter.incidents import cards, explain
+from alerter.incidents import cards, deeds
 from alerter.incidents.cards import Cards, PostKey
 from alerter.incidents.dossier import (
-    ENDED,
     Dossier,
     Entry,
     Facet,
@@ -28,68 +25,19 @@ from alerter.incidents.dossier import (
     tell,
     worse,
 )
-from alerter.rules import LEVEL_RANK, WORST, Decision, Grade
+from alerter.incidents.transitions import TELL_AGAIN_AFTER, Trigger, advance, easing, hushed, trigger_of
+from alerter.rules import LEVEL_RANK, Decision, Grade
 from services.config import Policy
 from services.contracts.base import BrandId, StoryId, event_id
 from services.contracts.incident import Change, Incident, IncidentState
 from services.contracts.signal import BrandSurge, CascadeForecast, Level, PostAnswered, PostNegative, SurgePhase
-from services.errors import FirebreakError
 
-TELL_AGAIN_AFTER: Final = timedelta(minutes=10)
-"""Who works on it must not be buried by it. What became worse meanwhile is told when this has passed."""
 CALM_FOR: Final = timedelta(hours=1)
 """So long after it began to ease it is over."""
 SILENT_AFTER: Final = timedelta(hours=24)
 """Without any signal for so long it counts as easing: the scorer may have lost sight of it."""
 MAX_CONVERSATIONS: Final = 32
 """Conversations of one story (its root, and the quotes that grew) whose forecasts are kept."""
-
-
-class Trigger(StrEnum):
-    NOTED = "noted"
-    GROWS = "grows"
-    CROSSES = "crosses"
-    SURGES = "surges"
-    EASES_ANSWERED = "eases_answered"
-    EASES_HELD = "eases_held"
-    EASES_UNTOUCHED = "eases_untouched"
-    CALMS = "calms"
-    CLOSED = "closed"
-
-
-_S, _T = IncidentState, Trigger
-TRANSITIONS: Final[dict[tuple[IncidentState, Trigger], IncidentState]] = {
-    (_S.PRIOR, _T.NOTED): _S.PRIOR,
-    (_S.PRIOR, _T.GROWS): _S.PRIOR,
-    (_S.PRIOR, _T.CROSSES): _S.ACTIVE,
-    (_S.PRIOR, _T.SURGES): _S.ACTIVE,
-    (_S.PRIOR, _T.EASES_ANSWERED): _S.AVERTED,
-    (_S.PRIOR, _T.EASES_HELD): _S.RESOLVED,
-    (_S.PRIOR, _T.EASES_UNTOUCHED): _S.EXPIRED,
-    (_S.PRIOR, _T.CLOSED): _S.RESOLVED,
-    (_S.ACTIVE, _T.NOTED): _S.ACTIVE,
-    (_S.ACTIVE, _T.GROWS): _S.ACTIVE,
-    (_S.ACTIVE, _T.CROSSES): _S.ACTIVE,
-    (_S.ACTIVE, _T.SURGES): _S.ACTIVE,
-    (_S.ACTIVE, _T.EASES_ANSWERED): _S.EASING,
-    (_S.ACTIVE, _T.EASES_HELD): _S.EASING,
-    (_S.ACTIVE, _T.EASES_UNTOUCHED): _S.EASING,
-    (_S.ACTIVE, _T.CLOSED): _S.RESOLVED,
-    (_S.EASING, _T.NOTED): _S.EASING,
-    (_S.EASING, _T.GROWS): _S.EASING,
-    (_S.EASING, _T.CROSSES): _S.ACTIVE,
-    (_S.EASING, _T.SURGES): _S.ACTIVE,
-    (_S.EASING, _T.EASES_ANSWERED): _S.EASING,
-    (_S.EASING, _T.EASES_HELD): _S.EASING,
-    (_S.EASING, _T.EASES_UNTOUCHED): _S.EASING,
-    (_S.EASING, _T.CALMS): _S.RESOLVED,
-    (_S.EASING, _T.CLOSED): _S.RESOLVED,
-}
-"""Everything that may happen. What is missing is refused: an end is final, and only what eases can calm down."""
-
-
-class Refused(FirebreakError):
-    """That cannot happen to an incident in this state."""
 
 
 Opening = CascadeForecast | PostNegative | BrandSurge
@@ -150,7 +98,7 @@ def join(dossier: Dossier, signal: Opening | PostAnswered, grade: Grade | None, 
         return None
     if isinstance(signal, PostAnswered):
         draft = dossier.model_copy(update={"answered_at": dossier.answered_at or signal.at, "touched_at": now})
-        return _advance(
+        return advance(
             dossier, draft, Trigger.NOTED, Entry("answered", f"the brand answered post {signal.post_id}"), now
         )
     assert grade is not None, "whatever may open an incident is graded"
@@ -159,12 +107,12 @@ def join(dossier: Dossier, signal: Opening | PostAnswered, grade: Grade | None, 
         same = (draft.cards, draft.complaint_severity) == (dossier.cards, dossier.complaint_severity)
         if same and now - dossier.touched_at < CALM_FOR:
             return None
-        return _advance(dossier, draft, Trigger.NOTED, Entry("negative", f"a negative post: {grade.words}"), now)
+        return advance(dossier, draft, Trigger.NOTED, Entry("negative", f"a negative post: {grade.words}"), now)
     if isinstance(signal, BrandSurge):
-        return _advance(
-            dossier, draft, _trigger(draft), Entry("surge", f"surge {signal.phase.value}: {grade.words}"), now
+        return advance(
+            dossier, draft, trigger_of(draft), Entry("surge", f"surge {signal.phase.value}: {grade.words}"), now
         )
-    return _advance(dossier, draft, _trigger(draft), Entry("forecast", signal.reason), now)
+    return advance(dossier, draft, trigger_of(draft), Entry("forecast", signal.reason), now)
 
 
 def _stale(dossier: Dossier, signal: Opening | PostAnswered) -> bool:
@@ -208,130 +156,51 @@ def _take(dossier: Dossier, signal: Opening, grade: Grade, now: datetime) -> Dos
     return dossier.model_copy(update=changes)
 
 
-def _trigger(dossier: Dossier) -> Trigger:
-    levels = {facet.outlook.level for facet in dossier.facets.values()}
-    if Level.CROSSED in levels:
-        return Trigger.CROSSES
-    if dossier.surge is not None and not dossier.surge.ended:
-        return Trigger.SURGES
-    if levels - {Level.EASING}:
-        return Trigger.GROWS
-    return _easing(dossier)
-
-
-def _easing(dossier: Dossier) -> Trigger:
-    if dossier.answered_at is not None:
-        return Trigger.EASES_ANSWERED
-    return Trigger.EASES_UNTOUCHED if dossier.incident.acknowledged_by is None else Trigger.EASES_HELD
-
-
-def _advance(
-    before: Dossier, draft: Dossier, trigger: Trigger, entry: Entry, now: datetime, say: Message | None = None
-) -> Outcome:
-    """Make the change: state, severity, sequence, what everybody reads. Without `say`, whether people hear of it depends
-    on what it came to; with it, what had to wait to be told goes on waiting."""
-    state = TRANSITIONS.get((before.incident.state, trigger))
-    if state is None:
-        raise Refused(f"the incident is {before.incident.state.value}")
-    after = refresh(draft, {"state": state, "sequence": before.incident.sequence + 1, "changed_at": now})
-    if state is not IncidentState.EASING:
-        after = after.model_copy(update={"eased_at": None})
-    elif before.incident.state is not state or trigger is Trigger.GROWS:
-        after = after.model_copy(update={"eased_at": now})
-    if say is not None:
-        return Outcome(after, (entry,), (say,))
-    message = _worth_telling(before, after, entry, now)
-    if message is None:
-        # Timelines hold decisions, not every number: a hot story is forecast thousands of times.
-        quiet = entry.kind in ("forecast", "negative") and _visible(before) == _visible(after)
-        return Outcome(after, () if quiet else (entry,))
-    if message.pages:
-        after = after.model_copy(update={"told": heard(after, now)})
-    return Outcome(after, (Entry(entry.kind, message.because, entry.actor),), (message,))
-
-
-def _visible(dossier: Dossier) -> tuple[object, ...]:
-    level = dossier.incident.outlook.level if dossier.incident.outlook else None
-    return dossier.incident.state, dossier.incident.severity, level
-
-
-def _may_tell(dossier: Dossier, now: datetime) -> bool:
-    """Ten minutes have passed; or it became severity 1, which waits for nothing (and can happen once a told severity)."""
-    told = dossier.told
-    return now - told.at >= TELL_AGAIN_AFTER or (dossier.incident.severity == WORST < told.severity)
-
-
-def _worth_telling(before: Dossier, after: Dossier, entry: Entry, now: datetime) -> Message | None:
-    was, state = before.incident.state, after.incident.state
-    if state in ENDED:
-        return Message(Change.RESOLVED, f"{entry.because}; {explain.STATE_WORDS[state]}")
-    found = worse(after)
-    if state is IncidentState.ACTIVE and was is not state:
-        found.insert(0, "it has crossed the line" if _trigger(after) is Trigger.CROSSES else "it is part of a surge")
-        return Message(Change.UPDATED, "; ".join(found))
-    if found and _may_tell(after, now):
-        return Message(Change.UPDATED, "; ".join(found))
-    if state is not was:
-        return Message(Change.UPDATED, f"{entry.because}; {explain.STATE_WORDS[state]}", pages=False)
-    return None
-
-
 def due(dossier: Dossier) -> datetime | None:
     """When `fire` has something to do, should nothing happen before."""
     if dossier.ended:
         return None
-    easing = dossier.eased_at is not None
-    moments = [dossier.eased_at + CALM_FOR if dossier.eased_at is not None else dossier.touched_at + SILENT_AFTER]
-    if worse(dossier) and not easing:
+    if dossier.eased_at is not None:
+        # Nobody is reminded of what goes away by itself.
+        return dossier.eased_at + CALM_FOR
+    incident = dossier.incident
+    moments = [dossier.touched_at + SILENT_AFTER]
+    moments += [until for until in (incident.acknowledged_until, incident.snoozed_until) if until is not None]
+    if worse(dossier) and not hushed(dossier):
         moments.append(dossier.told.at + TELL_AGAIN_AFTER)
     return min(moments)
 
 
 def fire(dossier: Dossier, now: datetime) -> Outcome | None:
-    """Do what time alone brings: the all-clear, the end of a silent story, what had to wait to be told."""
+    """Do what time alone brings: the all-clear, the end of a silent story, an acknowledgement or a snooze that is over, what
+    had to wait to be told."""
     moment = due(dossier)
     if moment is None or moment > now:
         return None
     if dossier.eased_at is not None:
-        return _advance(dossier, dossier, Trigger.CALMS, Entry("calm", "nothing followed for an hour"), now)
+        return advance(dossier, dossier, Trigger.CALMS, Entry("calm", "nothing followed for an hour"), now)
     if dossier.touched_at + SILENT_AFTER <= now:
-        return _advance(dossier, dossier, _easing(dossier), Entry("silent", "no signal for a day"), now)
-    return _advance(dossier, dossier, Trigger.NOTED, Entry("retold", "worse than what was told"), now)
-
-
-def acknowledge(dossier: Dossier, by: str, comment: str, now: datetime) -> Outcome | None:
-    """`by` has it now; `None` when that was so already. Raises `Refused` when it is over."""
-    if dossier.ended:
-        raise Refused(f"the incident is {dossier.incident.state.value}")
-    if dossier.incident.acknowledged_by == by:
-        return None
-    because = f"{by} acknowledged it" + (f": {comment}" if comment else "")
-    held = dossier.incident.model_copy(update={"acknowledged_by": by, "acknowledged_at": now})
-    draft = dossier.model_copy(update={"incident": held})
-    draft = draft.model_copy(update={"told": heard(draft, now)})
-    entry = Entry("acknowledged", because, by)
-    return _advance(dossier, draft, Trigger.NOTED, entry, now, Message(Change.ACKNOWLEDGED, because))
-
-
-def resolve(dossier: Dossier, by: str, comment: str, now: datetime) -> Outcome:
-    """`by` says it is over. Raises `Refused` when it is over already."""
-    because = f"{by} resolved it" + (f": {comment}" if comment else "")
-    draft = dossier.model_copy(update={"by_hand": True})
-    return _advance(dossier, draft, Trigger.CLOSED, Entry("resolved", because, by), now)
+        return advance(dossier, dossier, easing(dossier), Entry("silent", "no signal for a day"), now)
+    if dossier.incident.acknowledged_until is not None and dossier.incident.acknowledged_until <= now:
+        return deeds.lapse(dossier, now)
+    if dossier.incident.snoozed_until is not None and dossier.incident.snoozed_until <= now:
+        return deeds.wake(dossier, now)
+    return advance(dossier, dossier, Trigger.NOTED, Entry("retold", "worse than what was told"), now)
 
 
 def escalate(dossier: Dossier, number: int, endpoints: tuple[str, ...], now: datetime) -> Outcome:
     """Step `number` of the policy tells these endpoints. The first that anybody hears is that it opened."""
-    change = Change.ESCALATED if number else Change.OPENED
+    again = number > 0 or dossier.audience != ()
+    change = Change.ESCALATED if again else Change.OPENED
     because = (
         f"step {number + 1} of policy {dossier.policy.id}: nobody has acknowledged it"
-        if number
+        if again
         else dossier.incident.reason
     )
     entry = Entry(
-        "escalated" if number else "told", f"step {number + 1} told {', '.join(endpoints) or 'nobody: no endpoint'}"
+        "escalated" if again else "told", f"step {number + 1} told {', '.join(endpoints) or 'nobody: no endpoint'}"
     )
-    return _advance(dossier, tell(dossier, endpoints), Trigger.NOTED, entry, now, Message(change, because))
+    return advance(dossier, tell(dossier, endpoints), Trigger.NOTED, entry, now, Message(change, because))
 
 
 def redact(dossier: Dossier, post: PostKey, now: datetime) -> Outcome | None:

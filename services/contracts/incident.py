@@ -32,6 +32,33 @@ class Change(StrEnum):
     RESOLVED = "resolved"
 
 
+class OutcomeMark(StrEnum):
+    """What a person says the alarm was worth; kept, and counted."""
+
+    USEFUL = "useful"
+    FALSE_ALARM = "false_alarm"
+    TOO_LATE = "too_late"
+
+
+class HeldBy(StrEnum):
+    """What may hold an incident back, so that nobody is told for a while. Nothing holds back severity 1."""
+
+    SILENCE = "silence"
+    MUTE = "mute"
+    QUIET_HOURS = "quiet_hours"
+    PAGE_BUDGET = "page_budget"
+
+
+class Held(Part):
+    """Nobody is told of it, until when at most, and why."""
+
+    by: HeldBy
+    name: str
+    """The silence's id, the storm incident's id, or the quiet hours."""
+    until: Time
+    reason: str
+
+
 class Outlook(Part):
     """The newest forecast, in short."""
 
@@ -64,11 +91,21 @@ class Incident(Part):
     answer_by: Time | None = None
     acknowledged_by: str | None = None
     acknowledged_at: Time | None = None
+    acknowledged_until: Time | None = None
+    """Then the acknowledgement expires, and the policy goes on."""
+    snoozed_by: str | None = None
+    snoozed_until: Time | None = None
+    comment: str | None = None
+    """What whoever acted last wanted the others to know."""
     assigned_to: str | None = None
     root: PostCard | None = None
     loudest: tuple[PostCard, ...] = ()
     exemplars: tuple[PostCard, ...] = ()
     outlook: Outlook | None = None
+    held: Held | None = None
+    outcome: OutcomeMark | None = None
+    previous: str | None = None
+    """The incident of the same story that ended before this one opened."""
     first_step: str | None = None
     """The first step of the playbook."""
 

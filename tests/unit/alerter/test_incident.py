@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from alerter import rules
-from alerter.incidents import model
+from alerter.incidents import deeds, model, transitions
 from alerter.incidents.dossier import ENDED, Dossier, Entry, Outcome
-from alerter.incidents.model import TRANSITIONS, Trigger
+from alerter.incidents.transitions import TRANSITIONS, Trigger
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, IncidentState
 from services.contracts.signal import CrossingTime, Interval, Level, SurgePhase
@@ -48,10 +48,10 @@ def test_every_state_answers_every_trigger_as_the_table_says(state: IncidentStat
     entry = Entry("surge", "something happened")
     wanted = TRANSITIONS.get((state, trigger))
     if wanted is None:
-        with pytest.raises(model.Refused):
-            model._advance(dossier, dossier, trigger, entry, make.NOW)
+        with pytest.raises(transitions.Refused):
+            transitions.advance(dossier, dossier, trigger, entry, make.NOW)
         return
-    after = model._advance(dossier, dossier, trigger, entry, make.NOW)
+    after = transitions.advance(dossier, dossier, trigger, entry, make.NOW)
     assert after.dossier.incident.state is wanted
     assert after.dossier.incident.sequence == dossier.incident.sequence + 1
     assert (wanted in ENDED) == (after.messages[:1] != () and after.messages[0].change is Change.RESOLVED)
@@ -64,8 +64,8 @@ def test_an_end_is_final() -> None:
         dossier = in_state(state)
         assert model.join(dossier, make.forecast(9, Level.CROSSED), rules.Grade(1, ""), make.NOW) is None
         assert model.due(dossier) is None
-        with pytest.raises(model.Refused):
-            model.acknowledge(dossier, "dana", "", make.NOW)
+        with pytest.raises(transitions.Refused):
+            deeds.acknowledge(dossier, "dana", "", make.NOW)
 
 
 def test_every_state_can_be_reached_and_left() -> None:
@@ -92,7 +92,7 @@ def test_the_id_depends_on_brand_story_and_opening_alone() -> None:
 def test_what_never_crossed_ends_by_who_acted(acted: str, end: IncidentState) -> None:
     dossier = opened().dossier
     if acted in ("acknowledged", "both"):
-        taken = model.acknowledge(dossier, "dana", "", make.NOW)
+        taken = deeds.acknowledge(dossier, "dana", "", make.NOW)
         assert taken is not None
         dossier = taken.dossier
     if acted in ("answered", "both"):
@@ -173,7 +173,7 @@ def test_only_what_is_worse_is_told_again_and_at_most_once_in_ten_minutes() -> N
     soon = joined(dossier, make.forecast(2, Level.IMMINENT), make.NOW + MINUTE)
     assert soon.messages == ()
     due = model.due(soon.dossier)
-    assert due == make.NOW + model.TELL_AGAIN_AFTER
+    assert due == make.NOW + transitions.TELL_AGAIN_AFTER
     told = model.fire(soon.dossier, due)
     assert told is not None
     (message,) = told.messages
@@ -216,18 +216,8 @@ def test_answer_by_is_the_earliest_bound_of_any_conversation() -> None:
     assert dossier.incident.answer_by == make.NOW + 5 * MINUTE
 
 
-def test_an_acknowledgement_is_told_and_can_be_taken_over() -> None:
-    first = model.acknowledge(opened().dossier, "dana", "on it", make.NOW)
-    assert first is not None
-    assert first.messages[0].because == "dana acknowledged it: on it"
-    assert model.acknowledge(first.dossier, "dana", "still", make.NOW) is None
-    second = model.acknowledge(first.dossier, "lee", "", make.NOW)
-    assert second is not None
-    assert second.dossier.incident.acknowledged_by == "lee"
-
-
 def test_what_a_person_closed_comes_back_only_when_it_got_worse() -> None:
-    closed = model.resolve(opened().dossier, "dana", "", make.NOW).dossier
+    closed = deeds.resolve(opened().dossier, "dana", "", make.NOW).dossier
     assert not model.reopens(closed, make.forecast(2, Level.LIKELY), 3)
     assert model.reopens(closed, make.forecast(2, Level.LIKELY), 2)
     assert model.reopens(closed, make.forecast(2, Level.CROSSED), 3)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from alerter import rules
-from alerter.incidents import model
+from alerter.incidents import deeds, model, transitions
 from alerter.incidents.dossier import ENDED, Dossier, Outcome
-from alerter.incidents.model import TRANSITIONS
+from alerter.incidents.transitions import TRANSITIONS, Refused
 from services.contracts.base import StoryId
-from services.contracts.incident import Change, IncidentState
+from services.contracts.incident import Change, IncidentState, OutcomeMark
 from services.contracts.signal import Interval, Level, SurgePhase
 from tests.unit.alerter import make
 
+PEOPLE = st.sampled_from(["dana", "lee"])
 CONVERSATIONS = st.sampled_from([make.STORY, "bsky:q1", "bsky:q2"])
 
 
@@ -30,6 +32,7 @@ class Life(RuleBasedStateMachine):
         self.surged = 0
         self.paged: list[tuple[Change, object]] = []
         self.crossed = level is Level.CROSSED
+        self.waits = True
         signal = make.forecast(1, level)
         decision = rules.Decision(make.rule(), rules.grade(signal, make.LINE, None), "because")
         self.dossier = model.open_incident(
@@ -40,6 +43,10 @@ class Life(RuleBasedStateMachine):
         if outcome is None:
             return
         before, after = self.dossier.incident, outcome.dossier.incident
+        if outcome.resumes_at is not None:
+            self.waits = True
+        elif outcome.halts or after.state in ENDED:
+            self.waits = False
         assert after.sequence == before.sequence + 1
         assert before.state not in ENDED or after.state is before.state
         allowed = {to for (state, _), to in TRANSITIONS.items() if state is before.state}
@@ -48,13 +55,16 @@ class Life(RuleBasedStateMachine):
         if after.state in ENDED and before.state not in ENDED:
             assert [m.change for m in outcome.messages] == [Change.RESOLVED]
         if after.state is IncidentState.ACTIVE and before.state is not IncidentState.ACTIVE:
-            assert outcome.messages[0].pages
+            assert outcome.messages[0].pages or transitions.hushed(outcome.dossier)
         for message in outcome.messages:
             assert message.because
             if message.pages and message.change is Change.UPDATED:
                 became_active = after.state is IncidentState.ACTIVE and before.state is not after.state
                 worst = after.severity == 1 and self.dossier.told.severity > 1
-                assert became_active or worst or self.now - self.dossier.told.at >= model.TELL_AGAIN_AFTER
+                if outcome.entries[0].kind in ("lapsed", "woken", "reassigned"):
+                    continue
+                assert worst or not transitions.hushed(self.dossier), "whoever has it is not disturbed"
+                assert became_active or worst or self.now - self.dossier.told.at >= transitions.TELL_AGAIN_AFTER
         self.dossier = outcome.dossier
 
     @rule(
@@ -94,10 +104,33 @@ class Life(RuleBasedStateMachine):
     def post_is_deleted(self, post: int) -> None:
         self.take(model.redact(self.dossier, ("bsky", f"n{post}"), self.now))
 
-    @rule(by=st.sampled_from(["dana", "lee"]))
-    def acknowledged(self, by: str) -> None:
+    @rule(by=PEOPLE, minutes=st.none() | st.integers(1, 600))
+    def acknowledged(self, by: str, minutes: int | None) -> None:
+        until = None if minutes is None else self.now + timedelta(minutes=minutes)
+        if self.dossier.ended:
+            with pytest.raises(Refused):
+                deeds.acknowledge(self.dossier, by, "", self.now, until)
+        else:
+            self.take(deeds.acknowledge(self.dossier, by, "", self.now, until))
+
+    @rule(by=PEOPLE, minutes=st.integers(1, 600))
+    def snoozed(self, by: str, minutes: int) -> None:
+        until = self.now + timedelta(minutes=minutes)
+        if self.dossier.ended or self.dossier.incident.severity == 1:
+            with pytest.raises(Refused):
+                deeds.snooze(self.dossier, by, "", self.now, until)
+        else:
+            self.take(deeds.snooze(self.dossier, by, "", self.now, until))
+
+    @rule(by=PEOPLE, to=PEOPLE)
+    def reassigned(self, by: str, to: str) -> None:
         if not self.dossier.ended:
-            self.take(model.acknowledge(self.dossier, by, "", self.now))
+            self.take(deeds.reassign(self.dossier, by, to, "", self.now))
+
+    @rule(by=PEOPLE, outcome=st.sampled_from(OutcomeMark))
+    def marked(self, by: str, outcome: OutcomeMark) -> None:
+        self.take(deeds.mark(self.dossier, by, outcome, "", self.now))
+        assert self.dossier.incident.outcome is outcome
 
     @rule()
     def escalates(self) -> None:
@@ -129,6 +162,10 @@ class Life(RuleBasedStateMachine):
             assert not self.crossed
         if self.dossier.ended:
             assert model.due(self.dossier) is None
+        if incident.severity == 1 and not self.dossier.ended:
+            assert incident.snoozed_until is None, "severity 1 is never put off"
+        if not self.dossier.ended:
+            assert self.waits != transitions.hushed(self.dossier), "either somebody has it or the policy goes on"
         forgotten = {post for _, post in self.dossier.cards.redacted}
         assert not forgotten & {card.post_id for card in incident.exemplars}
 
