@@ -100,14 +100,13 @@ class CascadeProcessor:
         arrivals = list(self._read(records, out))
         readings = await self._readings(arrivals)
         moved: dict[str, None] = {}
-        kinds: Counter[str] = Counter()
+        seconds = epoch(now)
         for arrival in arrivals:
-            if type(arrival.event) is PostObserved:
-                kinds[arrival.event.kind] += 1
-            self._fold(arrival, readings.get(arrival.record.offset), epoch(now), signals, moved)
+            self._fold(arrival, readings.get(arrival.record.offset), seconds, signals, moved)
+        kinds = Counter(arrival.event.kind for arrival in arrivals if type(arrival.event) is PostObserved)
         for kind, count in kinds.items():
             self._metrics.posts.labels(kind).inc(count)
-        self._forecast(moved, epoch(now), signals)
+        self._forecast(moved, seconds, signals)
         return self._finish(out)
 
     def due(self) -> datetime | None:
@@ -187,7 +186,7 @@ class CascadeProcessor:
             for brand in event.brands or map(BrandId, self._brands):
                 signals.coverage(event, brand, arrival.record)
             return
-        if not isinstance(event, PostObserved | StoryLinked):
+        if not isinstance(event, (PostObserved, StoryLinked)):
             return
         cascade = self._cascades.get(event.conversation)
         if cascade is None:
