@@ -61,6 +61,8 @@ class OnnxModel:
         truncated: Count = lambda _: None,
         gate: LanguageGate | None = None,
     ) -> None:
+        # Its official wheels report to their vendor unless told otherwise before the import; nothing of ours phones home.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
         from tokenizers import Tokenizer
 
