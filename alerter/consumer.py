@@ -199,7 +199,7 @@ class Consumer:
                 dead.append(self._letters.letter(*batch.unreadable[-1]))
         seam("alerter.committed")
         self._committed()
-        lane.committed(len(records), time.monotonic() - began)
+        lane.committed(records, time.monotonic() - began)
         for (kind, verdict), count in applied.signals.items():
             self._metrics.signals.labels(kind, verdict).inc(count)
         for change, severity in applied.told:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from alerter.notify.outbox import DeliveryState
+from alerter.notify.webhook import AttemptOutcome
 from services.metrics import LATENCY_SECONDS
 
 STAGE = "alerter"
@@ -52,6 +54,21 @@ class AlerterMetrics:
         self.outbox_rows = Gauge(
             "firebreak_outbox_rows", "Rows that wait (delivery, publication)", ["kind"], registry=registry
         )
+        self.outbox_oldest_seconds = Gauge(
+            "firebreak_outbox_oldest_seconds", "Age of the oldest delivery that waits", registry=registry
+        )
+        self.endpoint_failing = Gauge(
+            "firebreak_endpoint_failing_deliveries",
+            "Deliveries that failed at least once and will be tried again, by endpoint; only endpoints with some",
+            ["endpoint"],
+            registry=registry,
+        )
+        self.brand_incidents = Gauge(
+            "firebreak_brand_incidents",
+            "Incidents that are not over, by brand and severity; only brands with some",
+            ["brand", "severity"],
+            registry=registry,
+        )
         self.endpoints_disabled = Counter(
             "firebreak_endpoints_disabled_total", "Endpoints that answered 410 Gone", registry=registry
         )
@@ -61,3 +78,8 @@ class AlerterMetrics:
             ["loop"],
             registry=registry,
         )
+        # Zero from the start: a rate over a series that appears with its first fault never sees that fault.
+        for outcome in AttemptOutcome:
+            self.attempts.labels(outcome)
+        for state in (DeliveryState.DELIVERED, DeliveryState.EXHAUSTED, DeliveryState.CANCELLED):
+            self.deliveries.labels(state)

@@ -188,6 +188,7 @@ class PostsDesk:
         return [_accepted(i, normal[i]) if i in normal else _rejected(i, errors[i]) for i in range(len(items))]
 
     def _count(self, accepted: dict[int, Normal]) -> None:
+        self.metrics.heard({normal.observations[0].event.network for normal in accepted.values()})
         for normal in accepted.values():
             self.metrics.accepted.labels(normal.observations[0].event.kind.value).inc()
             for mention in normal.found.mentions:

@@ -3,8 +3,9 @@ rate over a rare reason is zero and not absent."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -42,10 +43,15 @@ class ShedReason(StrEnum):
     RATE = "rate"
 
 
+OTHER: Final = "other"
+"""Stands for every network that the configuration does not name: what clients send must not make new series."""
+
+
 class IngestMetrics:
     """Declared once a process, on its own registry."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, networks: Collection[str] = ()) -> None:
+        """`networks` are those that the configuration names; all others count as one."""
         self.accepted = _counter(registry, "posts_accepted", "Posts that the log has, by kind", "kind", PostKind)
         self.rejected = _counter(registry, "posts_rejected", "Posts refused one by one, by reason", "reason", Reason)
         self.requests = _counter(registry, "requests", "Posting requests, by how they ended", "outcome", Outcome)
@@ -64,6 +70,15 @@ class IngestMetrics:
             buckets=LATENCY_SECONDS,
         )
         self.events = Counter("firebreak_ingest_events_appended_total", "Events in the log", registry=registry)
+        self._networks = frozenset(networks)
+        self._last_post = Gauge(
+            "firebreak_ingest_last_post_timestamp_seconds",
+            "When the last post of a network was accepted, in epoch seconds; before the first: when we started",
+            ["network"],
+            registry=registry,
+        )
+        for network in self._networks:
+            self._last_post.labels(network).set_to_current_time()
         self.requests_in_flight = Gauge(
             "firebreak_ingest_requests_in_flight", "Requests being served", registry=registry
         )
@@ -76,6 +91,11 @@ class IngestMetrics:
         self.lag_failures = Counter(
             "firebreak_ingest_lag_failures_total", "Times the scorer's lag could not be told", registry=registry
         )
+
+    def heard(self, networks: Iterable[str]) -> None:
+        """Posts of these networks were accepted now."""
+        for network in {name if name in self._networks else OTHER for name in networks}:
+            self._last_post.labels(network).set_to_current_time()
 
 
 def _counter(registry: CollectorRegistry, name: str, meaning: str, label: str, values: Iterable[StrEnum]) -> Counter:

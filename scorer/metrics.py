@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.contracts.signal import Level
+
+MOST_BRANDS: Final = 500
+"""With a series of their own: 10,000 brands on ten replicas would be most of what Prometheus holds."""
 
 
 class ScorerMetrics:
@@ -21,6 +26,25 @@ class ScorerMetrics:
         self.signals = Counter("firebreak_scorer_signals_total", "Signals written", ["type"], registry=registry)
         self.forecasts = Counter("firebreak_scorer_forecasts_total", "Forecasts told", ["level"], registry=registry)
         self.cascades = Gauge("firebreak_scorer_cascades", "Live conversations", ["partition"], registry=registry)
+        self.brand_posts = Counter(
+            "firebreak_scorer_brand_posts_total",
+            "Posts about a brand, told minute by minute; brands beyond the first 500 count as one",
+            ["brand"],
+            registry=registry,
+        )
+        self.brand_negative = Counter(
+            "firebreak_scorer_brand_negative_posts_total",
+            "Posts that are negative about a brand, told with its minutes",
+            ["brand"],
+            registry=registry,
+        )
+        self.coverage = Counter(
+            "firebreak_scorer_source_coverage_total",
+            "Words of connectors about what they saw: healthy heartbeats, gaps",
+            ["network", "state"],
+            registry=registry,
+        )
+        self._brands: set[str] = set()
         self.degraded = Gauge(
             "firebreak_scorer_model_degraded",
             "Whether a stand-in reads the posts (1) or the model (0)",
@@ -28,3 +52,11 @@ class ScorerMetrics:
         )
         for level in Level:
             self.forecasts.labels(level.value)
+
+    def count_brand(self, brand: str, posts: int, negative: int) -> None:
+        """One minute of one brand. The label stays bounded, however many brands an installation watches."""
+        if len(self._brands) < MOST_BRANDS:
+            self._brands.add(brand)
+        label = brand if brand in self._brands else "other"
+        self.brand_posts.labels(label).inc(posts)
+        self.brand_negative.labels(label).inc(negative)

@@ -183,6 +183,7 @@ class CascadeProcessor:
     ) -> None:
         event = arrival.event
         if isinstance(event, SourceCoverage):
+            self._metrics.coverage.labels(event.network, event.state).inc()
             for brand in event.brands or map(BrandId, self._brands):
                 signals.coverage(event, brand, arrival.record)
             return

@@ -195,6 +195,7 @@ class Signals:
         self._say(WATCH, conversation, event, event_id(event.TYPE, conversation, brand.id))
 
     def volume(self, brand: str, lane: int, minute: Minute) -> None:
+        self._metrics.count_brand(brand, minute.posts, minute.negative)
         event = BrandVolume(
             brand=BrandId(brand),
             minute=moment(minute.minute),

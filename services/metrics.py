@@ -33,6 +33,13 @@ class FloorMetrics:
             registry=registry,
             buckets=LATENCY_SECONDS,
         )
+        self.lane_age_seconds = Histogram(
+            "firebreak_lane_age_seconds",
+            "From the append of a batch's oldest record to the commit of what follows from it",
+            ["stage"],
+            registry=registry,
+            buckets=LATENCY_SECONDS,
+        )
         self.lane_gap_records = Counter(
             "firebreak_lane_gap_records_total", "Records that retention deleted unread", ["stage"], registry=registry
         )

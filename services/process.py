@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from services.clock import Clock, RealClock, ScaledClock, moment
 from services.config import Config
@@ -64,6 +64,7 @@ class Process:
         self.settings = settings
         self.registry = CollectorRegistry()
         self.metrics = FloorMetrics(self.registry)
+        ProcessCollector(registry=self.registry)
         self.log = open_log(settings)
         self.clock = clock or clock_of(settings)
         context = Context(settings, config, self.log, self.clock, self.registry, self.metrics)

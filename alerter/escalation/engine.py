@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from alerter.bells import until_due
 from alerter.escalation import steps
+from alerter.gauges import look, show
 from alerter.incidents import store
 from alerter.incidents.desk import Desk, Present
 from alerter.metrics import AlerterMetrics
@@ -106,6 +107,7 @@ class Engine:
             self._metrics.incidents.labels(state, str(severity)).set(count)
         for kind, depth in depths.items():
             self._metrics.outbox_rows.labels(kind).set(depth)
+        show(await self._database.read(lambda c: look(c, self._present().wall)), self._metrics)
 
 
 def next_due(connection: Connection) -> datetime | None:

@@ -21,6 +21,10 @@ from services.eventlog.base import Message, Record
 
 log = structlog.get_logger()
 
+REASONS: Final = (
+    "empty", "garbage", "unknown_type", "unknown_version", "invalid", "misplaced", "processor_error", "too_large_output",
+)  # fmt: skip
+"""Those that there are, so that each begins at zero: a rate over a series that appears with its first fault misses it."""
 MAX_VALUE_BYTES: Final = 400_000
 """Of the original value that is kept; base64 makes it a third larger, and a record has its limit."""
 
@@ -38,6 +42,8 @@ class DeadLetters:
         self._clock = clock
         self._counter = counter
         self._recent: deque[datetime] = deque(maxlen=per_minute)
+        for reason in REASONS:
+            counter.labels(stage, reason)
 
     def letter(self, record: Record, reason: str, detail: str) -> Message:
         """The message to append in the same transaction that moves past `record`.

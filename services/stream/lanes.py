@@ -12,7 +12,7 @@ import contextlib
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -29,6 +29,7 @@ from services.eventlog.base import (
     Membership,
     NotAssigned,
     Owner,
+    Record,
     Unavailable,
     Uncertain,
 )
@@ -90,12 +91,14 @@ class Lane:
         self.due = due
         self.serving, self.last_advance = True, time.monotonic()
 
-    def committed(self, records: int, seconds: float) -> None:
+    def committed(self, records: Sequence[Record], seconds: float) -> None:
         """A step took effect."""
         metrics, name = self._lanes.metrics, self._lanes.name
         metrics.lane_commit_seconds.labels(name).observe(seconds)
         metrics.lane_commits.labels(name).inc()
-        metrics.lane_records.labels(name).inc(records)
+        metrics.lane_records.labels(name).inc(len(records))
+        if records:
+            metrics.lane_age_seconds.labels(name).observe(max(0.0, time.time() - records[0].appended_ms / 1000))
 
     def rest(self) -> None:
         """Nothing is in hand."""
@@ -180,6 +183,9 @@ class Lanes:
         self._stuck: list[int] = []
         self._last_assigned: frozenset[int] = frozenset()
         self._reassignments: deque[float] = deque(maxlen=REASSIGNMENTS_PER_MINUTE)
+        # Zero from the start: a rate over a series that appears with its first fault never sees that fault.
+        for counter in (metrics.lane_records, metrics.lane_commits, metrics.lane_restarts, metrics.lane_gap_records):
+            counter.labels(name)
 
     async def start(self, tasks: Tasks) -> None:
         self._tasks = tasks
@@ -208,6 +214,9 @@ class Lanes:
         lanes = [lane for p in partitions if (lane := self._lanes.pop(p, None)) is not None]
         for lane in lanes:
             lane.stop()
+            # Whoever owns it now says how far it is behind; our last word would stand for ever.
+            with contextlib.suppress(KeyError):
+                self.metrics.lane_behind.remove(self.name, str(lane.partition))
             if lane.task is not None:
                 self._ending[lane.partition] = lane.task
         running = [lane.task for lane in lanes if lane.task is not None]
@@ -225,6 +234,8 @@ class Lanes:
                     behind = await lane.behind()
                 except (Unavailable, NotAssigned, Closed):
                     continue
+                if self._lanes.get(partition) is not lane:
+                    continue  # given away while we asked
                 self.metrics.lane_behind.labels(self.name, str(partition)).set(behind)
                 if behind and time.monotonic() - lane.last_advance > STUCK_SECONDS:
                     stuck.append(partition)

@@ -96,7 +96,7 @@ class Runner:
             await owner.commit(Transaction(after, outcome.appends, outcome.changes))
         except TooLarge as error:
             await self._set_aside(lane, owner, records, after, "too_large_output", str(error))
-        lane.committed(len(records), time.monotonic() - began)
+        lane.committed(records, time.monotonic() - began)
 
     async def _think(self, processor: Processor, records: Sequence[Record]) -> Outcome:
         now = self._clock.now()

@@ -27,3 +27,16 @@ def test_every_metric_is_named_for_ingest_and_says_what_it_means() -> None:
         assert family.name.startswith("firebreak_ingest_")
         assert family.documentation
     assert generate_latest(registry)
+
+
+def test_what_clients_call_their_networks_makes_no_new_series() -> None:
+    registry = CollectorRegistry()
+    metrics = IngestMetrics(registry, {"x", "reddit"})
+    silent = registry.get_sample_value("firebreak_ingest_last_post_timestamp_seconds", {"network": "reddit"})
+    metrics.heard({"x", "made-up", "made-up-too"})
+    (family,) = (f for f in registry.collect() if f.name == "firebreak_ingest_last_post_timestamp_seconds")
+    assert {sample.labels["network"] for sample in family.samples} == {"x", "reddit", "other"}
+    heard = registry.get_sample_value(family.name, {"network": "x"})
+    assert heard is not None
+    assert silent is not None
+    assert heard > silent

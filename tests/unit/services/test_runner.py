@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 
 from services.clock import ManualClock, moment
 from services.contracts.topics import CASCADES, DEADLETTER, POSTS, SIGNALS
@@ -248,3 +249,17 @@ async def test_health_tells_restoring_from_serving(bench: Bench) -> None:
         assert runner.ready().ok
         assert runner.live().ok
         assert runner.ready().detail["partitions"] == [0]
+
+
+def samples(metric: Collector) -> dict[str, float]:
+    return {sample.name: sample.value for family in metric.collect() for sample in family.samples}
+
+
+async def test_what_is_measured_exists_from_the_start_and_ends_with_the_partition(bench: Bench) -> None:
+    async with bench.running() as runner:
+        await bench.posts(b"one")
+        await bench.done(runner)
+        bench.metrics.lane_behind.labels("counting", "0").set(7)
+    assert not samples(bench.metrics.lane_behind)  # another owner speaks for the partition now
+    assert samples(bench.metrics.lane_age_seconds)["firebreak_lane_age_seconds_count"] == 1
+    assert samples(bench.metrics.lane_restarts)["firebreak_lane_restarts_total"] == 0
