@@ -22,6 +22,16 @@ class AlerterMetrics:
         self.incidents = Gauge(
             "firebreak_incidents", "Incidents that are not over", ["state", "severity"], registry=registry
         )
+        self.precision = Gauge(
+            "firebreak_alarm_precision",
+            "Alarms of the last 30 days that were right, of those that were right or false; NaN while none is known",
+            registry=registry,
+        )
+        self.lead_seconds = Gauge(
+            "firebreak_alarm_lead_seconds",
+            "Median time from the first message to the line, over the last 30 days; NaN while none crossed",
+            registry=registry,
+        )
         self.changes = Counter(
             "firebreak_incident_changes_total", "Messages about incidents", ["change", "severity"], registry=registry
         )

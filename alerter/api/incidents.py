@@ -40,10 +40,16 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         return found(await service.database.read(lambda c: views.explanation(c, caller, incident)))
 
     @routes.post("/incidents/{incident}/acknowledge", responses={**ABSENT, **CONFLICT})
-    async def acknowledge_incident(caller: Responder, incident: IncidentKey, deed: schemas.Deed) -> Incident:
-        """Somebody has it: the steps that wait are cancelled, everybody told so far hears who. Repeating it is harmless."""
+    async def acknowledge_incident(caller: Responder, incident: IncidentKey, deed: schemas.Acknowledgement) -> Incident:
+        """Somebody has it, for a while: the steps that wait are cancelled, everybody told so far hears who. Repeating it
+        prolongs it. When it expires, whoever had it is told, and the policy goes on."""
         return await do(
-            service, caller, incident, "acknowledged", deed, lambda d: d.acknowledge(incident, deed.by, deed.comment)
+            service,
+            caller,
+            incident,
+            "acknowledged",
+            deed,
+            lambda d: d.acknowledge(incident, deed.by, deed.comment, deed.minutes),
         )
 
     @routes.post("/incidents/{incident}/resolve", responses={**ABSENT, **CONFLICT})

@@ -10,11 +10,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Str
 
 from alerter.api.scopes import Scope
 from alerter.escalation.steps import StepState
+from alerter.incidents.outcomes import Worth
 from alerter.notify.endpoints import EndpointState
 from alerter.notify.outbox import DeliveryState
 from services.config import Policy, Slug
 from services.contracts.base import BrandId
-from services.contracts.incident import Incident
+from services.contracts.incident import Incident, OutcomeMark
 
 IncidentKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 DeliveryKey = Annotated[str, StringConstraints(pattern=r"^msg_[0-9a-f]{32}$")]
@@ -126,6 +127,57 @@ class Deed(Shape):
 
     by: Person
     comment: Comment = ""
+
+
+Minutes = Annotated[float, Field(ge=1, le=7 * 24 * 60, allow_inf_nan=False)]
+
+
+class Acknowledgement(Deed):
+    """Somebody has it, for a while."""
+
+    minutes: Minutes | None = Field(None, description="then it expires; without it, as the policy says")
+
+
+class Snooze(Deed):
+    minutes: Minutes = Field(description="then the policy goes on", examples=[30])
+
+
+class Reassignment(Deed):
+    to: Person = Field(description="who shall take it", examples=["lee"])
+
+
+class Verdict(Deed):
+    outcome: OutcomeMark
+
+
+class LeadTimes(Shape):
+    """Minutes from the first message to the line, of the incidents that crossed it. Negative: told after the line."""
+
+    of: int
+    in_time: int
+    median_minutes: float
+    low_minutes: float = Field(description="a tenth had less")
+    high_minutes: float = Field(description="a tenth had more")
+
+
+class OutcomeSummary(Shape):
+    incidents: int
+    counts: dict[Worth, int]
+    right: int = Field(description="useful, too late, or crossed without anybody's word on it")
+    false: int = Field(description="called a false alarm, or eased by itself without ever crossing")
+    apart: int = Field(
+        description="answered before it crossed, or taken in hand: nobody knows what would have become of it"
+    )
+    precision: float | None = Field(description="right / (right + false); null while nothing is known")
+    lead: LeadTimes | None
+
+
+class Outcomes(Shape):
+    """What the alarms that opened since then were worth."""
+
+    since: datetime
+    total: OutcomeSummary
+    rules: dict[str, OutcomeSummary]
 
 
 class Incidents(Shape):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from math import nan
 from typing import Final
 
 import structlog
@@ -17,7 +18,7 @@ from sqlalchemy import Connection
 from alerter.bells import until_due
 from alerter.escalation import steps
 from alerter.gauges import look, show
-from alerter.incidents import store
+from alerter.incidents import outcomes, store
 from alerter.incidents.desk import Desk, Present
 from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
@@ -30,6 +31,8 @@ log = structlog.get_logger()
 
 AT_ONCE: Final = 100
 """Due rows that are looked up together; each is a transaction of its own."""
+WORTH_OVER: Final = timedelta(days=30)
+"""Alarms of so long count for the gauges of precision and lead time."""
 TIDY_EVERY: Final = timedelta(minutes=10)
 KEEP_STORIES: Final = timedelta(days=14)
 """What was noted of a story without an incident is forgotten after this; no story grows for so long."""
@@ -102,6 +105,10 @@ class Engine:
     async def refresh_metrics(self) -> None:
         """Bring the gauges up to date."""
         counts, depths = await self._database.read(lambda c: (store.counts(c), outbox.depths(c)))
+        since = self._clock.now() - WORTH_OVER
+        summary = outcomes.summarize(await self._database.read(lambda c: outcomes.kept(c, since)))
+        self._metrics.precision.set(nan if summary.precision is None else summary.precision)
+        self._metrics.lead_seconds.set(nan if summary.lead is None else summary.lead.median_minutes * 60)
         self._metrics.incidents.clear()
         for (state, severity), count in counts.items():
             self._metrics.incidents.labels(state, str(severity)).set(count)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, update
 
 from alerter import rules
 from alerter.escalation import steps
-from alerter.incidents import deeds, explain, model
+from alerter.incidents import deeds, explain, model, outcomes
 from alerter.incidents.dossier import Dossier, Message, Outcome, tell
 from alerter.incidents.store import IncidentStore, Origin, Story
 from alerter.notify import endpoints, outbox
@@ -172,7 +172,7 @@ class Desk:
         incident = opened.dossier.incident
         at_once = policy.steps[0].after_minutes == 0
         names = self._endpoints(policy, 0, incident.brand) if at_once else ()
-        outcome = Outcome(tell(opened.dossier, names), opened.entries, opened.messages)
+        outcome = Outcome(tell(opened.dossier, names, self._now), opened.entries, opened.messages)
         self.carry_out(None, outcome, origin)
         self.store.put_story(
             signal.brand, story, known._replace(incident=incident.id, openings=known.openings + 1), self._now
@@ -269,6 +269,8 @@ class Desk:
             if message.pages and not publish_only and message.change is not Change.OPENED:
                 names = self._chosen(dossier.audience, dossier.incident.brand)
                 self._enqueue(dossier, message, names)
+        if dossier.ended or dossier.incident.outcome is not None:
+            outcomes.keep(self._connection, dossier)
         if outcome.halts or (dossier.ended and before is not None and not before.ended):
             steps.cancel(self._connection, dossier.incident.id, self._now)
         if outcome.resumes_at is not None and not dossier.ended:

@@ -61,6 +61,9 @@ class Dossier(Part):
     complaint: int | None = None
     complaint_severity: int | None = None
     answered_at: Time | None = None
+    crossed_at: Time | None = None
+    told_at: Time | None = None
+    """When somebody heard of it first."""
     eased_at: Time | None = None
     by_hand: bool = False
     acted: bool = False
@@ -151,9 +154,11 @@ def refresh(dossier: Dossier, changes: dict[str, Any]) -> Dossier:
     return dossier.model_copy(update={"incident": incident})
 
 
-def tell(dossier: Dossier, endpoints: tuple[str, ...]) -> Dossier:
+def tell(dossier: Dossier, endpoints: tuple[str, ...], now: datetime) -> Dossier:
     """These endpoints hear of it from now on."""
-    return dossier.model_copy(update={"audience": tuple(dict.fromkeys((*dossier.audience, *endpoints)))})
+    audience = tuple(dict.fromkeys((*dossier.audience, *endpoints)))
+    told_at = dossier.told_at or (now if endpoints else None)
+    return dossier.model_copy(update={"audience": audience, "told_at": told_at})
 
 
 def heard(dossier: Dossier, now: datetime) -> Told:

@@ -138,6 +138,8 @@ def _take(dossier: Dossier, signal: Opening, grade: Grade, now: datetime) -> Dos
         if len(facets) > MAX_CONVERSATIONS:
             del facets[min(facets, key=lambda c: (LEVEL_RANK[facets[c].outlook.level], facets[c].at))]
         changes["facets"] = facets
+        if dossier.crossed_at is None and (signal.level is Level.CROSSED or signal.crossed_at is not None):
+            changes["crossed_at"] = signal.crossed_at or signal.at
     elif isinstance(signal, PostNegative):
         root = (
             signal.post
@@ -200,7 +202,7 @@ def escalate(dossier: Dossier, number: int, endpoints: tuple[str, ...], now: dat
     entry = Entry(
         "escalated" if again else "told", f"step {number + 1} told {', '.join(endpoints) or 'nobody: no endpoint'}"
     )
-    return advance(dossier, tell(dossier, endpoints), Trigger.NOTED, entry, now, Message(change, because))
+    return advance(dossier, tell(dossier, endpoints, now), Trigger.NOTED, entry, now, Message(change, because))
 
 
 def redact(dossier: Dossier, post: PostKey, now: datetime) -> Outcome | None:

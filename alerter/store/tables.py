@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     ForeignKey,
@@ -125,6 +126,23 @@ timeline = Table(
     Column("offset", BigInteger),
     Index("timeline_of_incident", "incident", "id"),
 )
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("incident", String(64), ForeignKey("incidents.id"), primary_key=True),
+    Column("brand", String(64), nullable=False),
+    Column("rule", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("forecast", Boolean, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("told_at", Moment),
+    Column("crossed_at", Moment),
+    Column("answered_at", Moment),
+    Column("mark", String(16)),
+    Index("outcomes_newest", "opened_at"),
+)
+"""What an alarm was worth: of incidents that ended, or that somebody has judged."""
 
 steps = Table(
     "steps",

@@ -33,6 +33,10 @@ ROUTES = [
     ("GET", "/v1/incidents/" + "0" * 32 + "/explain"),
     ("POST", "/v1/incidents/" + "0" * 32 + "/acknowledge"),
     ("POST", "/v1/incidents/" + "0" * 32 + "/resolve"),
+    ("POST", "/v1/incidents/" + "0" * 32 + "/snooze"),
+    ("POST", "/v1/incidents/" + "0" * 32 + "/reassign"),
+    ("POST", "/v1/incidents/" + "0" * 32 + "/outcome"),
+    ("GET", "/v1/outcomes"),
     ("GET", "/v1/deliveries"),
     ("GET", "/v1/keys"),
     ("POST", "/v1/keys"),
@@ -194,6 +198,9 @@ def test_schemathesis_finds_nothing(description: Any, mode: GenerationMode) -> N
         @given(operation.as_strategy(generation_mode=mode))
         @settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
         def play(case: schemathesis.Case[Any]) -> None:
+            told = case.query or case.path_parameters or case.operation.body
+            if mode is GenerationMode.NEGATIVE and not told:
+                return  # only the header was wrong, which is put right here
             response = case.call(headers={"Authorization": f"Bearer {KEY}"})
             statuses[response.status_code] += 1
             # What a JSON schema cannot say: where a URL may lead, which brands there are, which cursors are ours.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from alerter.incidents.dossier import Dossier
+import httpx2
+
 from services.config import Config
-from services.contracts.incident import OutcomeMark
 from services.contracts.signal import Level
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.unit.alerter import make
@@ -104,16 +104,65 @@ async def test_a_hand_over_is_told_and_goes_on_when_nobody_takes_it(make_house: 
         assert house.receiver.types("/second") == ["incident.escalated"]
 
 
-async def test_what_an_alarm_was_worth_is_kept_after_its_end(house: House) -> None:
+async def act(house: House, incident: str, what: str, **body: object) -> httpx2.Response:
+    return await house.http.post(f"/v1/incidents/{incident}/{what}", json={"by": "dana", **body})
+
+
+async def test_what_people_do_over_the_api_is_done_or_refused_with_a_reason(house: House) -> None:
     await house.signal(make.forecast())
     await house.settle()
     (incident,) = await house.incidents()
-    await house.alerter.act(lambda desk: desk.resolve(incident["id"], "dana", ""))
-    marked: Dossier = await house.alerter.act(
-        lambda desk: desk.mark(incident["id"], "dana", OutcomeMark.USEFUL, "answered in time")
-    )
-    assert marked.incident.outcome is OutcomeMark.USEFUL
-    (kept,) = await house.incidents()
-    assert (kept["outcome"], kept["state"]) == ("useful", "resolved")
+    key = incident["id"]
+    held = (await act(house, key, "acknowledge", minutes=5, comment="on it")).json()
+    assert (held["acknowledged_until"], held["comment"]) == ("2026-03-01T09:05:00Z", "on it")
+    snoozed = (await act(house, key, "snooze", minutes=30)).json()
+    assert (snoozed["snoozed_until"], snoozed["acknowledged_by"]) == ("2026-03-01T09:30:00Z", None)
+    given = (await act(house, key, "reassign", to="lee")).json()
+    assert (given["assigned_to"], given["snoozed_until"]) == ("lee", None)
+    for body in ({"minutes": 0}, {"minutes": -1}, {"minutes": 1e9}, {"minutes": "soon"}, {}):
+        assert (await act(house, key, "snooze", **body)).status_code == 422
+    await act(house, key, "resolve")
+    for what, body in (("snooze", {"minutes": 5}), ("reassign", {"to": "lee"}), ("acknowledge", {})):
+        refused = await act(house, key, what, **body)
+        assert (refused.status_code, refused.json()["detail"]) == (409, "the incident is resolved")
+    told = (await house.http.get("/v1/audit")).json()["items"]
+    assert [change["what"].partition(".")[2] for change in told[:4]] == [
+        "resolved",
+        "reassigned",
+        "snoozed",
+        "acknowledged",
+    ]
+
+
+async def test_precision_and_lead_time_come_from_what_happened_and_what_people_say(house: House) -> None:
+    await house.signal(make.forecast(), make.forecast(story="bsky:p2"), make.forecast(story="bsky:p3"))
     await house.settle()
-    assert house.receiver.types("/desk").count("incident.updated") == 0
+    await house.pass_time(30 * 60)
+    now = house.clock.now()
+    await house.signal(
+        make.forecast(2, Level.CROSSED, crossed_at=now),
+        make.forecast(2, Level.EASING, story="bsky:p2"),
+        make.answered("bsky:p3", at=now),
+        make.forecast(2, Level.EASING, story="bsky:p3"),
+    )
+    await house.settle()
+    await house.signal(make.forecast(3, Level.EASING))
+    await house.pass_time(61 * 60)
+    report = (await house.http.get("/v1/outcomes")).json()
+    assert {kind: n for kind, n in report["total"]["counts"].items() if n} == {
+        "crossed": 1,
+        "never_crossed": 1,
+        "averted": 1,
+    }
+    assert (report["total"]["precision"], report["total"]["apart"]) == (0.5, 1)
+    assert report["total"]["lead"]["median_minutes"] == 30
+    (expired,) = [one for one in await house.incidents() if one["state"] == "expired"]
+    marked = await act(house, expired["id"], "outcome", outcome="useful", comment="we called them")
+    assert (marked.json()["outcome"], marked.json()["state"]) == ("useful", "expired")
+    report = (await house.http.get("/v1/outcomes?brand=acme&days=1")).json()
+    assert (report["total"]["precision"], report["rules"]["viral"]["right"]) == (1.0, 2)
+    assert (await house.http.get("/v1/outcomes?brand=other")).json()["total"]["precision"] is None
+    await house.alerter.engine.refresh_metrics()
+    assert house.registry.get_sample_value("firebreak_alarm_precision") == 1.0
+    assert house.registry.get_sample_value("firebreak_alarm_lead_seconds") == 1800
+    assert house.receiver.types("/desk").count("incident.updated") == 1, "a mark disturbs nobody"

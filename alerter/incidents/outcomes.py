@@ -1,0 +1,163 @@
+"""What alarms were worth: how many were right, and how long before the line people knew. Kept when an incident ends, or when
+somebody says so; a person's word counts for more than what was seen to happen.
+
+What was answered before it crossed, or taken in hand, is neither right nor false: nobody knows what would have become of it.
+It is reported apart. So are surges and complaints, which forecast nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from statistics import median, quantiles
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
+
+from alerter.incidents.dossier import ENDED, Dossier
+from alerter.store.tables import outcomes
+from services.contracts.incident import IncidentState, OutcomeMark
+
+_DROP: Final = delete(outcomes)
+_ADD: Final = insert(outcomes)
+
+
+class Worth(StrEnum):
+    """The first three are a person's word, the next three what was seen; the rest says nothing about the forecast."""
+
+    USEFUL = "useful"
+    TOO_LATE = "too_late"
+    FALSE_ALARM = "false_alarm"
+    CROSSED = "crossed"
+    CROSSED_BEFORE = "crossed_before"
+    NEVER_CROSSED = "never_crossed"
+    AVERTED = "averted"
+    HANDLED = "handled"
+    NO_FORECAST = "no_forecast"
+    OPEN = "open"
+
+
+RIGHT: Final = frozenset({Worth.USEFUL, Worth.TOO_LATE, Worth.CROSSED, Worth.CROSSED_BEFORE})
+FALSE: Final = frozenset({Worth.FALSE_ALARM, Worth.NEVER_CROSSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """What is kept of one incident for this."""
+
+    incident: str
+    brand: str
+    rule: str
+    state: IncidentState
+    forecast: bool
+    opened_at: datetime
+    told_at: datetime | None
+    crossed_at: datetime | None
+    answered_at: datetime | None
+    mark: OutcomeMark | None
+
+    @property
+    def lead(self) -> timedelta | None:
+        """From the first message to the line; negative when the line came first."""
+        return None if self.told_at is None or self.crossed_at is None else self.crossed_at - self.told_at
+
+
+def alarm_of(dossier: Dossier) -> Alarm:
+    incident = dossier.incident
+    return Alarm(
+        incident=incident.id,
+        brand=incident.brand,
+        rule=incident.rule,
+        state=incident.state,
+        forecast=bool(dossier.facets),
+        opened_at=incident.opened_at,
+        told_at=dossier.told_at,
+        crossed_at=dossier.crossed_at,
+        answered_at=dossier.answered_at,
+        mark=incident.outcome,
+    )
+
+
+def worth(alarm: Alarm) -> Worth:
+    """A person's word, or else what was seen to happen."""
+    if alarm.mark is not None:
+        return Worth(alarm.mark.value)
+    if not alarm.forecast:
+        return Worth.NO_FORECAST
+    if alarm.crossed_at is not None:
+        in_time = alarm.lead is not None and alarm.lead > timedelta(0)
+        return Worth.CROSSED if in_time else Worth.CROSSED_BEFORE
+    if alarm.answered_at is not None or alarm.state is IncidentState.AVERTED:
+        return Worth.AVERTED
+    if alarm.state not in ENDED:
+        return Worth.OPEN
+    return Worth.NEVER_CROSSED if alarm.state is IncidentState.EXPIRED else Worth.HANDLED
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Minutes from the first message to the line, of what crossed; `in_time` of `of` had any."""
+
+    of: int
+    in_time: int
+    median_minutes: float
+    low_minutes: float
+    high_minutes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`precision` is right / (right + false); `None` while nothing is known. `lead` holds 80 % of the lead times."""
+
+    incidents: int
+    counts: Mapping[Worth, int]
+    right: int
+    false: int
+    apart: int
+    precision: float | None
+    lead: Lead | None
+
+
+def summarize(alarms: Iterable[Alarm]) -> Summary:
+    listed = list(alarms)
+    counts = Counter(worth(alarm) for alarm in listed)
+    right = sum(counts[kind] for kind in RIGHT)
+    false = sum(counts[kind] for kind in FALSE)
+    minutes = sorted(lead.total_seconds() / 60 for alarm in listed if (lead := alarm.lead) is not None)
+    return Summary(
+        incidents=len(listed),
+        counts={kind: counts[kind] for kind in Worth},
+        right=right,
+        false=false,
+        apart=counts[Worth.AVERTED] + counts[Worth.HANDLED],
+        precision=right / (right + false) if right + false else None,
+        lead=_lead(minutes) if minutes else None,
+    )
+
+
+def _lead(minutes: list[float]) -> Lead:
+    tenths = quantiles(minutes, n=10, method="inclusive") if len(minutes) > 1 else [minutes[0]] * 9
+    return Lead(len(minutes), sum(m > 0 for m in minutes), median(minutes), tenths[0], tenths[-1])
+
+
+def keep(connection: Connection, dossier: Dossier) -> None:
+    """Write down what is known of it now, over what was."""
+    alarm = alarm_of(dossier)
+    row = {name: getattr(alarm, name) for name in Alarm.__slots__}
+    connection.execute(_DROP.where(outcomes.c.incident == alarm.incident))
+    connection.execute(_ADD, row)
+
+
+def kept(connection: Connection, since: datetime, *where: ColumnElement[bool]) -> list[Alarm]:
+    """Those that opened since then."""
+    rows = connection.execute(select(outcomes).where(outcomes.c.opened_at >= since, *where))
+    return [_alarm(row) for row in rows]
+
+
+def _alarm(row: Any) -> Alarm:
+    fields = {name: getattr(row, name) for name in Alarm.__slots__}
+    mark = None if row.mark is None else OutcomeMark(row.mark)
+    return Alarm(**{**fields, "state": IncidentState(row.state), "mark": mark})
