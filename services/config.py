@@ -9,20 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AliasChoices, Field, StringConstraints, ValidationError
 
 from services.contracts.base import AccountId, BrandId, Probability
 from services.contracts.post import SourcePolicy
 from services.contracts.signal import Level, Line
 from services.errors import ConfigError
+from services.rota import Promise, Responder, Schedule, Target
+from services.section import Section, Slug, Words
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-Words = Annotated[str, StringConstraints(min_length=2, max_length=100, strip_whitespace=True)]
+__all__ = ["Account", "Brand", "Config", "Policy", "Rule", "Section", "Slug", "Source", "Step", "load", "parse"]
+
 Handle = Annotated[str, StringConstraints(pattern=r"^@?[^\s@]+(@[^\s@]+)?$", max_length=200)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Account(Section):
@@ -47,6 +45,7 @@ class Brand(Section):
     line: Line = Field(Line(engagements=500), description="what this brand calls viral")
     negative_from: Probability = Field(0.0, description="least probability at which a post counts as negative about it")
     usual_negative_share: Probability = Field(0.3, description="of replies and quotes, until it has been learned")
+    promise: Promise = Field(Promise(), description="by when a complaint or a question is answered")
 
     @property
     def key(self) -> BrandId:
@@ -77,7 +76,9 @@ class Step(Section):
     """Who is told, and how long after the step before (the first: after the incident opened)."""
 
     after_minutes: Annotated[float, Field(ge=0, le=7 * 24 * 60)] = 0
-    endpoints: tuple[Slug, ...] = Field(min_length=1, description="names of endpoints, or `all`")
+    targets: tuple[Target, ...] = Field(
+        min_length=1, max_length=50, validation_alias=AliasChoices("targets", "endpoints")
+    )
 
 
 class Policy(Section):
@@ -85,6 +86,13 @@ class Policy(Section):
     steps: tuple[Step, ...] = Field(min_length=1, max_length=20)
     acknowledgement_minutes: Annotated[float, Field(ge=1, le=7 * 24 * 60)] = Field(
         30, description="then an acknowledgement expires: whoever gave it is told again, and the policy goes on"
+    )
+    repeat: Annotated[int, Field(ge=0, le=5)] = Field(0, description="so often again, while nobody acknowledges")
+    repeat_after_minutes: Annotated[float, Field(ge=1, le=7 * 24 * 60)] = Field(
+        10, description="from the last step to the first one of the next round"
+    )
+    fallback: tuple[Target, ...] = Field(
+        (), max_length=50, description="told when a shift has nobody, or the last page cannot be delivered"
     )
 
 
@@ -95,6 +103,8 @@ class Config(Section):
     sources: tuple[Source, ...] = ()
     rules: tuple[Rule, ...] = ()
     policies: tuple[Policy, ...] = ()
+    responders: tuple[Responder, ...] = Field((), max_length=10_000)
+    schedules: tuple[Schedule, ...] = Field((), max_length=1000)
     playbooks: dict[Slug, str] = Field({}, description="Markdown steps; the first goes into every message")
 
     def brand(self, brand: BrandId) -> Brand | None:
@@ -187,6 +197,8 @@ def _references(config: Config) -> Iterator[tuple[Place, str]]:
         ("brands", [b.id for b in config.brands]),
         ("rules", [r.id for r in config.rules]),
         ("policies", [p.id for p in config.policies]),
+        ("responders", [r.id for r in config.responders]),
+        ("schedules", [s.id for s in config.schedules]),
     ):
         seen: set[str] = set()
         for index, slug in enumerate(ids):
@@ -213,6 +225,29 @@ def _references(config: Config) -> Iterator[tuple[Place, str]]:
                 yield ("rules", index, "brands", number), f"no brand {slug!r}; there are {_names(brands)}"
         if (rule.level, rule.probability, rule.complaint_severity, rule.surge_factor) == (None,) * 4:
             yield ("rules", index), "needs a condition: level, probability, complaint_severity or surge_factor"
+    yield from _rota_references(config)
+
+
+def _rota_references(config: Config) -> Iterator[tuple[Place, str]]:
+    responders, schedules = {r.id for r in config.responders}, {s.id for s in config.schedules}
+    known = {"responder": responders, "schedule": schedules}
+    for index, schedule in enumerate(config.schedules):
+        if schedule.id in responders:
+            yield ("schedules", index, "id"), f"{schedule.id!r} is a responder already; an owner could be either"
+        for number, layer in enumerate(schedule.layers):
+            for place, name in enumerate(layer.responders):
+                if name not in responders:
+                    where = ("schedules", index, "layers", number, "responders", place)
+                    yield where, f"no responder {name!r}; there are {_names(responders)}"
+    for index, policy in enumerate(config.policies):
+        places = [
+            (("steps", n, "targets", t), name) for n, s in enumerate(policy.steps) for t, name in enumerate(s.targets)
+        ]
+        places += [(("fallback", t), name) for t, name in enumerate(policy.fallback)]
+        for where, target in places:
+            kind, _, name = target.rpartition(":")
+            if kind and name not in known[kind]:
+                yield ("policies", index, *where), f"no {kind} {name!r}; there are {_names(known[kind])}"
 
 
 def _names(names: Any) -> str:

@@ -91,7 +91,7 @@ def explanation(connection: Connection, caller: Caller, incident: str) -> schema
     for number, step in enumerate(dossier.policy.steps):
         due_at, state, done_at = known.get(number, (None, None, None))
         planned.append(
-            schemas.PlannedStep(number=number, endpoints=step.endpoints, due_at=due_at, state=state, done_at=done_at)
+            schemas.PlannedStep(number=number, endpoints=step.targets, due_at=due_at, state=state, done_at=done_at)
         )
     rows = connection.execute(select(timeline).where(timeline.c.incident == incident).order_by(timeline.c.id))
     fields = schemas.TimelineEntry.model_fields

@@ -198,7 +198,7 @@ class Desk:
         return True
 
     def _endpoints(self, policy: Policy, number: int, brand: BrandId) -> tuple[str, ...]:
-        return self._chosen(policy.steps[number].endpoints, brand)
+        return self._chosen(policy.steps[number].targets, brand)
 
     def _chosen(self, names: tuple[str, ...], brand: BrandId) -> tuple[str, ...]:
         """Looked up once a transaction: a storm opens hundreds of incidents of one brand in it."""

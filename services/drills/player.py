@@ -81,9 +81,7 @@ class Player:
 
     async def subscribe(self, sink_url: str) -> None:
         """One endpoint for each name that the drill's policies speak of."""
-        names = {
-            name for policy in self.night.script.config.policies for step in policy.steps for name in step.endpoints
-        }
+        names = {name for policy in self.night.script.config.policies for step in policy.steps for name in step.targets}
         for name in sorted(names - {"all"}) or ["front-desk"]:
             answer = await self._client.post(
                 f"{self._alerter}/v1/endpoints",
