@@ -240,14 +240,13 @@ def _rota_references(config: Config) -> Iterator[tuple[Place, str]]:
                     where = ("schedules", index, "layers", number, "responders", place)
                     yield where, f"no responder {name!r}; there are {_names(responders)}"
     for index, policy in enumerate(config.policies):
-        places = [
-            (("steps", n, "targets", t), name) for n, s in enumerate(policy.steps) for t, name in enumerate(s.targets)
-        ]
-        places += [(("fallback", t), name) for t, name in enumerate(policy.fallback)]
-        for where, target in places:
+        places: list[tuple[Place, str]] = [(("fallback", n), target) for n, target in enumerate(policy.fallback)]
+        for number, step in enumerate(policy.steps):
+            places += [(("steps", number, "targets", n), target) for n, target in enumerate(step.targets)]
+        for inside, target in places:
             kind, _, name = target.rpartition(":")
             if kind and name not in known[kind]:
-                yield ("policies", index, *where), f"no {kind} {name!r}; there are {_names(known[kind])}"
+                yield ("policies", index, *inside), f"no {kind} {name!r}; there are {_names(known[kind])}"
 
 
 def _names(names: Any) -> str:
