@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from alerter.notify.attempt import AttemptOutcome
 from alerter.notify.outbox import DeliveryState
-from alerter.notify.webhook import AttemptOutcome
 from services.metrics import LATENCY_SECONDS
 
 STAGE = "alerter"

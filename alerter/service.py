@@ -22,7 +22,8 @@ from alerter.metrics import STAGE, AlerterMetrics
 from alerter.notify import outbox
 from alerter.notify.deliverer import Deliverer, Publisher
 from alerter.notify.egress import GuardedBackend, Resolver, allowed_networks, resolve
-from alerter.notify.webhook import Sender
+from alerter.notify.outlets import Outlets
+from alerter.notify.post import Post
 from alerter.store.database import Database, DatabaseAway, default_url
 from services.lifecycle import Context, Health, Service, Tasks
 from services.stream.deadletter import DeadLetters
@@ -52,9 +53,9 @@ class Alerter:
         settings.data.mkdir(parents=True, exist_ok=True)
         self.database = Database(settings.database or default_url(settings.data))
         self.allowed = allowed_networks(settings.egress_allow)
-        self.sender = Sender(GuardedBackend(self.allowed, resolver), wall)
+        self.outlets = Outlets(Post(GuardedBackend(self.allowed, resolver), wall), wall)
         owner = settings.instance or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self.deliverer = Deliverer(self.database, self.sender, context.clock, wall, owner, self.metrics)
+        self.deliverer = Deliverer(self.database, self.outlets, context.clock, wall, owner, self.metrics)
         self.publisher = Publisher(self.database, context.log, context.clock, self.metrics)
         self.engine = Engine(self.database, context.clock, self.present, self.ring, self.metrics)
         letters = DeadLetters(STAGE, settings.dead_letters_per_minute, context.clock, context.metrics.dead_letters)
@@ -141,7 +142,7 @@ class Alerter:
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             await asyncio.wait(self._loops, timeout=left)
         self.started = False
-        await self.sender.close()
+        await self.outlets.close()
         await self.database.close()
 
     async def _gauge(self) -> None:

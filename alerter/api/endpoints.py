@@ -16,7 +16,7 @@ from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.incidents.desk import Present
 from alerter.notify import endpoints, outbox, signing
 from alerter.notify.egress import BadTarget, check_url
-from alerter.notify.endpoints import EndpointState
+from alerter.notify.endpoints import Draft, EndpointState, Purpose
 from alerter.notify.formats import native
 from alerter.notify.outbox import Cause
 from services.config import Slug
@@ -34,7 +34,14 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         secret, present = signing.new_secret(), service.present()
 
         def write(connection: Connection) -> schemas.Created | None:
-            row = endpoints.add(connection, body.name, body.url, body.description, brands, secret, present.now)
+            draft = Draft(
+                name=body.name,
+                url=body.url,
+                description=body.description,
+                brands=tuple(brands),
+                secrets={Purpose.SIGNING: secret},
+            )
+            row = endpoints.add(connection, draft, present.now)
             if row is None:
                 return None
             made = schemas.Created(**views.endpoint_fields(row), secret=secret)

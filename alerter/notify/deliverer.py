@@ -19,8 +19,9 @@ import structlog
 from alerter.bells import until_due
 from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
+from alerter.notify.attempt import AttemptOutcome, Result
 from alerter.notify.outbox import Claimed, DeliveryState
-from alerter.notify.webhook import AttemptOutcome, Result, Sender
+from alerter.notify.outlet import Outlet
 from alerter.store.database import Database, DatabaseAway
 from services.clock import Clock
 from services.crashpoints import seam
@@ -38,7 +39,7 @@ class Deliverer:
     def __init__(
         self,
         database: Database,
-        sender: Sender,
+        outlets: Outlet,
         clock: Clock,
         wall: Callable[[], float],
         owner: str,
@@ -46,7 +47,7 @@ class Deliverer:
         rng: Random | None = None,
     ) -> None:
         self._database = database
-        self._sender = sender
+        self._outlets = outlets
         self._clock = clock
         self._wall = wall
         self._owner = owner
@@ -74,7 +75,7 @@ class Deliverer:
                     if room:
                         claimed = await self._claim(room)
                         for one in claimed:
-                            flights.create_task(self._deliver(one), name=f"delivery-{one.delivery}")
+                            flights.create_task(self._deliver(one), name=f"delivery-{one.letter.delivery}")
                         if not claimed:
                             due = await self._database.read(lambda c: outbox.next_due(c, self.wall_now()))
                             # What is due and was not claimed waits for a place: the bell rings when one is free.
@@ -95,7 +96,7 @@ class Deliverer:
             lambda c: outbox.claim(c, self._owner, now, wall, room, lambda name: busy.get(name, 0), MOST_EACH)
         )
         for one in claimed:
-            self._busy[one.endpoint] += 1
+            self._busy[one.letter.endpoint] += 1
             if one.swept:
                 self._metrics.swept.inc()
         if claimed:
@@ -112,10 +113,10 @@ class Deliverer:
         except DatabaseAway as error:
             # Not recorded: its lease ends, and it is tried again under the same id.
             self._metrics.loop_errors.labels("deliverer").inc()
-            log.warning("attempt_not_recorded", delivery=claimed.delivery, why=str(error))
+            log.warning("attempt_not_recorded", delivery=claimed.letter.delivery, why=str(error))
             return
         finally:
-            self._busy[claimed.endpoint] -= 1
+            self._busy[claimed.letter.endpoint] -= 1
             self._busy += Counter()
             self.bell.set()
         self._metrics.attempts.labels(result.outcome).inc()
@@ -127,8 +128,8 @@ class Deliverer:
         else:
             log.warning(
                 "delivery_failed",
-                delivery=claimed.delivery,
-                endpoint=claimed.endpoint,
+                delivery=claimed.letter.delivery,
+                endpoint=claimed.letter.endpoint,
                 attempt=claimed.number,
                 outcome=result.outcome.value,
                 status=result.status,
@@ -136,14 +137,14 @@ class Deliverer:
             )
         if recorded.disabled:
             self._metrics.endpoints_disabled.inc()
-            log.error("endpoint_disabled", endpoint=claimed.endpoint, because="410 Gone")
+            log.error("endpoint_disabled", endpoint=claimed.letter.endpoint, because="410 Gone")
 
     async def _send(self, claimed: Claimed) -> Result:
         try:
-            return await self._sender.send(claimed.url, claimed.secrets, claimed.delivery, claimed.body)
+            return await self._outlets.deliver(claimed.letter)
         except Exception as error:
             # A root of work: whatever one attempt dies of, it is recorded and the others go on.
-            log.exception("attempt_broke", delivery=claimed.delivery, endpoint=claimed.endpoint)
+            log.exception("attempt_broke", delivery=claimed.letter.delivery, endpoint=claimed.letter.endpoint)
             return Result(AttemptOutcome.UNREACHABLE, detail=type(error).__name__)
 
 

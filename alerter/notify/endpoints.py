@@ -1,15 +1,17 @@
-"""Where webhooks go, as rows: added and removed at run time, each with its own secrets. Inside a transaction."""
+"""Where messages go, as rows: added and removed at run time, each with its own secrets. Inside a transaction."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, cast
 
 from sqlalchemy import Connection, delete, insert, or_, select
 
+from alerter.notify.outlet import Keys, Kind
 from alerter.store.database import insert_missing
 from alerter.store.tables import endpoints, secrets
 from services.contracts.base import BrandId
@@ -22,22 +24,64 @@ class EndpointState(StrEnum):
     DISABLED = "disabled"
 
 
-def add(
-    connection: Connection, name: str, url: str, description: str, brands: Collection[str], secret: str, now: datetime
-) -> Any | None:
+class Purpose(StrEnum):
+    """What a secret is for."""
+
+    SIGNING = "signing"
+    """Signs what we send."""
+    KEY = "key"
+    """What the receiver knows us by: a routing key, a token."""
+    INBOUND = "inbound"
+    """Signs what the other side sends us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An endpoint that is to be. Empty `brands`, `severities` or `types` mean all of them."""
+
+    name: str
+    url: str = field(repr=False)
+    kind: Kind = Kind.WEBHOOK
+    description: str = ""
+    brands: tuple[str, ...] = ()
+    severities: tuple[int, ...] = ()
+    types: tuple[str, ...] = ()
+    subscribed: bool = False
+    """Told everything that it wants, whether or not a policy names it."""
+    owner: str | None = None
+    """The endpoint that hears when this one fails or is disabled."""
+    fallback: str | None = None
+    """The endpoint that gets what this one fails to take."""
+    concurrency: int | None = None
+    per_second: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[Purpose, str] = field(default_factory=dict, repr=False)
+
+
+def add(connection: Connection, draft: Draft, now: datetime) -> Any | None:
     """The new row; `None` when the name is taken."""
     row = {
-        "name": name,
-        "url": url,
-        "description": description,
-        "brands": json.dumps(list(brands)),
+        "name": draft.name,
+        "kind": draft.kind,
+        "url": draft.url,
+        "options": json.dumps(draft.options),
+        "description": draft.description,
+        "brands": json.dumps(draft.brands),
+        "severities": json.dumps(draft.severities),
+        "types": json.dumps(draft.types),
+        "subscribed": draft.subscribed,
+        "owner": draft.owner,
+        "fallback": draft.fallback,
+        "concurrency": draft.concurrency,
+        "per_second": draft.per_second,
         "state": EndpointState.ENABLED,
         "created_at": now,
     }
     if not insert_missing(connection, endpoints, [row]):
         return None
-    connection.execute(insert(secrets).values(endpoint=name, secret=secret))
-    return connection.execute(select(endpoints).where(endpoints.c.name == name)).one()
+    for purpose, secret in draft.secrets.items():
+        connection.execute(insert(secrets).values(endpoint=draft.name, purpose=purpose, secret=secret))
+    return connection.execute(select(endpoints).where(endpoints.c.name == draft.name)).one()
 
 
 def remove(connection: Connection, name: str) -> bool:
@@ -55,11 +99,13 @@ def brands_of(connection: Connection, name: str) -> str | None:
     return cast("str | None", connection.scalar(select(endpoints.c.brands).where(endpoints.c.name == name)))
 
 
-def signing_secrets(connection: Connection, name: str, wall: datetime) -> tuple[str, ...]:
-    """Those that sign now, the newest first: several while one is rotated out."""
+def keys_of(connection: Connection, name: str, wall: datetime) -> Keys:
+    """The secrets that hold now: several may sign while one is rotated out."""
     valid = or_(secrets.c.ends_wall.is_(None), secrets.c.ends_wall > wall)
-    query = select(secrets.c.secret).where(secrets.c.endpoint == name, valid).order_by(secrets.c.id.desc())
-    return tuple(connection.scalars(query))
+    query = select(secrets.c.purpose, secrets.c.secret).where(secrets.c.endpoint == name, valid)
+    rows = connection.execute(query.order_by(secrets.c.id.desc())).all()
+    signing = tuple(row.secret for row in rows if row.purpose == Purpose.SIGNING)
+    return Keys(signing, next((row.secret for row in rows if row.purpose == Purpose.KEY), None))
 
 
 def chosen(connection: Connection, names: Collection[str], brand: BrandId) -> tuple[str, ...]:

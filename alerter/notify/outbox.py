@@ -7,6 +7,7 @@ transaction of `store.database`; leases are in real time, because a request take
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,8 +18,9 @@ from typing import Any, Final, cast
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
 from alerter.notify import retries
-from alerter.notify.endpoints import EndpointState, signing_secrets
-from alerter.notify.webhook import AttemptOutcome, Result
+from alerter.notify.attempt import AttemptOutcome, Result
+from alerter.notify.endpoints import EndpointState, keys_of
+from alerter.notify.outlet import Kind, Letter
 from alerter.store.database import insert_missing
 from alerter.store.tables import attempts, deliveries, endpoints, publications
 from services.contracts.base import event_id
@@ -50,11 +52,7 @@ class Cause:
 class Claimed:
     """One attempt that has been recorded as begun."""
 
-    delivery: str
-    endpoint: str
-    url: str
-    secrets: tuple[str, ...]
-    body: bytes
+    letter: Letter
     attempt: int
     number: int
     tries: int
@@ -176,8 +174,9 @@ def _begin_attempt(connection: Connection, row: Any, owner: str, now: datetime, 
         .where(deliveries.c.id == row.id)
         .values(attempts=number, tries=row.tries + 1, lease_owner=owner, lease_ends_wall=wall + LEASE)
     )
-    keys = signing_secrets(connection, row.endpoint, wall)
-    return Claimed(row.id, row.endpoint, endpoint.url, keys, row.body, attempt[0], number, row.tries + 1, bool(swept))
+    keys, options = keys_of(connection, row.endpoint, wall), json.loads(endpoint.options)
+    letter = Letter(row.id, row.endpoint, Kind(endpoint.kind), endpoint.url, keys, row.body, options)
+    return Claimed(letter, attempt[0], number, row.tries + 1, bool(swept))
 
 
 def record(connection: Connection, claimed: Claimed, result: Result, now: datetime, rng: Random) -> Recorded:
@@ -193,23 +192,23 @@ def record(connection: Connection, claimed: Claimed, result: Result, now: dateti
             seconds_micro=int(result.seconds * 1e6),
         )
     )
-    row = connection.execute(select(deliveries).where(deliveries.c.id == claimed.delivery)).one()
+    row = connection.execute(select(deliveries).where(deliveries.c.id == claimed.letter.delivery)).one()
     if row.state != DeliveryState.PENDING:  # cancelled meanwhile; what it came to stands in the attempt
         return Recorded(DeliveryState(row.state), row.created_wall, row.type)
     state, disabled = DeliveryState.PENDING, False
     if result.outcome is AttemptOutcome.DELIVERED:
         state = DeliveryState.DELIVERED
-        _finish(connection, claimed.delivery, state, result.outcome, now)
+        _finish(connection, claimed.letter.delivery, state, result.outcome, now)
     elif result.outcome is AttemptOutcome.GONE:
         state, disabled = DeliveryState.CANCELLED, True
-        disable(connection, claimed.endpoint, "the receiver answered 410 Gone", now)
+        disable(connection, claimed.letter.endpoint, "the receiver answered 410 Gone", now)
     elif (seconds := retries.wait(claimed.tries, result.retry_after, rng)) is None:
         state = DeliveryState.EXHAUSTED
-        _finish(connection, claimed.delivery, state, result.outcome, now)
+        _finish(connection, claimed.letter.delivery, state, result.outcome, now)
     else:
         connection.execute(
             update(deliveries)
-            .where(deliveries.c.id == claimed.delivery)
+            .where(deliveries.c.id == claimed.letter.delivery)
             .values(
                 next_attempt_at=now + timedelta(seconds=seconds),
                 lease_owner=None,

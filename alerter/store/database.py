@@ -1,23 +1,26 @@
-"""The one door to the database: a synchronous engine on one thread of its own, one transaction a call, never on the loop.
+"""The one door to the database: a synchronous engine on threads of its own, never on the loop.
 
-Whatever differs between SQLite and PostgreSQL stands here and nowhere else.
+`write` runs one function in one transaction. Writes that wait together share a commit, each behind a savepoint of its own:
+one that fails takes nobody with it, and a thousand deliveries cost dozens of fsyncs, not thousands. `read` runs beside the
+writer and sees what was committed. Whatever differs between SQLite and PostgreSQL stands here and nowhere else.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
-from alerter.store.tables import SCHEMA_VERSION, metadata, schema
-from services.errors import Damaged, FirebreakError, Transient
+from alerter.store import migrate
+from services.errors import FirebreakError, Transient
 
 try:
     import fcntl
@@ -26,6 +29,10 @@ except ImportError:  # Windows: leases end by time alone
 
 T = TypeVar("T")
 _READ_ONLY = "firebreak_read_only"
+
+MOST_TOGETHER: Final = 64
+"""Writes that share a commit: more would make the first of them wait for long."""
+READERS: Final = 2
 
 
 class Overtaken(FirebreakError):
@@ -36,23 +43,28 @@ class DatabaseAway(Transient):
     """The database does not answer, or is locked; nothing of this transaction took effect (or its commit is unknown)."""
 
 
+class _Job(NamedTuple):
+    work: Callable[[Connection], Any]
+    done: Future[Any]
+
+
 def default_url(folder: Path) -> str:
     return f"sqlite+pysqlite:///{folder / 'alerter.db'}"
 
 
 class Database:
-    """Runs functions of a connection, each in one transaction, one after the other."""
+    """Runs functions of a connection, each in a transaction: writes one after the other, reads beside them."""
 
     def __init__(self, url: str) -> None:
-        self._engine = (
-            _sqlite_engine(url) if url.startswith("sqlite") else create_engine(url, pool_size=1, max_overflow=0)
-        )
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alerter-db")
+        self._engine = engine_of(url)
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alerter-db")
+        self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="alerter-db-read")
+        self._waiting: deque[_Job] = deque()
         self._lock: IO[bytes] | None = None
 
     async def start(self) -> None:
-        """Create what is missing. Raises `Damaged` where the tables are of a version that we do not know."""
-        await self.write(_create)
+        """Bring the tables up to date. Raises `Damaged` where they are of a version that we do not know."""
+        await self._on(self._writer, lambda: self._passing(lambda: migrate.up(self._engine)))
 
     def alone(self) -> bool:
         """Whether nobody else has this database open, which only a SQLite file can tell: then whatever is leased was left
@@ -71,43 +83,103 @@ class Database:
         return True
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` and commit. An exception rolls back. Raises `DatabaseAway` where trying again may help."""
-        return await self._run(work, self._engine)
+        """Run `work` and commit. An exception rolls it back. Raises `DatabaseAway` where trying again may help."""
+        done: Future[T] = Future()
+        self._waiting.append(_Job(work, done))
+        self._writer.submit(self._commit_together)
+        return await asyncio.wrap_future(done)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Like `write`, for work that changes nothing."""
-        return await self._run(work, self._engine.execution_options(**{_READ_ONLY: True}))
+        """Like `write`, for work that changes nothing; sees what was committed when it begins."""
+
+        def transact() -> T:
+            with self._engine.execution_options(**{_READ_ONLY: True}).begin() as connection:
+                return work(connection)
+
+        return await self._on(self._readers, lambda: self._passing(transact))
 
     async def aside(self, work: Callable[[], T]) -> T:
-        """Run `work` on the same thread, outside of any transaction: thinking has no place inside one."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        """Run `work` on a thread, outside of any transaction: thinking has no place inside one."""
+        return await self._on(self._readers, work)
 
-    async def _run(self, work: Callable[[Connection], T], engine: Engine) -> T:
-        def transact() -> T:
-            try:
-                with engine.begin() as connection:
-                    return work(connection)
-            except DBAPIError as error:
-                if error.connection_invalidated or isinstance(error.orig, _passing(engine)):
-                    # Only the driver's own words: the statement's parameters hold bodies and secrets.
-                    raise DatabaseAway(str(error.orig)) from None
-                raise
+    @staticmethod
+    async def _on(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads, work)
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, transact)
+    def _passing(self, work: Callable[[], T]) -> T:
+        """Raises `DatabaseAway` for what passes."""
+        try:
+            return work()
+        except DBAPIError as error:
+            if self._passes(error):
+                # Only the driver's own words: the statement's parameters hold bodies and secrets.
+                raise DatabaseAway(str(error.orig)) from None
+            raise
+
+    def _passes(self, error: DBAPIError) -> bool:
+        """Whether the database is locked or away, which trying again may mend."""
+        return error.connection_invalidated or isinstance(
+            error.orig, self._engine.dialect.loaded_dbapi.OperationalError
+        )
+
+    def _commit_together(self) -> None:
+        """Do what waits, in one transaction. A later call for a write that was done here finds nothing left."""
+        jobs = [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
+        jobs = [job for job in jobs if job.done.set_running_or_notify_cancel()]
+        if not jobs:
+            return
+        came: list[Callable[[], None]] = []
+        try:
+            with self._engine.begin() as connection:
+                came = [self._settled(connection, job, alone=len(jobs) == 1) for job in jobs]
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for it
+            failure = self._named(error)
+            came = [lambda j=job: j.done.set_exception(failure) for job in jobs]  # type: ignore[misc]
+        for settle in came:
+            settle()
+
+    def _settled(self, connection: Connection, job: _Job, alone: bool) -> Callable[[], None]:
+        """Do one of several; what to tell whoever waits for it, once all are committed."""
+        if alone:
+            result = job.work(connection)
+            return lambda: job.done.set_result(result)
+        savepoint = connection.begin_nested()
+        try:
+            result = job.work(connection)
+        except BaseException as error:  # noqa: BLE001
+            savepoint.rollback()
+            failure = self._named(error)
+            return lambda: job.done.set_exception(failure)
+        savepoint.commit()
+        return lambda: job.done.set_result(result)
+
+    def _named(self, error: BaseException) -> BaseException:
+        if isinstance(error, DBAPIError) and self._passes(error):
+            return DatabaseAway(str(error.orig))
+        return error
 
     async def close(self) -> None:
-        """Idempotent; waits for the transaction in hand."""
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
+        """Idempotent; waits for the transactions in hand."""
+        await asyncio.get_running_loop().run_in_executor(None, self._writer.shutdown)
+        await asyncio.get_running_loop().run_in_executor(None, self._readers.shutdown)
         self._engine.dispose()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
 
-def _passing(engine: Engine) -> type[Exception]:
-    """The driver's error for a database that is locked or away."""
-    error: type[Exception] = engine.dialect.loaded_dbapi.OperationalError
-    return error
+def engine_of(url: str) -> Engine:
+    """An engine with our settings, for either database."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(url)
+    if parsed.drivername == "postgresql":  # SQLAlchemy would take psycopg2
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    # A lock that is never given or a server that fell silent must not hold the only writer for ever.
+    limits = {"connect_timeout": 5, "options": "-c lock_timeout=5s -c statement_timeout=60s"}
+    return create_engine(
+        parsed, hide_parameters=True, pool_size=READERS + 1, max_overflow=0, pool_pre_ping=True, connect_args=limits
+    )
 
 
 def _sqlite_engine(url: str) -> Engine:
@@ -129,17 +201,8 @@ def _sqlite_engine(url: str) -> Engine:
     return engine
 
 
-def _create(connection: Connection) -> None:
-    metadata.create_all(connection)
-    version = connection.scalar(select(schema.c.version))
-    if version is None:
-        connection.execute(insert(schema).values(version=SCHEMA_VERSION))
-    elif version != SCHEMA_VERSION:
-        raise Damaged(f"the alerter's database has version {version}, this program knows {SCHEMA_VERSION}")
-
-
 def insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Insert the rows whose key is not there yet; how many were."""
+    """Insert the rows whose key is not there yet, all with the same columns; how many were."""
     if not rows:
         return 0
     return connection.execute(_insert_missing(connection.dialect.name, table), list(rows)).rowcount
@@ -149,4 +212,4 @@ def insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping[
 def _insert_missing(dialect: str, table: Table) -> Insert:
     """Built once: making a statement costs more than running it, which is why rows are given as parameters everywhere."""
     made = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
-    return made.on_conflict_do_nothing()
+    return made.on_conflict_do_nothing().execution_options(preserve_rowcount=True)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -26,7 +27,6 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 1
 _BEGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -48,8 +48,6 @@ class Moment(TypeDecorator[datetime]):
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData()
-
-schema = Table("schema", metadata, Column("version", Integer, primary_key=True))
 
 positions = Table(
     "positions",
@@ -160,19 +158,35 @@ endpoints = Table(
     "endpoints",
     metadata,
     Column("name", String(64), primary_key=True),
+    Column("kind", String(32), nullable=False, default="webhook"),
     Column("url", Text, nullable=False),
+    Column("options", Text, nullable=False, default="{}"),
     Column("description", Text, nullable=False, default=""),
     Column("brands", Text, nullable=False, default="[]"),
+    Column("severities", Text, nullable=False, default="[]"),
+    Column("types", Text, nullable=False, default="[]"),
+    Column("subscribed", Boolean, nullable=False, default=False),
+    Column("owner", String(64)),
+    Column("fallback", String(64)),
+    Column("concurrency", Integer),
+    Column("per_second", Float),
     Column("state", String(16), nullable=False),
     Column("disabled_because", Text),
     Column("created_at", Moment, nullable=False),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("failing_since", Moment),
+    Column("told_failing", Boolean, nullable=False, default=False),
+    Column("paused_until", Moment),
+    Column("next_send_wall", Moment),
 )
+"""`options`: what only this kind has, as JSON without secrets. From `failures` on: how it fares, shared by all replicas."""
 
 secrets = Table(
     "secrets",
     metadata,
     Column("id", _NUMBER, primary_key=True),
     Column("endpoint", String(64), ForeignKey("endpoints.name", ondelete="CASCADE"), nullable=False, index=True),
+    Column("purpose", String(16), nullable=False, default="signing"),
     Column("secret", Text, nullable=False),
     Column("ends_wall", Moment),
 )

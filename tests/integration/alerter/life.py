@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, func, select
 
 from alerter.notify import endpoints
+from alerter.notify.endpoints import Draft, Purpose
 from alerter.service import Alerter
 from alerter.store.tables import steps
 from services.clock import RealClock
@@ -42,7 +43,9 @@ async def live(folder: Path, url: str, secret: str) -> None:
     context = Context(settings, make.config(policies=[policy]), log, clock, registry, FloorMetrics(registry))
     alerter = Alerter(context)
     await alerter.database.start()
-    await alerter.database.write(lambda c: endpoints.add(c, "desk", url, "", (), secret, clock.now()))
+    await alerter.database.write(
+        lambda c: endpoints.add(c, Draft("desk", url, secrets={Purpose.SIGNING: secret}), clock.now())
+    )
     if (await log.bounds(SIGNALS.name))[0] == (0, 0):
         await log.append([Message(SIGNALS.name, "acme", encode(make.forecast(), event_id("life", 1)))])
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from alerter.notify import outbox, webhook
+from alerter.notify import outbox, post
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.integration.alerter.receiver import verify
@@ -109,8 +109,8 @@ async def test_retry_after_is_honoured_within_bounds(house: House, asked: str, s
 async def test_a_hostile_answer_is_one_recorded_attempt(
     house: House, monkeypatch: pytest.MonkeyPatch, answer: Any, outcome: str, status: int | None
 ) -> None:
-    monkeypatch.setattr(house.alerter.sender, "_timeout_seconds", 0.3)
-    monkeypatch.setattr(webhook, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(house.alerter.outlets.post, "timeout_seconds", 0.3)
+    monkeypatch.setattr(post, "BODY_SECONDS", 0.2)
     house.receiver.answers["/desk"] = answer
     began = time.monotonic()
     await house.signal(make.forecast())
@@ -118,7 +118,7 @@ async def test_a_hostile_answer_is_one_recorded_attempt(
     assert time.monotonic() - began < 5
     (attempt,) = (await the_delivery(house))["attempts"]
     assert (attempt["outcome"], attempt["status"]) == (outcome, status)
-    assert len(attempt["detail"] or "") <= webhook.KEPT_BODY_BYTES
+    assert len(attempt["detail"] or "") <= post.KEPT_BODY_BYTES
 
 
 async def test_an_endpoint_that_stalls_holds_up_nobody_else(make_house: MakeHouse) -> None:
@@ -134,7 +134,7 @@ async def test_an_endpoint_that_stalls_holds_up_nobody_else(make_house: MakeHous
             while len(house.receiver.at("/desk")) < 12:
                 await asyncio.sleep(0.01)
         assert len(house.receiver.at("/slow")) == 4
-        house.alerter.sender._timeout_seconds = 0.1
+        house.alerter.outlets.post.timeout_seconds = 0.1
         await house.receiver.stop()
 
 

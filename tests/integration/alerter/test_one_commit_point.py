@@ -12,10 +12,9 @@ from sqlalchemy import Connection, func, select, update
 from alerter import consumer
 from alerter.incidents.desk import Desk
 from alerter.store.database import Database, DatabaseAway, Overtaken, default_url
-from alerter.store.tables import deliveries, incidents, positions, publications, schema, seen
+from alerter.store.tables import deliveries, incidents, positions, publications, seen
 from services.contracts.signal import Level
 from services.contracts.topics import INCIDENTS, SIGNALS
-from services.errors import Damaged
 from services.eventlog.base import Message, Unavailable
 from services.stream.deadletter import DeadLetterFlood
 from tests.integration.alerter.conftest import House, MakeHouse
@@ -168,16 +167,6 @@ async def test_two_replicas_share_the_partitions_and_apply_each_signal_once(make
         assert {item["sequence"] for item in items} == {1}
         arrived = [one.id for one in first.receiver.at("/desk")]
         assert len(arrived) == len(set(arrived)) == 80
-
-
-async def test_tables_of_an_unknown_version_refuse_to_start(tmp_path: Path) -> None:
-    database = Database(default_url(tmp_path))
-    await database.start()
-    await database.start()
-    await database.write(lambda c: c.execute(update(schema).values(version=99)))
-    with pytest.raises(Damaged, match="version 99"):
-        await database.start()
-    await database.close()
 
 
 async def test_the_database_is_as_durable_as_promised(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from alerter.notify import egress, signing
-from alerter.notify.webhook import AttemptOutcome, Sender
+from alerter.notify import egress
+from alerter.notify.attempt import AttemptOutcome
+from alerter.notify.post import Post, Request
 
 
 async def loopback(_host: str, _port: int) -> Sequence[str]:
@@ -71,7 +72,7 @@ async def test_only_a_certificate_for_the_name_in_the_url_will_do(
     if trusted:
         context.load_verify_locations(tmp_path / "cert.pem")
     backend = egress.GuardedBackend(egress.allowed_networks("127.0.0.0/8"), loopback)
-    sender = Sender(backend, time.time, tls=context)
-    result = await sender.send(f"https://{host}:{port}/x", [signing.new_secret()], "msg_1", b"{}")
-    await sender.close()
+    post = Post(backend, time.time, tls=context)
+    result = await post.post(Request(f"https://{host}:{port}/x", {}, b"{}"))
+    await post.close()
     assert result.outcome is outcome, result

@@ -1,4 +1,4 @@
-"""One attempt: a signed POST to a guarded address, bounded in time and size, and what came of it in a closed set of words.
+"""One attempt over HTTP: a POST to a guarded address, bounded in time and size.
 
 Only 2xx is success. A redirect is a failure. Once the status is there the attempt is decided: a body that stalls or never
 ends changes nothing, it is read up to 4 KiB for the record and dropped with its connection.
@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Final
 
 import httpcore2
 
-from alerter.notify import signing
+from alerter.notify.attempt import AttemptOutcome, Result
 from alerter.notify.egress import Blocked, GuardedBackend
 from alerter.notify.retries import parse_retry_after
 
@@ -30,30 +29,17 @@ _SLOW_DOWN: Final = frozenset({429, 502, 503, 504})
 _GONE: Final = 410
 
 
-class AttemptOutcome(StrEnum):
-    DELIVERED = "delivered"
-    REFUSED = "refused"
-    """An answer other than 2xx."""
-    GONE = "gone"
-    """410: the receiver wants nothing more, ever."""
-    TIMEOUT = "timeout"
-    UNREACHABLE = "unreachable"
-    BLOCKED = "blocked"
-    """The address is not allowed."""
-
-
 @dataclass(frozen=True, slots=True)
-class Result:
-    outcome: AttemptOutcome
-    status: int | None = None
-    detail: str = ""
-    """The beginning of the answer's body, or what went wrong; never the request."""
-    retry_after: float | None = None
-    seconds: float = 0.0
+class Request:
+    """What is posted."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
-class Sender:
-    """Makes attempts. `wall` gives real seconds since 1970: receivers compare the signature's time with their own clock."""
+class Post:
+    """Posts. `wall` gives real seconds since 1970, for a `Retry-After` that is a date."""
 
     def __init__(
         self,
@@ -64,44 +50,43 @@ class Sender:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._wall = wall
-        self._timeout_seconds = timeout_seconds
+        self.timeout_seconds = timeout_seconds
         # No connection is kept: each attempt resolves and is checked anew, and pages are few.
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=tls, max_connections=MAX_CONNECTIONS, max_keepalive_connections=0, network_backend=backend
         )
 
-    async def send(self, url: str, secrets: Sequence[str], delivery: str, body: bytes) -> Result:
+    async def post(self, request: Request) -> Result:
         """Never raises for what the other side does."""
         began = perf_counter()
         try:
-            async with asyncio.timeout(self._timeout_seconds) as patience:
-                result = await self._post(url, secrets, delivery, body, patience)
+            async with asyncio.timeout(self.timeout_seconds) as patience:
+                result = await self._exchange(request, patience)
         except (TimeoutError, httpcore2.TimeoutException):
-            result = Result(AttemptOutcome.TIMEOUT, detail=f"no answer within {self._timeout_seconds:g} s")
+            result = Result(AttemptOutcome.TIMEOUT, detail=f"no answer within {self.timeout_seconds:g} s")
         except Blocked as error:
             result = Result(AttemptOutcome.BLOCKED, detail=str(error))
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, OSError) as error:
             result = Result(AttemptOutcome.UNREACHABLE, detail=f"{type(error).__name__}: {error}"[:500])
-        return Result(result.outcome, result.status, result.detail, result.retry_after, perf_counter() - began)
+        return replace(result, seconds=perf_counter() - began)
 
-    async def _post(
-        self, url: str, secrets: Sequence[str], delivery: str, body: bytes, patience: asyncio.Timeout
-    ) -> Result:
-        timestamp = int(self._wall())
+    async def _exchange(self, request: Request, patience: asyncio.Timeout) -> Result:
         headers = {
             "content-type": "application/json",
             "user-agent": "Firebreak-Webhooks/1",
-            "content-length": str(len(body)),
-            **signing.headers(secrets, delivery, timestamp, body),
+            "content-length": str(len(request.body)),
+            **request.headers,
         }
+        timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self.timeout_seconds)
         async with self._pool.stream(
-            "POST", url, headers=list(headers.items()), content=body, extensions={"timeout": self._timeouts()}
+            "POST",
+            request.url,
+            headers=list(headers.items()),
+            content=request.body,
+            extensions={"timeout": timeouts},
         ) as response:
             patience.reschedule(None)  # the status decides; what follows has its own, shorter bound
             return await self._judge(response)
-
-    def _timeouts(self) -> dict[str, float]:
-        return dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_seconds)
 
     async def _judge(self, response: httpcore2.Response) -> Result:
         status = response.status

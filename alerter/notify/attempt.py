@@ -1,0 +1,28 @@
+"""What came of one attempt, in a closed set of words. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class AttemptOutcome(StrEnum):
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    """An answer other than 2xx."""
+    GONE = "gone"
+    """410: the receiver wants nothing more, ever."""
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    BLOCKED = "blocked"
+    """The address is not allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    outcome: AttemptOutcome
+    status: int | None = None
+    detail: str = ""
+    """The beginning of the answer's body, or what went wrong; never the request."""
+    retry_after: float | None = None
+    seconds: float = 0.0

@@ -1,0 +1,51 @@
+"""What stands behind every kind of endpoint: an outlet takes a letter and makes one attempt to bring it.
+
+The letter's body is always our own message, the same for every kind; an outlet says it in its receiver's language. So a
+redaction, a source's terms and the words of a message each have one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from alerter.notify.attempt import Result
+
+
+class Kind(StrEnum):
+    WEBHOOK = "webhook"
+    """Our own signed messages (Standard Webhooks)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What an endpoint's owner and we share. Never shown."""
+
+    signing: tuple[str, ...] = field(default=(), repr=False)
+    """Those that sign now, the newest first."""
+    key: str | None = field(default=None, repr=False)
+    """What the receiver knows us by: a routing key, a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One attempt's worth of work."""
+
+    delivery: str
+    """The `webhook-id`: the same in every attempt."""
+    endpoint: str
+    kind: Kind
+    url: str = field(repr=False)
+    keys: Keys
+    body: bytes = field(repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Outlet(Protocol):
+    async def deliver(self, letter: Letter) -> Result:
+        """Make one attempt. Never raises for what the other side does."""
+
+    async def close(self) -> None:
+        """Idempotent."""

@@ -1,0 +1,308 @@
+"""initial.
+
+Revises: nothing.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("what", sa.String(length=64), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("brand", sa.String(length=64), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.create_index("audit_newest", ["at", "id"], unique=False)
+
+    op.create_table(
+        "endpoints",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("options", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("brands", sa.Text(), nullable=False),
+        sa.Column("severities", sa.Text(), nullable=False),
+        sa.Column("types", sa.Text(), nullable=False),
+        sa.Column("subscribed", sa.Boolean(), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=True),
+        sa.Column("fallback", sa.String(length=64), nullable=True),
+        sa.Column("concurrency", sa.Integer(), nullable=True),
+        sa.Column("per_second", sa.Float(), nullable=True),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("disabled_because", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failing_since", sa.BigInteger(), nullable=True),
+        sa.Column("told_failing", sa.Boolean(), nullable=False),
+        sa.Column("paused_until", sa.BigInteger(), nullable=True),
+        sa.Column("next_send_wall", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "incidents",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("brand", sa.String(length=64), nullable=False),
+        sa.Column("story", sa.Text(), nullable=False),
+        sa.Column("ordinal", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("severity", sa.Integer(), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("opened_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("dossier", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("brand", "story", "ordinal"),
+    )
+    with op.batch_alter_table("incidents", schema=None) as batch_op:
+        batch_op.create_index("incidents_due", ["due_at"], unique=False)
+        batch_op.create_index("incidents_newest", ["opened_at", "id"], unique=False)
+
+    op.create_table(
+        "keys",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("scope", sa.String(length=16), nullable=False),
+        sa.Column("brands", sa.Text(), nullable=False),
+        sa.Column("created_by", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("ends_wall", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_wall", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("name"),
+        sa.UniqueConstraint("digest"),
+    )
+    op.create_table(
+        "positions",
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("next", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("partition"),
+    )
+    op.create_table(
+        "publications",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("topic", sa.String(length=128), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "seen",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("seen", schema=None) as batch_op:
+        batch_op.create_index("seen_by_offset", ["partition", "offset"], unique=False)
+
+    op.create_table(
+        "deliveries",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("endpoint", sa.String(length=64), nullable=False),
+        sa.Column("incident", sa.String(length=64), nullable=True),
+        sa.Column("type", sa.String(length=64), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("created_wall", sa.BigInteger(), nullable=False),
+        sa.Column("next_attempt_at", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("lease_owner", sa.String(length=128), nullable=True),
+        sa.Column("lease_ends_wall", sa.BigInteger(), nullable=True),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("outcome", sa.String(length=32), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["incident"],
+            ["incidents.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.create_index("deliveries_due", ["state", "next_attempt_at"], unique=False)
+        batch_op.create_index("deliveries_newest", ["created_at", "id"], unique=False)
+        batch_op.create_index("deliveries_of_incident", ["incident"], unique=False)
+
+    op.create_table(
+        "mentions",
+        sa.Column("network", sa.String(length=64), nullable=False),
+        sa.Column("post_id", sa.Text(), nullable=False),
+        sa.Column("incident", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["incident"],
+            ["incidents.id"],
+        ),
+        sa.PrimaryKeyConstraint("network", "post_id", "incident"),
+    )
+    op.create_table(
+        "outcomes",
+        sa.Column("incident", sa.String(length=64), nullable=False),
+        sa.Column("brand", sa.String(length=64), nullable=False),
+        sa.Column("rule", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("forecast", sa.Boolean(), nullable=False),
+        sa.Column("opened_at", sa.BigInteger(), nullable=False),
+        sa.Column("told_at", sa.BigInteger(), nullable=True),
+        sa.Column("crossed_at", sa.BigInteger(), nullable=True),
+        sa.Column("answered_at", sa.BigInteger(), nullable=True),
+        sa.Column("mark", sa.String(length=16), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["incident"],
+            ["incidents.id"],
+        ),
+        sa.PrimaryKeyConstraint("incident"),
+    )
+    with op.batch_alter_table("outcomes", schema=None) as batch_op:
+        batch_op.create_index("outcomes_newest", ["opened_at"], unique=False)
+
+    op.create_table(
+        "secrets",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("endpoint", sa.String(length=64), nullable=False),
+        sa.Column("purpose", sa.String(length=16), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("ends_wall", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["endpoint"], ["endpoints.name"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("secrets", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_secrets_endpoint"), ["endpoint"], unique=False)
+
+    op.create_table(
+        "steps",
+        sa.Column("incident", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("done_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["incident"],
+            ["incidents.id"],
+        ),
+        sa.PrimaryKeyConstraint("incident", "number"),
+    )
+    with op.batch_alter_table("steps", schema=None) as batch_op:
+        batch_op.create_index("steps_due", ["state", "due_at"], unique=False)
+
+    op.create_table(
+        "stories",
+        sa.Column("brand", sa.String(length=64), nullable=False),
+        sa.Column("story", sa.Text(), nullable=False),
+        sa.Column("incident", sa.String(length=64), nullable=True),
+        sa.Column("openings", sa.Integer(), nullable=False),
+        sa.Column("complaint", sa.Integer(), nullable=True),
+        sa.Column("touched_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["incident"],
+            ["incidents.id"],
+        ),
+        sa.PrimaryKeyConstraint("brand", "story"),
+    )
+    with op.batch_alter_table("stories", schema=None) as batch_op:
+        batch_op.create_index("stories_old", ["touched_at"], unique=False)
+
+    op.create_table(
+        "timeline",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("incident", sa.String(length=64), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("because", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=True),
+        sa.Column("signal", sa.String(length=64), nullable=True),
+        sa.Column("partition", sa.Integer(), nullable=True),
+        sa.Column("offset", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["incident"],
+            ["incidents.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("timeline", schema=None) as batch_op:
+        batch_op.create_index("timeline_of_incident", ["incident", "id"], unique=False)
+
+    op.create_table(
+        "attempts",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("delivery", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("begun_at", sa.BigInteger(), nullable=False),
+        sa.Column("begun_wall", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("outcome", sa.String(length=32), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("seconds_micro", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["delivery"],
+            ["deliveries.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("delivery", "number"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("attempts")
+    with op.batch_alter_table("timeline", schema=None) as batch_op:
+        batch_op.drop_index("timeline_of_incident")
+
+    op.drop_table("timeline")
+    with op.batch_alter_table("stories", schema=None) as batch_op:
+        batch_op.drop_index("stories_old")
+
+    op.drop_table("stories")
+    with op.batch_alter_table("steps", schema=None) as batch_op:
+        batch_op.drop_index("steps_due")
+
+    op.drop_table("steps")
+    with op.batch_alter_table("secrets", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_secrets_endpoint"))
+
+    op.drop_table("secrets")
+    with op.batch_alter_table("outcomes", schema=None) as batch_op:
+        batch_op.drop_index("outcomes_newest")
+
+    op.drop_table("outcomes")
+    op.drop_table("mentions")
+    with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.drop_index("deliveries_of_incident")
+        batch_op.drop_index("deliveries_newest")
+        batch_op.drop_index("deliveries_due")
+
+    op.drop_table("deliveries")
+    with op.batch_alter_table("seen", schema=None) as batch_op:
+        batch_op.drop_index("seen_by_offset")
+
+    op.drop_table("seen")
+    op.drop_table("publications")
+    op.drop_table("positions")
+    op.drop_table("keys")
+    with op.batch_alter_table("incidents", schema=None) as batch_op:
+        batch_op.drop_index("incidents_newest")
+        batch_op.drop_index("incidents_due")
+
+    op.drop_table("incidents")
+    op.drop_table("endpoints")
+    with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.drop_index("audit_newest")
+
+    op.drop_table("audit")
