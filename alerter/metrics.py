@@ -9,6 +9,7 @@ from alerter.notify.outbox import DeliveryState
 from services.metrics import LATENCY_SECONDS
 
 STAGE = "alerter"
+LOOPS = ("deliverer", "publisher", "engine", "gauges")
 
 
 class AlerterMetrics:
@@ -89,6 +90,8 @@ class AlerterMetrics:
             registry=registry,
         )
         # Zero from the start: a rate over a series that appears with its first fault never sees that fault.
+        for loop in LOOPS:
+            self.loop_errors.labels(loop)
         for outcome in AttemptOutcome:
             self.attempts.labels(outcome)
         for state in (DeliveryState.DELIVERED, DeliveryState.EXHAUSTED, DeliveryState.CANCELLED):

@@ -150,6 +150,7 @@ class Alerter:
             try:
                 await self.engine.refresh_metrics()
             except DatabaseAway as error:
+                self.metrics.loop_errors.labels("gauges").inc()
                 log.warning("gauges_not_read", why=str(error))
             try:
                 await asyncio.wait_for(self._stopping.wait(), GAUGES_SECONDS)

@@ -74,8 +74,7 @@ def build(context: Context) -> IngestService:
     """Wire it. Raises `ConfigError` for keys that cannot be used."""
     settings, config = context.settings, context.config
     policies = {source.network: config.source_policy(source.network) for source in config.sources}
-    accounts = (account.network for brand in config.brands for account in brand.accounts)
-    metrics = IngestMetrics(context.registry, {*accounts, *policies})
+    metrics = IngestMetrics(context.registry, config.networks)
     watch = LagWatch(context.log, metrics)
     desk = PostsDesk(
         settings=settings,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from services.contracts.post import CoverageState
 from services.contracts.signal import Level
 
 MOST_BRANDS: Final = 500
@@ -13,7 +15,8 @@ MOST_BRANDS: Final = 500
 
 
 class ScorerMetrics:
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, networks: Iterable[str] = ()) -> None:
+        """`networks` are those that the configuration names."""
         self.posts = Counter(
             "firebreak_scorer_posts_total", "Posts read, duplicates among them", ["kind"], registry=registry
         )
@@ -44,6 +47,10 @@ class ScorerMetrics:
             ["network", "state"],
             registry=registry,
         )
+        # Zero from the start: a rate over a series that appears with its first gap never sees that gap.
+        for network in networks:
+            for state in CoverageState:
+                self.coverage.labels(network, state)
         self._brands: set[str] = set()
         self.degraded = Gauge(
             "firebreak_scorer_model_degraded",

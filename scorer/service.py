@@ -44,7 +44,7 @@ class Scorer:
         settings = context.settings
         self._model = model
         self._forecaster = forecaster
-        self._metrics = ScorerMetrics(context.registry)
+        self._metrics = ScorerMetrics(context.registry, context.config.networks)
         self._metrics.degraded.set(model.degraded)
         self._batcher = Batcher(model, BatcherMetrics(context.registry), spell=spell)
         self._brands = {brand.id: brand for brand in context.config.brands}

@@ -110,6 +110,12 @@ class Config(Section):
     def brand(self, brand: BrandId) -> Brand | None:
         return next((b for b in self.brands if b.id == brand), None)
 
+    @property
+    def networks(self) -> frozenset[str]:
+        """Every network that it speaks of."""
+        accounts = (account.network for brand in self.brands for account in brand.accounts)
+        return frozenset(accounts) | {source.network for source in self.sources}
+
     def source_policy(self, network: str) -> SourcePolicy:
         return next((s.policy for s in self.sources if s.network == network), SourcePolicy.TEXT_ALLOWED)
 
