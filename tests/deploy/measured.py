@@ -20,7 +20,13 @@ from services.metrics import FloorMetrics
 from tests.deploy.tools import DEPLOY
 
 OF_SCRAPING = {"job", "instance", "alertname", "alertstate", "severity", "le"}
-FOREIGN = {"up": set(), "process_cpu_seconds_total": set(), "process_resident_memory_bytes": set(), "ALERTS": set()}
+SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+FOREIGN: dict[str, set[str]] = {
+    "up": set(),
+    "process_cpu_seconds_total": set(),
+    "process_resident_memory_bytes": set(),
+    "ALERTS": set(),
+}
 """Of Prometheus itself and of its client's process collector."""
 
 
@@ -31,9 +37,7 @@ def metrics() -> dict[str, set[str]]:
         for one in vars(declared(CollectorRegistry())).values():
             if isinstance(one, MetricWrapperBase):
                 labels = set(one._labelnames)
-                for suffix in {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(
-                    one._type, ("",)
-                ):
+                for suffix in SUFFIXES.get(str(one._type), ("",)):
                     found[one._name + suffix] = labels
     return found
 
