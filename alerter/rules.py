@@ -13,10 +13,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.config import Rule
-from services.contracts.signal import BrandSurge, CascadeForecast, Level, Line, PostNegative, SurgePhase
+from alerter.conditions import LEVEL_RANK, Facts, Opening, Topics, answers, percent
+from services.contracts.signal import BrandSurge, CascadeForecast, Level, Line, PostNegative
+from services.rule import TOPICS, Rule
 
-LEVEL_RANK: Final = {Level.EASING: -1, Level.WATCH: 0, Level.LIKELY: 1, Level.IMMINENT: 2, Level.CROSSED: 3}
+__all__ = [
+    "LEVEL_RANK",
+    "Considered",
+    "Decision",
+    "Grade",
+    "Opening",
+    "consider",
+    "decide",
+    "grade",
+    "percent",
+    "raised",
+]
+
 WORST, MILDEST = 1, 4
 
 _OF_LEVEL: Final = {Level.EASING: 4, Level.WATCH: 4, Level.LIKELY: 3, Level.IMMINENT: 2, Level.CROSSED: 2}
@@ -40,8 +53,11 @@ STALE_AFTER: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Grade:
+    """`floor`: at least this severe from now on, whatever follows."""
+
     severity: int
     words: str
+    floor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,59 +69,85 @@ class Decision:
     reason: str
 
 
-Opening = CascadeForecast | PostNegative | BrandSurge
-"""The signals that may open an incident."""
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """One rule and one signal: whether it fires; every reason for it, or the first one against it."""
+
+    rule: Rule
+    fires: bool
+    because: str
 
 
-def decide(signal: Opening, rules: Sequence[Rule], line: Line, complaint: int | None, now: datetime) -> Decision | None:
+def decide(
+    signal: Opening,
+    rules: Sequence[Rule],
+    line: Line,
+    complaint: int | None,
+    now: datetime,
+    topics: Topics = TOPICS,
+) -> Decision | None:
     """The first rule, in the file's order, of which every given condition holds; `None` when there is none.
 
     `complaint` is the worst complaint seen in the story so far. A condition about what is not known does not hold.
     """
-    if isinstance(signal, PostNegative) and signal.backfill and now - signal.post.at > STALE_AFTER:
+    if stale(signal, now):
         return None
+    graded: Grade | None = None
     for rule in rules:
         if rule.brands and signal.brand not in rule.brands:
             continue
-        why = _holds(rule, signal, complaint)
-        if why:
-            severity = grade(signal, line, complaint)
-            # What was seen first, then why that matters here: it is read at night, on a small screen.
-            seen = "" if isinstance(signal, PostNegative) else f"{signal.reason.rstrip('.')}. "
-            fired = f"rule {rule.id}: {'; '.join(why)}. Severity {severity.severity}: {severity.words}."
-            return Decision(rule, severity, seen + fired)
+        graded = graded or grade(signal, line, complaint)
+        considered = consider(rule, signal, graded, complaint, topics)
+        if considered.fires:
+            return _decision(rule, signal, graded, considered)
     return None
 
 
-def _holds(rule: Rule, signal: Opening, complaint: int | None) -> list[str]:
-    """Why the rule fires, a reason for every condition; nothing when one does not hold."""
-    forecast = signal if isinstance(signal, CascadeForecast) else None
-    surge = signal if isinstance(signal, BrandSurge) and signal.phase is not SurgePhase.END else None
-    worst = _worst(signal, complaint)
-    why: list[str] = []
-    if rule.level is not None:
-        if forecast is None or forecast.level is Level.EASING or LEVEL_RANK[forecast.level] < LEVEL_RANK[rule.level]:
-            return []
-        why.append(f"the story is {forecast.level.value}, the rule asks for {rule.level.value}")
-    if rule.probability is not None:
-        if forecast is None or forecast.level is Level.EASING or forecast.probability < rule.probability:
-            return []
-        why.append(f"{percent(forecast.probability)} to cross the line, the rule asks for {percent(rule.probability)}")
-    if rule.complaint_severity is not None:
-        if worst is None or worst < rule.complaint_severity or surge is not None:
-            return []
-        why.append(f"a complaint of severity {worst} of 4, the rule asks for {rule.complaint_severity}")
-    if rule.surge_factor is not None:
-        if surge is None or surge.factor < rule.surge_factor:
-            return []
-        why.append(f"{surge.factor:.1f} times the usual negative posts, the rule asks for {rule.surge_factor:g}")
-    return why
+def _decision(rule: Rule, signal: Opening, graded: Grade, considered: Considered) -> Decision:
+    if rule.raises_to is not None:
+        words = graded.words
+        if rule.raises_to < graded.severity:
+            words = f"{words}, raised from {graded.severity} by rule {rule.id}"
+        graded = Grade(min(graded.severity, rule.raises_to), words, rule.raises_to)
+    # What was seen first, then why that matters here: it is read at night, on a small screen.
+    seen = "" if isinstance(signal, PostNegative) else f"{signal.reason.rstrip('.')}. "
+    fired = f"rule {rule.id}: {considered.because}. Severity {graded.severity}: {graded.words}."
+    return Decision(rule, graded, seen + fired)
 
 
-def _worst(signal: Opening, complaint: int | None) -> int | None:
-    own = signal.severity if isinstance(signal, PostNegative) else None
-    known = [severity for severity in (own, complaint) if severity is not None]
-    return max(known) if known else None
+def consider(rule: Rule, signal: Opening, graded: Grade, complaint: int | None, topics: Topics = TOPICS) -> Considered:
+    """Whether a rule fires at a signal, and why or why not."""
+    found = []
+    for answer in answers(rule, Facts(signal, complaint, graded.severity, topics)):
+        if not answer.holds:
+            return Considered(rule, False, answer.words)
+        found.append(answer.words)
+    # Which brand it is about stands above already.
+    return Considered(rule, True, "; ".join(found[bool(rule.brands) :]))
+
+
+def stale(signal: Opening, now: datetime) -> bool:
+    """Fetched late, and too old to open anything by itself."""
+    return isinstance(signal, PostNegative) and signal.backfill and now - signal.post.at > STALE_AFTER
+
+
+def raised(
+    signal: Opening, rules: Sequence[Rule], graded: Grade, complaint: int | None, topics: Topics = TOPICS
+) -> Grade:
+    """The grade of a signal that joins an incident, raised by the rules that say so: a rule about safety counts for a story
+    that another rule found first."""
+    floor, because = graded.floor, ""
+    for rule in rules:
+        if rule.raises_to is None or (floor is not None and rule.raises_to >= floor):
+            continue
+        if rule.brands and signal.brand not in rule.brands:
+            continue
+        considered = consider(rule, signal, graded, complaint, topics)
+        if considered.fires:
+            floor, because = rule.raises_to, f"raised to {rule.raises_to} by rule {rule.id}: {considered.because}"
+    if not because or floor is None:
+        return graded
+    return Grade(min(graded.severity, floor), f"{graded.words}, {because}", floor)
 
 
 def grade(signal: Opening, line: Line, complaint: int | None) -> Grade:
@@ -186,7 +228,3 @@ def _grade_post(signal: PostNegative, line: Line) -> Grade:
 def _grade_surge(surge: BrandSurge) -> Grade:
     severity = next(severity for factor, severity in _OF_SURGE if surge.factor >= factor)
     return Grade(severity, f"{surge.observed:,} negative posts where {surge.expected:,.1f} are usual")
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.0f} %"

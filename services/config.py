@@ -5,22 +5,22 @@ an error names file, line, field and what would be right. Secrets never stand he
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AliasChoices, Field, StringConstraints, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 
 from services.contracts.base import AccountId, BrandId, Probability
 from services.contracts.post import SourcePolicy
-from services.contracts.signal import Level, Line
+from services.contracts.signal import Line
 from services.errors import ConfigError
 from services.rota import Promise, Responder, Schedule, Target
+from services.rule import CONDITIONS, TOPICS, Handle, Rule, Topic
 from services.section import Section, Slug, Words
 
 __all__ = ["Account", "Brand", "Config", "Policy", "Rule", "Section", "Slug", "Source", "Step", "load", "parse"]
-
-Handle = Annotated[str, StringConstraints(pattern=r"^@?[^\s@]+(@[^\s@]+)?$", max_length=200)]
 
 
 class Account(Section):
@@ -44,6 +44,9 @@ class Brand(Section):
     accounts: tuple[Account, ...] = ()
     line: Line = Field(Line(engagements=500), description="what this brand calls viral")
     negative_from: Probability = Field(0.0, description="least probability at which a post counts as negative about it")
+    usual_answer_minutes: Annotated[float, Field(ge=0, le=24 * 60)] = Field(
+        15, description="from a page to an answer in public: an answer is due so long before the line may be crossed"
+    )
     usual_negative_share: Probability = Field(0.3, description="of replies and quotes, until it has been learned")
     promise: Promise = Field(Promise(), description="by when a complaint or a question is answered")
 
@@ -57,19 +60,6 @@ class Source(Section):
 
     network: Slug
     policy: SourcePolicy = SourcePolicy.TEXT_ALLOWED
-
-
-class Rule(Section):
-    """When to open an incident. Every condition that is given must hold; `brands` empty means every brand."""
-
-    id: Slug
-    brands: tuple[Slug, ...] = ()
-    level: Level | None = Field(None, description="at least this near the line")
-    probability: Probability | None = Field(None, description="at least this sure that the line is crossed")
-    complaint_severity: Annotated[int, Field(ge=0, le=4)] | None = Field(None, description="of a single negative post")
-    surge_factor: Annotated[float, Field(gt=1)] | None = Field(None, description="times the baseline, at least")
-    policy: Slug
-    playbook: Slug | None = None
 
 
 class Step(Section):
@@ -106,6 +96,12 @@ class Config(Section):
     responders: tuple[Responder, ...] = Field((), max_length=10_000)
     schedules: tuple[Schedule, ...] = Field((), max_length=1000)
     playbooks: dict[Slug, str] = Field({}, description="Markdown steps; the first goes into every message")
+    topics: dict[Slug, Topic] = Field({}, description="what rules may ask for, besides recall, safety and breach")
+
+    @cached_property
+    def every_topic(self) -> dict[str, tuple[str, ...]]:
+        """Ours, and the file's over them."""
+        return {**TOPICS, **self.topics}
 
     def brand(self, brand: BrandId) -> Brand | None:
         return next((b for b in self.brands if b.id == brand), None)
@@ -220,6 +216,11 @@ def _references(config: Config) -> Iterator[tuple[Place, str]]:
                     f"{account.id} is an account of {owners[account.id]!r} already",
                 )
             owners[account.id] = brand.id
+    yield from _rule_references(config)
+    yield from _rota_references(config)
+
+
+def _rule_references(config: Config) -> Iterator[tuple[Place, str]]:
     brands, policies = {b.id for b in config.brands}, {p.id for p in config.policies}
     for index, rule in enumerate(config.rules):
         if rule.policy not in policies:
@@ -229,9 +230,11 @@ def _references(config: Config) -> Iterator[tuple[Place, str]]:
         for number, slug in enumerate(rule.brands):
             if slug not in brands:
                 yield ("rules", index, "brands", number), f"no brand {slug!r}; there are {_names(brands)}"
-        if (rule.level, rule.probability, rule.complaint_severity, rule.surge_factor) == (None,) * 4:
-            yield ("rules", index), "needs a condition: level, probability, complaint_severity or surge_factor"
-    yield from _rota_references(config)
+        for number, slug in enumerate(rule.topics):
+            if slug not in config.every_topic:
+                yield ("rules", index, "topics", number), f"no topic {slug!r}; there are {_names(config.every_topic)}"
+        if not rule.has_condition:
+            yield ("rules", index), f"needs a condition: topics, {', '.join(CONDITIONS[:-1])} or {CONDITIONS[-1]}"
 
 
 def _rota_references(config: Config) -> Iterator[tuple[Place, str]]:

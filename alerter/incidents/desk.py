@@ -141,12 +141,17 @@ class Desk:
         return configured.line if configured is not None else Line()
 
     def _decide(self, signal: rules.Opening, complaint: int | None) -> Decision | None:
-        return rules.decide(signal, self._present.config.rules, self._line(signal.brand), complaint, self._now)
+        config = self._present.config
+        return rules.decide(
+            signal, config.rules, self._line(signal.brand), complaint, self._now, topics=config.every_topic
+        )
 
     def _join(self, dossier: Dossier, signal: rules.Opening | PostAnswered, origin: Origin) -> Verdict:
         grade = None
         if not isinstance(signal, PostAnswered):
+            config = self._present.config
             grade = rules.grade(signal, self._line(signal.brand), dossier.complaint)
+            grade = rules.raised(signal, config.rules, grade, dossier.complaint, config.every_topic)
         outcome = model.join(dossier, signal, grade, self._now)
         if outcome is None:
             return Verdict.IGNORED
