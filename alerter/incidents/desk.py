@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select, update
 from alerter import rules
 from alerter.escalation import steps
 from alerter.incidents import deeds, explain, model, outcomes
-from alerter.incidents.dossier import Dossier, Message, Outcome, tell
+from alerter.incidents.dossier import Dossier, Message, Outcome, Terms, tell
 from alerter.incidents.store import IncidentStore, Origin, Story
 from alerter.notify import endpoints, outbox
 from alerter.notify.formats import native
@@ -101,7 +101,9 @@ class Desk:
         dossier = self.store.load(known.incident) if known.incident is not None else None
         joins = dossier is not None and not dossier.ended
         decision = None if joins else self._decide(signal, known.complaint)
-        if decision is not None and (dossier is None or model.reopens(dossier, signal, decision.grade.severity)):
+        if decision is not None and (
+            dossier is None or model.reopens(dossier, signal, decision.grade.severity, self._now)
+        ):
             self._open(signal, story, known, decision, origin)
             return Verdict.OPENED
         if noted:
@@ -173,6 +175,12 @@ class Desk:
             first_step,
             known.complaint,
             self._now,
+            Terms(
+                usual_answer_minutes=brand.usual_answer_minutes if brand is not None else 0,
+                promise_minutes=brand.promise.minutes if brand is not None else None,
+                cool_down_minutes=decision.rule.cool_down_minutes,
+            ),
+            known.incident,
         )
         incident = opened.dossier.incident
         at_once = policy.steps[0].after_minutes == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from alerter.incidents import explain
@@ -46,6 +46,15 @@ class Told(Part):
     at: Time
 
 
+class Terms(Part):
+    """What the brand asks of itself, frozen when the incident opens: minutes from a page to an answer, minutes within which
+    it promises one, minutes after the end in which only what is worse opens its story again."""
+
+    usual_answer_minutes: float = 0
+    promise_minutes: float | None = None
+    cool_down_minutes: float = 0
+
+
 class Dossier(Part):
     """An incident and what only we need to know about it."""
 
@@ -64,6 +73,13 @@ class Dossier(Part):
     crossed_at: Time | None = None
     told_at: Time | None = None
     """When somebody heard of it first."""
+    ended_at: Time | None = None
+    floor: int | None = None
+    """At least this severe, whatever the signals say: a rule said so."""
+    peak_severity: int = 4
+    peak_rank: int = -1
+    """The worst it ever was."""
+    terms: Terms = Terms()
     eased_at: Time | None = None
     by_hand: bool = False
     acted: bool = False
@@ -129,12 +145,15 @@ def refresh(dossier: Dossier, changes: dict[str, Any]) -> Dossier:
     rising = [f.outlook for f in facets if f.outlook.level not in (Level.EASING, Level.CROSSED)]
     crossings = [o.crossing.earliest for o in rising if o.crossing is not None and o.crossed_at is None]
     crossed = outlook is not None and outlook.level is Level.CROSSED
+    answer_by, answer_because = (None, None) if crossed else _answer_by(dossier, min(crossings, default=None))
     surging = dossier.surge is not None and not dossier.surge.ended
     graded = [f.severity for f in facets]
     if surging and dossier.surge is not None:
         graded.append(dossier.surge.severity)
     if dossier.complaint_severity is not None:
         graded.append(dossier.complaint_severity)
+    if dossier.floor is not None:
+        graded.append(dossier.floor)
     kept = dossier.cards
     shown = next(iter(kept.every()), None)
     incident = dossier.incident.model_copy(
@@ -144,14 +163,35 @@ def refresh(dossier: Dossier, changes: dict[str, Any]) -> Dossier:
                 dossier.brand_name, outlook, shown.network if shown else None, dossier.surge is not None
             ),
             "outlook": outlook,
-            "answer_by": min(crossings) if crossings and not crossed else None,
+            "answer_by": answer_by,
+            "answer_because": answer_because,
             "root": kept.root,
             "loudest": kept.loudest,
             "exemplars": kept.exemplars,
             **changes,
         }
     )
-    return dossier.model_copy(update={"incident": incident})
+    peak = {
+        "peak_severity": min(dossier.peak_severity, incident.severity),
+        "peak_rank": max(dossier.peak_rank, LEVEL_RANK[outlook.level] if outlook is not None else -1),
+    }
+    return dossier.model_copy(update={"incident": incident, **peak})
+
+
+def _answer_by(dossier: Dossier, crossing: datetime | None) -> tuple[datetime | None, str | None]:
+    """By when an answer helps, and why then: so long before it may cross as an answer usually takes, or as the brand promised
+    to those who make up a surge; whichever is first."""
+    terms, surge = dossier.terms, dossier.surge
+    found: list[tuple[datetime, str]] = []
+    if crossing is not None:
+        usual = terms.usual_answer_minutes
+        why = f"from {crossing:%H:%M} UTC on it may cross the line"
+        took = f", and an answer usually takes {usual:g} minutes" if usual else ""
+        found.append((crossing - timedelta(minutes=usual), why + took))
+    if surge is not None and not surge.ended and terms.promise_minutes is not None:
+        why = f"the surge began at {surge.begins:%H:%M} UTC, and an answer is promised within {terms.promise_minutes:g} minutes"
+        found.append((surge.begins + timedelta(minutes=terms.promise_minutes), why))
+    return min(found, default=(None, None))
 
 
 def tell(dossier: Dossier, endpoints: tuple[str, ...], now: datetime) -> Dossier:

@@ -71,7 +71,10 @@ def who_has_it(incident: Incident) -> str:
 
 def by_when(incident: Incident) -> str:
     if incident.answer_by is not None:
-        return f"Answer by {incident.answer_by:%Y-%m-%d %H:%M} UTC: from then on it may cross the line."
+        because = f": {incident.answer_because}" if incident.answer_because else ""
+        if incident.answer_by <= incident.changed_at:
+            return f"Answer now{because}."
+        return f"Answer by {incident.answer_by:%Y-%m-%d %H:%M} UTC{because}."
     if incident.state is IncidentState.ACTIVE:
         return "Answer now: it is going on."
     return "No deadline is known."

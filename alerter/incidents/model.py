@@ -18,6 +18,7 @@ from alerter.incidents.dossier import (
     Message,
     Outcome,
     Surging,
+    Terms,
     Told,
     heard,
     outlook,
@@ -57,6 +58,8 @@ def open_incident(
     first_step: str | None,
     complaint: int | None,
     now: datetime,
+    terms: Terms | None = None,
+    previous: str | None = None,
 ) -> Outcome:
     """The policy, the reason and the playbook's first step are frozen into it here."""
     state = IncidentState.PRIOR
@@ -76,6 +79,7 @@ def open_incident(
         opened_at=now,
         changed_at=now,
         first_step=first_step,
+        previous=previous,
     )
     blank = Dossier(
         incident=incident,
@@ -86,6 +90,7 @@ def open_incident(
         told=Told(severity=severity, rank=-1, high=None, at=now),
         touched_at=now,
         complaint=complaint,
+        terms=terms or Terms(),
     )
     dossier = refresh(_take(blank, signal, decision.grade, now), {})
     dossier = dossier.model_copy(update={"told": heard(dossier, now)})
@@ -128,6 +133,8 @@ def _stale(dossier: Dossier, signal: Opening | PostAnswered) -> bool:
 def _take(dossier: Dossier, signal: Opening, grade: Grade, now: datetime) -> Dossier:
     """With what the signal knows; state, severity and sequence are not touched yet."""
     changes: dict[str, Any] = {"touched_at": now}
+    if grade.floor is not None:
+        changes["floor"] = min(grade.floor, dossier.floor or grade.floor)
     if isinstance(signal, CascadeForecast):
         root = signal.root if str(signal.conversation) == dossier.incident.story or dossier.cards.root is None else None
         changes["cards"] = cards.merge(dossier.cards, root, signal.loudest, signal.exemplars)
@@ -216,10 +223,11 @@ def redact(dossier: Dossier, post: PostKey, now: datetime) -> Outcome | None:
     return Outcome(after, (Entry("redacted", because),), (Message(Change.UPDATED, because, pages=False),))
 
 
-def reopens(ended: Dossier, signal: Opening, severity: int) -> bool:
-    """Whether a signal that fires a rule opens the story anew. What a person closed comes back only when it got worse."""
-    if not ended.by_hand:
+def reopens(ended: Dossier, signal: Opening, severity: int, now: datetime) -> bool:
+    """Whether a signal that fires a rule opens the story anew. What a person closed comes back only when it got worse, and so
+    does everything while it cools down: a story that flickers around its rule is one story."""
+    cool = (ended.ended_at or ended.incident.changed_at) + timedelta(minutes=ended.terms.cool_down_minutes)
+    if not ended.by_hand and now >= cool:
         return True
-    worst_rank = max((LEVEL_RANK[f.outlook.level] for f in ended.facets.values()), default=-1)
     rank = LEVEL_RANK[signal.level] if isinstance(signal, CascadeForecast) else -1
-    return severity < ended.incident.severity or rank > worst_rank
+    return severity < ended.peak_severity or rank > ended.peak_rank

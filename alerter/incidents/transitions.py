@@ -120,6 +120,8 @@ def advance(
         after = after.model_copy(update={"eased_at": None})
     elif before.incident.state is not state or trigger is Trigger.GROWS:
         after = after.model_copy(update={"eased_at": now})
+    if state in ENDED:
+        after = after.model_copy(update={"ended_at": now})
     if after.incident.severity == WORST and after.incident.snoozed_until is not None and state not in ENDED:
         # Severity 1 is never put off: it wakes, and the policy goes on at once.
         awake = after.incident.model_copy(update={"snoozed_by": None, "snoozed_until": None})

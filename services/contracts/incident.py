@@ -89,6 +89,7 @@ class Incident(Part):
     opened_at: Time
     changed_at: Time
     answer_by: Time | None = None
+    answer_because: str | None = None
     acknowledged_by: str | None = None
     acknowledged_at: Time | None = None
     acknowledged_until: Time | None = None

@@ -27,7 +27,8 @@ async def test_a_forecast_becomes_a_signed_message_that_states_everything(house:
     assert data["links"]["reply"] == "https://bsky.example/reply/p1"
     assert "rule viral" in data["reason"]
     assert data["how_sure"].startswith("70 % to cross 500 engagements")
-    assert data["answer_by"] == "2026-03-01T09:45:00Z"
+    assert data["answer_by"] == "2026-03-01T09:30:00Z"
+    assert data["by_when"].endswith("an answer usually takes 15 minutes.")
     assert data["who_has_it"] == "Nobody has it yet."
     assert data["because"] == data["reason"]
     assert data["first_step"] == "Answer in public, within the thread."

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from alerter import rules
-from alerter.incidents import deeds, model, transitions
-from alerter.incidents.dossier import ENDED, Dossier, Entry, Outcome
+from alerter.incidents import deeds, explain, model, transitions
+from alerter.incidents.dossier import ENDED, Dossier, Entry, Outcome, Terms
 from alerter.incidents.transitions import TRANSITIONS, Trigger
 from services.contracts.base import StoryId
-from services.contracts.incident import Change, IncidentState
+from services.contracts.incident import Change, IncidentState, OutcomeMark
 from services.contracts.signal import CrossingTime, Interval, Level, SurgePhase
 from tests.unit.alerter import make
 
@@ -218,11 +218,69 @@ def test_answer_by_is_the_earliest_bound_of_any_conversation() -> None:
 
 def test_what_a_person_closed_comes_back_only_when_it_got_worse() -> None:
     closed = deeds.resolve(opened().dossier, "dana", "", make.NOW).dossier
-    assert not model.reopens(closed, make.forecast(2, Level.LIKELY), 3)
-    assert model.reopens(closed, make.forecast(2, Level.LIKELY), 2)
-    assert model.reopens(closed, make.forecast(2, Level.CROSSED), 3)
-    expired = joined(opened().dossier, make.forecast(2, Level.EASING), make.NOW).dossier
-    assert model.reopens(expired, make.forecast(3, Level.LIKELY), 3)
+    days = make.NOW + timedelta(days=2)
+    assert not model.reopens(closed, make.forecast(2, Level.LIKELY), 3, days)
+    assert model.reopens(closed, make.forecast(2, Level.LIKELY), 2, days)
+    assert model.reopens(closed, make.forecast(2, Level.CROSSED), 3, days)
+
+
+def test_a_story_that_flickers_around_its_rule_cools_down_unless_it_is_worse_than_it_ever_was() -> None:
+    signal = make.forecast(1, Level.IMMINENT)
+    decision = rules.Decision(make.rule(), rules.grade(signal, make.LINE, None), "because")
+    terms = Terms(cool_down_minutes=30)
+    first = model.open_incident(
+        signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW, terms
+    )
+    over = joined(first.dossier, make.forecast(2, Level.EASING), make.NOW).dossier
+    soon, later = make.NOW + 29 * MINUTE, make.NOW + 30 * MINUTE
+    assert not model.reopens(over, make.forecast(3, Level.IMMINENT), 2, soon)
+    assert model.reopens(over, make.forecast(3, Level.CROSSED), 2, soon)
+    assert model.reopens(over, make.forecast(3, Level.LIKELY), 1, soon)
+    assert model.reopens(over, make.forecast(3, Level.LIKELY), 4, later)
+    marked = deeds.mark(over, "dana", OutcomeMark.USEFUL, "", soon)
+    assert marked is not None
+    assert model.reopens(marked.dossier, make.forecast(3, Level.LIKELY), 4, later), "a mark does not begin it anew"
+
+
+def in_a_surge(usual: float, promise: float | None) -> Dossier:
+    signal = make.forecast()
+    decision = rules.Decision(make.rule(), rules.grade(signal, make.LINE, None), "because")
+    terms = Terms(usual_answer_minutes=usual, promise_minutes=promise)
+    first = model.open_incident(
+        signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW, terms
+    )
+    return joined(first.dossier, make.surge(), make.NOW).dossier
+
+
+def test_an_answer_is_due_before_the_line_by_as_long_as_one_usually_takes() -> None:
+    incident = in_a_surge(20, None).incident
+    assert incident.answer_by == make.NOW + 25 * MINUTE
+    assert explain.by_when(incident) == (
+        "Answer by 2026-03-01 09:25 UTC: from 09:45 UTC on it may cross the line, and an answer usually takes 20 minutes."
+    )
+    late = in_a_surge(60, None).incident
+    assert explain.by_when(late).startswith("Answer now: from 09:45 UTC on")
+
+
+def test_a_surge_uses_the_brand_s_promise_and_whichever_is_first_counts() -> None:
+    assert in_a_surge(20, 60).incident.answer_by == make.NOW + 25 * MINUTE
+    dossier = in_a_surge(20, 10)
+    assert dossier.incident.answer_by == make.NOW + 10 * MINUTE
+    assert "promised within 10 minutes" in explain.by_when(dossier.incident)
+    over = joined(dossier, make.surge(SurgePhase.END, minutes=5), make.NOW)
+    assert over.dossier.incident.answer_by == make.NOW + 25 * MINUTE
+
+
+def test_what_a_rule_raised_stays_raised() -> None:
+    signal = make.forecast()
+    decision = rules.Decision(make.rule(), rules.Grade(1, "raised", 1), "because")
+    first = model.open_incident(signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW)
+    assert joined(first.dossier, make.forecast(2, Level.WATCH), make.NOW).dossier.incident.severity == 1
+    plain = opened().dossier
+    raised = model.join(plain, make.negative(severity=1), rules.Grade(2, "raised", 2), make.NOW)
+    assert raised is not None
+    assert raised.dossier.incident.severity == 2
+    assert joined(raised.dossier, make.forecast(2, Level.WATCH), make.NOW).dossier.incident.severity == 2
 
 
 def test_a_deleted_post_is_forgotten_and_does_not_come_back() -> None:

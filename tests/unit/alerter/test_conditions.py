@@ -1,0 +1,152 @@
+"""Every condition of a rule holds for what it asks for and for nothing else, and says why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerter import rules
+from alerter.conditions import Opening, spoken_of
+from services.contracts.base import AccountId
+from services.contracts.signal import Interval, Level, SurgePhase
+from services.rule import TOPICS
+from tests.unit.alerter import make
+
+
+def fires(signal: Opening, /, **conditions: Any) -> rules.Considered:
+    rule = make.rule(**{"level": None, **conditions})
+    return rules.consider(rule, signal, rules.grade(signal, make.LINE, None), None)
+
+
+big = Interval(low=900, median=1500, high=3000)
+german = make.card(language="de-AT", account=AccountId("bsky:acme"), followers=5_000)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "holds", "does_not", "words"),
+    [
+        ({"predicted_size": 1500}, make.forecast(final_size=big), make.forecast(), "1,500 engagements are forecast"),
+        (
+            {"audience": 9_000},
+            make.forecast(),
+            make.forecast(evidence=make.evidence(reach=8_999)),
+            "9,000 followers are reached",
+        ),
+        ({"audience": 40}, make.negative(), make.negative(post="p2", severity=None).model_copy(
+            update={"post": make.card(followers=None)}), "40 followers are reached"),
+        ({"mood": 0.8}, make.forecast(mood=make.mood(0.8)), make.forecast(mood=make.mood(0.79)), "80 % of the answers"),
+        ({"mood": 0.1}, make.forecast(mood=make.mood(0.8)), make.forecast(mood=None), "80 %"),
+        ({"mood": 0.0}, make.forecast(mood=make.mood()), make.forecast(mood=make.mood(scored=0)), "negative"),
+        ({"severity": 2}, make.forecast(level=Level.IMMINENT), make.forecast(), "severity 2, the rule asks for 2"),
+        ({"complaint": 0.8}, make.negative(), make.negative(complaint=0.7), "80 % sure that it is a complaint"),
+        ({"complaint": 0.0}, make.negative(), make.forecast(), "complaint"),
+        ({"languages": ("de",), "severity": 4}, make.forecast(root=german), make.forecast(), "the language is de"),
+        ({"accounts": ("bsky:@Acme",), "severity": 4}, make.forecast(root=german), make.forecast(root=None), "bsky:acme"),
+        ({"sources": ("bsky",), "severity": 4}, make.negative(), make.surge(), "the source is bsky"),
+        (
+            {"sources": ("x",), "surge_factor": 2},
+            make.surge(networks={"x": 6, "bsky": 4}),
+            make.surge(networks={"x": 4, "bsky": 5, "t": 1}),
+            "the source is x",
+        ),
+        (
+            {"languages": ("en",), "surge_factor": 2},
+            make.surge(languages={"en": 10}),
+            make.surge(languages={"de": 9, "en": 1}),
+            "the language is en",
+        ),
+        ({"topics": ("recall",)}, make.surge(terms=("recall", "toy")), make.surge(terms=("toy",)), "speaks of recall"),
+    ],
+)  # fmt: skip
+def test_a_condition_holds_for_what_it_asks_for(
+    conditions: dict[str, Any], holds: Opening, does_not: Opening, words: str
+) -> None:
+    considered = fires(holds, **conditions)
+    assert considered.fires, considered.because
+    assert words in considered.because
+    refused = fires(does_not, **conditions)
+    assert not refused.fires
+    assert refused.because
+
+
+@pytest.mark.parametrize("name", ["level", "probability", "predicted_size", "audience", "mood", "complaint_severity"])
+def test_a_surge_that_ended_or_a_story_that_eases_fires_nothing_by_its_size(name: str) -> None:
+    asked: dict[str, Any] = {name: {"level": Level.WATCH}.get(name, 0 if name != "audience" else 1)}
+    if name == "predicted_size":
+        asked = {name: 1}
+    assert not fires(make.surge(SurgePhase.END), **asked).fires
+    if name != "complaint_severity":
+        assert not fires(make.forecast(level=Level.EASING, mood=make.mood()), **asked).fires
+
+
+def saying(text: str) -> Opening:
+    return make.forecast(root=make.card(text=text))
+
+
+@pytest.mark.parametrize(
+    ("text", "topic"),
+    [
+        ("The toaster caught FIRE in my kitchen", "safety"),
+        ("it exploded", "safety"),
+        ("two people were injured", "safety"),
+        ("they recalled my car", "recall"),
+        ("I was \uff28\uff21\uff23\uff2b\uff25\uff24", "breach"),
+        ("a data\n leak again", "breach"),
+    ],
+)
+def test_topics_are_found_as_whole_words_in_any_case(text: str, topic: str) -> None:
+    assert spoken_of(TOPICS[topic], saying(text)) is not None
+    assert fires(saying(text), topics=(topic,)).fires
+    assert fires(make.negative().model_copy(update={"post": make.card(text=text)}), topics=(topic,)).fires
+    assert fires(make.surge(exemplars=(make.card(text=text),)), topics=(topic,)).fires
+
+
+@pytest.mark.parametrize(
+    "text", ["You should be fired", "firefox is slow", "smoked salmon", "I recall-ed nothing?", ""]
+)
+def test_words_inside_of_words_do_not_count(text: str) -> None:
+    assert spoken_of(("fire", "smoke", "recalled"), saying(text)) is None
+
+
+def test_a_topic_may_be_one_s_own_and_the_word_that_is_named_is_never_the_post_s() -> None:
+    rule = make.rule(level=None, topics=("luggage",))
+    signal = saying("my SUITCASES are gone, call 0171 2345")
+    graded = rules.grade(signal, make.LINE, None)
+    considered = rules.consider(rule, signal, graded, None, {"luggage": ("suitcase*",)})
+    assert considered.because == "it speaks of luggage (suitcase*)"
+
+
+@given(st.text(max_size=300))
+def test_no_text_breaks_the_search(text: str) -> None:
+    for words in TOPICS.values():
+        found = spoken_of(words, saying(text))
+        assert found is None or found in words
+
+
+def test_a_rule_raises_what_it_fires_at() -> None:
+    safety = make.rule(id="safety", level=None, topics=("safety",), raises_to=1)
+    decision = rules.decide(saying("fire!"), [safety], make.LINE, None, make.NOW)
+    assert decision is not None
+    assert (decision.grade.severity, decision.grade.floor) == (1, 1)
+    assert "raised from 3 by rule safety" in decision.reason
+
+
+def test_a_later_rule_raises_a_story_that_another_one_found() -> None:
+    asked = [make.rule(), make.rule(id="safety", level=None, topics=("safety",), raises_to=1)]
+    signal = saying("on fire")
+    graded = rules.grade(signal, make.LINE, None)
+    raised = rules.raised(signal, asked, graded, None)
+    assert (raised.severity, raised.floor) == (1, 1)
+    assert "rule safety" in raised.words
+    assert rules.raised(saying("slow"), asked, graded, None) == graded
+    assert rules.raised(signal, [asked[1].model_copy(update={"brands": ("other",)})], graded, None) == graded
+
+
+@pytest.mark.parametrize("severity", [1, 2, 3, 4])
+def test_raising_never_lowers(severity: int) -> None:
+    mild = make.rule(id="mild", level=None, topics=("safety",), raises_to=4)
+    graded = rules.Grade(severity, "")
+    assert rules.raised(saying("fire"), [mild], graded, None).severity == severity
