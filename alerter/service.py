@@ -14,6 +14,8 @@ from typing import Any, Final
 import structlog
 
 from alerter.api.routes import mount_api
+from alerter.console.live import Newsroom
+from alerter.console.pages import mount_console
 from alerter.consumer import Consumer
 from alerter.escalation import engine as escalation
 from alerter.escalation.engine import Engine
@@ -70,6 +72,7 @@ class Alerter:
             settings.batch_records,
             settings.instance,
         )
+        self.newsroom = Newsroom(self.database)
         self.started = False
         self._stopping = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
@@ -84,6 +87,7 @@ class Alerter:
         self.engine.bell.set()
         self.deliverer.bell.set()
         self.publisher.bell.set()
+        self.newsroom.bell.set()
 
     async def start(self, tasks: Tasks) -> None:
         await self.database.start()
@@ -101,6 +105,7 @@ class Alerter:
             tasks.spawn("alerter-publisher", self.publisher.run, stopping),
             tasks.spawn("alerter-engine", self.engine.run, stopping),
             tasks.spawn("alerter-gauges", self._gauge, stopping),
+            tasks.spawn("alerter-newsroom", self.newsroom.run, stopping),
         ]
         await self.consumer.lanes.start(tasks)
         self.started = True
@@ -124,6 +129,7 @@ class Alerter:
 
     def mount(self, app: Any) -> None:
         mount_api(app, self)
+        mount_console(app, self, self.newsroom)
 
     async def act(self, work: Callable[[Desk], Any]) -> Any:
         """Do what a person asked for, in one transaction."""
@@ -134,6 +140,7 @@ class Alerter:
     async def stop(self, deadline: float) -> None:
         """Signals first, so that nothing new comes in; then what is in flight is recorded."""
         self._stopping.set()
+        self.newsroom.close()
         await self.consumer.lanes.stop(deadline)
         self.engine.stop()
         self.deliverer.stop()

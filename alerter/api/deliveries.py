@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from sqlalchemy import Connection
 
 from alerter.api import audit, schemas, views
-from alerter.api.auth import Reader, Responder
+from alerter.api.auth import Caller, Reader, Responder
 from alerter.api.backstage import Backstage, Cursor, Limit, paged
 from alerter.api.problems import ABSENT, Problem
 from alerter.api.schemas import DeliveryKey
@@ -30,16 +30,21 @@ def mount(routes: APIRouter, service: Backstage) -> None:
     @routes.post("/deliveries/{delivery}/resend", status_code=202, responses=ABSENT)
     async def resend_delivery(caller: Responder, delivery: DeliveryKey) -> schemas.Queued:
         """Send it again, under the same id, from the start of the retry schedule."""
-        present = service.present()
-
-        def write(connection: Connection) -> bool:
-            seen, brand = views.delivery_brand(connection, caller, delivery)
-            if not seen or not outbox.resend(connection, delivery, present.now):
-                return False
-            audit.record(connection, present, caller, "delivery.resent", delivery, brand)
-            return True
-
-        if not await service.database.write(write):
-            raise Problem(404, "there is no such delivery, or its endpoint is gone or disabled")
-        service.ring()
+        await send_again(service, caller, delivery)
         return schemas.Queued(delivery=delivery)
+
+
+async def send_again(service: Backstage, caller: Caller, delivery: str) -> None:
+    """Raises `Problem` 404."""
+    present = service.present()
+
+    def write(connection: Connection) -> bool:
+        seen, brand = views.delivery_brand(connection, caller, delivery)
+        if not seen or not outbox.resend(connection, delivery, present.now):
+            return False
+        audit.record(connection, present, caller, "delivery.resent", delivery, brand)
+        return True
+
+    if not await service.database.write(write):
+        raise Problem(404, "there is no such delivery, or its endpoint is gone or disabled")
+    service.ring()

@@ -69,15 +69,20 @@ def mount(routes: APIRouter, service: Backstage) -> None:
     @routes.post("/endpoints/{name}/test", status_code=202, responses={**ABSENT, **CONFLICT})
     async def test_endpoint(caller: Admin, name: Slug) -> schemas.Queued:
         """Send it an `endpoint.test`. GET /v1/deliveries says what came of it."""
-        present = service.present()
-        cause = Cause("endpoint.test", None, ("test", uuid.uuid4().hex))
-        state = await service.database.write(lambda c: _test(c, present, caller, name, cause))
-        if state is None:
-            raise Problem(404, f"there is no endpoint {name}")
-        if state is not EndpointState.ENABLED:
-            raise Problem(409, f"the endpoint {name} is disabled")
-        service.ring()
-        return schemas.Queued(delivery=outbox.delivery_id(cause, name))
+        return schemas.Queued(delivery=await send_test(service, caller, name))
+
+
+async def send_test(service: Backstage, caller: Caller, name: str) -> str:
+    """The delivery's id. Raises `Problem` 404 or 409."""
+    present = service.present()
+    cause = Cause("endpoint.test", None, ("test", uuid.uuid4().hex))
+    state = await service.database.write(lambda c: _test(c, present, caller, name, cause))
+    if state is None:
+        raise Problem(404, f"there is no endpoint {name}")
+    if state is not EndpointState.ENABLED:
+        raise Problem(409, f"the endpoint {name} is disabled")
+    service.ring()
+    return outbox.delivery_id(cause, name)
 
 
 def _remove(connection: Connection, present: Present, caller: Caller, name: str) -> bool:

@@ -25,6 +25,10 @@ class Facet(Part):
     severity: int
     words: str
     outlook: Outlook
+    begins: Time | None = None
+    rate_60m: float = 0.0
+    curve: tuple[tuple[float, int], ...] = ()
+    """What the console draws: (seconds since `begins`, engagements so far), at most 64 points."""
 
 
 class Surging(Part):

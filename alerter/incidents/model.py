@@ -139,7 +139,14 @@ def _take(dossier: Dossier, signal: Opening, grade: Grade, now: datetime) -> Dos
         root = signal.root if str(signal.conversation) == dossier.incident.story or dossier.cards.root is None else None
         changes["cards"] = cards.merge(dossier.cards, root, signal.loudest, signal.exemplars)
         facet = Facet(
-            number=signal.number, at=signal.at, severity=grade.severity, words=grade.words, outlook=outlook(signal)
+            number=signal.number,
+            at=signal.at,
+            severity=grade.severity,
+            words=grade.words,
+            outlook=outlook(signal),
+            begins=signal.at - timedelta(seconds=signal.evidence.age_seconds),
+            rate_60m=signal.evidence.rate_60m,
+            curve=signal.evidence.curve,
         )
         facets = {**dossier.facets, signal.conversation: facet}
         if len(facets) > MAX_CONVERSATIONS:

@@ -84,6 +84,7 @@ incidents = Table(
     UniqueConstraint("brand", "story", "ordinal"),
     Index("incidents_due", "due_at"),
     Index("incidents_newest", "opened_at", "id"),
+    Index("incidents_open", "state", "changed_at"),
 )
 """`dossier` is the whole incident; the columns beside it are what queries need. `due_at`: its next timer."""
 
@@ -271,3 +272,13 @@ audit = Table(
     Index("audit_newest", "at", "id"),
 )
 """Every change that somebody made. Rows are only ever added."""
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("key", String(64), nullable=False),
+    Column("person", Text, nullable=False),
+    Column("ends_wall", Moment, nullable=False),
+)
+"""Who is signed in to the console: SHA-256 of the cookie, and of the key that it was opened with."""

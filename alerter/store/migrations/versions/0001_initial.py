@@ -73,6 +73,7 @@ def upgrade() -> None:
     with op.batch_alter_table("incidents", schema=None) as batch_op:
         batch_op.create_index("incidents_due", ["due_at"], unique=False)
         batch_op.create_index("incidents_newest", ["opened_at", "id"], unique=False)
+        batch_op.create_index("incidents_open", ["state", "changed_at"], unique=False)
 
     op.create_table(
         "keys",
@@ -112,6 +113,14 @@ def upgrade() -> None:
     with op.batch_alter_table("seen", schema=None) as batch_op:
         batch_op.create_index("seen_by_offset", ["partition", "offset"], unique=False)
 
+    op.create_table(
+        "sessions",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("ends_wall", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+    )
     op.create_table(
         "deliveries",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -289,6 +298,7 @@ def downgrade() -> None:
         batch_op.drop_index("deliveries_due")
 
     op.drop_table("deliveries")
+    op.drop_table("sessions")
     with op.batch_alter_table("seen", schema=None) as batch_op:
         batch_op.drop_index("seen_by_offset")
 
@@ -297,6 +307,7 @@ def downgrade() -> None:
     op.drop_table("positions")
     op.drop_table("keys")
     with op.batch_alter_table("incidents", schema=None) as batch_op:
+        batch_op.drop_index("incidents_open")
         batch_op.drop_index("incidents_newest")
         batch_op.drop_index("incidents_due")
 

@@ -1,0 +1,130 @@
+"""Tells open pages that something changed, within a moment of the commit: server-sent events, one stream a page.
+
+What is sent is only that there is something new, never what: the page asks for itself again, with its own session, so there
+is one place where things are shown. A change is found by a fingerprint of what the caller may see; our own process rings a
+bell after each commit, those of other replicas are found by looking every second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, func, select
+
+from alerter.api.auth import Caller, seen_by
+from alerter.console.board import OPEN
+from alerter.notify.outbox import DeliveryState
+from alerter.store.database import Database, DatabaseAway
+from alerter.store.tables import attempts, audit, deliveries, incidents
+
+log = structlog.get_logger()
+
+MAX_PAGES: Final = 500
+"""Open streams a process; a page beyond asks by itself now and then."""
+GLANCE_SECONDS: Final = 1.0
+PAUSE_SECONDS: Final = 0.2
+"""At most five times a second, whatever a storm commits."""
+BEAT_SECONDS: Final = 15.0
+"""Proxies close what is silent; and a session that ended is noticed."""
+
+Brands = frozenset[str] | None
+
+
+def fingerprint(connection: Connection, caller: Caller) -> str:
+    """Different whenever something that the caller may see has changed."""
+    own = seen_by(caller, incidents.c.brand)
+    opened = select(func.count(), func.max(incidents.c.changed_at), func.sum(incidents.c.sequence))
+    parts = [*connection.execute(opened.where(incidents.c.state.in_(OPEN), own)).one()]
+    # What follows says that something happened, of whatever brand: the page finds out by asking again.
+    pending = select(func.count()).select_from(deliveries).where(deliveries.c.state == DeliveryState.PENDING)
+    parts += [
+        connection.scalar(query) for query in (pending, select(func.max(attempts.c.id)), select(func.max(audit.c.id)))
+    ]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+class Page:
+    """One open stream."""
+
+    def __init__(self, caller: Caller, known: str) -> None:
+        self.caller = caller
+        self.known = known
+        self.news = asyncio.Event()
+
+
+class Newsroom:
+    """Looks for what changed, once for all pages with the same brands, and only while a page is open."""
+
+    def __init__(self, database: Database) -> None:
+        self.bell = asyncio.Event()
+        self._database = database
+        self._pages: set[Page] = set()
+        self._closed = False
+
+    @property
+    def full(self) -> bool:
+        return len(self._pages) >= MAX_PAGES
+
+    async def run(self) -> None:
+        """Until `close`."""
+        while not self._closed:
+            try:
+                async with asyncio.timeout(GLANCE_SECONDS if self._pages else None):
+                    await self.bell.wait()
+            except TimeoutError:
+                pass
+            self.bell.clear()
+            if self._pages and not self._closed:
+                try:
+                    await self._look()
+                except DatabaseAway as error:
+                    log.warning("console_not_told", why=str(error))
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _look(self) -> None:
+        found: dict[Brands, str] = {}
+        for page in list(self._pages):
+            brands = page.caller.brands
+            if brands not in found:
+                found[brands] = await self._database.read(partial(fingerprint, caller=page.caller))
+            if found[brands] != page.known:
+                page.known = found[brands]
+                page.news.set()
+
+    def close(self) -> None:
+        """Every stream ends, so that the server can stop."""
+        self._closed = True
+        self.bell.set()
+        for page in self._pages:
+            page.news.set()
+
+    async def stream(self, caller: Caller, known: str, still: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
+        """Events for one page that shows the state `known`. `still()` is awaited now and then: false ends the stream."""
+        page = Page(caller, known)
+        self._pages.add(page)
+        self.bell.set()
+        try:
+            yield b"retry: 2000\n\n"
+            beat = time.monotonic() + BEAT_SECONDS
+            while not self._closed:
+                try:
+                    async with asyncio.timeout(max(0.0, beat - time.monotonic())):
+                        await page.news.wait()
+                except TimeoutError:
+                    beat = time.monotonic() + BEAT_SECONDS
+                    if not await still():
+                        yield b"event: over\ndata: signed out\n\n"
+                        return
+                    yield b": beat\n\n"
+                    continue
+                page.news.clear()
+                if not self._closed:
+                    yield f"id: {page.known}\nevent: changed\ndata: {page.known}\n\n".encode()
+        finally:
+            self._pages.discard(page)

@@ -1,0 +1,194 @@
+"""The pages, and how they are mounted beside the API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
+
+from alerter.api import views
+from alerter.api.auth import Caller
+from alerter.api.backstage import Backstage, found
+from alerter.api.problems import Problem
+from alerter.api.schemas import IncidentKey
+from alerter.api.scopes import Scope
+from alerter.console import board, deeds, live, paper, sessions
+from alerter.console.board import Card
+from alerter.console.door import HOME, Form, Signed, console_route
+from alerter.console.live import Newsroom
+from alerter.incidents import explain
+from alerter.incidents.dossier import Dossier
+from services.config import Config
+
+MAX_FORM_BYTES: Final = 32_000
+BOARD_CHART: Final = (220, 56)
+PAGE_CHART: Final = (640, 240)
+Since = Annotated[str, Query(max_length=40)]
+
+
+def mount_console(app: FastAPI, service: Backstage, newsroom: Newsroom) -> None:
+    for open_to_all, fill in ((True, _door), (False, _pages), (False, deeds.mount)):
+        routes = APIRouter(
+            prefix=HOME,
+            route_class=console_route(service, open_to_all=open_to_all),
+            include_in_schema=False,
+            max_body_size=MAX_FORM_BYTES,
+        )
+        fill(routes, service)
+        if fill is _pages:
+            _live(routes, service, newsroom)
+        app.include_router(routes)
+
+    @app.get("/", include_in_schema=False)
+    async def front() -> Response:
+        return RedirectResponse(HOME, 307)
+
+
+def _door(routes: APIRouter, service: Backstage) -> None:
+    @routes.get("/login")
+    async def ask_for_key(request: Request, next: str = HOME) -> Response:  # noqa: A002 - its name in the address
+        if request.state.visitor is not None:
+            return RedirectResponse(_inside(next), 303)
+        return paper.page(service, request, "login.html", next=_inside(next), wrong=False, person="")
+
+    @routes.post("/login")
+    async def log_in(request: Request, form: Form) -> Response:
+        person = form.get("person", "").strip()[:100]
+        if not person.isprintable():
+            raise Problem(422, "a name has letters, digits and spaces")
+        token = await sessions.open_session(service, form.get("key", "").strip(), person)
+        target = _inside(form.get("next", HOME))
+        if token is None:
+            return paper.page(service, request, "login.html", 401, next=target, wrong=True, person=person)
+        response = RedirectResponse(target, 303)
+        public = service.context.settings.public_url or ""
+        response.set_cookie(
+            sessions.COOKIE,
+            token,
+            max_age=int(sessions.LASTS.total_seconds()),
+            path=HOME,
+            secure=request.url.scheme == "https" or public.startswith("https://"),
+            httponly=True,
+            # Not strict: the link in a page that wakes somebody must open signed in.
+            samesite="lax",
+        )
+        return response
+
+    @routes.get("/static/{version}/{name}")
+    async def static(version: str, name: str) -> Response:
+        if name not in paper.KINDS or version != paper.static(name)[1]:
+            raise Problem(404, "there is no such file")
+        headers = {"cache-control": paper.FOREVER}
+        return Response(paper.static(name)[0], media_type=paper.KINDS[name], headers=headers)
+
+
+def _inside(address: str) -> str:
+    """Only our own pages: a link to the login must not lead elsewhere."""
+    clean = address.startswith(f"{HOME}/") or address == HOME
+    return address if clean and "//" not in address and "\\" not in address and address.isprintable() else HOME
+
+
+def _pages(routes: APIRouter, service: Backstage) -> None:
+    @routes.get("")
+    async def show_board(request: Request, visit: Signed, done: str = "") -> Response:
+        caller = visit.caller
+        opened, ended, version = await service.database.read(
+            lambda c: (board.open_texts(c, caller), board.ended_texts(c, caller), live.fingerprint(c, caller))
+        )
+        cards = sorted(_cards(service, opened, BOARD_CHART), key=board.urgency)
+        return paper.page(
+            service,
+            request,
+            "board.html",
+            free=[one for one in cards if one.incident.acknowledged_by is None],
+            held=[one for one in cards if one.incident.acknowledged_by is not None],
+            ended=[Dossier.model_validate_json(text).incident for text in ended],
+            version=version,
+            may_act=caller.may(Scope.RESPOND),
+            said=deeds.SAID.get(done),
+            state_words=explain.STATE_WORDS,
+        )
+
+    @routes.get("/incidents/{incident}")
+    async def show_incident(request: Request, visit: Signed, incident: IncidentKey, done: str = "") -> Response:
+        return await incident_page(service, request, visit.caller, incident, said=deeds.SAID.get(done))
+
+    @routes.get("/endpoints")
+    async def show_endpoints(request: Request, visit: Signed, done: str = "") -> Response:
+        caller = visit.caller
+        every, version = await service.database.read(lambda c: (views.endpoint_list(c), live.fingerprint(c, caller)))
+        own = [one for one in every.items if caller.covers(one.brands)]
+        recent = await service.database.read(
+            lambda c: {one.name: views.delivery_page(c, caller, one.name, None, None, 10).items for one in own[:50]}
+        )
+        return paper.page(
+            service,
+            request,
+            "endpoints.html",
+            endpoints=own,
+            recent=recent,
+            version=version,
+            may_act=caller.may(Scope.RESPOND),
+            may_manage=caller.may(Scope.ADMIN),
+            said=deeds.SAID.get(done),
+        )
+
+
+async def incident_page(
+    service: Backstage, request: Request, caller: Caller, incident: str, status: int = 200, **said: str | None
+) -> Response:
+    def read(connection: Any) -> Any:
+        dossier = views.dossier_of(connection, caller, incident)
+        explained = views.explanation(connection, caller, incident)
+        return (dossier, explained, live.fingerprint(connection, caller)) if dossier is not None else None
+
+    dossier, explained, version = found(await service.database.read(read))
+    config = service.context.config
+    one = board.card(dossier, config, service.present().now, *PAGE_CHART)
+    return paper.page(
+        service,
+        request,
+        "incident.html",
+        status,
+        one=one,
+        incident=dossier.incident,
+        dossier=dossier,
+        explained=explained,
+        exemplars=board.unsaid(dossier.incident),
+        playbook=_playbook(config, dossier),
+        version=version,
+        ended=dossier.ended,
+        may_act=caller.may(Scope.RESPOND),
+        state_words=explain.STATE_WORDS,
+        said=said.get("said"),
+        refused=said.get("refused"),
+    )
+
+
+def _cards(service: Backstage, texts: Sequence[str], size: tuple[float, float]) -> list[Card]:
+    present = service.present()
+    return [board.card(Dossier.model_validate_json(text), present.config, present.now, *size) for text in texts]
+
+
+def _playbook(config: Config, dossier: Dossier) -> str | None:
+    """As the configuration has it now; the first step is the one that was sent."""
+    rule = next((rule for rule in config.rules if rule.id == dossier.incident.rule), None)
+    return config.playbooks.get(rule.playbook or "") if rule is not None else None
+
+
+def _live(routes: APIRouter, service: Backstage, newsroom: Newsroom) -> None:
+    @routes.get("/live")
+    async def listen(request: Request, visit: Signed, since: Since = "") -> Response:
+        if newsroom.full:
+            raise Problem(503, "too many pages are open")
+        token = request.cookies.get(sessions.COOKIE)
+
+        async def still() -> bool:
+            return await sessions.visitor_of(service, token) is not None
+
+        known = request.headers.get("last-event-id", since)
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        stream = newsroom.stream(visit.caller, known, still)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)

@@ -1,0 +1,82 @@
+"""Who is signed in: a random token in a cookie that scripts cannot read, of which the database has only the hash.
+
+A session lives as long as its key: it is asked for on every request, so a revoked key ends its sessions at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from alerter.api import keys
+from alerter.api.auth import Caller, digest
+from alerter.api.backstage import Backstage
+from alerter.store.tables import sessions
+
+COOKIE: Final = "firebreak_session"
+LASTS: Final = timedelta(days=7)
+"""Since the last use: whoever is paged at night should not have to look for a key first."""
+_RENEW_AFTER: Final = timedelta(hours=1)
+"""So that not every request writes."""
+_TOKEN_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody who is signed in. `person` is how others read who did something."""
+
+    caller: Caller
+    person: str
+    csrf: str
+    session: str
+
+
+def csrf_of(token: str) -> str:
+    """What a form must send back: only a page of ours, shown to this session, can know it."""
+    return hmac.new(token.encode(), b"firebreak console form", hashlib.sha256).hexdigest()
+
+
+async def open_session(service: Backstage, key: str, person: str) -> str | None:
+    """The new session's token; `None` when the key opens nothing. `person` of "" is whoever the key is named after."""
+    given = digest(key)
+    caller = await keys.caller_of(service, given)
+    if caller is None:
+        return None
+    token, wall = secrets.token_urlsafe(_TOKEN_BYTES), service.present().wall
+
+    def write(connection: Connection) -> None:
+        connection.execute(delete(sessions).where(sessions.c.ends_wall < wall))
+        row = {"digest": digest(token), "key": given, "person": person or caller.name, "ends_wall": wall + LASTS}
+        connection.execute(insert(sessions), row)
+
+    await service.database.write(write)
+    return token
+
+
+async def visitor_of(service: Backstage, token: str | None) -> Visitor | None:
+    """Whose session this is, if it has not ended."""
+    if not token:
+        return None
+    held, wall = digest(token), service.present().wall
+    query = select(sessions).where(sessions.c.digest == held, sessions.c.ends_wall > wall)
+    row = await service.database.read(lambda c: c.execute(query).one_or_none())
+    caller = await keys.caller_of(service, row.key) if row is not None else None
+    if row is None or caller is None:
+        return None
+    if row.ends_wall - wall < LASTS - _RENEW_AFTER:
+        await service.database.write(lambda c: _renew(c, held, wall))
+    return Visitor(caller, row.person, csrf_of(token), held)
+
+
+def _renew(connection: Connection, held: str, wall: datetime) -> None:
+    connection.execute(update(sessions).where(sessions.c.digest == held).values(ends_wall=wall + LASTS))
+
+
+async def close_session(service: Backstage, visitor: Visitor) -> None:
+    await service.database.write(lambda c: c.execute(delete(sessions).where(sessions.c.digest == visitor.session)))

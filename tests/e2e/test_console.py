@@ -1,0 +1,214 @@
+"""The console in a real browser: a drill is played, the board shows the incident as it happens, a click takes it, and the
+webhook that says so arrives. The same run takes the pictures for docs/ (`PICTURES=1`) and asks axe-core about each page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import SecretStr
+
+from services.clock import ManualClock
+from services.drills.crowd import Night
+from services.drills.player import LOOPBACK, STORY_BEGINS, Keys, Player, idle, moments, serving
+from services.drills.script import load
+from services.process import Process
+from services.settings import Settings
+from services.sink import Sink
+from tests.browser import browser
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
+
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "docs"
+MAX_PICTURE_BYTES = 300_000
+WIDE = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+
+
+@dataclass
+class Stage:
+    """An installation in which a night can be played on, minute by minute."""
+
+    process: Process
+    player: Player
+    clock: ManualClock
+    keys: Keys
+
+    @property
+    def url(self) -> str:
+        return self.process.server.url
+
+    async def play_until(self, minutes: float) -> None:
+        """From the night's begin; may be called again with a later time."""
+        for now, actions in self._moments:
+            self.clock.advance((self.player.begin + timedelta(seconds=now) - self.clock.now()).total_seconds())
+            await self.player.send(actions)
+            await idle(self.process)
+            if now >= minutes * 60:
+                return
+
+    def __post_init__(self) -> None:
+        self._moments = moments(self.player.night)
+
+    def heard(self, kind: str) -> list[Any]:
+        return [message.body for message in self.player.sink.received if message.body["type"] == kind]
+
+
+@asynccontextmanager
+async def staged(folder: Path, drill: str) -> AsyncIterator[Stage]:
+    script = load(ROOT / "deploy" / "drills" / drill)
+    clock, keys = ManualClock(STORY_BEGINS), Keys.fresh()
+    settings = Settings(
+        data=folder,
+        port=0,
+        partitions=2,
+        api_keys=SecretStr(f"drill:{keys.post}"),
+        admin_key=SecretStr(keys.admin),
+        egress_allow=LOOPBACK,
+    )
+    process = Process(settings, script.config, ("ingest", "scorer", "alerter"), clock)
+    stop, started = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(process.run(stop, started.set), name="firebreak")
+    try:
+        async with asyncio.timeout(60):
+            await started.wait()
+        async with serving(sink := Sink(clock)) as sink_url:
+            player = Player(
+                Night(script, script.seed, "drill"), clock, process.server.url, process.server.url, keys, sink
+            )
+            try:
+                await player.subscribe(sink_url)
+                yield Stage(process, player, clock, keys)
+            finally:
+                await player.close()
+    finally:
+        stop.set()
+        await running
+
+
+async def sign_in(page: Page, stage: Stage, person: str = "dana") -> None:
+    await page.goto(f"{stage.url}/console")
+    await page.fill("#person", person)
+    await page.fill("#key", stage.keys.admin)
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("#board")
+
+
+async def watched(opened: Browser, trouble: list[str], **more: Any) -> Page:
+    """A page whose every error is noted: a refused script or style shows there too."""
+    context = await opened.new_context(**more)
+    page = await context.new_page()
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("console", lambda said: trouble.append(said.text) if said.type == "error" else None)
+    return page
+
+
+async def test_the_board_shows_the_incident_live_and_a_click_takes_it(tmp_path: Path) -> None:
+    trouble: list[str] = []
+    async with browser() as opened, staged(tmp_path, "1-quoted-by-the-loud.yaml") as stage:
+        page = await watched(opened, trouble, viewport=WIDE)
+        await sign_in(page, stage)
+        assert await page.locator(".card").count() == 0
+        await page.evaluate("window.neverReloaded = true")
+        playing = asyncio.create_task(stage.play_until(10_000))
+        await page.wait_for_selector(".card", timeout=120_000)
+        assert await page.evaluate("window.neverReloaded"), "it came without a reload"
+        assert "New incident" in (await page.text_content("#news") or "")
+        assert (await page.title()).startswith("(1)")
+        card = page.locator(".card").first
+        assert "Nobody has it" in " ".join((await card.inner_text()).split())
+        await card.get_by_role("button", name="I have it").click()
+        await page.wait_for_selector(".card .held")
+        assert "dana has it" in " ".join((await page.locator(".card").first.inner_text()).split())
+        await playing
+        await idle(stage.process)
+        taken = stage.heard("incident.acknowledged")
+        assert taken
+        assert taken[0]["data"]["acknowledged_by"] == "dana"
+        assert stage.player.sink.refused == 0
+    assert trouble == []
+
+
+async def test_every_page_can_be_used_by_keyboard_and_screen_reader_on_any_screen(tmp_path: Path) -> None:
+    axe = pytest.importorskip("axe_playwright_python.async_playwright", reason="axe-core comes with the extra `dev`")
+    taking = os.environ.get("PICTURES") == "1"
+    trouble: list[str] = []
+    found: list[str] = []
+    async with browser() as opened, staged(tmp_path, "demo.yaml") as stage:
+        await stage.play_until(36)
+        for scheme, size in (("light", WIDE), ("dark", WIDE), ("light", PHONE)):
+            page = await watched(opened, trouble, viewport=size, color_scheme=scheme, timezone_id="UTC", locale="en-GB")
+            await page.goto(f"{stage.url}/console")
+            found += await _violations(axe, page, "login")
+            await sign_in(page, stage)
+            incident = await page.locator(".card h3 a").first.get_attribute("href")
+            assert incident is not None
+            for name, path in await _paths(page, incident):
+                await page.goto(f"{stage.url}{path}")
+                found += await _violations(axe, page, f"{name} {scheme} {size['width']}")
+                wide = await page.evaluate(
+                    "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+                )
+                assert wide <= 0, f"{name} must be scrolled sideways at {size['width']}"
+                await _picture(page, f"{name}-{'phone' if size is PHONE else scheme}.png", tmp_path, keep=taking)
+            await page.context.close()
+    assert found == []
+    assert trouble == []
+
+
+async def test_the_whole_way_can_be_gone_without_a_mouse(tmp_path: Path) -> None:
+    trouble: list[str] = []
+    async with browser() as opened, staged(tmp_path, "demo.yaml") as stage:
+        await stage.play_until(30)
+        page = await watched(opened, trouble, viewport=WIDE)
+        await sign_in(page, stage)
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("document.activeElement.className") == "skip"
+        await page.keyboard.press("Enter")
+        for _ in range(10):
+            await page.keyboard.press("Tab")
+            if await page.evaluate("document.activeElement.matches('.card h3 a')"):
+                break
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("#head")
+        await page.focus("#comment")
+        await page.keyboard.type("calling her now")
+        # What somebody is typing is not replaced under their hands.
+        await stage.play_until(32)
+        assert await page.input_value("#comment") == "calling her now"
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("#head .held")
+        assert "calling her now" in await page.inner_text("#timeline")
+    assert trouble == []
+
+
+async def _paths(page: Page, incident: str) -> list[tuple[str, str]]:
+    """Every page that the navigation leads to, and an incident."""
+    links = page.locator(".top nav a")
+    listed = [(await a.inner_text(), await a.get_attribute("href") or "") for a in await links.all()]
+    return [*((name.lower().replace(" ", "-"), path) for name, path in listed), ("incident", incident)]
+
+
+async def _violations(axe: Any, page: Page, where: str) -> list[str]:
+    results = await axe.Axe().run(page)
+    return [
+        f"{where}: {one['impact']} {one['id']}: {one['nodes'][0]['html'][:200]}"
+        for one in results.response["violations"]
+        if one["impact"] in ("serious", "critical", "moderate")
+    ]
+
+
+async def _picture(page: Page, name: str, otherwise: Path, *, keep: bool) -> None:
+    path = (PICTURES if keep else otherwise) / name
+    await page.screenshot(path=path)
+    assert path.stat().st_size < MAX_PICTURE_BYTES, name
