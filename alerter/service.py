@@ -60,6 +60,7 @@ class Alerter:
         self.deliverer = Deliverer(self.database, self.outlets, context.clock, wall, owner, self.metrics)
         self.publisher = Publisher(self.database, context.log, context.clock, self.metrics)
         self.engine = Engine(self.database, context.clock, self.present, self.ring, self.metrics)
+        self.deliverer.page_failed = self.engine.bell.set
         letters = DeadLetters(STAGE, settings.dead_letters_per_minute, context.clock, context.metrics.dead_letters)
         self.consumer = Consumer(
             context.log,

@@ -104,7 +104,33 @@ class Config(Section):
         return {**TOPICS, **self.topics}
 
     def brand(self, brand: BrandId) -> Brand | None:
-        return next((b for b in self.brands if b.id == brand), None)
+        return self._brands.get(brand)
+
+    def responder(self, name: str) -> Responder | None:
+        return self._responders.get(name)
+
+    def schedule(self, name: str) -> Schedule | None:
+        return self._schedules.get(name)
+
+    def owner(self, account: AccountId) -> str | None:
+        """Who answers for this account of a brand."""
+        return self._owners.get(account)
+
+    @cached_property
+    def _brands(self) -> dict[str, Brand]:
+        return {brand.id: brand for brand in self.brands}
+
+    @cached_property
+    def _responders(self) -> dict[str, Responder]:
+        return {responder.id: responder for responder in self.responders}
+
+    @cached_property
+    def _schedules(self) -> dict[str, Schedule]:
+        return {schedule.id: schedule for schedule in self.schedules}
+
+    @cached_property
+    def _owners(self) -> dict[AccountId, str]:
+        return {account.id: account.owner for brand in self.brands for account in brand.accounts}
 
     @property
     def networks(self) -> frozenset[str]:

@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import Connection
 
 from alerter.bells import until_due
-from alerter.escalation import steps
+from alerter.escalation import overrides, pages, steps
 from alerter.gauges import look, show
 from alerter.incidents import outcomes, store
 from alerter.incidents.desk import Desk, Present
@@ -81,13 +81,17 @@ class Engine:
         due_steps = await self._database.read(lambda c: steps.due(c, now, AT_ONCE))
         for incident, number in due_steps:
             await self._do(lambda desk, i=incident, n=number: desk.step(i, n))  # type: ignore[misc]
+        due_pages = await self._database.read(lambda c: pages.due(c, now, AT_ONCE))
+        for incident, page in due_pages:
+            await self._do(lambda desk, i=incident, p=page: desk.unreached(i, p))  # type: ignore[misc]
         due_timers = await self._database.read(lambda c: store.IncidentStore(c).due(now, AT_ONCE))
         for incident in due_timers:
             await self._do(lambda desk, i=incident: desk.fire(i))  # type: ignore[misc]
         if now - self._tidied >= TIDY_EVERY:
             self._tidied = now
             await self._database.write(lambda c: store.forget_stories(c, now - KEEP_STORIES))
-        return bool(due_steps or due_timers)
+            await self._database.write(lambda c: overrides.forget(c, now))
+        return bool(due_steps or due_pages or due_timers)
 
     async def _do(self, work: Callable[[Desk], bool]) -> None:
         def transact(connection: Connection) -> list[tuple[Change, int]]:
@@ -118,6 +122,10 @@ class Engine:
 
 
 def next_due(connection: Connection) -> datetime | None:
-    """The next step or timer."""
-    moments = [moment for moment in (steps.next_due(connection), store.next_due(connection)) if moment is not None]
+    """The next step, page to look after, or timer."""
+    moments = [
+        moment
+        for moment in (steps.next_due(connection), pages.next_due(connection), store.next_due(connection))
+        if moment is not None
+    ]
     return min(moments, default=None)

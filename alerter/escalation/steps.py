@@ -11,6 +11,7 @@ from typing import Final, cast
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from alerter.escalation import pages
 from alerter.store.tables import steps
 
 
@@ -23,9 +24,17 @@ class StepState(StrEnum):
 _ADD: Final = insert(steps)
 
 
-def schedule(connection: Connection, incident: str, number: int, due_at: datetime, *, done: bool = False) -> None:
-    """`done`: it is being done in this very transaction."""
-    row = {"incident": incident, "number": number, "due_at": due_at}
+def schedule(
+    connection: Connection,
+    incident: str,
+    number: int,
+    due_at: datetime,
+    *,
+    done: bool = False,
+    because: str | None = None,
+) -> None:
+    """`done`: it is being done in this very transaction. `because`: why it comes sooner than the policy says."""
+    row = {"incident": incident, "number": number, "due_at": due_at, "because": because}
     state = {"state": StepState.DONE, "done_at": due_at} if done else {"state": StepState.WAITING, "done_at": None}
     connection.execute(_ADD, {**row, **state})
 
@@ -42,7 +51,8 @@ def take(connection: Connection, incident: str, number: int, now: datetime) -> b
 
 
 def cancel(connection: Connection, incident: str, now: datetime) -> None:
-    """Somebody has it, or it is over: nobody else is told."""
+    """Somebody has it, or it is over: nobody else is told, and no page of it matters any more."""
+    pages.void(connection, incident)
     connection.execute(
         update(steps)
         .where(steps.c.incident == incident, steps.c.state == StepState.WAITING)
@@ -63,6 +73,40 @@ def resume(connection: Connection, incident: str, due_at: datetime) -> None:
             .where(steps.c.incident == incident, steps.c.number == number)
             .values(state=StepState.WAITING, due_at=due_at, done_at=None)
         )
+
+
+def waiting(connection: Connection, incident: str) -> tuple[int, datetime, datetime | None] | None:
+    """The step that waits: its number, when it is due, and when the one before was done."""
+    row = connection.execute(
+        select(steps.c.number, steps.c.due_at).where(steps.c.incident == incident, steps.c.state == StepState.WAITING)
+    ).one_or_none()
+    if row is None:
+        return None
+    before = (steps.c.incident == incident, steps.c.number == row.number - 1)
+    return row.number, row.due_at, connection.scalar(select(steps.c.done_at).where(*before))
+
+
+def hasten(connection: Connection, incident: str, number: int, due_at: datetime, because: str | None = None) -> bool:
+    """A step that waits comes sooner; whether it does."""
+    values = {"due_at": due_at} | ({} if because is None else {"because": because})
+    return bool(
+        connection.execute(
+            update(steps)
+            .where(
+                steps.c.incident == incident,
+                steps.c.number == number,
+                steps.c.state == StepState.WAITING,
+                steps.c.due_at > due_at,
+            )
+            .values(**values)
+        ).rowcount
+    )
+
+
+def because(connection: Connection, incident: str, number: int) -> str | None:
+    """Why a step came sooner than the policy says."""
+    query = select(steps.c.because).where(steps.c.incident == incident, steps.c.number == number)
+    return connection.scalar(query)
 
 
 def due(connection: Connection, now: datetime, most: int) -> list[tuple[str, int]]:

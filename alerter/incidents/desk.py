@@ -5,7 +5,7 @@ incident, the outbox and the timeline in the caller's one transaction.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -13,16 +13,18 @@ from typing import Final
 from sqlalchemy import Connection, select, update
 
 from alerter import rules
-from alerter.escalation import steps
-from alerter.incidents import deeds, explain, model, outcomes
-from alerter.incidents.dossier import Dossier, Message, Outcome, Terms, tell
+from alerter.escalation import pages, steps
+from alerter.escalation.ladder import Call, Ladder
+from alerter.incidents import deeds, explain, model, outcomes, transitions
+from alerter.incidents.dossier import Dossier, Entry, Message, Outcome, Terms, tell
 from alerter.incidents.store import IncidentStore, Origin, Story
-from alerter.notify import endpoints, outbox
+from alerter.incidents.transitions import Trigger
+from alerter.notify import outbox
 from alerter.notify.formats import native
 from alerter.notify.outbox import Cause
 from alerter.rules import Decision
 from alerter.store.tables import deliveries
-from services.config import Config, Policy
+from services.config import Config
 from services.contracts.base import BrandId, Event, StoryId, event_id
 from services.contracts.codec import encode
 from services.contracts.incident import Change, IncidentChanged, OutcomeMark
@@ -71,7 +73,7 @@ class Desk:
         self._now = present.now
         self.store = IncidentStore(connection)
         self.told: list[tuple[Change, int]] = []
-        self._targets: dict[tuple[tuple[str, ...], BrandId], tuple[str, ...]] = {}
+        self.ladder = Ladder(connection, present.config, present.now, present.wall)
 
     @property
     def connection(self) -> Connection:
@@ -184,8 +186,8 @@ class Desk:
         )
         incident = opened.dossier.incident
         at_once = policy.steps[0].after_minutes == 0
-        names = self._endpoints(policy, 0, incident.brand) if at_once else ()
-        outcome = Outcome(tell(opened.dossier, names, self._now), opened.entries, opened.messages)
+        call = self.ladder.call(opened.dossier, 0) if at_once else Call(0)
+        outcome = _told_first(opened, call, self._now)
         self.carry_out(None, outcome, origin)
         self.store.put_story(
             signal.brand, story, known._replace(incident=incident.id, openings=known.openings + 1), self._now
@@ -193,8 +195,7 @@ class Desk:
         first = self._now + timedelta(minutes=policy.steps[0].after_minutes)
         steps.schedule(self._connection, incident.id, 0, first, done=at_once)
         if at_once:
-            self._enqueue(outcome.dossier, opened.messages[0], names)
-            self._schedule_next(outcome.dossier, 0, names)
+            self._page(outcome.dossier, outcome.messages[0], call)
 
     # Time
 
@@ -203,28 +204,46 @@ class Desk:
         dossier = self.store.load(incident)
         if dossier is None or not steps.take(self._connection, incident, number, self._now):
             return False
-        names = self._endpoints(dossier.policy, number, dossier.incident.brand)
-        outcome = model.escalate(dossier, number, names, self._now)
-        self.carry_out(dossier, outcome, None, publish_only=True)
-        self._enqueue(outcome.dossier, outcome.messages[0], names)
-        self._schedule_next(outcome.dossier, number, names)
+        call = self.ladder.call(dossier, number)
+        why = [why for why in (steps.because(self._connection, incident, number), call.said) if why is not None]
+        self._escalate(dossier, call, "; ".join(why) or None)
         return True
 
-    def _endpoints(self, policy: Policy, number: int, brand: BrandId) -> tuple[str, ...]:
-        return self._chosen(policy.steps[number].targets, brand)
+    def unreached(self, incident: str, page: int) -> bool:
+        """A page did not arrive: the next method, or else the next step at once, or at last the fallback; whether it was
+        ours to look at."""
+        dossier = self.store.load(incident)
+        taken = pages.take(self._connection, page, self._now, self._present.wall) if dossier is not None else None
+        if dossier is None or taken is None:
+            return False
+        failed, why = taken
+        lost = f"the page to {failed.who} by {failed.endpoint} did not get through ({why})"
+        rest = self.ladder.usable_in_order(failed.rest, dossier.incident.brand)
+        call = None
+        if rest:
+            call = self.ladder.again(failed, rest)
+        elif self.ladder.is_last(dossier, failed.number):
+            call = self.ladder.last_resort(dossier, failed.number)
+        if call is not None:
+            self._escalate(dossier, call, f"{lost}; trying {', '.join(call.names)}", goes_on=False)
+            return True
+        steps.hasten(self._connection, incident, failed.number + 1, self._now, lost)
+        self.carry_out(
+            dossier, transitions.advance(dossier, dossier, Trigger.NOTED, Entry("unreached", lost), self._now), None
+        )
+        return True
 
-    def _chosen(self, names: tuple[str, ...], brand: BrandId) -> tuple[str, ...]:
-        """Looked up once a transaction: a storm opens hundreds of incidents of one brand in it."""
-        if (names, brand) not in self._targets:
-            self._targets[names, brand] = endpoints.chosen(self._connection, names, brand)
-        return self._targets[names, brand]
+    def _escalate(self, dossier: Dossier, call: Call, why: str | None, goes_on: bool = True) -> None:
+        outcome = model.escalate(dossier, call.number, call.names, self._now, call.words, why)
+        self.carry_out(dossier, outcome, None, publish_only=True)
+        self._page(outcome.dossier, outcome.messages[0], call, goes_on)
 
-    def _schedule_next(self, dossier: Dossier, number: int, told: tuple[str, ...]) -> None:
-        """The step after `number`; at once when this one had nobody to tell."""
-        following = number + 1
-        if following < len(dossier.policy.steps):
-            minutes = dossier.policy.steps[following].after_minutes if told else 0.0
-            steps.schedule(self._connection, dossier.incident.id, following, self._now + timedelta(minutes=minutes))
+    def _page(self, dossier: Dossier, message: Message, call: Call, goes_on: bool = True) -> None:
+        """Send it, remember what must arrive, and say when the next step is."""
+        made = self._enqueue(dossier, message, call.names)
+        self.ladder.record(dossier.incident.id, call, made)
+        if goes_on:
+            self.ladder.schedule_next(dossier, call)
 
     def fire(self, incident: str) -> bool:
         """Do what an incident's timer asks for; whether there was anything."""
@@ -280,14 +299,18 @@ class Desk:
         for message in outcome.messages:
             self._publish(dossier, message)
             if message.pages and not publish_only and message.change is not Change.OPENED:
-                names = self._chosen(dossier.audience, dossier.incident.brand)
-                self._enqueue(dossier, message, names)
+                brand = dossier.incident.brand
+                first = () if message.person is None else self.ladder.reach(message.person, brand)
+                others = self.ladder.usable_in_order(dossier.audience, brand)
+                self._enqueue(dossier, message, tuple(dict.fromkeys((*first, *others))))
         if dossier.ended or dossier.incident.outcome is not None:
             outcomes.keep(self._connection, dossier)
         if outcome.halts or (dossier.ended and before is not None and not before.ended):
             steps.cancel(self._connection, dossier.incident.id, self._now)
         if outcome.resumes_at is not None and not dossier.ended:
             steps.resume(self._connection, dossier.incident.id, outcome.resumes_at)
+        if before is not None and not dossier.ended and dossier.incident.answer_by != before.incident.answer_by:
+            self.ladder.hasten(dossier)
 
     def _publish(self, dossier: Dossier, message: Message) -> None:
         incident = dossier.incident
@@ -298,15 +321,17 @@ class Desk:
         )
         self.told.append((message.change, incident.severity))
 
-    def _enqueue(self, dossier: Dossier, message: Message, names: tuple[str, ...]) -> None:
+    def _enqueue(self, dossier: Dossier, message: Message, names: tuple[str, ...]) -> dict[str, str]:
+        """Endpoint -> the delivery's id."""
         if not names:
-            return
+            return {}
         incident = dossier.incident
         config, public_url = self._present.config, self._present.public_url
         body = native.render(incident, message.change, message.because, config.source_policy, public_url)
         parts = (incident.id, incident.sequence, message.change)
         cause = Cause(f"incident.{message.change.value}", incident.id, parts)
         outbox.enqueue(self._connection, cause, body, names, self._now, self._present.wall)
+        return {name: outbox.delivery_id(cause, name) for name in names}
 
     # Redaction
 
@@ -341,3 +366,13 @@ class Desk:
                 if row.attempts:
                     names.add(row.endpoint)
         return names
+
+
+def _told_first(opened: Outcome, call: Call, now: datetime) -> Outcome:
+    """The opening, with whom its first step tells, and what went otherwise than the policy says."""
+    dossier = tell(opened.dossier, call.names, now)
+    if call.said is None:
+        return replace(opened, dossier=dossier)
+    first = replace(opened.messages[0], because=f"{opened.messages[0].because} ({call.said})")
+    entries = (*opened.entries, Entry("unowned", call.said))
+    return replace(opened, dossier=dossier, entries=entries, messages=(first, *opened.messages[1:]))

@@ -204,18 +204,25 @@ def fire(dossier: Dossier, now: datetime) -> Outcome | None:
     return advance(dossier, dossier, Trigger.NOTED, Entry("retold", "worse than what was told"), now)
 
 
-def escalate(dossier: Dossier, number: int, endpoints: tuple[str, ...], now: datetime) -> Outcome:
-    """Step `number` of the policy tells these endpoints. The first that anybody hears is that it opened."""
+def escalate(
+    dossier: Dossier,
+    number: int,
+    endpoints: tuple[str, ...],
+    now: datetime,
+    words: str | None = None,
+    why: str | None = None,
+) -> Outcome:
+    """Step `number` of the policy tells these endpoints. The first that anybody hears is that it opened. `words` say who was
+    told by what, `why` what went otherwise than the policy says."""
     again = number > 0 or dossier.audience != ()
     change = Change.ESCALATED if again else Change.OPENED
-    because = (
-        f"step {number + 1} of policy {dossier.policy.id}: nobody has acknowledged it"
-        if again
-        else dossier.incident.reason
-    )
-    entry = Entry(
-        "escalated" if again else "told", f"step {number + 1} told {', '.join(endpoints) or 'nobody: no endpoint'}"
-    )
+    because = dossier.incident.reason
+    if again:
+        because = f"step {number + 1} of policy {dossier.policy.id}: {why or 'nobody has acknowledged it'}"
+    elif why:
+        because = f"{because} ({why})"
+    told = words or f"step {number + 1} told {', '.join(endpoints) or 'nobody: no endpoint'}"
+    entry = Entry("escalated" if again else "told", f"{told} ({why})" if why else told)
     return advance(dossier, tell(dossier, endpoints, now), Trigger.NOTED, entry, now, Message(change, because))
 
 

@@ -54,6 +54,8 @@ class Deliverer:
         self._metrics = metrics
         self._rng = rng or Random()  # noqa: S311 - jitter
         self.bell = asyncio.Event()
+        self.page_failed: Callable[[], None] = lambda: None
+        """Called when a page of a step did not get through: the engine need not wait for its next glance."""
         self._stop = asyncio.Event()
         self._busy: Counter[str] = Counter()
 
@@ -135,6 +137,8 @@ class Deliverer:
                 status=result.status,
                 state=recorded.state.value,
             )
+        if recorded.page_failed:
+            self.page_failed()
         if recorded.disabled:
             self._metrics.endpoints_disabled.inc()
             log.error("endpoint_disabled", endpoint=claimed.letter.endpoint, because="410 Gone")

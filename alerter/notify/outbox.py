@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
+from alerter.escalation import pages
 from alerter.notify import retries
 from alerter.notify.attempt import AttemptOutcome, Result
 from alerter.notify.endpoints import EndpointState, keys_of
@@ -65,6 +66,8 @@ class Recorded:
     created_wall: datetime
     type: str
     disabled: bool = False
+    page_failed: bool = False
+    """A step of a policy counted on it: the engine has something to do."""
 
 
 def delivery_id(cause: Cause, endpoint: str) -> str:
@@ -216,7 +219,12 @@ def record(connection: Connection, claimed: Claimed, result: Result, now: dateti
                 outcome=result.outcome,
             )
         )
-    return Recorded(state, row.created_wall, row.type, disabled)
+    arrived = state is DeliveryState.DELIVERED
+    if arrived:
+        pages.arrived(connection, claimed.letter.delivery)
+    ended = state is not DeliveryState.PENDING
+    failing = not arrived and pages.failing(connection, claimed.letter.delivery, claimed.tries, ended, now)
+    return Recorded(state, row.created_wall, row.type, disabled, failing or disabled)
 
 
 def _finish(connection: Connection, delivery: str, state: DeliveryState, outcome: str, now: datetime) -> None:
@@ -238,6 +246,7 @@ def disable(connection: Connection, endpoint: str, because: str, now: datetime) 
 
 
 def cancel_for(connection: Connection, endpoint: str, now: datetime) -> None:
+    pages.endpoint_gone(connection, endpoint, now)
     connection.execute(
         update(deliveries)
         .where(deliveries.c.endpoint == endpoint, deliveries.c.state == DeliveryState.PENDING)

@@ -151,9 +151,50 @@ steps = Table(
     Column("due_at", Moment, nullable=False),
     Column("state", String(16), nullable=False),
     Column("done_at", Moment),
+    Column("because", Text),
     Index("steps_due", "state", "due_at"),
 )
-"""`waiting`, `done` or `cancelled`. The row of the next step is written by the transaction that does the one before."""
+"""`waiting`, `done` or `cancelled`. The row of the next step is written by the transaction that does the one before.
+`because`: why it comes sooner than the policy says."""
+
+pages = Table(
+    "pages",
+    metadata,
+    Column("id", _NUMBER, primary_key=True),
+    Column("incident", String(64), ForeignKey("incidents.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("target", String(100), nullable=False),
+    Column("who", Text, nullable=False),
+    Column("endpoint", String(64), nullable=False),
+    Column("delivery", String(64), nullable=False),
+    Column("rest", Text, nullable=False),
+    Column("fallback", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("paged_at", Moment, nullable=False),
+    Column("paged_wall", Moment, nullable=False),
+    Column("check_at", Moment, nullable=False),
+    Column("failed", Text),
+    Index("pages_due", "state", "check_at"),
+    Index("pages_of_delivery", "delivery"),
+    Index("pages_of_incident", "incident", "number"),
+)
+"""The deliveries that a step of a policy counts on. `rest`: the methods that were not tried yet, as JSON."""
+
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("schedule", String(64), nullable=False),
+    Column("begins", Moment, nullable=False),
+    Column("ends", Moment, nullable=False),
+    Column("responder", String(64)),
+    Column("replaces", String(64)),
+    Column("by", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Index("overrides_by_end", "ends"),
+)
+"""Who takes over a schedule for a while; `responder` empty: nobody."""
 
 endpoints = Table(
     "endpoints",

@@ -26,7 +26,7 @@ async def the_delivery(house: House) -> Any:
 
 async def test_what_fails_is_tried_again_under_the_same_id_with_a_fresh_timestamp(house: House) -> None:
     house.receiver.answers["/desk"] = receiver.status(500, body=b"out of order")
-    await house.signal(make.forecast())
+    await house.http.post("/v1/endpoints/desk/test")
     await house.settle()
     await house.pass_time(20, step=1)
     assert len(house.receiver.at("/desk")) == 4  # at once, after 2, 7 and 17 seconds

@@ -89,6 +89,22 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest"),
     )
     op.create_table(
+        "overrides",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("schedule", sa.String(length=64), nullable=False),
+        sa.Column("begins", sa.BigInteger(), nullable=False),
+        sa.Column("ends", sa.BigInteger(), nullable=False),
+        sa.Column("responder", sa.String(length=64), nullable=True),
+        sa.Column("replaces", sa.String(length=64), nullable=True),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("comment", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("overrides", schema=None) as batch_op:
+        batch_op.create_index("overrides_by_end", ["ends"], unique=False)
+
+    op.create_table(
         "positions",
         sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("next", sa.BigInteger(), nullable=False),
@@ -182,6 +198,33 @@ def upgrade() -> None:
         batch_op.create_index("outcomes_newest", ["opened_at"], unique=False)
 
     op.create_table(
+        "pages",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("incident", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("target", sa.String(length=100), nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("endpoint", sa.String(length=64), nullable=False),
+        sa.Column("delivery", sa.String(length=64), nullable=False),
+        sa.Column("rest", sa.Text(), nullable=False),
+        sa.Column("fallback", sa.Boolean(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("paged_at", sa.BigInteger(), nullable=False),
+        sa.Column("paged_wall", sa.BigInteger(), nullable=False),
+        sa.Column("check_at", sa.BigInteger(), nullable=False),
+        sa.Column("failed", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["incident"],
+            ["incidents.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("pages", schema=None) as batch_op:
+        batch_op.create_index("pages_due", ["state", "check_at"], unique=False)
+        batch_op.create_index("pages_of_delivery", ["delivery"], unique=False)
+        batch_op.create_index("pages_of_incident", ["incident", "number"], unique=False)
+
+    op.create_table(
         "secrets",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("endpoint", sa.String(length=64), nullable=False),
@@ -201,6 +244,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("done_at", sa.BigInteger(), nullable=True),
+        sa.Column("because", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["incident"],
             ["incidents.id"],
@@ -287,6 +331,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_secrets_endpoint"))
 
     op.drop_table("secrets")
+    with op.batch_alter_table("pages", schema=None) as batch_op:
+        batch_op.drop_index("pages_of_incident")
+        batch_op.drop_index("pages_of_delivery")
+        batch_op.drop_index("pages_due")
+
+    op.drop_table("pages")
     with op.batch_alter_table("outcomes", schema=None) as batch_op:
         batch_op.drop_index("outcomes_newest")
 
@@ -305,6 +355,10 @@ def downgrade() -> None:
     op.drop_table("seen")
     op.drop_table("publications")
     op.drop_table("positions")
+    with op.batch_alter_table("overrides", schema=None) as batch_op:
+        batch_op.drop_index("overrides_by_end")
+
+    op.drop_table("overrides")
     op.drop_table("keys")
     with op.batch_alter_table("incidents", schema=None) as batch_op:
         batch_op.drop_index("incidents_open")

@@ -1,0 +1,160 @@
+"""The pages of an incident's steps as rows: a delivery that must arrive, or else the next method, person or step is tried.
+
+A page fails when its delivery failed three times, was given up, or did not arrive within a minute. Other deliveries (to
+subscribers, of news to those already told) have no row here: their failing moves no policy. Inside a transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, cast
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from alerter.store.tables import deliveries, pages
+
+ARRIVES_WITHIN: Final = timedelta(seconds=60)
+MOST_FAILURES: Final = 3
+IN_FLIGHT: Final = timedelta(seconds=15)
+"""Real time that one attempt may take: on a clock that runs fast its minute may be over before it had the chance to arrive."""
+LOOK_AGAIN: Final = timedelta(seconds=10)
+
+
+class PageState(StrEnum):
+    SENT = "sent"
+    ARRIVED = "arrived"
+    FAILED = "failed"
+    VOID = "void"
+    """Somebody has the incident, or it is over: it does not matter any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One message of step `number` to one target, through the endpoint that is its turn; `rest`: those not tried yet."""
+
+    incident: str
+    number: int
+    target: str
+    who: str
+    endpoint: str
+    delivery: str
+    rest: tuple[str, ...]
+    fallback: bool
+
+
+_ADD: Final = insert(pages)
+
+
+def add(connection: Connection, made: Sequence[Page], now: datetime, wall: datetime) -> None:
+    rows = [
+        {
+            "incident": page.incident,
+            "number": page.number,
+            "target": page.target,
+            "who": page.who,
+            "endpoint": page.endpoint,
+            "delivery": page.delivery,
+            "rest": json.dumps(page.rest),
+            "fallback": page.fallback,
+            "state": PageState.SENT,
+            "paged_at": now,
+            "paged_wall": wall,
+            "check_at": now + ARRIVES_WITHIN,
+        }
+        for page in made
+    ]
+    if rows:
+        connection.execute(_ADD, rows)
+
+
+def void(connection: Connection, incident: str) -> None:
+    connection.execute(
+        update(pages).where(pages.c.incident == incident, pages.c.state == PageState.SENT).values(state=PageState.VOID)
+    )
+
+
+def arrived(connection: Connection, delivery: str) -> None:
+    """A delivery reached its endpoint."""
+    connection.execute(
+        update(pages)
+        .where(pages.c.delivery == delivery, pages.c.state == PageState.SENT)
+        .values(state=PageState.ARRIVED)
+    )
+
+
+def failing(connection: Connection, delivery: str, tries: int, ended: bool, now: datetime) -> bool:
+    """A delivery failed for so many times, or was given up: whether that is a page to look at now."""
+    if not ended and tries < MOST_FAILURES:
+        return False
+    hurried = (
+        update(pages)
+        .where(pages.c.delivery == delivery, pages.c.state == PageState.SENT)
+        .values(check_at=now, failed=f"{tries} failed attempts" if not ended else "it was given up")
+    )
+    return bool(connection.execute(hurried).rowcount)
+
+
+def endpoint_gone(connection: Connection, endpoint: str, now: datetime) -> None:
+    """An endpoint was disabled or deleted: what was on its way there is looked at now."""
+    connection.execute(
+        update(pages)
+        .where(pages.c.endpoint == endpoint, pages.c.state == PageState.SENT)
+        .values(check_at=now, failed="the endpoint is gone")
+    )
+
+
+def due(connection: Connection, now: datetime, most: int) -> list[tuple[str, int]]:
+    """(incident, page) of those whose minute is over, or that failed."""
+    rows = connection.execute(
+        select(pages.c.incident, pages.c.id)
+        .where(pages.c.state == PageState.SENT, pages.c.check_at <= now)
+        .order_by(pages.c.check_at, pages.c.id)
+        .limit(most)
+    )
+    return [(row.incident, row.id) for row in rows]
+
+
+def next_due(connection: Connection) -> datetime | None:
+    query = select(func.min(pages.c.check_at)).where(pages.c.state == PageState.SENT)
+    return cast("datetime | None", connection.scalar(query))
+
+
+def take(connection: Connection, page: int, now: datetime, wall: datetime) -> tuple[Page, str] | None:
+    """The page that failed and why, for whoever takes it; `None` when it arrived after all, may still, or was not ours."""
+    row = connection.execute(
+        select(pages, deliveries.c.state.label("delivered"))
+        .outerjoin(deliveries, deliveries.c.id == pages.c.delivery)
+        .where(pages.c.id == page)
+        .with_for_update(of=pages)
+    ).one_or_none()
+    if row is None or row.state != PageState.SENT or row.check_at > now:
+        return None
+    if row.delivered == "delivered":
+        _move(connection, page, {"state": PageState.ARRIVED})
+        return None
+    if row.failed is None and row.delivered == "pending" and wall - row.paged_wall < IN_FLIGHT:
+        _move(connection, page, {"check_at": now + LOOK_AGAIN})
+        return None
+    if not _move(connection, page, {"state": PageState.FAILED}):
+        return None
+    why = row.failed or f"it did not arrive within {ARRIVES_WITHIN.total_seconds():.0f} s"
+    rest = tuple(json.loads(row.rest))
+    found = Page(row.incident, row.number, row.target, row.who, row.endpoint, row.delivery, rest, bool(row.fallback))
+    return found, why
+
+
+def _move(connection: Connection, page: int, values: dict[str, Any]) -> bool:
+    query = update(pages).where(pages.c.id == page, pages.c.state == PageState.SENT).values(**values)
+    return bool(connection.execute(query).rowcount)
+
+
+def of_step(connection: Connection, incident: str, number: int, fallback: bool) -> bool:
+    """Whether there is such a page."""
+    query = select(pages.c.id).where(
+        pages.c.incident == incident, pages.c.number == number, pages.c.fallback == fallback
+    )
+    return connection.scalar(query.limit(1)) is not None

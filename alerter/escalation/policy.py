@@ -1,0 +1,51 @@
+"""When each step of a policy is due. Pure: the policy, the moment of the step before and the answer-by time come in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.config import Policy, Step
+
+LEAST_BETWEEN_STEPS: Final = timedelta(seconds=60)
+"""However little time is left: a person needs a moment to take the phone and read. A shorter configured delay stands."""
+
+
+def count(policy: Policy) -> int:
+    """How many steps there are with all repetitions; they are numbered from 0 through all rounds."""
+    return len(policy.steps) * (1 + policy.repeat)
+
+
+def step_of(policy: Policy, number: int) -> Step:
+    return policy.steps[number % len(policy.steps)]
+
+
+def wait_before(policy: Policy, number: int) -> timedelta:
+    """The configured time between the step before (or the opening) and this one."""
+    minutes = step_of(policy, number).after_minutes
+    if number and number % len(policy.steps) == 0:
+        minutes += policy.repeat_after_minutes
+    return timedelta(minutes=minutes)
+
+
+def due(policy: Policy, number: int, since: datetime, answer_by: datetime | None) -> datetime:
+    """When a step is due after `since`, the moment of the step before. Where the rest of its round would end after
+    `answer_by`, all of its waits shrink alike so that it does not, but none under `LEAST_BETWEEN_STEPS`."""
+    wait = wait_before(policy, number)
+    if answer_by is None:
+        return since + wait
+    size = len(policy.steps)
+    round_ends = (number // size + 1) * size
+    rest = sum((wait_before(policy, later) for later in range(number, round_ends)), timedelta(0))
+    left = max(timedelta(0), answer_by - since)
+    if rest <= left:
+        return since + wait
+    return since + min(wait, max(LEAST_BETWEEN_STEPS, wait * (left / rest)))
+
+
+def plan(policy: Policy, number: int, due_at: datetime, answer_by: datetime | None) -> Iterator[tuple[int, datetime]]:
+    """The steps after `number`, which is due at `due_at`, and when they will be if nobody acknowledges."""
+    for later in range(number + 1, count(policy)):
+        due_at = due(policy, later, due_at, answer_by)
+        yield later, due_at
