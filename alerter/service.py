@@ -123,10 +123,14 @@ class Alerter:
         now = self.context.clock.now()
         if not self.started or not await self.consumer.lanes.idle(now):
             return False
-        due = await self.database.read(escalation.next_due)
-        if due is not None and due <= now:
-            return False
-        return not await self.database.read(lambda c: outbox.due_now(c, now))
+        # Steps make deliveries, and a delivery that fails makes a step due: nothing may be on its way between the two.
+        for _ in range(2):
+            due = await self.database.read(escalation.next_due)
+            if due is not None and due <= now:
+                return False
+            if await self.database.read(lambda c: outbox.due_now(c, now)):
+                return False
+        return True
 
     def mount(self, app: Any) -> None:
         mount_api(app, self)

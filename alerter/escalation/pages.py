@@ -126,7 +126,7 @@ def next_due(connection: Connection) -> datetime | None:
 def take(connection: Connection, page: int, now: datetime, wall: datetime) -> tuple[Page, str] | None:
     """The page that failed and why, for whoever takes it; `None` when it arrived after all, may still, or was not ours."""
     row = connection.execute(
-        select(pages, deliveries.c.state.label("delivered"))
+        select(pages, deliveries.c.state.label("delivered"), deliveries.c.outcome)
         .outerjoin(deliveries, deliveries.c.id == pages.c.delivery)
         .where(pages.c.id == page)
         .with_for_update(of=pages)
@@ -136,7 +136,8 @@ def take(connection: Connection, page: int, now: datetime, wall: datetime) -> tu
     if row.delivered == "delivered":
         _move(connection, page, {"state": PageState.ARRIVED})
         return None
-    if row.failed is None and row.delivered == "pending" and wall - row.paged_wall < IN_FLIGHT:
+    untried = row.delivered == "pending" and row.outcome is None
+    if row.failed is None and untried and wall - row.paged_wall < IN_FLIGHT:
         _move(connection, page, {"check_at": now + LOOK_AGAIN})
         return None
     if not _move(connection, page, {"state": PageState.FAILED}):

@@ -86,7 +86,7 @@ async def test_410_disables_the_endpoint_and_cancels_what_waits_for_it(house: Ho
 @pytest.mark.parametrize(("asked", "seconds"), [("30", 30), ("99999999999", 60), ("0", 2), ("-1", 2)])
 async def test_retry_after_is_honoured_within_bounds(house: House, asked: str, seconds: int) -> None:
     house.receiver.answers["/desk"] = receiver.status(429, f"retry-after: {asked}")
-    await house.signal(make.forecast())
+    await house.http.post("/v1/endpoints/desk/test")
     await house.settle()
     await house.pass_time(seconds - 1, step=0.5)
     assert len(house.receiver.at("/desk")) == 1

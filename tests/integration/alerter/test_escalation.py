@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -136,11 +136,11 @@ async def test_an_endpoint_that_goes_away_counts_as_a_page_that_failed(make_hous
 async def test_the_failing_of_what_no_step_sent_moves_no_policy(make_house: MakeHouse) -> None:
     steps = {"targets": ["responder:lee"]}, {"after_minutes": 120, "targets": ["lead"]}
     async with running(make_house, *steps) as house:
-        await house.signal(make.forecast())
+        await house.signal(make.forecast(crossing=None))
         await house.settle()
         await house.pass_time(11 * 60)
         house.receiver.answers["/lee-push"] = receiver.status(500)
-        await house.signal(make.forecast(2, Level.CROSSED))  # an update, not a step
+        await house.signal(make.forecast(2, Level.CROSSED, crossing=None))  # an update, not a step
         await house.settle()
         await house.pass_time(30 * 60)
         assert "lead" not in minutes_of(house)
@@ -170,12 +170,15 @@ async def test_steps_come_sooner_when_less_time_is_left(make_house: MakeHouse) -
         await house.signal(make.forecast(crossing=None))
         await house.settle()
         await house.pass_time(5 * 60)
-        soon = CrossingTime(earliest=NOW + timedelta(minutes=20), expected=NOW + timedelta(minutes=30))
+        soon = CrossingTime(earliest=NOW + timedelta(minutes=50), expected=NOW + timedelta(minutes=55))
         await house.signal(make.forecast(2, crossing=soon))
         await house.settle()
-        await house.pass_time(14 * 60)
+        (incident,) = await house.incidents()
+        left = (datetime.fromisoformat(incident["answer_by"]) - house.clock.now()).total_seconds()
+        assert 0 < left < 55 * 60
+        await house.pass_time(left - 30)
         assert house.receiver.types("/lee-push") == []
-        await house.pass_time(60)
+        await house.pass_time(30)
         assert house.receiver.types("/lee-push") == ["incident.escalated"]
 
 
