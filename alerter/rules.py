@@ -9,7 +9,7 @@ one and is named; it never silences.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -43,6 +43,9 @@ SOUR_SHARE: Final = 0.6
 SOUR_MARGIN: Final = 0.2
 SOUR_SCORED: Final = 10
 """An audience is sour when most of it is negative, clearly more than usual, and enough of it was scored to tell."""
+NEGATIVE_ROOT: Final = 0.5
+USUAL_SHARE: Final = 0.3
+"""A surge whose negative posts are no larger a share than on any day is one of posts, not of anger."""
 SEVERE_COMPLAINT: Final = 3
 AUTOMATED_RATIO: Final = 0.5
 AUTOMATED_MARGIN: Final = 0.2
@@ -53,11 +56,13 @@ STALE_AFTER: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """`floor`: at least this severe from now on, whatever follows."""
+    """`floor`: at least this severe from now on, whatever follows. `volume`: the mood is known and fine, there is nothing in it
+    but many posts."""
 
     severity: int
     words: str
     floor: int | None = None
+    volume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,7 @@ def _decision(rule: Rule, signal: Opening, graded: Grade, considered: Considered
         words = graded.words
         if rule.raises_to < graded.severity:
             words = f"{words}, raised from {graded.severity} by rule {rule.id}"
-        graded = Grade(min(graded.severity, rule.raises_to), words, rule.raises_to)
+        graded = replace(graded, severity=min(graded.severity, rule.raises_to), words=words, floor=rule.raises_to)
     # What was seen first, then why that matters here: it is read at night, on a small screen.
     seen = "" if isinstance(signal, PostNegative) else f"{signal.reason.rstrip('.')}. "
     fired = f"rule {rule.id}: {considered.because}. Severity {graded.severity}: {graded.words}."
@@ -147,7 +152,7 @@ def raised(
             floor, because = rule.raises_to, f"raised to {rule.raises_to} by rule {rule.id}: {considered.because}"
     if not because or floor is None:
         return graded
-    return Grade(min(graded.severity, floor), f"{graded.words}, {because}", floor)
+    return replace(graded, severity=min(graded.severity, floor), words=f"{graded.words}, {because}", floor=floor)
 
 
 def grade(signal: Opening, line: Line, complaint: int | None) -> Grade:
@@ -171,7 +176,15 @@ def _grade_forecast(forecast: CascadeForecast, complaint: int | None) -> Grade:
     if automated:
         severity = min(MILDEST, severity + 1)
         words.append(automated)
-    return Grade(severity, ", ".join(words))
+    return Grade(severity, ", ".join(words), volume=_of_volume(forecast, complaint))
+
+
+def _of_volume(forecast: CascadeForecast, complaint: int | None) -> bool:
+    """No complaint, a root that is known not to be negative, and an audience that has not turned."""
+    root, mood = forecast.root, forecast.mood
+    if complaint or root is None or root.negative is None or root.negative >= NEGATIVE_ROOT:
+        return False
+    return mood is None or mood.negative_share < mood.usual_share + SOUR_MARGIN
 
 
 def _certain(forecast: CascadeForecast) -> str | None:
@@ -227,4 +240,5 @@ def _grade_post(signal: PostNegative, line: Line) -> Grade:
 
 def _grade_surge(surge: BrandSurge) -> Grade:
     severity = next(severity for factor, severity in _OF_SURGE if surge.factor >= factor)
-    return Grade(severity, f"{surge.observed:,} negative posts where {surge.expected:,.1f} are usual")
+    volume = surge.share is not None and surge.share <= USUAL_SHARE
+    return Grade(severity, f"{surge.observed:,} negative posts where {surge.expected:,.1f} are usual", volume=volume)

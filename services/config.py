@@ -16,6 +16,7 @@ from services.contracts.base import AccountId, BrandId, Probability
 from services.contracts.post import SourcePolicy
 from services.contracts.signal import Line
 from services.errors import ConfigError
+from services.quiet import QuietHours
 from services.rota import Promise, Responder, Schedule, Target
 from services.rule import CONDITIONS, TOPICS, Handle, Rule, Topic
 from services.section import Section, Slug, Words
@@ -48,6 +49,10 @@ class Brand(Section):
         15, description="from a page to an answer in public: an answer is due so long before the line may be crossed"
     )
     usual_negative_share: Probability = Field(0.3, description="of replies and quotes, until it has been learned")
+    pages_per_hour: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None,
+        description="incidents told in an hour; what goes beyond makes one storm incident. Severity 1 is always told",
+    )
     promise: Promise = Field(Promise(), description="by when a complaint or a question is answered")
 
     @property
@@ -95,6 +100,7 @@ class Config(Section):
     policies: tuple[Policy, ...] = ()
     responders: tuple[Responder, ...] = Field((), max_length=10_000)
     schedules: tuple[Schedule, ...] = Field((), max_length=1000)
+    quiet_hours: tuple[QuietHours, ...] = Field((), max_length=1000)
     playbooks: dict[Slug, str] = Field({}, description="Markdown steps; the first goes into every message")
     topics: dict[Slug, Topic] = Field({}, description="what rules may ask for, besides recall, safety and breach")
 
@@ -227,6 +233,7 @@ def _references(config: Config) -> Iterator[tuple[Place, str]]:
         ("policies", [p.id for p in config.policies]),
         ("responders", [r.id for r in config.responders]),
         ("schedules", [s.id for s in config.schedules]),
+        ("quiet_hours", [q.id for q in config.quiet_hours]),
     ):
         seen: set[str] = set()
         for index, slug in enumerate(ids):
@@ -248,6 +255,10 @@ def _references(config: Config) -> Iterator[tuple[Place, str]]:
 
 def _rule_references(config: Config) -> Iterator[tuple[Place, str]]:
     brands, policies = {b.id for b in config.brands}, {p.id for p in config.policies}
+    for index, hours in enumerate(config.quiet_hours):
+        for number, slug in enumerate(hours.brands):
+            if slug not in brands:
+                yield ("quiet_hours", index, "brands", number), f"no brand {slug!r}; there are {_names(brands)}"
     for index, rule in enumerate(config.rules):
         if rule.policy not in policies:
             yield ("rules", index, "policy"), f"no policy {rule.policy!r}; there are {_names(policies)}"

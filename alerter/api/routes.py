@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
 
-from alerter.api import audit, deeds, deliveries, endpoints, incidents, keys, schemas
+from alerter.api import audit, deeds, deliveries, endpoints, incidents, keys, schemas, silences
 from alerter.api.backstage import Backstage
 from alerter.api.guard import guarded_route
 from alerter.api.problems import ALWAYS
@@ -15,6 +15,7 @@ from alerter.api.problems import ALWAYS
 MODULES: Final = (
     incidents,
     deeds,
+    silences,
     deliveries,
     endpoints,
     keys,

@@ -3,7 +3,7 @@ holds a secret."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
@@ -13,6 +13,7 @@ from alerter.escalation.steps import StepState
 from alerter.incidents.outcomes import Worth
 from alerter.notify.endpoints import EndpointState
 from alerter.notify.outbox import DeliveryState
+from alerter.suppression import Covers, Matcher
 from services.config import Policy, Slug
 from services.contracts.base import BrandId
 from services.contracts.incident import Incident, OutcomeMark
@@ -34,6 +35,10 @@ Brands = Annotated[
     tuple[Slug, ...],
     Field(max_length=1000, description="only these; empty: every brand, or with a limited key every brand of that key"),
 ]
+
+
+Instant = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 2, tzinfo=UTC), le=datetime(9000, 1, 1, tzinfo=UTC))]
+Matchers = Annotated[tuple[Matcher, ...], Field(min_length=1, max_length=20)]
 
 
 class Shape(BaseModel):
@@ -178,6 +183,44 @@ class Outcomes(Shape):
     since: datetime
     total: OutcomeSummary
     rules: dict[str, OutcomeSummary]
+
+
+class SilenceIn(Shape):
+    """Why nobody shall be told of what matches every matcher, from when until when."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "matchers": [{"field": "brand", "values": ["acme"]}],
+                    "ends_at": "2999-03-01T12:00:00Z",
+                    "by": "dana",
+                    "comment": "the new app is rolled out",
+                }
+            ]
+        }
+    )
+    covers: Covers = Covers.ALL
+    matchers: Matchers
+    starts_at: Instant | None = Field(None, description="now, without it")
+    ends_at: Instant
+    by: Person
+    comment: Comment = ""
+
+
+class Silence(Shape):
+    id: str
+    covers: Covers
+    matchers: tuple[Matcher, ...]
+    starts_at: datetime
+    ends_at: datetime
+    by: str
+    comment: str
+    created_at: datetime
+
+
+class Silences(Shape):
+    items: tuple[Silence, ...]
 
 
 class Incidents(Shape):

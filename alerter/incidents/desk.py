@@ -5,29 +5,29 @@ incident, the outbox and the timeline in the caller's one transaction.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection
 
 from alerter import rules
 from alerter.escalation import pages, steps
 from alerter.escalation.ladder import Call, Ladder
-from alerter.incidents import deeds, explain, model, outcomes, transitions
+from alerter.incidents import deeds, explain, holding, model, outcomes, redaction, transitions
 from alerter.incidents.dossier import Dossier, Entry, Message, Outcome, Terms, tell
+from alerter.incidents.gate import Gate
+from alerter.incidents.present import Present
 from alerter.incidents.store import IncidentStore, Origin, Story
 from alerter.incidents.transitions import Trigger
 from alerter.notify import outbox
 from alerter.notify.formats import native
 from alerter.notify.outbox import Cause
 from alerter.rules import Decision
-from alerter.store.tables import deliveries
-from services.config import Config
 from services.contracts.base import BrandId, Event, StoryId, event_id
 from services.contracts.codec import encode
-from services.contracts.incident import Change, IncidentChanged, OutcomeMark
+from services.contracts.incident import Change, Held, HeldBy, IncidentChanged, IncidentState, OutcomeMark
 from services.contracts.signal import (
     BrandSurge,
     CascadeForecast,
@@ -44,6 +44,9 @@ MAX_SURGE_STORIES: Final = 200
 """Stories of one surge that join its incident; more would make one transaction long."""
 
 
+__all__ = ["Desk", "Present", "Verdict"]
+
+
 class Verdict(StrEnum):
     """What came of a signal."""
 
@@ -52,16 +55,6 @@ class Verdict(StrEnum):
     NOTED = "noted"
     IGNORED = "ignored"
     REPEATED = "repeated"
-
-
-@dataclass(frozen=True, slots=True)
-class Present:
-    """The moment, on the injected clock and on the wall, and the configuration that holds."""
-
-    now: datetime
-    wall: datetime
-    config: Config
-    public_url: str | None
 
 
 class Desk:
@@ -73,6 +66,7 @@ class Desk:
         self._now = present.now
         self.store = IncidentStore(connection)
         self.told: list[tuple[Change, int]] = []
+        self._gate = Gate(connection, self.store, present.config, present.now)
         self.ladder = Ladder(connection, present.config, present.now, present.wall)
 
     @property
@@ -92,7 +86,10 @@ class Desk:
             dossier = self._open_of(event.brand, event.story)
             return self._join(dossier, event, origin) if dossier is not None else Verdict.IGNORED
         if isinstance(event, PostRedacted):
-            return self._redact(event, origin)
+            forgotten = redaction.redact(
+                self._connection, self.store, self._present, event, lambda d, o: self.carry_out(d, o, origin)
+            )
+            return Verdict.JOINED if forgotten else Verdict.IGNORED
         return Verdict.IGNORED
 
     def _of_story(self, signal: rules.Opening, story: StoryId, origin: Origin) -> Verdict:
@@ -184,24 +181,89 @@ class Desk:
             ),
             known.incident,
         )
-        incident = opened.dossier.incident
-        at_once = policy.steps[0].after_minutes == 0
+        self._begin(opened, story, known, origin)
+
+    def _begin(self, opened: Outcome, story: StoryId, known: Story, origin: Origin | None) -> None:
+        """Save what opened, and do the first step of its policy, unless something holds it back."""
+        held = self._why_held(opened.dossier)
+        if held is not None:
+            opened = holding.hold_from_the_start(opened, held)
+        incident, policy = opened.dossier.incident, opened.dossier.policy
+        at_once = policy.steps[0].after_minutes == 0 and held is None
         call = self.ladder.call(opened.dossier, 0) if at_once else Call(0)
         outcome = _told_first(opened, call, self._now)
         self.carry_out(None, outcome, origin)
         self.store.put_story(
-            signal.brand, story, known._replace(incident=incident.id, openings=known.openings + 1), self._now
+            incident.brand, story, known._replace(incident=incident.id, openings=known.openings + 1), self._now
         )
         first = self._now + timedelta(minutes=policy.steps[0].after_minutes)
         steps.schedule(self._connection, incident.id, 0, first, done=at_once)
         if at_once:
             self._page(outcome.dossier, outcome.messages[0], call)
+        elif held is not None:
+            steps.cancel(self._connection, incident.id, self._now)
+
+    # What holds back
+
+    def _why_held(self, dossier: Dossier) -> Held | None:
+        """Why nobody is told of it now. What goes beyond its brand's page budget is counted by the storm incident."""
+        held = self._gate.held(dossier)
+        if held is not None:
+            return held
+        budget = self._gate.overflows(dossier)
+        return None if budget is None else self._overflow(dossier, budget)
+
+    def _overflow(self, dossier: Dossier, budget: int) -> Held:
+        brand = dossier.incident.brand
+        was = dossier.incident.held
+        storm = self._open_of(brand, holding.STORM)
+        if storm is None:
+            known = self.store.story(brand, holding.STORM)
+            opened = holding.open_storm(dossier, known.openings, budget, known.incident, self._now)
+            self._begin(opened, holding.STORM, known, None)
+            storm = opened.dossier
+        elif was is None or was.name != storm.incident.id:
+            self.carry_out(storm, holding.join_storm(storm, dossier, self._now), None)
+        return holding.beyond_budget(storm, budget, self._now)
+
+    def _gated(self, before: Dossier, outcome: Outcome) -> Outcome:
+        """What is about to be told, or was held back, looked at once more. Nothing holds back severity 1."""
+        dossier, was = outcome.dossier, before.incident.held
+        if dossier.ended or (was is None and not any(message.pages for message in outcome.messages)):
+            return outcome
+        if was is not None and was.by is HeldBy.PAGE_BUDGET and dossier.incident.severity > rules.WORST:
+            held: Held | None = was
+        else:
+            held = self._gate.held(dossier)
+        if held is not None:
+            return holding.hold_what_came(before, outcome, held)
+        if was is None or dossier.incident.state is IncidentState.EASING:
+            return outcome
+        worst = dossier.incident.severity == rules.WORST
+        because = "severity 1 is never held back" if worst else f"not held back any more: {was.reason}"
+        return holding.release_with(outcome, self._now, because)
+
+    def _reconsider(self, dossier: Dossier) -> bool:
+        """Something held it back until now, or ended early: whether that changed anything."""
+        was = dossier.incident.held
+        if was is None or dossier.ended or dossier.incident.state is IncidentState.EASING:
+            return False
+        held = self._why_held(dossier)
+        if held == was:
+            return False
+        outcome = holding.release(dossier, self._now) if held is None else holding.hold(dossier, held, self._now)
+        self.carry_out(dossier, outcome, None, gated=False)
+        return True
 
     # Time
 
     def step(self, incident: str, number: int) -> bool:
         """Do a due step of a policy; whether it was ours to do."""
         dossier = self.store.load(incident)
+        held = self._why_held(dossier) if dossier is not None else None
+        if dossier is not None and held is not None:
+            self.carry_out(dossier, holding.hold(dossier, held, self._now), None, gated=False)
+            return True
         if dossier is None or not steps.take(self._connection, incident, number, self._now):
             return False
         call = self.ladder.call(dossier, number)
@@ -248,8 +310,13 @@ class Desk:
     def fire(self, incident: str) -> bool:
         """Do what an incident's timer asks for; whether there was anything."""
         dossier = self.store.load(incident)
-        outcome = model.fire(dossier, self._now) if dossier is not None else None
-        if dossier is None or outcome is None:
+        if dossier is None:
+            return False
+        if self._reconsider(dossier):
+            return True
+        outcome = model.fire(dossier, self._now)
+        if outcome is None:
+            self.store.rest(dossier)
             return False
         self.carry_out(dossier, outcome, None)
         return True
@@ -291,9 +358,16 @@ class Desk:
     # What follows
 
     def carry_out(
-        self, before: Dossier | None, outcome: Outcome, origin: Origin | None, publish_only: bool = False
+        self,
+        before: Dossier | None,
+        outcome: Outcome,
+        origin: Origin | None,
+        publish_only: bool = False,
+        gated: bool = True,
     ) -> None:
         """Save the incident, publish its change, tell its audience; at its end, cancel what waits."""
+        if before is not None and gated:
+            outcome = self._gated(before, outcome)
         self.store.save(before, outcome, origin, self._now)
         dossier = outcome.dossier
         for message in outcome.messages:
@@ -332,40 +406,6 @@ class Desk:
         cause = Cause(f"incident.{message.change.value}", incident.id, parts)
         outbox.enqueue(self._connection, cause, body, names, self._now, self._present.wall)
         return {name: outbox.delivery_id(cause, name) for name in names}
-
-    # Redaction
-
-    def _redact(self, signal: PostRedacted, origin: Origin) -> Verdict:
-        """Forget the post wherever we keep it, also in bodies that wait to be sent (or sent again), and tell every
-        endpoint that was sent it."""
-        post = (signal.network, signal.post_id)
-        holding = self.store.mentioning(post)
-        for dossier in holding:
-            outcome = model.redact(dossier, post, self._now)
-            if outcome is not None:
-                self.carry_out(dossier, outcome, origin)
-            names = self._redact_bodies(dossier.incident.id, post)
-            if names:
-                cause = Cause("post.redacted", dossier.incident.id, ("redacted", *post))
-                body = native.render_redaction(dossier.incident, signal)
-                outbox.enqueue(self._connection, cause, body, sorted(names), self._now, self._present.wall)
-        return Verdict.JOINED if holding else Verdict.IGNORED
-
-    def _redact_bodies(self, incident: str, post: tuple[str, str]) -> set[str]:
-        """The endpoints that were, or may have been, sent the post."""
-        names = set()
-        rows = self._connection.execute(
-            select(deliveries.c.id, deliveries.c.endpoint, deliveries.c.body, deliveries.c.attempts).where(
-                deliveries.c.incident == incident, deliveries.c.type.like("incident.%")
-            )
-        ).all()
-        for row in rows:
-            body = native.without(row.body, post)
-            if body is not None:
-                self._connection.execute(update(deliveries).where(deliveries.c.id == row.id).values(body=body))
-                if row.attempts:
-                    names.add(row.endpoint)
-        return names
 
 
 def _told_first(opened: Outcome, call: Call, now: datetime) -> Outcome:

@@ -29,6 +29,8 @@ class Facet(Part):
     rate_60m: float = 0.0
     curve: tuple[tuple[float, int], ...] = ()
     """What the console draws: (seconds since `begins`, engagements so far), at most 64 points."""
+    volume: bool = False
+    """The mood is known, and fine: there is nothing in it but many posts."""
 
 
 class Surging(Part):
@@ -39,6 +41,7 @@ class Surging(Part):
     severity: int
     words: str
     ended: bool = False
+    volume: bool = False
 
 
 class Told(Part):
@@ -80,6 +83,8 @@ class Dossier(Part):
     ended_at: Time | None = None
     floor: int | None = None
     """At least this severe, whatever the signals say: a rule said so."""
+    storm: int = 0
+    """Incidents that it stands for, since their brand's page budget was used up."""
     peak_severity: int = 4
     peak_rank: int = -1
     """The worst it ever was."""
@@ -164,7 +169,7 @@ def refresh(dossier: Dossier, changes: dict[str, Any]) -> Dossier:
         update={
             "severity": min(graded, default=dossier.incident.severity),
             "title": explain.title(
-                dossier.brand_name, outlook, shown.network if shown else None, dossier.surge is not None
+                dossier.brand_name, outlook, shown.network if shown else None, dossier.surge is not None, dossier.storm
             ),
             "outlook": outlook,
             "answer_by": answer_by,

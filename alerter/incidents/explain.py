@@ -36,8 +36,10 @@ def line_words(line: Line) -> str:
     return " or ".join(parts) or "no line"
 
 
-def title(brand: str, outlook: Outlook | None, network: str | None, surging: bool) -> str:
+def title(brand: str, outlook: Outlook | None, network: str | None, surging: bool, storm: int = 0) -> str:
     """What happened, in one line. Without any post's words, so that nothing here needs redaction."""
+    if storm:
+        return f"{brand}: a storm: {storm} further {'incident' if storm == 1 else 'incidents'} beyond the page budget"
     if outlook is not None:
         where = f" on {network}" if network else ""
         return f"{brand}: a story{where} {_LEVEL_WORDS[outlook.level]} the line of {line_words(outlook.line)}"

@@ -147,6 +147,7 @@ def _take(dossier: Dossier, signal: Opening, grade: Grade, now: datetime) -> Dos
             begins=signal.at - timedelta(seconds=signal.evidence.age_seconds),
             rate_60m=signal.evidence.rate_60m,
             curve=signal.evidence.curve,
+            volume=grade.volume,
         )
         facets = {**dossier.facets, signal.conversation: facet}
         if len(facets) > MAX_CONVERSATIONS:
@@ -167,7 +168,12 @@ def _take(dossier: Dossier, signal: Opening, grade: Grade, now: datetime) -> Dos
         changes["cards"] = cards.merge(dossier.cards, None, (), signal.exemplars)
         ended = signal.phase is SurgePhase.END
         changes["surge"] = Surging(
-            begins=signal.begins, at=signal.at, severity=grade.severity, words=grade.words, ended=ended
+            begins=signal.begins,
+            at=signal.at,
+            severity=grade.severity,
+            words=grade.words,
+            ended=ended,
+            volume=grade.volume,
         )
     return dossier.model_copy(update=changes)
 
@@ -180,11 +186,17 @@ def due(dossier: Dossier) -> datetime | None:
         # Nobody is reminded of what goes away by itself.
         return dossier.eased_at + CALM_FOR
     incident = dossier.incident
-    moments = [dossier.touched_at + SILENT_AFTER]
+    moments = [dossier.touched_at + _silent_after(dossier)]
     moments += [until for until in (incident.acknowledged_until, incident.snoozed_until) if until is not None]
+    if incident.held is not None:
+        moments.append(incident.held.until)
     if worse(dossier) and not hushed(dossier):
         moments.append(dossier.told.at + TELL_AGAIN_AFTER)
     return min(moments)
+
+
+def _silent_after(dossier: Dossier) -> timedelta:
+    return CALM_FOR if dossier.storm else SILENT_AFTER
 
 
 def fire(dossier: Dossier, now: datetime) -> Outcome | None:
@@ -195,12 +207,17 @@ def fire(dossier: Dossier, now: datetime) -> Outcome | None:
         return None
     if dossier.eased_at is not None:
         return advance(dossier, dossier, Trigger.CALMS, Entry("calm", "nothing followed for an hour"), now)
-    if dossier.touched_at + SILENT_AFTER <= now:
-        return advance(dossier, dossier, easing(dossier), Entry("silent", "no signal for a day"), now)
+    if dossier.touched_at + _silent_after(dossier) <= now:
+        over = dossier.surge.model_copy(update={"ended": True}) if dossier.surge is not None else None
+        draft = dossier.model_copy(update={"surge": over})
+        why = "nothing more beyond the page budget for an hour" if dossier.storm else "no signal for a day"
+        return advance(dossier, draft, easing(dossier), Entry("silent", why), now)
     if dossier.incident.acknowledged_until is not None and dossier.incident.acknowledged_until <= now:
         return deeds.lapse(dossier, now)
     if dossier.incident.snoozed_until is not None and dossier.incident.snoozed_until <= now:
         return deeds.wake(dossier, now)
+    if hushed(dossier):
+        return None  # held back until now: whether that goes on is not for this clock to say
     return advance(dossier, dossier, Trigger.NOTED, Entry("retold", "worse than what was told"), now)
 
 

@@ -109,6 +109,8 @@ class IncidentStore:
             "sequence": incident.sequence,
             "changed_at": incident.changed_at,
             "due_at": model.due(after),
+            "told_at": after.told_at,
+            "held_until": incident.held.until if incident.held is not None and not after.ended else None,
             "dossier": after.model_dump_json(exclude_defaults=True),
         }
         if before is None:
@@ -121,6 +123,16 @@ class IncidentStore:
         self._dossiers[incident.id] = after
         self._mention(before, after)
         self._note(incident.id, incident.sequence, outcome.entries, origin, now)
+
+    def rest(self, dossier: Dossier) -> None:
+        """There was nothing to do: its timer is set anew."""
+        due = (incidents.c.id == dossier.incident.id, incidents.c.sequence == dossier.incident.sequence)
+        self._connection.execute(update(incidents).where(*due).values(due_at=model.due(dossier)))
+
+    def told_since(self, brand: BrandId, since: datetime) -> int:
+        """How many of a brand's incidents somebody heard of first since then."""
+        query = select(func.count()).select_from(incidents)
+        return self._connection.scalar(query.where(incidents.c.brand == brand, incidents.c.told_at > since)) or 0
 
     def _mention(self, before: Dossier | None, after: Dossier) -> None:
         known = {cards.key(card) for card in before.cards.every()} if before is not None else set()

@@ -95,8 +95,9 @@ def easing(dossier: Dossier) -> Trigger:
 
 
 def hushed(dossier: Dossier) -> bool:
-    """Somebody has it, or will look at it later: it updates silently."""
-    return dossier.incident.acknowledged_by is not None or dossier.incident.snoozed_until is not None
+    """Somebody has it, or will look at it later, or a silence holds it back: it updates silently."""
+    incident = dossier.incident
+    return incident.acknowledged_by is not None or incident.snoozed_until is not None or incident.held is not None
 
 
 def advance(
@@ -121,7 +122,8 @@ def advance(
     elif before.incident.state is not state or trigger is Trigger.GROWS:
         after = after.model_copy(update={"eased_at": now})
     if state in ENDED:
-        after = after.model_copy(update={"ended_at": now})
+        over = after.incident.model_copy(update={"held": None})
+        after = after.model_copy(update={"incident": over, "ended_at": now})
     if after.incident.severity == WORST and after.incident.snoozed_until is not None and state not in ENDED:
         # Severity 1 is never put off: it wakes, and the policy goes on at once.
         awake = after.incident.model_copy(update={"snoozed_by": None, "snoozed_until": None})

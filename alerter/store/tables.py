@@ -80,13 +80,32 @@ incidents = Table(
     Column("opened_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),
     Column("due_at", Moment),
+    Column("told_at", Moment),
+    Column("held_until", Moment),
     Column("dossier", Text, nullable=False),
     UniqueConstraint("brand", "story", "ordinal"),
     Index("incidents_due", "due_at"),
+    Index("incidents_told", "brand", "told_at"),
     Index("incidents_newest", "opened_at", "id"),
     Index("incidents_open", "state", "changed_at"),
 )
-"""`dossier` is the whole incident; the columns beside it are what queries need. `due_at`: its next timer."""
+"""`dossier` is the whole incident; the columns beside it are what queries need. `due_at`: its next timer; `told_at`: when
+somebody heard of it first; `held_until`: a silence, quiet hours or the page budget hold it back."""
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("covers", String(16), nullable=False),
+    Column("matchers", Text, nullable=False),
+    Column("starts_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("comment", Text, nullable=False, default=""),
+    Column("created_at", Moment, nullable=False),
+    Index("silences_end", "ends_at"),
+)
+"""Silences and campaign mutes, kept for a while after their end."""
 
 stories = Table(
     "stories",

@@ -66,6 +66,8 @@ def upgrade() -> None:
         sa.Column("opened_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("told_at", sa.BigInteger(), nullable=True),
+        sa.Column("held_until", sa.BigInteger(), nullable=True),
         sa.Column("dossier", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("brand", "story", "ordinal"),
@@ -74,6 +76,7 @@ def upgrade() -> None:
         batch_op.create_index("incidents_due", ["due_at"], unique=False)
         batch_op.create_index("incidents_newest", ["opened_at", "id"], unique=False)
         batch_op.create_index("incidents_open", ["state", "changed_at"], unique=False)
+        batch_op.create_index("incidents_told", ["brand", "told_at"], unique=False)
 
     op.create_table(
         "keys",
@@ -137,6 +140,21 @@ def upgrade() -> None:
         sa.Column("ends_wall", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("digest"),
     )
+    op.create_table(
+        "silences",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("covers", sa.String(length=16), nullable=False),
+        sa.Column("matchers", sa.Text(), nullable=False),
+        sa.Column("starts_at", sa.BigInteger(), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=False),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("comment", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("silences", schema=None) as batch_op:
+        batch_op.create_index("silences_end", ["ends_at"], unique=False)
+
     op.create_table(
         "deliveries",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -348,6 +366,10 @@ def downgrade() -> None:
         batch_op.drop_index("deliveries_due")
 
     op.drop_table("deliveries")
+    with op.batch_alter_table("silences", schema=None) as batch_op:
+        batch_op.drop_index("silences_end")
+
+    op.drop_table("silences")
     op.drop_table("sessions")
     with op.batch_alter_table("seen", schema=None) as batch_op:
         batch_op.drop_index("seen_by_offset")
@@ -361,6 +383,7 @@ def downgrade() -> None:
     op.drop_table("overrides")
     op.drop_table("keys")
     with op.batch_alter_table("incidents", schema=None) as batch_op:
+        batch_op.drop_index("incidents_told")
         batch_op.drop_index("incidents_open")
         batch_op.drop_index("incidents_newest")
         batch_op.drop_index("incidents_due")

@@ -1,0 +1,107 @@
+"""Silences and campaign mutes: made, listed, ended. What they held back is looked at again when they end, also early."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import StringConstraints
+from sqlalchemy import Connection, select
+
+from alerter import silences
+from alerter.api import audit, schemas
+from alerter.api.auth import Caller, Reader, Responder
+from alerter.api.backstage import Backstage, Limit
+from alerter.api.problems import ABSENT, Problem
+from alerter.store import tables
+from alerter.suppression import Field, Silence
+
+Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
+def mount(routes: APIRouter, service: Backstage) -> None:
+    @routes.post("/silences", status_code=201)
+    async def create_silence(caller: Responder, body: schemas.SilenceIn) -> schemas.Silence:
+        """Nobody is told of what matches, until it ends; then what is still open is told. Never of severity 1. With `covers:
+        volume` (a planned campaign) only what many posts alone explain is held back, never complaints or anger."""
+        now = service.present().now
+        starts_at = body.starts_at or now
+        if body.ends_at <= max(starts_at, now):
+            why = "ends before it begins, or has ended already"
+            raise Problem(422, f"ends_at {why}", errors=[{"at": "body.ends_at", "why": why}])
+        named = {value for m in body.matchers if m.field is Field.BRAND and not m.negate for value in m.values}
+        strange = sorted(v for v in named if "*" not in v and v not in {b.id for b in service.context.config.brands})
+        if strange:
+            why = f"no brand {', '.join(strange)} in the configuration"
+            raise Problem(422, why, errors=[{"at": "body.matchers", "why": why}])
+
+        def write(connection: Connection) -> Silence:
+            made = silences.add(
+                connection, body.covers, body.matchers, starts_at, body.ends_at, body.by, body.comment, now
+            )
+            if not caller.covers(made.brands):
+                raise Problem(404, "your key is limited to brands: give a matcher with exactly these as `brand`")
+            _record(connection, service, caller, "silence.created", made)
+            return made
+
+        return _shown(await service.database.write(write))
+
+    @routes.get("/silences")
+    async def list_silences(
+        caller: Reader,
+        ended: Annotated[bool, Query(description="those that ended too")] = False,
+        limit: Limit = 50,
+    ) -> schemas.Silences:
+        """Those in force or to come, the one that ends last first."""
+        now = service.present().now
+
+        def read(connection: Connection) -> list[Silence]:
+            query = select(tables.silences).order_by(tables.silences.c.ends_at.desc(), tables.silences.c.id)
+            if not ended:
+                query = query.where(tables.silences.c.ends_at > now)
+            every = (silences.silence_of(row) for row in connection.execute(query))
+            return [silence for silence in every if caller.covers(silence.brands)][:limit]
+
+        return schemas.Silences(items=tuple(_shown(s) for s in await service.database.read(read)))
+
+    @routes.get("/silences/{silence}", responses=ABSENT)
+    async def get_silence(caller: Reader, silence: Key) -> schemas.Silence:
+        known = await service.database.read(lambda c: silences.find(c, silence))
+        return _shown(_visible(caller, known))
+
+    @routes.delete("/silences/{silence}", status_code=204, responses=ABSENT)
+    async def end_silence(caller: Responder, silence: Key) -> None:
+        """It ends now. What it held back and is still open is told at once."""
+        now = service.present().now
+
+        def write(connection: Connection) -> None:
+            known = _visible(caller, silences.find(connection, silence))
+            if silences.end(connection, silence, now):
+                _record(connection, service, caller, "silence.ended", known)
+
+        await service.database.write(write)
+        service.ring()
+
+
+def _visible(caller: Caller, silence: Silence | None) -> Silence:
+    if silence is None or not caller.covers(silence.brands):
+        raise Problem(404, "there is none with this id")
+    return silence
+
+
+def _record(connection: Connection, service: Backstage, caller: Caller, what: str, silence: Silence) -> None:
+    detail = {"by": silence.author, "comment": silence.comment, "ends_at": silence.ends_at.isoformat()}
+    audit.record(connection, service.present(), caller, what, silence.id, audit.only(silence.brands), detail)
+
+
+def _shown(silence: Silence) -> schemas.Silence:
+    return schemas.Silence(
+        id=silence.id,
+        covers=silence.covers,
+        matchers=silence.matchers,
+        starts_at=silence.starts_at,
+        ends_at=silence.ends_at,
+        by=silence.author,
+        comment=silence.comment,
+        created_at=silence.created_at,
+    )
