@@ -60,7 +60,7 @@ def cancel(connection: Connection, incident: str, now: datetime) -> None:
     )
 
 
-def resume(connection: Connection, incident: str, due_at: datetime) -> None:
+def resume(connection: Connection, incident: str, due_at: datetime, because: str | None = None) -> None:
     """The policy goes on where it was: with the step that was cancelled, or else once more with the last that was done."""
     rows = planned(connection, incident)
     if any(state is StepState.WAITING for _, _, state, _ in rows):
@@ -71,7 +71,7 @@ def resume(connection: Connection, incident: str, due_at: datetime) -> None:
         connection.execute(
             update(steps)
             .where(steps.c.incident == incident, steps.c.number == number)
-            .values(state=StepState.WAITING, due_at=due_at, done_at=None)
+            .values(state=StepState.WAITING, due_at=due_at, done_at=None, because=because)
         )
 
 

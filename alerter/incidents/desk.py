@@ -382,7 +382,8 @@ class Desk:
         if outcome.halts or (dossier.ended and before is not None and not before.ended):
             steps.cancel(self._connection, dossier.incident.id, self._now)
         if outcome.resumes_at is not None and not dossier.ended:
-            steps.resume(self._connection, dossier.incident.id, outcome.resumes_at)
+            why = outcome.entries[-1].because if outcome.entries else None
+            steps.resume(self._connection, dossier.incident.id, outcome.resumes_at, why)
         if before is not None and not dossier.ended and dossier.incident.answer_by != before.incident.answer_by:
             self.ladder.hasten(dossier)
 

@@ -96,6 +96,8 @@ def _expected(night: Night, want: Expectation, received: Sequence[Received]) -> 
     faults = []
     if want.told_by is not None and first.at > want.told_by:
         faults.append(f"told after {_clock(first.at)}, wanted by {_clock(want.told_by)}")
+    if want.told_from is not None and first.at < want.told_from:
+        faults.append(f"told after {_clock(first.at)}, wanted not before {_clock(want.told_from)}")
     if want.before_the_line:
         crossed = [at for root, at in night.crossings().items() if night.story_of(root) == first.incident.get("story")]
         if crossed and first.at >= min(crossed):

@@ -93,6 +93,23 @@ class Player:
             self._endpoints.append(name)
             self.sink.secrets[name] = answer.json()["secret"]
 
+    async def silence(self) -> None:
+        """The silences of the script, each with its own beginning."""
+        for silence in self.night.script.silences:
+            begins = self.begin + timedelta(seconds=silence.at)
+            body = {
+                "covers": silence.covers,
+                "matchers": [{"field": "brand", "values": [silence.brand]}],
+                "starts_at": begins.isoformat(),
+                "ends_at": (begins + timedelta(seconds=silence.lasts)).isoformat(),
+                "by": silence.by,
+                "comment": silence.comment,
+            }
+            headers = {"authorization": f"Bearer {self._keys.admin}"}
+            answer = await self._client.post(f"{self._alerter}/v1/silences", json=body, headers=headers)
+            if answer.status_code != 201:
+                raise Refused(f"the silence of {silence.brand!r} was refused: {answer.status_code} {answer.text[:300]}")
+
     async def send(self, actions: Sequence[Action]) -> None:
         """Until ingest has said 202 to all of them; a 429 or 503 is waited out as it asks."""
         for start in range(0, len(actions), BATCH):
@@ -187,6 +204,7 @@ async def play_manual(script: Script, seed: int | None = None) -> tuple[Report, 
                 night = Night(script, script.seed if seed is None else seed, "drill")
                 player = Player(night, clock, process.server.url, process.server.url, keys, sink)
                 await player.subscribe(sink_url)
+                await player.silence()
                 await idle(process)
                 for now, actions in moments(night):
                     clock.advance((player.begin + timedelta(seconds=now) - clock.now()).total_seconds())

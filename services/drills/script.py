@@ -94,6 +94,7 @@ class Expectation(Piece):
     brand: str
     about: Name | None = None
     told_by: Seconds | None = None
+    told_from: Seconds | None = Field(None, description="not before this: a silence holds it back until then")
     before_the_line: bool = False
     severity_at_most: Annotated[int, Field(ge=1, le=4)] = Field(4, description="1 is the worst")
     says: tuple[str, ...] = ()
@@ -105,6 +106,17 @@ class Silence(Piece):
 
     brand: str
     about: Name | None = None
+
+
+class Silenced(Piece):
+    """Somebody silences a brand for a while, over the API, as people do; with `covers: volume` a campaign is muted."""
+
+    at: Seconds
+    lasts: Seconds
+    brand: str
+    by: str = "dana"
+    comment: str = ""
+    covers: Literal["all", "volume"] = "all"
 
 
 class Later(Piece):
@@ -120,6 +132,7 @@ class Script(Piece):
     config: Config
     posts: tuple[Post, ...] = ()
     crowds: tuple[Crowd, ...] = ()
+    silences: tuple[Silenced, ...] = ()
     expect: tuple[Expectation, ...] = ()
     never: tuple[Silence, ...] = ()
     expected: Literal["now"] | Later = "now"

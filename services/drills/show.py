@@ -127,6 +127,7 @@ async def _played(
 ) -> Report:
     player.sink.on_message = lambda message: show_message(message, player)
     await player.subscribe(sink_url)
+    await player.silence()
     script = player.night.script
     columns = (
         TextColumn("[progress.description]{task.description}"),
