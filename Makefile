@@ -9,7 +9,7 @@ SPEED  ?= 60
 DATA   ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check fmt bench train-virality train-sentiment clean
+.PHONY: help run serve test check fmt images bench train-virality train-sentiment clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ check: $(STAMP) ## format, lint, types, architecture
 fmt: $(STAMP) ## make the format right
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+images: $(STAMP) ## build the images of deploy/Dockerfile and play a drill through them (needs buildah, podman, runc)
+	$(BIN)/python -m deploy.images
 
 bench: $(STAMP) ## measure; a table here and build/bench.json (ONLY=name for one)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'

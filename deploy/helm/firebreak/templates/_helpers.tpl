@@ -133,8 +133,9 @@ spec:
   - name: config
     configMap: {name: {{ include "firebreak.config" $root }}}
   # Nothing that matters is written: all of it is in Kafka and PostgreSQL.
+  # The scorer unpacks its language model there when it starts.
   - name: tmp
-    emptyDir: {sizeLimit: 64Mi}
+    emptyDir: {sizeLimit: 256Mi}
   - name: scratch
     emptyDir: {sizeLimit: 64Mi}
   {{- with $root.Values.kafka.caSecret }}
