@@ -19,6 +19,8 @@ HOUR: Final = 3_600.0
 BUCKET_SECONDS: Final = 300.0
 WINDOW_BUCKETS: Final = 6
 """Half an hour is looked at: at an hour alarms on NAB came later and missed more, at a quarter twice as many were false."""
+KEPT_BUCKETS: Final = 72
+"""So long (six hours) after a bucket was over, a source that delivers late may still add to it."""
 MOST_BUCKETS: Final = 2016
 TUMULT_SECONDS: Final = 14 * 86_400.0
 FIRST_DAY_SECONDS: Final = 86_400.0
@@ -82,6 +84,14 @@ class Baseline(msgspec.Struct, array_like=True):
             counts[slot], sums[slot] = _faded(counts[slot], sums[slot], count, MEMORY_BUCKETS_A_SLOT)
 
 
+    def learn_late(self, at: float, count: float) -> None:
+        """Posts that came after their bucket at `at` had been learned: what is told late every day is usual too."""
+        hour = int(at // HOUR)
+        self.posts += count
+        self.day[hour % DAY_HOURS] += count
+        self.week[hour % WEEK_HOURS] += count
+
+
 def _faded(number: float, total: float, count: float, memory: float) -> tuple[float, float]:
     keep = 1.0 - 1.0 / memory if number >= memory / 2 else 1.0
     return number * keep + 1.0, total * keep + count
@@ -141,6 +151,9 @@ class Sight(NamedTuple):
     surprise: float
     tumult: float | None
     """In standard deviations, incidents of the past among them; `None` during the first day."""
+    ends: float
+    lasted: float | None = None
+    """Only of a window of the past, which a source told late: for how many seconds of it posts came."""
 
     @property
     def factor(self) -> float:
@@ -164,6 +177,8 @@ class Alarm(msgspec.Struct, array_like=True):
         if self.begins is None:
             return self._begin(rule, now, sight)
         self.peak = max(self.peak, sight.observed)
+        if sight.lasted is not None:
+            return None  # the past says nothing about whether it goes on
         too_long = now - self.begins >= rule.longest_seconds
         if sight.factor >= rule.end_factor and not too_long:
             self.low_since = None
@@ -183,14 +198,19 @@ class Alarm(msgspec.Struct, array_like=True):
             and sight.observed >= rule.least_posts
         )
         if not unusual:
-            self.since = None
+            if sight.lasted is None:
+                self.since = None
             return None
-        if self.since is None:
-            self.since = now
+        if sight.lasted is not None:
+            lasted = sight.lasted
+        else:
+            if self.since is None:
+                self.since = now
+            lasted = now - self.since
         sure = sight.surprise >= rule.sure
         if now - self.started < rule.cool_down_seconds and not (sure and sight.observed > self.peak):
             return None
-        if not sure and now - self.since < rule.persists_seconds:
+        if not sure and lasted < rule.persists_seconds:
             return None
         self.begins, self.low_since, self.started, self.peak = sight.begins, None, now, sight.observed
         return "start"
@@ -202,7 +222,7 @@ class Watch(msgspec.Struct, array_like=True):
     baseline: Baseline
     alarm: Alarm = msgspec.field(default_factory=Alarm)
     window: list[tuple[float, float, float]] = msgspec.field(default_factory=list)
-    """(begin, posts, expected) of the last buckets, the open one last."""
+    """(begin, posts, expected) of the last `KEPT_BUCKETS` buckets, the open one last."""
     tumult: float = 0.0
     """Mean square of what a whole window differed from what was expected, incidents included."""
     blind: list[tuple[float, float]] = msgspec.field(default_factory=list)
@@ -222,39 +242,69 @@ class Watch(msgspec.Struct, array_like=True):
         at = max(last, present - MOST_BUCKETS * seconds) if present - last > MOST_BUCKETS * seconds else last
         while at < present:
             begin, posts, _ = self.window[-1]
-            if not any(start < begin + seconds and end > begin for start, end in self.blind):
+            if not self._is_blind(begin):
                 self._remember()
                 self.baseline.learn(begin, posts)
             at += seconds
             self._open(at)
 
     def _open(self, begin: float) -> None:
-        self.window = [*self.window, (begin, 0.0, self.baseline.expected(begin))][-WINDOW_BUCKETS:]
+        self.window = [*self.window, (begin, 0.0, self.baseline.expected(begin))][-KEPT_BUCKETS:]
+
+    @property
+    def recent(self) -> list[tuple[float, float, float]]:
+        """The buckets of the window that ends now."""
+        return self.window[-WINDOW_BUCKETS:]
 
     def _remember(self) -> None:
-        off = sum(posts for _, posts, _ in self.window) - sum(mean for _, _, mean in self.window)
+        off = sum(posts - mean for _, posts, mean in self.recent)
         self.tumult += (off * off - self.tumult) / min(
             TUMULT_SECONDS / self.baseline.seconds, self.baseline.buckets + 1
         )
 
-    def add(self, at: float, count: float = 1.0) -> None:
-        """Posts at `at`; those too old for the window say nothing about now."""
+    def add(self, at: float, count: float = 1.0) -> Sight | None:
+        """Posts at `at`. Those too old for the window that ends now are judged where they happened: the window of their
+        own time is given back. A storm that is told late is as dense there as it was; a catch-up is as thin as ever."""
         for number in range(len(self.window) - 1, -1, -1):
             begin, posts, mean = self.window[number]
             if begin <= at:
+                past = number < len(self.window) - WINDOW_BUCKETS
+                if past:
+                    self._learn_late(begin, posts, count, mean)
                 self.window[number] = (begin, posts + count, mean)
-                return
+                return self._late(number) if past else None
+        return None
+
+    def _learn_late(self, begin: float, posts: float, count: float, mean: float) -> None:
+        if not self._is_blind(begin):
+            most = usual_at_most(max(mean, self.baseline.expected(begin)), self.baseline.dispersion)
+            self.baseline.learn_late(begin, min(posts + count, most) - min(posts, most))
+
+    def _late(self, number: int) -> Sight:
+        # Some sources tell the oldest first, others the newest.
+        before = self.window[max(0, number - WINDOW_BUCKETS + 1) : number + 1]
+        after = self.window[number : number + WINDOW_BUCKETS]
+        sight = max(self._sight(before), self._sight(after), key=lambda one: one.surprise)
+        full = [start for start, posts, _ in self.window if posts and sight.begins <= start < sight.ends]
+        return sight._replace(lasted=full[-1] - full[0])
+
+    def _is_blind(self, begin: float) -> bool:
+        return any(start < begin + self.baseline.seconds and end > begin for start, end in self.blind)
 
     def lose_sight(self, begin: float, end: float) -> None:
         """A source saw nothing between: neither silence nor what comes in afterwards is learned."""
         self.blind = [*self.blind, (begin, end)][-BLIND_SPELLS:]
 
     def look(self, now: float) -> Sight:
-        observed = sum(posts for _, posts, _ in self.window)
-        mean = sum(expected for _, _, expected in self.window)
+        sight = self._sight(self.recent)
+        return sight._replace(begins=sight.begins if self.window else now, ends=now)
+
+    def _sight(self, window: list[tuple[float, float, float]]) -> Sight:
+        observed = sum(posts for _, posts, _ in window)
+        mean = sum(expected for _, _, expected in window)
         baseline = self.baseline
         tumult = None
         if baseline.buckets * baseline.seconds >= FIRST_DAY_SECONDS:
             tumult = (observed - mean) / math.sqrt(self.tumult + mean + 1.0)
-        begins = self.window[0][0] if self.window else now
-        return Sight(begins, observed, mean, surprise(observed, mean, baseline.dispersion), tumult)
+        begins, ends = (window[0][0], window[-1][0] + baseline.seconds) if window else (0.0, 0.0)
+        return Sight(begins, observed, mean, surprise(observed, mean, baseline.dispersion), tumult, ends)

@@ -183,14 +183,14 @@ class SurgeProcessor:
         if alarm.begins is None and alarm.since is None and known.recent.posts >= _worth_forgetting(known):
             known.forget_window()
         at = min(epoch(event.post.at), now)
-        known.watch.add(at)
+        past = known.watch.add(at)
         if event.post.text is not None:
             known.recent.add(event.post.text)
         known.keep(event.post)
         _more(known.stories, event.story)
         _more(known.networks, event.post.network)
         _more(known.languages, event.post.language or "und")
-        self._judge(event.brand, known, now, f"{record.partition}:{record.offset}", out)
+        self._judge(event.brand, known, now, f"{record.partition}:{record.offset}", out, past)
         self._put(event.brand, known, now)
 
     def _measure(self, event: BrandVolume, now: float) -> None:
@@ -210,9 +210,12 @@ class SurgeProcessor:
             known.forget_post(event.network, event.post_id)
             self._put(event.brand, known, now)
 
-    def _judge(self, brand: str, known: BrandWatch, now: float, cause: str, out: Outcome) -> None:
+    def _judge(
+        self, brand: str, known: BrandWatch, now: float, cause: str, out: Outcome, past: Sight | None = None
+    ) -> None:
+        """By the window that ends now, or by one of the past that a source told late."""
         watch = known.watch
-        sight = watch.look(now)
+        sight = watch.look(now) if past is None else past
         before = watch.alarm.begins
         what = watch.alarm.step(self._rule, now, sight)
         if what == "start":
@@ -238,8 +241,10 @@ class SurgeProcessor:
     ) -> None:
         known.told_at, known.told = now, sight.observed
         terms = known.recent.apart_from(known.usual)
-        minutes = (now - sight.begins) / 60
+        minutes = (sight.ends - sight.begins) / 60
         words = f"{sight.observed:,.0f} negative posts in {minutes:.0f} min where {sight.expected:,.1f} are usual"
+        if sight.lasted is not None:
+            words += f", {(now - sight.ends) / 60:.0f} min ago: their source told them late"
         if phase is SurgePhase.END:
             words = f"{words}: the surge is over"
         elif terms:
@@ -249,7 +254,7 @@ class SurgeProcessor:
             phase=phase,
             begins=moment(begins),
             at=moment(now),
-            window_seconds=round(now - sight.begins, 1),
+            window_seconds=round(sight.ends - sight.begins, 1),
             observed=int(sight.observed),
             expected=round(sight.expected, 3),
             factor=round(sight.factor, 3),
@@ -270,7 +275,7 @@ class SurgeProcessor:
 
 def _worth_forgetting(known: BrandWatch) -> float:
     """Posts of a quiet window after which it is folded into what is usual."""
-    return max(20.0, 2 * sum(expected for _, _, expected in known.watch.window))
+    return max(20.0, 2 * sum(expected for _, _, expected in known.watch.recent))
 
 
 def _more(counts: dict[str, int], key: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.surge import HOUR, Baseline, Rule, Watch, surprise
+from scorer.surge import HOUR, KEPT_BUCKETS, Baseline, Rule, Watch, surprise
 
 BEGIN = 1_772_400_000.0
 BUCKET = 300.0
@@ -133,8 +133,60 @@ def test_any_order_and_any_gap_is_taken(steps: list[tuple[float, int]]) -> None:
         sight = watch.look(BEGIN + offset)
         assert math.isfinite(sight.surprise)
         assert sight.expected > 0
-        assert len(watch.window) <= 6
+        assert len(watch.window) <= KEPT_BUCKETS
 
 
 def test_nothing_known_expects_little() -> None:
     assert 0 < Baseline(BUCKET).expected(BEGIN) <= 1
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_storm_that_its_source_tells_late_is_seen_where_it_happened(newest_first: bool) -> None:
+    watch = Watch.new()
+    now, _ = lived(watch, 8, random.Random(5))
+    watch.advance(now)
+    storm = [now - 2 * HOUR + 10 * number for number in range(60)]
+    said = []
+    for at in reversed(storm) if newest_first else storm:
+        past = watch.add(at)
+        assert past is not None
+        said.append(watch.alarm.step(Rule(), now, past))
+    assert said.count("start") == 1
+    assert now - 3 * HOUR < (watch.alarm.begins or 0) < now - HOUR
+
+
+def test_a_catch_up_of_ordinary_hours_is_no_storm() -> None:
+    watch, usual = Watch.new(), Watch.new()
+    now, _ = lived(watch, 8, random.Random(6))
+    lived(usual, 8, random.Random(6))
+    expected = usual.baseline.expected(now - 5 * HOUR)
+    watch.lose_sight(now, now + 5 * HOUR)
+    now += 5 * HOUR
+    watch.advance(now)
+    begins = [begin for begin, _, _ in watch.window[:-6] if begin >= now - 5 * HOUR]
+    for begin in begins:
+        for _ in range(round(expected)):
+            past = watch.add(begin)
+            assert past is None or watch.alarm.step(Rule(), now, past) is None
+    assert watch.baseline.expected(now) < 1.5 * usual.baseline.expected(now), "the blind hours teach nothing"
+
+
+def test_a_source_that_is_always_late_becomes_usual() -> None:
+    watch, rang = Watch.new(), []
+    for number in range(8 * 288):
+        now = BEGIN + number * BUCKET
+        watch.advance(now)
+        past = [watch.add(now - HOUR) for _ in range(4)][-1]
+        for sight in filter(None, (past, watch.look(now))):
+            if watch.alarm.step(Rule(), now, sight) == "start":
+                rang.append(number // 288)
+    assert set(rang) <= {0}, "news on the first day at most"
+    assert watch.baseline.expected(now) == pytest.approx(4, rel=0.35)
+
+
+def test_what_is_hours_old_says_nothing_about_now() -> None:
+    watch = Watch.new()
+    watch.advance(BEGIN)
+    watch.advance(BEGIN + DAY)
+    assert watch.add(BEGIN + HOUR, 1000) is None
+    assert watch.look(BEGIN + DAY).observed == 0

@@ -126,6 +126,24 @@ async def test_a_catch_up_is_no_storm() -> None:
     assert await Lane().storm(300, backfill=True) == []
 
 
+async def test_a_storm_told_late_is_told_as_what_it_is() -> None:
+    lane = Lane()
+    await lane.take(lane.complaint(0))
+    lane.clock.advance(3 * 3600)
+    known = [lane.complaint(number) for number in range(1, 60)]
+    then = lane.clock.now() - timedelta(hours=2)
+    late = [
+        one.model_copy(update={"post": one.post.model_copy(update={"at": then + timedelta(seconds=5 * number)})})
+        for number, one in enumerate(known)
+    ]
+    (surge,) = await lane.take(*late)
+    assert surge.phase is SurgePhase.START
+    assert surge.begins <= then
+    assert surge.window_seconds <= 1800
+    assert "late" in surge.reason
+    assert [end.phase for end in await lane.wait(3600)] == [SurgePhase.END]
+
+
 async def test_a_restart_changes_nothing() -> None:
     one, other = Lane(), Lane()
     told = [await one.storm(100), await one.wait(3600)]
