@@ -7,6 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from scorer.virality.cascade import DEDUP_IDS
 from services.contracts.post import CoverageState
 from services.contracts.signal import Level
 
@@ -22,6 +23,20 @@ class ScorerMetrics:
         )
         self.duplicates = Counter(
             "firebreak_scorer_duplicates_total", "Events dropped because their id was in the window", registry=registry
+        )
+        self.dedup_window = Gauge(
+            "firebreak_scorer_dedup_window_ids", "Event ids remembered a conversation", registry=registry
+        )
+        self.dedup_window.set(DEDUP_IDS)
+        self.dedup_misses = Counter(
+            "firebreak_scorer_dedup_misses_total",
+            "Events taken because their id was not in the window",
+            registry=registry,
+        )
+        self.dedup_forgotten = Counter(
+            "firebreak_scorer_dedup_forgotten_total",
+            "Ids that newer ones drove out of a window: a repeat of one of them would be taken again",
+            registry=registry,
         )
         self.abstained = Counter(
             "firebreak_scorer_abstained_total", "Texts the model would not judge", registry=registry

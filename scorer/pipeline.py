@@ -18,10 +18,12 @@ from typing import Final, NamedTuple, Protocol
 
 from scorer.mentions import Mentions
 from scorer.metrics import ScorerMetrics
+from scorer.mood import Moods
 from scorer.sentiment.model import Reading
 from scorer.signals import Signals
 from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Card, Cascade, Told
 from scorer.virality.forecast import (
+    RECHECK_SECONDS,
     Forecaster,
     has_crossed,
     has_evidence,
@@ -42,9 +44,7 @@ from services.stream.deadletter import DeadLetters
 from services.stream.processor import Outcome
 from services.stream.state import KeyedState
 
-STATE_VERSION: Final = 2
-RECHECK_SECONDS: Final = 300.0
-"""A story that was told is looked at again after so long without an event: it must be able to ease."""
+STATE_VERSION: Final = 3
 _ENGAGEMENTS: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.REPOST})
 _SPEAKING: Final = frozenset({PostKind.ORIGINAL, PostKind.REPLY, PostKind.QUOTE})
 
@@ -89,10 +89,13 @@ class CascadeProcessor:
         self._metrics = metrics
         self._cascades = KeyedState("c:", Cascade, STATE_VERSION)
         self._volumes = Volumes(partition)
+        self._moods = Moods()
+        self._taken = self._forgotten = 0
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         self._cascades.restore(entries)
         self._volumes.restore(entries)
+        self._moods.restore(entries)
 
     async def process(self, records: Sequence[Record], now: datetime) -> Outcome:
         out = Outcome()
@@ -120,6 +123,7 @@ class CascadeProcessor:
         for conversation in self._cascades.pop_due(epoch(now)):
             cascade = self._cascades.get(conversation)
             if cascade is not None and epoch(now) - cascade.newest >= self._expire:
+                self._moods.learn(cascade)
                 self._cascades.delete(conversation)
             else:
                 stale.append(conversation)
@@ -130,6 +134,10 @@ class CascadeProcessor:
     def _finish(self, out: Outcome) -> Outcome:
         out.changes |= self._cascades.changes()
         out.changes |= self._volumes.changes()
+        out.changes |= self._moods.changes()
+        self._metrics.dedup_misses.inc(self._taken)
+        self._metrics.dedup_forgotten.inc(self._forgotten)
+        self._taken = self._forgotten = 0
         self._metrics.cascades.labels(str(self._partition)).set(len(self._cascades))
         return out
 
@@ -156,7 +164,7 @@ class CascadeProcessor:
         for arrival in arrivals:
             event = arrival.event
             if type(event) is PostObserved:
-                if event.brands:
+                if event.brands or event.author_brand is not None:
                     branded.add(event.conversation)
                 if event.text is not None and event.kind in _SPEAKING and event.author_brand is None:
                     speaking.append((arrival.record.offset, event))
@@ -193,9 +201,12 @@ class CascadeProcessor:
         if cascade is None:
             network = event.conversation.partition(":")[0]
             cascade = Cascade(story=event.conversation, network=network, newest=0.0)
+        full = cascade.is_full
         if cascade.seen(bytes.fromhex(arrival.id[:16])):
             self._metrics.duplicates.inc()
             return
+        self._taken += 1
+        self._forgotten += full
         if isinstance(event, StoryLinked):
             self._link(cascade, event)
             self._link_quotes(cascade, event, signals)
@@ -237,7 +248,11 @@ class CascadeProcessor:
             cascade.root = _card(post, at, reading)
         elif post.kind in _ENGAGEMENTS and post.author_brand is None:
             cascade.add_engagement(
-                post.kind.value, at, followers, human=not _is_young(post, at), velocity=_has_velocity(post)
+                post.kind.value,
+                at,
+                followers,
+                human=not _looks_automated(cascade, post, at),
+                velocity=_has_velocity(post),
             )
             if reading is not None:
                 cascade.read_reply(_is_negative(reading))
@@ -359,6 +374,7 @@ class CascadeProcessor:
             now,
             self._horizon,
             self._forecaster.name,
+            self._moods.share(brand, cascade),
         )
         if told is None:
             signals.watch(cascade, conversation, brand, now)
@@ -368,6 +384,13 @@ class CascadeProcessor:
 def _has_velocity(post: PostObserved) -> bool:
     """A catch-up after a gap is no storm: without the network's own time it says nothing about when."""
     return not post.backfill or post.platform_at is not None
+
+
+def _looks_automated(cascade: Cascade, post: PostObserved, at: float) -> bool:
+    """A young account, words that others said before, or one of many at once by the network's own clock."""
+    in_step = post.platform_at is not None and cascade.in_step(at)
+    copied = post.text is not None and bool(cascade.brands) and cascade.is_copied(post.text)
+    return in_step or copied or _is_young(post, at)
 
 
 def _is_young(post: PostObserved, at: float) -> bool:

@@ -153,6 +153,7 @@ class Signals:
         now: float,
         horizon: float,
         model: str,
+        usual_mood: float,
     ) -> None:
         event = CascadeForecast(
             brand=brand.key,
@@ -169,7 +170,7 @@ class Signals:
             probability_without_automation=_unit(prediction.without_automation),
             crossing=_crossing(crossing, now) if crossed_at is None else None,
             crossed_at=None if crossed_at is None else moment(crossed_at),
-            mood=_mood(cascade, brand),
+            mood=_mood(cascade, usual_mood),
             root=None if cascade.root is None else _post_card(cascade.root),
             loudest=tuple(map(_post_card, cascade.loudest)),
             exemplars=tuple(map(_post_card, cascade.exemplars)),
@@ -228,12 +229,12 @@ def _crossing(crossing: Crossing, now: float) -> CrossingTime | None:
     )
 
 
-def _mood(cascade: Cascade, brand: Brand) -> Mood | None:
+def _mood(cascade: Cascade, usual: float) -> Mood | None:
     if not cascade.scored:
         return None
     return Mood(
         negative_share=_unit(cascade.negative / cascade.scored),
-        usual_share=brand.usual_negative_share,
+        usual_share=_unit(usual),
         scored=cascade.scored,
     )
 
@@ -251,7 +252,7 @@ def _evidence(cascade: Cascade, now: float) -> Evidence:
         rate_10m=round(cascade.rate(0, now) * 3600, 2),
         rate_60m=round(cascade.rate(1, now) * 3600, 2),
         age_seconds=round(max(0.0, now - cascade.begins), 1),
-        automated_share=_unit(cascade.young / count) if count else None,
+        automated_share=_unit(cascade.automated / count) if count else None,
         curve=tuple((float(curve[i]), curve[i + 1]) for i in range(0, len(curve), 2)),
     )
 

@@ -83,7 +83,6 @@ class Baseline(msgspec.Struct, array_like=True):
         ):
             counts[slot], sums[slot] = _faded(counts[slot], sums[slot], count, MEMORY_BUCKETS_A_SLOT)
 
-
     def learn_late(self, at: float, count: float) -> None:
         """Posts that came after their bucket at `at` had been learned: what is told late every day is usual too."""
         hour = int(at // HOUR)

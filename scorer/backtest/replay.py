@@ -1,12 +1,14 @@
 """One recorded cascade through the code that runs in production, event by event: every forecast it would have made.
 
 The same fold, the same decision whether to look again, the same levels with their hysteresis as in `scorer.pipeline`. Beside
-them, at the same moments, what the rules on the market would have seen. Besides the looks that events cause there is one at
-each of `CHECK_SECONDS`, so that silence is judged too.
+them, at the same moments, what the rules on the market would have seen. Besides the looks that events cause there are those of
+the timers that production sets once a story was told, so that silence eases it; and one at each of `CHECK_SECONDS`, which only
+measures: it changes nothing that is said later.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from typing import Final
 from scorer.backtest.recorded import EPOCH, Recorded, kind_of, opened
 from scorer.virality.cascade import Cascade, Told
 from scorer.virality.forecast import (
+    RECHECK_SECONDS,
     ClosedForm,
     Forecaster,
     has_crossed,
@@ -85,6 +88,7 @@ def follow(recorded: Recorded, forecaster: Forecaster, line: Line, horizon: floa
     cascade = opened(recorded, begin)
     market = Market()
     told: Told | None = None
+    recheck = math.inf
     checks = deque(at for at in CHECK_SECONDS if at <= horizon)
 
     def look(seconds: float, *, check: bool) -> Look:
@@ -93,7 +97,7 @@ def follow(recorded: Recorded, forecaster: Forecaster, line: Line, horizon: floa
         evidence = has_evidence(cascade)
         prediction = forecaster.predict(cascade, line, now, horizon)
         level = level_of(cascade, line, prediction, told, now) if evidence else None
-        if level is not None and worth_telling(level, prediction, told, now):
+        if not check and level is not None and worth_telling(level, prediction, told, now):
             told = Told(
                 told.number + 1 if told else 1, level.value, prediction.probability, prediction.median, now, None
             )
@@ -115,17 +119,34 @@ def follow(recorded: Recorded, forecaster: Forecaster, line: Line, horizon: floa
             rivals=market.scores(cascade, line, now, horizon, seconds),
         )
 
+    def due(seconds: float) -> Look | None:
+        """What production would say at this moment, be it an event or a timer; afterwards the timer is set anew."""
+        nonlocal recheck
+        found = None
+        if has_evidence(cascade) and moved_enough(cascade, begin + seconds):
+            found = look(seconds, check=False)
+            cascade.looked = (cascade.engagements, cascade.everyone.reach, begin + seconds, found.probability)
+        open_ = told is not None and told.level != Level.EASING
+        recheck = seconds + RECHECK_SECONDS if open_ else math.inf
+        return found
+
+    def silence(until: float) -> Iterator[Look]:
+        while (at := min(checks[0] if checks else math.inf, recheck)) < until:
+            if at == recheck:
+                found = due(at)
+                if found is not None:
+                    yield found
+            else:
+                yield look(checks.popleft(), check=True)
+
     for event in recorded.events[1:]:
-        while checks and checks[0] < event.delay:
-            yield look(checks.popleft(), check=True)
         if event.delay > horizon:
             break
+        yield from silence(event.delay)
         at = begin + event.delay
         cascade.add_engagement(kind_of(event.kind), at, event.followers, human=True, velocity=True)
         market.add(event.delay)
-        if has_evidence(cascade) and moved_enough(cascade, at):
-            found = look(event.delay, check=False)
-            cascade.looked = (cascade.engagements, cascade.everyone.reach, at, found.probability)
+        found = due(event.delay)
+        if found is not None:
             yield found
-    while checks:
-        yield look(checks.popleft(), check=True)
+    yield from silence(math.nextafter(horizon, math.inf))

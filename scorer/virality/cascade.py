@@ -13,6 +13,8 @@ from typing import Final
 
 import msgspec
 
+from scorer.virality.automation import is_copy, remembering, sketch
+
 KERNEL_SECONDS: Final = (600.0, 3_600.0, 20_000.0, 120_000.0, 1_000_000.0)
 KERNEL_WEIGHTS: Final = (0.436, 0.152, 0.172, 0.042, 0.198)
 """A sum of exponentials within 0.02 of the reaction-time kernel of SEISMIC (Zhao et al., KDD 2015; power law with exponent
@@ -33,6 +35,12 @@ CARDS: Final = 3
 TIMES: Final = 16
 LINKS: Final = 16
 YOUNG_ACCOUNT_SECONDS: Final = 14 * 86_400.0
+STEP_SECONDS: Final = 1.0
+STEPS: Final = 8
+STEP_RATE: Final = 0.1
+"""So many engagements, each within a second of the one before, where fewer than one in ten seconds is the rate of late, come in
+step; `STEP_QUIET_SECONDS` after the beginning or a loud voice they may also be readers who saw it at once."""
+STEP_QUIET_SECONDS: Final = 600.0
 
 
 class Card(msgspec.Struct, omit_defaults=True):
@@ -110,7 +118,12 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     """Seconds since the beginning at which 1, 2, 4, 8 ... engagements were there: how growth went, whatever the size."""
     loud: tuple[float, float] = (0.0, 0.0)
     """Followers of the loudest engagement that is still being read, and when (epoch seconds) it was made."""
-    young: int = 0
+    automated: int = 0
+    """Engagements that look automated."""
+    steps: int = 0
+    """Engagements in a row, each within `STEP_SECONDS` of the one before."""
+    texts: bytes = b""
+    """Sketches of the last replies and quotes (`automation`)."""
     scored: int = 0
     negative: int = 0
     curve: list[int] = msgspec.field(default_factory=list)
@@ -142,6 +155,36 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         self.ids = (self.ids + digest)[-ID_BYTES * DEDUP_IDS :]
         return False
 
+    def in_step(self, at: float) -> bool:
+        """Whether an engagement at `at` (the network's own time), not folded yet, is one of many at once out of nothing."""
+        gap = at - self.newest
+        if gap > STEP_SECONDS:
+            self.steps = 0
+            return False
+        if gap < 0:
+            return False
+        self.steps += 1
+        return (
+            self.steps >= STEPS
+            and self.rates[0] < STEP_RATE * RATE_SECONDS[0]
+            and at - self.begins > STEP_QUIET_SECONDS
+            and at - self.loud[1] > STEP_QUIET_SECONDS
+        )
+
+    def is_copied(self, text: str) -> bool:
+        """Whether one of the last replies and quotes said nearly the same; remembers it."""
+        one = sketch(text)
+        if one is None:
+            return False
+        copied = is_copy(one, self.texts)
+        self.texts = remembering(one, self.texts)
+        return copied
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next event id drives the oldest out of the window."""
+        return len(self.ids) >= ID_BYTES * DEDUP_IDS
+
     def add_root(self, at: float, followers: int | None, velocity: bool) -> None:
         self.begins = min(self.begins, at) if self.begins else at
         self._excite(at, reach_of(followers), 0.0, human=True, velocity=velocity)
@@ -159,7 +202,7 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         if not self.begins:
             self.begins = at
         self.known += followers is not None
-        self.young += not human
+        self.automated += not human
         count = self.engagements
         reach = reach_of(followers)
         self._excite(at, reach, count - before, human=human, velocity=velocity)

@@ -37,6 +37,8 @@ changes slowly."""
 QUIET_SECONDS: Final = 1_800.0
 """A story eases when it crossed or was told, and then grew by less than `QUIET_RATE` of its peak for so long."""
 QUIET_RATE: Final = 0.02
+RECHECK_SECONDS: Final = 300.0
+"""A story that was told is looked at again after so long without an event: it must be able to ease."""
 TELL_AGAIN_SECONDS: Final = 600.0
 TELL_PROBABILITY: Final = 0.1
 TELL_GROWTH: Final = 1.25
@@ -93,7 +95,7 @@ class ClosedForm:
         seen = float(cascade.engagements)
         more = more_until(line, cascade.everyone, seen)
         without = probability = hawkes.probability_of(more, ahead)
-        if cascade.young:
+        if cascade.automated:
             people = ahead_of(cascade, cascade.humans, now, horizon)
             without = hawkes.probability_of(more_until(line, cascade.humans, cascade.humans.events), people)
         return Prediction(

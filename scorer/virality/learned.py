@@ -83,7 +83,7 @@ class Learned:
         probability = self._probability(cascade, shape, more, now)
         ahead = ahead_of(cascade, cascade.everyone, now, horizon)
         without = probability
-        if cascade.young:
+        if cascade.automated:
             humans = cascade.humans
             people = ahead_of(cascade, humans, now, horizon)
             slower = people.remaining / ahead.remaining if ahead.remaining > 0 else 1.0

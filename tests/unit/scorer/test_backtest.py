@@ -76,6 +76,16 @@ def test_a_storm_is_forecast_before_it_crosses_and_silence_is_judged_at_the_chec
     assert [one.seconds for one in looks] == sorted(one.seconds for one in looks)
 
 
+def test_silence_eases_a_story_by_timer_as_in_production() -> None:
+    rng = random.Random(3)
+    delays = sorted(rng.uniform(0, 1_800) for _ in range(200))
+    burst = Recorded("burst", [Event(0.0, 100, "post"), *(Event(delay, None, "retweet") for delay in delays)])
+    looks = list(follow(burst, shipped(), Line(engagements=150), HORIZON))
+    eased = next(one for one in looks if one.level is Level.EASING and not one.check)
+    assert 1_800 <= eased.seconds - delays[-1] <= 2_400
+    assert not any(one.seconds > eased.seconds and not one.check for one in looks), "nobody looks at what has eased"
+
+
 def test_the_command_prints_writes_and_draws(tmp_path: Path) -> None:
     source, trace = tmp_path / "some.jsonl.gz", tmp_path / "trace.jsonl"
     with gzip.open(source, "wt") as out:

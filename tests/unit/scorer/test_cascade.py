@@ -45,8 +45,8 @@ def test_the_order_of_events_does_not_change_the_sums(events: list[Engagement], 
     shuffled = list(events)
     rng.shuffle(shuffled)  # type: ignore[attr-defined]
     one, other = folded(sorted(events, key=lambda e: e.at)), folded(shuffled)
-    assert (one.reposts, one.quotes, one.replies, one.young, one.known) == (
-        other.reposts, other.quotes, other.replies, other.young, other.known,
+    assert (one.reposts, one.quotes, one.replies, one.automated, one.known) == (
+        other.reposts, other.quotes, other.replies, other.automated, other.known,
     )  # fmt: skip
     assert one.newest == other.newest
     for mine, theirs in ((one.everyone, other.everyone), (one.humans, other.humans)):

@@ -13,6 +13,7 @@ from scorer.metrics import ScorerMetrics
 from scorer.pipeline import CascadeProcessor
 from scorer.sentiment.lexicon import Lexicon
 from scorer.sentiment.model import Reading
+from scorer.virality.cascade import DEDUP_IDS
 from scorer.virality.forecast import ClosedForm
 from services.clock import ManualClock
 from services.config import Brand
@@ -292,6 +293,78 @@ async def test_a_duplicate_is_dropped_and_counted() -> None:
     assert cascade is not None
     assert cascade.engagements == 3
     assert lane.registry.get_sample_value("firebreak_scorer_duplicates_total") == 6
+
+
+async def test_the_dedup_window_says_how_large_it_is_and_what_it_forgot() -> None:
+    lane = Lane()
+    await lane.take(complaint(), *reposts(DEDUP_IDS + 9), *reposts(3, start=DEDUP_IDS))
+    figure = lane.registry.get_sample_value
+    assert figure("firebreak_scorer_dedup_window_ids") == DEDUP_IDS
+    assert figure("firebreak_scorer_duplicates_total") == 3
+    assert figure("firebreak_scorer_dedup_misses_total") == DEDUP_IDS + 10
+    assert figure("firebreak_scorer_dedup_forgotten_total") == 10
+
+
+async def test_the_same_words_from_many_mouths_look_automated() -> None:
+    script = "Do not buy from acme they steal your money and never answer, see http://x.example/{}"
+    honest = [
+        "my parcel from them arrived three weeks late and half of it was broken",
+        "same here, the hotline put me on hold for an hour and then hung up",
+        "works fine for me to be honest, never had any trouble with their app",
+    ]
+    lane = Lane(line=1_000)
+    texts = [*honest, *(script.format(number) for number in range(12))]
+    replies = [
+        post(
+            f"q{number}",
+            PostKind.REPLY,
+            "1",
+            parent_id="1",
+            text=text,
+            platform_at=BEGIN + timedelta(seconds=40 * number),
+        )
+        for number, text in enumerate(texts)
+    ]
+    lane.clock.advance(3600)
+    await lane.take(complaint(), *replies)
+    cascade = lane.processor._cascades.get("x:1")
+    assert cascade is not None
+    assert cascade.automated == 11
+    assert cascade.humans.events == 4
+
+
+async def test_what_is_usual_under_an_account_is_learned_from_what_is_over() -> None:
+    lane = Lane(line=12)
+    kind, angry = (
+        "thanks a lot, this helped me, great service",
+        "acme is terrible, the worst, I hate this awful service",
+    )
+
+    async def conversation(name: str, texts: Sequence[str]) -> list[Event]:
+        at = lane.clock.now()
+        own = post(name, text="Our new opening hours", author_brand=ACME, account="acme-main", platform_at=at)
+        replies = [
+            post(
+                f"{name}-{number}", PostKind.REPLY, name, parent_id=name, text=text, platform_at=at, account="acme-main"
+            )
+            for number, text in enumerate(texts)
+        ]
+        return await lane.take(own, *replies)
+
+    for number in range(40):
+        await conversation(f"k{number}", [kind] * 3 + [angry if number % 4 == 0 else kind])
+    lane.clock.advance(97 * 3600)
+    await lane.fire()
+    lane.restart()
+    told = only(await conversation("storm", [angry] * 40), CascadeForecast)[-1]
+    assert told.mood is not None
+    assert told.mood.negative_share == 1.0
+    assert told.mood.usual_share == pytest.approx((10 + 20 * 0.3) / (160 + 20), abs=1e-6)
+    lane.clock.advance(200 * 3600)
+    await lane.fire()
+    again = only(await conversation("next", [angry] * 40), CascadeForecast)[-1]
+    assert again.mood is not None
+    assert again.mood.usual_share == told.mood.usual_share, "a pile-on does not make itself the usual"
 
 
 async def test_a_catch_up_after_a_gap_is_no_storm() -> None:
