@@ -27,7 +27,9 @@ def main() -> None:
         environment["FIREBREAK_ADMIN_KEY"] = secrets.token_urlsafe(24)
         print(f"administrate with Authorization: Bearer {environment['FIREBREAK_ADMIN_KEY']}")
     environment.setdefault("FIREBREAK_EGRESS_ALLOW", "127.0.0.0/8")
-    print(f"the API is described at http://127.0.0.1:{environment.get('FIREBREAK_PORT', '8080')}/docs", flush=True)
+    address = f"http://127.0.0.1:{environment.get('FIREBREAK_PORT', '8080')}"
+    print(f"the console is at {address}/console (sign in with the second key)")
+    print(f"the API is described at {address}/docs", flush=True)
     with ExitStack() as stack:
         if asked.log == "kafka":
             environment["FIREBREAK_KAFKA_BOOTSTRAP"] = stack.enter_context(LocalKafka()).bootstrap

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
@@ -19,9 +19,13 @@ from alerter.console.door import HOME, LOGIN, Form, Signed
 from alerter.console.sessions import Visitor
 from services.config import Slug
 
+Filled = TypeVar("Filled", bound=schemas.Deed)
 SAID: Final = {
     "acknowledged": "You have it. Everybody who was told hears so.",
     "resolved": "It is marked as over.",
+    "snoozed": "It is put off. It comes back by itself, and at once if it becomes severity 1.",
+    "reassigned": "They are asked to take it, and told so.",
+    "marked": "Thank you: the next forecast is judged by what you say of this one.",
     "tested": "A test event is on its way; it shows below in a moment.",
     "resent": "It is being sent again, under the same id.",
 }
@@ -38,7 +42,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
 
     @routes.post("/incidents/{incident}/acknowledge")
     async def acknowledge(visit: Signed, incident: IncidentKey, form: Form) -> Response:
-        deed = _deed(visit, form)
+        deed = _filled(schemas.Deed, visit, form)
         caller = _may(visit, Scope.RESPOND)
         await incidents.do(
             service, caller, incident, "acknowledged", deed, lambda d: d.acknowledge(incident, deed.by, deed.comment)
@@ -47,12 +51,49 @@ def mount(routes: APIRouter, service: Backstage) -> None:
 
     @routes.post("/incidents/{incident}/resolve")
     async def resolve(visit: Signed, incident: IncidentKey, form: Form) -> Response:
-        deed = _deed(visit, form)
+        deed = _filled(schemas.Deed, visit, form)
         caller = _may(visit, Scope.RESPOND)
         await incidents.do(
             service, caller, incident, "resolved", deed, lambda d: d.resolve(incident, deed.by, deed.comment)
         )
         return _back(form, f"{HOME}/incidents/{incident}", "resolved")
+
+    @routes.post("/incidents/{incident}/snooze")
+    async def snooze(visit: Signed, incident: IncidentKey, form: Form) -> Response:
+        deed = _filled(schemas.Snooze, visit, form, minutes=form.get("minutes", ""))
+        caller = _may(visit, Scope.RESPOND)
+        await incidents.do(
+            service,
+            caller,
+            incident,
+            "snoozed",
+            deed,
+            lambda d: d.snooze(incident, deed.by, deed.comment, deed.minutes),
+        )
+        return _back(form, f"{HOME}/incidents/{incident}", "snoozed")
+
+    @routes.post("/incidents/{incident}/reassign")
+    async def reassign(visit: Signed, incident: IncidentKey, form: Form) -> Response:
+        deed = _filled(schemas.Reassignment, visit, form, to=form.get("to", "").strip())
+        caller = _may(visit, Scope.RESPOND)
+        await incidents.do(
+            service,
+            caller,
+            incident,
+            "reassigned",
+            deed,
+            lambda d: d.reassign(incident, deed.by, deed.to, deed.comment),
+        )
+        return _back(form, f"{HOME}/incidents/{incident}", "reassigned")
+
+    @routes.post("/incidents/{incident}/outcome")
+    async def mark(visit: Signed, incident: IncidentKey, form: Form) -> Response:
+        deed = _filled(schemas.Verdict, visit, form, outcome=form.get("outcome", ""))
+        caller = _may(visit, Scope.RESPOND)
+        await incidents.do(
+            service, caller, incident, "marked", deed, lambda d: d.mark(incident, deed.by, deed.outcome, deed.comment)
+        )
+        return _back(form, f"{HOME}/incidents/{incident}", "marked")
 
     @routes.post("/endpoints/{name}/test")
     async def test(visit: Signed, name: Slug, form: Form) -> Response:
@@ -71,11 +112,13 @@ def _may(visit: Visitor, scope: Scope) -> Caller:
     return visit.caller
 
 
-def _deed(visit: Visitor, form: dict[str, str]) -> schemas.Deed:
+def _filled(kind: type[Filled], visit: Visitor, form: dict[str, str], **more: str) -> Filled:
+    """What the form asks for, checked like a request to the API. Raises `Problem` 422 that says what is wrong."""
     try:
-        return schemas.Deed(by=visit.person, comment=form.get("comment", "").strip())
-    except ValidationError:
-        raise Problem(422, "a comment has at most 1,000 characters") from None
+        return kind.model_validate({"by": visit.person, "comment": form.get("comment", "").strip(), **more})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise Problem(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def _back(form: dict[str, str], otherwise: str, done: str) -> Response:

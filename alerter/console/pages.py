@@ -23,6 +23,7 @@ from alerter.incidents.dossier import Dossier
 from services.config import Config
 
 MAX_FORM_BYTES: Final = 32_000
+MAX_NAMES: Final = 200
 BOARD_CHART: Final = (220, 56)
 PAGE_CHART: Final = (640, 240)
 Since = Annotated[str, Query(max_length=40)]
@@ -158,6 +159,7 @@ async def incident_page(
         explained=explained,
         exemplars=board.unsaid(dossier.incident),
         playbook=_playbook(config, dossier),
+        responders=[one.called for one in config.responders[:MAX_NAMES]],
         version=version,
         ended=dossier.ended,
         may_act=caller.may(Scope.RESPOND),

@@ -106,6 +106,11 @@ async def _own(script: Script, seed: int, settings: Settings, speed: float, chao
         )
         try:
             await installation.start()
+            console.print(
+                f"watch it live: {installation.url('alerter')}/console  (the key to sign in: {keys.admin})\n",
+                soft_wrap=True,
+                highlight=False,
+            )
             async with serving(sink := Sink(clock)) as sink_url:
                 night = Night(script, seed, f"d{seed}")
                 player = Player(night, clock, installation.url("ingest"), installation.url("alerter"), keys, sink)

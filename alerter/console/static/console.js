@@ -52,7 +52,8 @@
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const before = titles();
     const focused = document.activeElement && document.activeElement.id;
-    const open = new Set([...document.querySelectorAll("details[open]")].map((el) => el.closest("tr")?.querySelector("[id]")?.id));
+    const nameOf = (el) => (el.closest("tr, [data-live]") || el).querySelector("[id]")?.id;
+    const open = new Set([...document.querySelectorAll("details[open]")].map(nameOf));
     const ids = new Set([...parts(fresh)].map((part) => part.id));
     for (const part of parts(fresh)) {
       const here = document.getElementById(part.id), html = part.outerHTML;
@@ -63,7 +64,7 @@
       here.replaceWith(part);
     }
     for (const here of parts(document)) if (!ids.has(here.id) && !busy(here)) here.remove();
-    for (const el of document.querySelectorAll("details")) if (open.has(el.closest("tr")?.querySelector("[id]")?.id)) el.open = true;
+    for (const el of document.querySelectorAll("details")) if (open.has(nameOf(el))) el.open = true;
     if (focused && document.activeElement === body) document.getElementById(focused)?.focus({ preventScroll: true });
     document.title = fresh.title;
     const added = [...titles()].filter(([id]) => !before.has(id)).map(([, title]) => title);

@@ -342,4 +342,34 @@ async def test_the_pages_know_what_easing_and_crossed_mean(house: House) -> None
         await house.http.post(f"/v1/incidents/{incident}/resolve", json={"by": "dana"})
         page = (await client.get(f"/console/incidents/{incident}")).text
         assert "<strong>over</strong>" in page
-        assert 'id="act"' not in page
+        assert "I have it" not in page
+
+
+async def test_what_a_person_may_say_of_an_incident_is_said_on_its_page(house: House) -> None:
+    incident = await one_incident(house)
+    async with sign_in(house) as client:
+        token = await csrf(client)
+
+        async def say(deed: str, **fields: str) -> str:
+            answer = await client.post(f"/console/incidents/{incident}/{deed}", data={"csrf": token, **fields})
+            if answer.status_code != 303:
+                return answer.text
+            return (await client.get(answer.headers["location"])).text
+
+        assert "minutes: " in await say("snooze", minutes="never")
+        assert "outcome: " in await say("outcome", outcome="splendid")
+        assert "to: " in await say("reassign", to="")
+        snoozed = await say("snooze", minutes="30", comment="after the meeting")
+        assert re.search(r"<b>dana</b> put it off until", snoozed)
+        assert "after the meeting" in snoozed
+        assert re.search(r"Assigned to <strong>lee", await say("reassign", to="lee"))
+        assert "I still have it" in await say("acknowledge")
+        assert 'aria-pressed="true">Too late' in await say("outcome", outcome="too_late")
+        await say("resolve")
+        assert 'aria-pressed="true">Useful' in await say("outcome", outcome="useful")
+    (item,) = await house.incidents()
+    assert item["outcome"] == "useful"
+    changes = [c["what"] for c in (await house.http.get("/v1/audit")).json()["items"] if c["on"] == incident]
+    assert changes == [
+        f"incident.{w}" for w in ("marked", "resolved", "marked", "acknowledged", "reassigned", "snoozed")
+    ]
