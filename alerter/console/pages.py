@@ -14,7 +14,7 @@ from alerter.api.backstage import Backstage, found
 from alerter.api.problems import Problem
 from alerter.api.schemas import IncidentKey
 from alerter.api.scopes import Scope
-from alerter.console import board, deeds, live, paper, sessions
+from alerter.console import board, deeds, live, paper, rota, said, sessions
 from alerter.console.board import Card
 from alerter.console.door import HOME, Form, Signed, console_route
 from alerter.console.live import Newsroom
@@ -30,7 +30,7 @@ Since = Annotated[str, Query(max_length=40)]
 
 
 def mount_console(app: FastAPI, service: Backstage, newsroom: Newsroom) -> None:
-    for open_to_all, fill in ((True, _door), (False, _pages), (False, deeds.mount)):
+    for open_to_all, fill in ((True, _door), (False, _pages), (False, deeds.mount), (False, rota.mount)):
         routes = APIRouter(
             prefix=HOME,
             route_class=console_route(service, open_to_all=open_to_all),
@@ -108,13 +108,13 @@ def _pages(routes: APIRouter, service: Backstage) -> None:
             ended=[Dossier.model_validate_json(text).incident for text in ended],
             version=version,
             may_act=caller.may(Scope.RESPOND),
-            said=deeds.SAID.get(done),
+            said=said.WORDS.get(done),
             state_words=explain.STATE_WORDS,
         )
 
     @routes.get("/incidents/{incident}")
     async def show_incident(request: Request, visit: Signed, incident: IncidentKey, done: str = "") -> Response:
-        return await incident_page(service, request, visit.caller, incident, said=deeds.SAID.get(done))
+        return await _incident_page(service, request, visit.caller, incident, said.WORDS.get(done))
 
     @routes.get("/endpoints")
     async def show_endpoints(request: Request, visit: Signed, done: str = "") -> Response:
@@ -133,12 +133,12 @@ def _pages(routes: APIRouter, service: Backstage) -> None:
             version=version,
             may_act=caller.may(Scope.RESPOND),
             may_manage=caller.may(Scope.ADMIN),
-            said=deeds.SAID.get(done),
+            said=said.WORDS.get(done),
         )
 
 
-async def incident_page(
-    service: Backstage, request: Request, caller: Caller, incident: str, status: int = 200, **said: str | None
+async def _incident_page(
+    service: Backstage, request: Request, caller: Caller, incident: str, word: str | None
 ) -> Response:
     def read(connection: Any) -> Any:
         dossier = views.dossier_of(connection, caller, incident)
@@ -152,7 +152,6 @@ async def incident_page(
         service,
         request,
         "incident.html",
-        status,
         one=one,
         incident=dossier.incident,
         dossier=dossier,
@@ -164,8 +163,7 @@ async def incident_page(
         ended=dossier.ended,
         may_act=caller.may(Scope.RESPOND),
         state_words=explain.STATE_WORDS,
-        said=said.get("said"),
-        refused=said.get("refused"),
+        said=word,
     )
 
 

@@ -21,6 +21,7 @@ from services.drills.crowd import Night
 from services.drills.player import LOOPBACK, STORY_BEGINS, Keys, Player, idle, moments, serving
 from services.drills.script import load
 from services.process import Process
+from services.rota import Responder, Schedule
 from services.settings import Settings
 from services.sink import Sink
 from tests.browser import browser
@@ -33,6 +34,33 @@ PICTURES = ROOT / "docs"
 MAX_PICTURE_BYTES = 300_000
 WIDE = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+PUBLISHED = {
+    "board-light",
+    "board-dark",
+    "board-phone",
+    "incident-light",
+    "incident-phone",
+    "on-call-light",
+    "endpoints-light",
+}
+RESPONDERS = tuple(Responder(id=name, name=name.title(), methods=("front-desk",)) for name in ("dana", "lee", "max"))
+SCHEDULES = (
+    Schedule.model_validate(
+        {
+            "id": "crisis",
+            "zone": "Europe/Berlin",
+            "description": "storms, by night too",
+            "layers": [
+                {
+                    "id": "weeks",
+                    "rotation": "weekly",
+                    "begins": "2026-01-05T09:00:00",
+                    "responders": ["dana", "lee", "max"],
+                }
+            ],
+        }
+    ),
+)
 
 
 @dataclass
@@ -67,6 +95,7 @@ class Stage:
 @asynccontextmanager
 async def staged(folder: Path, drill: str) -> AsyncIterator[Stage]:
     script = load(ROOT / "deploy" / "drills" / drill)
+    config = script.config.model_copy(update={"schedules": SCHEDULES, "responders": RESPONDERS})
     clock, keys = ManualClock(STORY_BEGINS), Keys.fresh()
     settings = Settings(
         data=folder,
@@ -76,7 +105,7 @@ async def staged(folder: Path, drill: str) -> AsyncIterator[Stage]:
         admin_key=SecretStr(keys.admin),
         egress_allow=LOOPBACK,
     )
-    process = Process(settings, script.config, ("ingest", "scorer", "alerter"), clock)
+    process = Process(settings, config, ("ingest", "scorer", "alerter"), clock)
     stop, started = asyncio.Event(), asyncio.Event()
     running = asyncio.create_task(process.run(stop, started.set), name="firebreak")
     try:
@@ -209,6 +238,6 @@ async def _violations(axe: Any, page: Page, where: str) -> list[str]:
 
 
 async def _picture(page: Page, name: str, otherwise: Path, *, keep: bool) -> None:
-    path = (PICTURES if keep else otherwise) / name
+    path = (PICTURES if keep and Path(name).stem in PUBLISHED else otherwise) / name
     await page.screenshot(path=path)
     assert path.stat().st_size < MAX_PICTURE_BYTES, name

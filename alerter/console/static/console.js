@@ -28,10 +28,10 @@
     for (const el of document.querySelectorAll("[data-due]")) {
       const left = Math.floor((Date.parse(el.dataset.due) - storyNow()) / 1000);
       const strong = el.querySelector("strong");
-      const words = left >= 0 ? span(left) : span(-left) + " late";
+      const words = left >= 0 ? span(left) : "now";
       if (strong.textContent !== words) strong.textContent = words;
-      el.querySelector(".lead").textContent = left >= 0 ? "Answer within" : "Answer now";
-      el.classList.toggle("late", left < 0);
+      el.querySelector(".lead").textContent = left >= 0 ? "Answer within" : "Answer";
+      el.classList.toggle("now", left < 0);
       el.classList.toggle("near", left >= 0 && left < 600);
     }
   };
