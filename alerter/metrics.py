@@ -96,3 +96,27 @@ class AlerterMetrics:
             self.attempts.labels(outcome)
         for state in (DeliveryState.DELIVERED, DeliveryState.EXHAUSTED, DeliveryState.CANCELLED):
             self.deliveries.labels(state)
+        self.answer_digests = Counter(
+            "firebreak_answer_digests_total",
+            "Digests of overdue answers (sent, unowned: nobody to send it to)",
+            ["outcome"],
+            registry=registry,
+        )
+        self.answers_overdue = Gauge(
+            "firebreak_answers_overdue",
+            "Complaints and questions that are due and not answered",
+            ["brand"],
+            registry=registry,
+        )
+        self.oncall_gap_seconds = Gauge(
+            "firebreak_oncall_gap_seconds",
+            "Of the next seven days, how long nobody is on call",
+            ["schedule"],
+            registry=registry,
+        )
+        self.oncall_covered = Gauge(
+            "firebreak_oncall_covered",
+            "1 while somebody is on call, 0 while nobody is",
+            ["schedule"],
+            registry=registry,
+        )

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, Protocol
 from scorer.mentions import Mentions
 from scorer.metrics import ScorerMetrics
 from scorer.mood import Moods
+from scorer.questions import asks
 from scorer.sentiment.model import Reading
 from scorer.signals import Signals
 from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Card, Cascade, Told
@@ -304,6 +305,8 @@ class CascadeProcessor:
         verdicts = (
             self._mentions.judge(post.text or "", post.brands, cascade.brands, post.author_brand) if negative else {}
         )
+        # A question is one to whom it names; in a thread about a brand people ask each other.
+        asked = post.brands if post.author_brand is None and post.home == post.conversation and asks(post.text) else ()
         for brand in cascade.brands:
             relevance = verdicts.get(brand)
             about_it = (
@@ -324,6 +327,8 @@ class CascadeProcessor:
             # The copy of a quote in the quoted conversation is an engagement; the quote speaks in its own.
             if reading is not None and relevance is not None and about_it and post.home == post.conversation:
                 signals.negative(cascade, post, brand, reading, relevance, self._model, arrival.record)
+            elif brand in asked:
+                signals.asked(cascade, post, brand, arrival.record)
         if _abstains(reading):
             self._metrics.abstained.inc()
 

@@ -28,6 +28,7 @@ from services.contracts.signal import (
     Level,
     Mood,
     PostAnswered,
+    PostAsked,
     PostCard,
     PostNegative,
     PostRedacted,
@@ -71,21 +72,7 @@ class Signals:
             brand=BrandId(brand),
             story=StoryId(cascade.story),
             conversation=post.conversation,
-            post=PostCard(
-                network=post.network,
-                post_id=post.post_id,
-                kind=post.kind,
-                author=None if post.author is None else post.author.handle or post.author.id,
-                followers=None if post.author is None else post.author.followers,
-                text=post.text,
-                language=post.language,
-                permalink=post.permalink,
-                reply_link=post.reply_link,
-                account=post.account,
-                at=post.at,
-                negative=_unit(reading.negative),
-                policy=post.policy,
-            ),
+            post=_card_of(post, _unit(reading.negative)),
             sentiment=Sentiment(
                 negative=_unit(reading.negative), neutral=_unit(reading.neutral), positive=_unit(reading.positive)
             ),
@@ -94,6 +81,16 @@ class Signals:
             relevance=Relevance(score=relevance.score, reason=relevance.reason),
             backfill=post.backfill,
             model=model,
+        )
+        self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
+
+    def asked(self, cascade: Cascade, post: PostObserved, brand: str, record: Record) -> None:
+        event = PostAsked(
+            brand=BrandId(brand),
+            story=StoryId(cascade.story),
+            conversation=post.conversation,
+            post=_card_of(post, None),
+            backfill=post.backfill,
         )
         self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
 
@@ -254,6 +251,24 @@ def _evidence(cascade: Cascade, now: float) -> Evidence:
         age_seconds=round(max(0.0, now - cascade.begins), 1),
         automated_share=_unit(cascade.automated / count) if count else None,
         curve=tuple((float(curve[i]), curve[i + 1]) for i in range(0, len(curve), 2)),
+    )
+
+
+def _card_of(post: PostObserved, negative: float | None) -> PostCard:
+    return PostCard(
+        network=post.network,
+        post_id=post.post_id,
+        kind=post.kind,
+        author=None if post.author is None else post.author.handle or post.author.id,
+        followers=None if post.author is None else post.author.followers,
+        text=post.text,
+        language=post.language,
+        permalink=post.permalink,
+        reply_link=post.reply_link,
+        account=post.account,
+        at=post.at,
+        negative=negative,
+        policy=post.policy,
     )
 
 

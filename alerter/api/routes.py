@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
 
-from alerter.api import audit, deeds, deliveries, endpoints, incidents, keys, schemas, silences
+from alerter.api import answers, audit, deeds, deliveries, endpoints, incidents, keys, oncall, schemas, silences
 from alerter.api.backstage import Backstage
 from alerter.api.guard import guarded_route
 from alerter.api.problems import ALWAYS
@@ -18,6 +18,8 @@ MODULES: Final = (
     silences,
     deliveries,
     endpoints,
+    oncall,
+    answers,
     keys,
     audit,
 )
@@ -55,3 +57,6 @@ def _webhooks(app: FastAPI) -> None:
 
     @app.webhooks.post("post.redacted", description=about, operation_id="webhook_post_redacted")
     def redaction_message(body: schemas.RedactionMessage) -> None: ...
+
+    @app.webhooks.post("answer.due", description=about, operation_id="webhook_answer_due")
+    def overdue_message(body: answers.OverdueMessage) -> None: ...

@@ -15,8 +15,9 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection
 
+from alerter.answers import clocks, digest
 from alerter.bells import until_due
-from alerter.escalation import overrides, pages, steps
+from alerter.escalation import overrides, pages, steps, watch
 from alerter.gauges import look, show
 from alerter.incidents import outcomes, store
 from alerter.incidents.desk import Desk, Present
@@ -34,6 +35,7 @@ AT_ONCE: Final = 100
 WORTH_OVER: Final = timedelta(days=30)
 """Alarms of so long count for the gauges of precision and lead time."""
 TIDY_EVERY: Final = timedelta(minutes=10)
+COVERAGE_EVERY: Final = timedelta(minutes=1)
 KEEP_STORIES: Final = timedelta(days=14)
 """What was noted of a story without an incident is forgotten after this; no story grows for so long."""
 
@@ -55,6 +57,7 @@ class Engine:
         self.bell = asyncio.Event()
         self._stop = asyncio.Event()
         self._tidied = clock.now()
+        self._covered: datetime | None = None
 
     def stop(self) -> None:
         self._stop.set()
@@ -87,11 +90,31 @@ class Engine:
         due_timers = await self._database.read(lambda c: store.IncidentStore(c).due(now, AT_ONCE))
         for incident in due_timers:
             await self._do(lambda desk, i=incident: desk.fire(i))  # type: ignore[misc]
+        due_digests = await self._database.read(lambda c: digest.due(c, now, AT_ONCE))
+        for account in due_digests:
+            await self._tell(account)
         if now - self._tidied >= TIDY_EVERY:
             self._tidied = now
             await self._database.write(lambda c: store.forget_stories(c, now - KEEP_STORIES))
             await self._database.write(lambda c: overrides.forget(c, now))
-        return bool(due_steps or due_pages or due_timers)
+            await self._database.write(lambda c: clocks.forget(c, now))
+        return bool(due_steps or due_pages or due_timers or due_digests)
+
+    async def _tell(self, account: digest.Due) -> None:
+        """Send an account's owner what is overdue."""
+
+        def transact(connection: Connection) -> digest.Sent | None:
+            seam("alerter.begun")
+            present = self._present()
+            return digest.send(connection, present.config, present.now, present.wall, account)
+
+        sent = await self._database.write(transact)
+        seam("alerter.committed")
+        if sent is not None:
+            self._metrics.answer_digests.labels("sent" if sent.delivery else "unowned").inc()
+            if sent.delivery is None:
+                log.warning("overdue_answers_untold", brand=account.brand, account=account.account, why=sent.because)
+        self._committed()
 
     async def _do(self, work: Callable[[Desk], bool]) -> None:
         def transact(connection: Connection) -> list[tuple[Change, int]]:
@@ -118,14 +141,33 @@ class Engine:
             self._metrics.incidents.labels(state, str(severity)).set(count)
         for kind, depth in depths.items():
             self._metrics.outbox_rows.labels(kind).set(depth)
+        await self._measure_coverage()
+        overdue = await self._database.read(lambda c: clocks.overdue_counts(c, self._clock.now()))
+        self._metrics.answers_overdue.clear()
+        for brand, count in overdue.items():
+            self._metrics.answers_overdue.labels(brand).set(count)
         show(await self._database.read(lambda c: look(c, self._present().wall)), self._metrics)
+
+    async def _measure_coverage(self) -> None:
+        """Now and then, on a thread: a thousand schedules over a week are a second of thinking."""
+        present = self._present()
+        if not present.config.schedules or (self._covered is not None and present.now - self._covered < COVERAGE_EVERY):
+            return
+        self._covered = present.now
+        held = await self._database.read(lambda c: overrides.between(c, present.now, present.now + watch.AHEAD))
+        found = await asyncio.to_thread(watch.measure, present.config, held, present.now)
+        self._metrics.oncall_gap_seconds.clear()
+        self._metrics.oncall_covered.clear()
+        for schedule, covered in found.items():
+            self._metrics.oncall_gap_seconds.labels(schedule).set(covered.gap_seconds)
+            self._metrics.oncall_covered.labels(schedule).set(covered.now)
 
 
 def next_due(connection: Connection) -> datetime | None:
-    """The next step, page to look after, or timer."""
+    """The next step, page to look after, timer, or digest of overdue answers."""
     moments = [
         moment
-        for moment in (steps.next_due(connection), pages.next_due(connection), store.next_due(connection))
+        for moment in (module.next_due(connection) for module in (steps, pages, store, digest))
         if moment is not None
     ]
     return min(moments, default=None)

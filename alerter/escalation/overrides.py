@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Annotated, Final
 
+from pydantic import StringConstraints
 from sqlalchemy import Connection, Select, delete, insert, select
 
 from alerter.escalation.oncall import Override
 from alerter.store.tables import overrides
 from services.contracts.base import event_id
 
+Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 MOST: Final = 1000
 """Of one schedule that are not over yet."""
 KEPT_FOR: Final = timedelta(days=400)

@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from alerter import rules
+from alerter.answers import clocks, digest
 from alerter.escalation import pages, steps
 from alerter.escalation.ladder import Call, Ladder
 from alerter.incidents import deeds, explain, holding, model, outcomes, redaction, transitions
@@ -33,6 +34,7 @@ from services.contracts.signal import (
     CascadeForecast,
     Line,
     PostAnswered,
+    PostAsked,
     PostNegative,
     PostRedacted,
     SurgePhase,
@@ -77,7 +79,23 @@ class Desk:
     # Signals
 
     def apply(self, event: Event, origin: Origin) -> Verdict:
-        """Do what this signal asks for. Types that concern no incident are ignored."""
+        """Do what this signal asks for. Types that concern neither incident nor answer clock are ignored."""
+        timed = self._time(event)
+        verdict = self._apply(event, origin)
+        return Verdict.NOTED if timed and verdict is Verdict.IGNORED else verdict
+
+    def _time(self, event: Event) -> bool:
+        """Whether an answer clock started or stopped."""
+        if isinstance(event, (PostNegative, PostAsked)):
+            return clocks.start(self._connection, event, self._present.config, self._now)
+        if isinstance(event, PostAnswered):
+            return clocks.stop(self._connection, event, self._now)
+        if isinstance(event, PostRedacted):
+            digest.redact(self._connection, event)
+            return clocks.withdraw(self._connection, event)
+        return False
+
+    def _apply(self, event: Event, origin: Origin) -> Verdict:
         if isinstance(event, BrandSurge):
             return self._surge(event, origin)
         if isinstance(event, (CascadeForecast, PostNegative)):

@@ -215,6 +215,48 @@ overrides = Table(
 )
 """Who takes over a schedule for a while; `responder` empty: nobody."""
 
+answer_clocks = Table(
+    "answer_clocks",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("brand", String(64), nullable=False),
+    Column("network", String(64), nullable=False),
+    Column("post_id", Text, nullable=False),
+    Column("conversation", Text, nullable=False),
+    Column("account", Text),
+    Column("kind", String(16)),
+    Column("band", String(32)),
+    Column("followers", BigInteger),
+    Column("asked_at", Moment),
+    Column("due_at", Moment),
+    Column("permalink", Text),
+    Column("reply_link", Text),
+    Column("policy", String(16)),
+    Column("state", String(16), nullable=False),
+    Column("answered_at", Moment),
+    Column("answer_id", Text),
+    Column("tell_at", Moment),
+    Column("told_at", Moment),
+    Column("digest", String(64)),
+    Column("noted_at", Moment, nullable=False),
+    Index("answer_clocks_tell", "state", "tell_at"),
+    Index("answer_clocks_due", "state", "due_at"),
+    Index("answer_clocks_asked", "asked_at"),
+    Index("answer_clocks_noted", "noted_at"),
+)
+"""By when complaints and questions are answered. `tell_at`: when its owner is told if nobody has answered; `told_at`, `digest`:
+when that was, and the delivery."""
+
+answer_digests = Table(
+    "answer_digests",
+    metadata,
+    Column("brand", String(64), primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("next_at", Moment, nullable=False),
+)
+"""The last digest of an account (empty: of none that is known), and from when on there may be another."""
+
 endpoints = Table(
     "endpoints",
     metadata,

@@ -59,6 +59,18 @@ class PostNegative(Event):
     model: str
 
 
+class PostAsked(Event):
+    """A question to a brand, or about it, that is not negative: it waits for an answer as a complaint does."""
+
+    TYPE: ClassVar[str] = "post.asked"
+
+    brand: BrandId
+    story: StoryId
+    conversation: ConversationId
+    post: PostCard
+    backfill: bool = False
+
+
 class PostAnswered(Event):
     """The brand replied. `seconds` is from the answered post to the answer, where both were seen."""
 

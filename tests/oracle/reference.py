@@ -25,7 +25,7 @@ WAITING_LINKS: Final = 16
 ENGAGES: Final = {"repost": "reposts", "quote": "quotes", "reply": "replies"}
 SPEAKS: Final = frozenset({"original", "reply", "quote"})
 KNOWN: Final = frozenset({
-    "post.observed", "source.coverage", "story.linked", "post.negative", "post.answered", "post.redacted",
+    "post.observed", "source.coverage", "story.linked", "post.negative", "post.asked", "post.answered", "post.redacted",
     "cascade.forecast", "brand.surge", "brand.volume", "watch.requested", "incident.changed",
 })  # fmt: skip
 READ_HERE: Final = frozenset({"post.observed", "source.coverage", "story.linked"})
@@ -165,10 +165,16 @@ class Reference:
             self.signals[Signal("post.answered", f"{name}>{answered}", brand_of_author, place)] += 1
         if kind in SPEAKS:
             verdicts = self.mentions.judge(post.get("text") or "", post.get("brands", ()), talk.brands, None)
+            asks = (
+                at_home and not brand_of_author and any(c.isalnum() for c in (post.get("text") or "").partition("?")[0])
+            )
+            asked = post.get("brands", ()) if asks and "?" in post["text"] else ()
             for brand in talk.brands:
                 self.volumes[Minute(lane, brand)] += 1
                 if negative and at_home and verdicts[brand].counts:
                     self.signals[Signal("post.negative", name, brand, place)] += 1
+                elif brand in asked:
+                    self.signals[Signal("post.asked", name, brand, place)] += 1
 
     def _reads_negative(self, talk: Talk, kind: str, post: dict[str, Any]) -> bool | None:
         """`None` where nobody reads it: it says nothing about a brand, or is the brand's own."""

@@ -35,6 +35,7 @@ from services.contracts.signal import (
     Level,
     Line,
     PostAnswered,
+    PostAsked,
     PostNegative,
     PostRedacted,
     WatchRequested,
@@ -205,6 +206,21 @@ async def test_a_quote_that_came_before_its_root_is_linked_when_the_brand_is_kno
     (linked,) = only(await lane.take(complaint()), StoryLinked)
     assert linked.conversation == "x:9"
     assert only(await lane.take(*reposts(1)), StoryLinked) == [], "once is enough"
+
+
+async def test_a_question_to_a_brand_is_said_and_one_among_people_is_not() -> None:
+    lane = Lane()
+    said = await lane.take(post("1", text="When does the Acme desk open?", brands=(ACME,), permalink="https://x.com/1"))
+    (asked,) = only(said, PostAsked)
+    assert (asked.brand, asked.story, asked.post.permalink) == ("acme", "x:1", "https://x.com/1")
+    assert asked.post.followers == 100
+    among = post("2", PostKind.REPLY, "1", parent_id="1", text="Do you know?")
+    own = post("3", PostKind.REPLY, "1", parent_id="1", text="Which desk, Acme fan?", brands=(ACME,), author_brand=ACME)
+    assert only(await lane.take(among, own), PostAsked) == []
+    angry = post("4", text="Acme, why is everything terrible?", brands=(ACME,))
+    heard = await lane.take(angry)
+    assert len(only(heard, PostNegative)) == 1
+    assert only(heard, PostAsked) == [], "a complaint waits for its answer already"
 
 
 async def test_the_brands_own_answer_is_no_engagement_and_stops_the_clock() -> None:

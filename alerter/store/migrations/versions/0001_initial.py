@@ -16,6 +16,45 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "answer_clocks",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("brand", sa.String(length=64), nullable=False),
+        sa.Column("network", sa.String(length=64), nullable=False),
+        sa.Column("post_id", sa.Text(), nullable=False),
+        sa.Column("conversation", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=True),
+        sa.Column("kind", sa.String(length=16), nullable=True),
+        sa.Column("band", sa.String(length=32), nullable=True),
+        sa.Column("followers", sa.BigInteger(), nullable=True),
+        sa.Column("asked_at", sa.BigInteger(), nullable=True),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("permalink", sa.Text(), nullable=True),
+        sa.Column("reply_link", sa.Text(), nullable=True),
+        sa.Column("policy", sa.String(length=16), nullable=True),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("answered_at", sa.BigInteger(), nullable=True),
+        sa.Column("answer_id", sa.Text(), nullable=True),
+        sa.Column("tell_at", sa.BigInteger(), nullable=True),
+        sa.Column("told_at", sa.BigInteger(), nullable=True),
+        sa.Column("digest", sa.String(length=64), nullable=True),
+        sa.Column("noted_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("answer_clocks", schema=None) as batch_op:
+        batch_op.create_index("answer_clocks_asked", ["asked_at"], unique=False)
+        batch_op.create_index("answer_clocks_due", ["state", "due_at"], unique=False)
+        batch_op.create_index("answer_clocks_noted", ["noted_at"], unique=False)
+        batch_op.create_index("answer_clocks_tell", ["state", "tell_at"], unique=False)
+
+    op.create_table(
+        "answer_digests",
+        sa.Column("brand", sa.String(length=64), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("brand", "account"),
+    )
+    op.create_table(
         "audit",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
@@ -394,3 +433,11 @@ def downgrade() -> None:
         batch_op.drop_index("audit_newest")
 
     op.drop_table("audit")
+    op.drop_table("answer_digests")
+    with op.batch_alter_table("answer_clocks", schema=None) as batch_op:
+        batch_op.drop_index("answer_clocks_tell")
+        batch_op.drop_index("answer_clocks_noted")
+        batch_op.drop_index("answer_clocks_due")
+        batch_op.drop_index("answer_clocks_asked")
+
+    op.drop_table("answer_clocks")

@@ -1,0 +1,168 @@
+"""Overdue answers told to whoever owns the account: one digest at a time, an hour apart, never a page.
+
+The first overdue answer is told at once, those that follow within the hour together. What a digest named is written down with
+it, in the transaction that enqueues it, so that a crash tells nothing twice and forgets nothing. Inside a transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple, cast
+
+from sqlalchemy import ColumnElement, Connection, func, select, update
+
+from alerter.answers.clocks import ClockState, clock_id, overdue_at
+from alerter.escalation import overrides
+from alerter.escalation.responders import Directory, Nobody
+from alerter.notify import endpoints, outbox
+from alerter.notify.formats.native import MAX_BODY_BYTES
+from alerter.notify.outbox import Cause
+from alerter.store.database import insert_missing
+from alerter.store.tables import answer_clocks as clocks
+from alerter.store.tables import answer_digests as digests
+from alerter.store.tables import deliveries
+from services.clock import moment
+from services.config import Config
+from services.contracts.base import AccountId, BrandId
+from services.contracts.post import SourcePolicy
+from services.contracts.signal import PostRedacted
+
+APART: Final = timedelta(hours=1)
+NAMED: Final = 25
+"""Posts in one digest, the longest overdue first; the rest is counted."""
+TYPE: Final = "answer.due"
+_A_MOMENT: Final = timedelta(seconds=1)
+_NEVER: Final = moment(0)
+
+
+class Due(NamedTuple):
+    """An account with overdue answers of which nobody was told."""
+
+    brand: BrandId
+    account: AccountId | None
+
+
+class Sent(NamedTuple):
+    """What came of it: `delivery` is `None` where there was nobody to send it to."""
+
+    due: Due
+    overdue: int
+    delivery: str | None
+    because: str
+
+
+def due(connection: Connection, now: datetime, most: int) -> list[Due]:
+    query = (
+        select(clocks.c.brand, clocks.c.account)
+        .where(clocks.c.state == ClockState.RUNNING, clocks.c.tell_at <= now)
+        .group_by(clocks.c.brand, clocks.c.account)
+        .limit(most)
+    )
+    return [Due(BrandId(row.brand), row.account) for row in connection.execute(query)]
+
+
+def next_due(connection: Connection) -> datetime | None:
+    query = select(func.min(clocks.c.tell_at)).where(clocks.c.state == ClockState.RUNNING)
+    return cast("datetime | None", connection.scalar(query))
+
+
+def send(connection: Connection, config: Config, now: datetime, wall: datetime, account: Due) -> Sent | None:
+    """Tell the account's owner what is overdue; `None`: there is nothing to tell now."""
+    key = (digests.c.brand == account.brand, digests.c.account == (account.account or ""))
+    first = {"brand": account.brand, "account": account.account or "", "number": 0, "next_at": _NEVER}
+    insert_missing(connection, digests, [first])
+    last = connection.execute(select(digests).where(*key).with_for_update()).one()
+    untold = (*_of(account), clocks.c.state == ClockState.RUNNING, clocks.c.tell_at <= now)
+    if last.next_at > now:
+        connection.execute(update(clocks).where(*untold).values(tell_at=last.next_at))
+        return None
+    rows = connection.execute(select(clocks).where(*untold).order_by(clocks.c.due_at, clocks.c.post_id)).all()
+    if not rows:
+        return None
+    total = connection.scalar(select(func.count()).select_from(clocks).where(*_of(account), overdue_at(now))) or 0
+    endpoint, because = _where_to(connection, config, account, now)
+    if endpoint is None:
+        # Whoever owns it tomorrow hears of it then; until then it stands in the list and in the metric.
+        connection.execute(update(clocks).where(*untold).values(tell_at=now + APART))
+        return Sent(account, len(rows), None, because)
+    number = last.number + 1
+    cause = Cause(TYPE, None, (TYPE, account.brand, account.account or "", number))
+    body = render(account, rows, total, because, now)
+    outbox.enqueue(connection, cause, body, [endpoint], now, wall)
+    delivery = outbox.delivery_id(cause, endpoint)
+    connection.execute(update(clocks).where(*untold).values(tell_at=None, told_at=now, digest=delivery))
+    connection.execute(update(digests).where(*key).values(number=number, next_at=now + APART))
+    return Sent(account, len(rows), delivery, because)
+
+
+def _of(account: Due) -> tuple[ColumnElement[bool], ...]:
+    mine = clocks.c.account.is_(None) if account.account is None else clocks.c.account == account.account
+    return clocks.c.brand == account.brand, mine
+
+
+def _where_to(connection: Connection, config: Config, account: Due, now: datetime) -> tuple[str | None, str]:
+    held = overrides.between(connection, now, now + _A_MOMENT) if config.schedules else []
+    owner = Directory(config, held).owner_of(account.account, now)
+    if isinstance(owner, Nobody):
+        return None, owner.because
+    usable = endpoints.chosen(connection, (owner.digest, *owner.methods), account.brand)
+    chosen = next((name for name in (owner.digest, *owner.methods) if name in usable), None)
+    return chosen, f"{owner.who} answers for {account.account}" if chosen else f"{owner.who} cannot be reached"
+
+
+def render(account: Due, rows: Sequence[Any], total: int, because: str, now: datetime) -> bytes:
+    """The body of an `answer.due` message; always below 20 kB."""
+    items = [_item(row, now) for row in rows[:NAMED]]
+    data = {
+        "brand": account.brand,
+        "account": account.account,
+        "title": f"{total} complaints and questions are overdue"
+        if total != 1
+        else "1 complaint or question is overdue",
+        "because": because,
+        "overdue": total,
+        "new": len(rows),
+        "items": items,
+    }
+    message = {"type": TYPE, "timestamp": now.isoformat(), "data": data}
+    while len(body := _bytes(message)) >= MAX_BODY_BYTES and items:
+        items.pop()
+    return body
+
+
+def _item(row: Any, now: datetime) -> dict[str, Any]:
+    shown = {
+        "network": row.network,
+        "post_id": row.post_id,
+        "kind": row.kind,
+        "followers": row.followers,
+        "asked_at": row.asked_at.isoformat(),
+        "due_at": row.due_at.isoformat(),
+        "overdue_minutes": int((now - row.due_at).total_seconds() // 60),
+        "permalink": row.permalink,
+        "reply_link": row.reply_link,
+    }
+    if row.policy == SourcePolicy.INTERNAL:
+        # Not even its id may leave the house; whoever answers finds it in the list.
+        shown |= {"post_id": None}
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def _bytes(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def redact(connection: Connection, signal: PostRedacted) -> None:
+    """Take a deleted post out of the digest that named it, also if that waits to be sent (or sent again)."""
+    id_ = clock_id(signal.brand, signal.network, signal.post_id)
+    digest = connection.scalar(select(clocks.c.digest).where(clocks.c.id == id_))
+    body = connection.scalar(select(deliveries.c.body).where(deliveries.c.id == digest)) if digest else None
+    if body is None:
+        return
+    message = json.loads(body)
+    gone = (signal.network, signal.post_id)
+    items = [item for item in message["data"]["items"] if (item["network"], item.get("post_id")) != gone]
+    message["data"]["items"] = items
+    connection.execute(update(deliveries).where(deliveries.c.id == digest).values(body=_bytes(message)))

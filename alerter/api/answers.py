@@ -1,0 +1,172 @@
+"""Complaints and questions that wait for an answer, those overdue, and whether the small are treated like the large."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection, and_, select
+
+from alerter.answers import clocks, fairness
+from alerter.answers.clocks import ClockState
+from alerter.api import views
+from alerter.api.auth import Caller, Reader, seen_by
+from alerter.api.backstage import Backstage, Cursor, Limit, paged
+from alerter.api.schemas import Shape
+from alerter.store.tables import answer_clocks
+from services.section import Slug
+
+Days = Annotated[int, Query(ge=1, le=90)]
+
+
+class Wanted(StrEnum):
+    """Which clocks to list."""
+
+    OVERDUE = "overdue"
+    RUNNING = "running"
+    ANSWERED = "answered"
+    WITHDRAWN = "withdrawn"
+
+
+class AnswerClock(Shape):
+    """One complaint or question: where it is, and by when it is to be answered. Its text is not kept."""
+
+    id: str
+    brand: str
+    network: str
+    post_id: str
+    account: str | None
+    kind: str = Field(description="complaint or question")
+    followers: int | None
+    band: str
+    asked_at: datetime
+    due_at: datetime
+    state: str
+    overdue: bool
+    answered_at: datetime | None
+    answer_id: str | None
+    told_at: datetime | None = Field(description="when the account's owner was told that it is overdue")
+    permalink: str | None
+    reply_link: str | None
+
+
+class AnswerClocks(Shape):
+    items: tuple[AnswerClock, ...]
+    next: str | None = Field(description="the cursor of the next page; null at the end")
+
+
+class Treatment(Shape):
+    """How one network's authors of one size were treated."""
+
+    network: str
+    band: str = Field(description="followers of the author")
+    asked: int
+    answered: int
+    share: float
+    late: int = Field(description="answered after it was due, or due and not answered")
+    median_seconds: float | None = Field(description="to the first answer, of what was answered")
+    p90_seconds: float | None
+
+
+class Treatments(Shape):
+    since: datetime
+    items: tuple[Treatment, ...]
+
+
+class OverdueItem(BaseModel):
+    """One post that waits. What its source's terms keep in the house is not there."""
+
+    network: str
+    post_id: str | None = None
+    kind: str
+    followers: int | None = None
+    asked_at: datetime
+    due_at: datetime
+    overdue_minutes: int
+    permalink: str | None = None
+    reply_link: str | None = None
+
+
+class Overdue(BaseModel):
+    brand: str
+    account: str | None
+    title: str
+    because: str
+    overdue: int = Field(description="all that is overdue on this account")
+    new: int = Field(description="of which this is the first message")
+    items: tuple[OverdueItem, ...] = Field(description="of the new ones those that have waited longest, 25 at most")
+
+
+class OverdueMessage(BaseModel):
+    """Body of an `answer.due` webhook: one digest an hour at most for an account, to whoever owns it. Never a page."""
+
+    type: str = Field(pattern=r"^answer\.due$")
+    timestamp: datetime
+    data: Overdue
+
+
+def mount(routes: APIRouter, service: Backstage) -> None:
+    @routes.get("/answer-clocks")
+    async def list_answer_clocks(
+        caller: Reader,
+        brand: Slug | None = None,
+        state: Wanted | None = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+    ) -> AnswerClocks:
+        """Newest first."""
+        now = service.present().now
+        return await paged(service, lambda c: _page(c, caller, brand, state, now, cursor, limit))
+
+    @routes.get("/answer-times")
+    async def show_answer_times(caller: Reader, brand: Slug | None = None, days: Days = 30) -> Treatments:
+        """Answered share, median and 90th percentile of the time to the first answer, by network and follower band."""
+        now = service.present().now
+        since = now - timedelta(days=days)
+        only = seen_by(caller, answer_clocks.c.brand)
+        if brand is not None:
+            only = and_(only, answer_clocks.c.brand == brand)
+        waited = await service.database.read(lambda c: clocks.waited(c, only, since, now))
+        return Treatments(since=since, items=tuple(_treatment(one) for one in fairness.treatments(waited)))
+
+
+def _page(
+    connection: Connection,
+    caller: Caller,
+    brand: str | None,
+    state: Wanted | None,
+    now: datetime,
+    cursor: str | None,
+    limit: int,
+) -> AnswerClocks:
+    c = answer_clocks.c
+    query = select(answer_clocks).where(seen_by(caller, c.brand), c.state != ClockState.EARLY)
+    if brand is not None:
+        query = query.where(c.brand == brand)
+    if state is Wanted.OVERDUE:
+        query = query.where(clocks.overdue_at(now))
+    elif state is not None:
+        query = query.where(c.state == state.value)
+    rows, after = views.page(connection, query, c.asked_at, c.id, cursor, limit)
+    return AnswerClocks(items=tuple(_clock(row, now) for row in rows), next=after)
+
+
+def _clock(row: Any, now: datetime) -> AnswerClock:
+    fields = {name: getattr(row, name) for name in AnswerClock.model_fields if name != "overdue"}
+    return AnswerClock(**fields, overdue=row.state == ClockState.RUNNING and row.due_at <= now)
+
+
+def _treatment(one: fairness.Treatment) -> Treatment:
+    return Treatment(
+        network=one.network,
+        band=one.band,
+        asked=one.asked,
+        answered=one.answered,
+        share=round(one.share, 4),
+        late=one.late,
+        median_seconds=one.median_seconds,
+        p90_seconds=one.p90_seconds,
+    )

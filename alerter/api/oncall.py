@@ -1,0 +1,265 @@
+"""Who is on call, who will be, and when nobody is; overrides, and a calendar to subscribe to."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, Field
+from sqlalchemy import Connection
+
+from alerter.api import audit
+from alerter.api.auth import Caller, Reader, Responder
+from alerter.api.backstage import Backstage
+from alerter.api.problems import ABSENT, CONFLICT, Problem
+from alerter.api.schemas import Comment, Person, Shape
+from alerter.escalation import calendar, oncall, overrides
+from alerter.escalation.oncall import Override
+from services.config import Config
+from services.rota import Schedule
+from services.section import Slug
+
+MOST_AHEAD: Final = timedelta(days=366)
+Days = Annotated[int, Query(ge=1, le=366)]
+At = Annotated[AwareDatetime | None, Query(description="a moment with a zone; now without it")]
+
+
+class Shift(Shape):
+    """Who is on call from `begins` up to, and without, `ends`; `responder` null: nobody."""
+
+    begins: datetime
+    ends: datetime
+    responder: str | None
+    name: str | None
+    why: str | None = Field(description="the layer, or the override")
+
+
+class OnCall(Shape):
+    schedule: str
+    description: str
+    zone: str
+    now: Shift = Field(description="its end as far as 32 days ahead")
+
+
+class OnCalls(Shape):
+    at: datetime
+    items: tuple[OnCall, ...]
+
+
+class Rota(Shape):
+    schedule: str
+    zone: str
+    shifts: tuple[Shift, ...]
+
+
+class Coverage(Shape):
+    """When nobody is on call, and how many hours everybody is."""
+
+    schedule: str
+    begins: datetime
+    ends: datetime
+    gap_hours: float
+    gaps: tuple[Shift, ...]
+    hours: dict[str, float]
+
+
+class Coverages(Shape):
+    items: tuple[Coverage, ...]
+
+
+class OverrideIn(Shape):
+    """Somebody takes over for a while."""
+
+    begins: AwareDatetime
+    ends: AwareDatetime
+    responder: Slug | None = Field(description="null: nobody is on call", examples=["lee"])
+    replaces: Slug | None = Field(None, description="only where this person would be on call")
+    by: Person
+    comment: Comment = ""
+
+
+class OverrideOut(OverrideIn):
+    id: str
+    schedule: str
+    made_at: datetime
+
+
+class Overrides(Shape):
+    items: tuple[OverrideOut, ...]
+
+
+def mount(routes: APIRouter, service: Backstage) -> None:
+    @routes.get("/on-call")
+    async def who_is_on_call(caller: Reader, at: At = None) -> OnCalls:
+        """Everybody on call now, or at a moment to come."""
+        moment = _near(service, at)
+        held = await service.database.read(lambda c: overrides.between(c, moment, moment + oncall.LOOK_AHEAD))
+        config = service.context.config
+        items = [
+            OnCall(
+                schedule=one.id,
+                description=one.description,
+                zone=one.zone,
+                now=_shift(oncall.on_call(one, held, moment), config),
+            )
+            for one in _visible(caller, config)
+        ]
+        return OnCalls(at=moment, items=tuple(items))
+
+    @routes.get("/on-call/coverage")
+    async def show_coverage(caller: Reader, days: Days = 28) -> Coverages:
+        """The gaps of the coming days, schedule by schedule, and whether the load is shared."""
+        config, begin = service.context.config, service.present().now
+        end = begin + timedelta(days=days)
+        held = await service.database.read(lambda c: overrides.between(c, begin, end))
+        return Coverages(items=tuple(_coverage(one, held, begin, end, config) for one in _visible(caller, config)))
+
+    @routes.get("/schedules/{schedule}/shifts", responses=ABSENT)
+    async def list_shifts(caller: Reader, schedule: Slug, begins: At = None, days: Days = 14) -> Rota:
+        """Every shift of the coming days, gaps included."""
+        one = _schedule(service, caller, schedule)
+        begin = _near(service, begins)
+        end = begin + timedelta(days=days)
+        held = await service.database.read(lambda c: overrides.between(c, begin, end, [schedule]))
+        shifts = oncall.shifts(one, held, begin, end)
+        config = service.context.config
+        return Rota(schedule=one.id, zone=one.zone, shifts=tuple(_shift(shift, config) for shift in shifts))
+
+    @routes.get("/schedules/{schedule}/calendar.ics", responses=ABSENT, response_class=Response)
+    async def calendar_feed(caller: Reader, schedule: Slug) -> Response:
+        """The coming twelve weeks and the last two, as iCalendar (RFC 5545), for a calendar to subscribe to."""
+        one, now = _schedule(service, caller, schedule), service.present().now
+        begin, end = now - calendar.BACK, now + calendar.AHEAD
+        held = await service.database.read(lambda c: overrides.between(c, begin, end, [schedule]))
+        text = calendar.feed(one, oncall.shifts(one, held, begin, end), service.context.config, now)
+        return Response(text, media_type="text/calendar; charset=utf-8")
+
+    @routes.get("/schedules/{schedule}/overrides", responses=ABSENT)
+    async def list_overrides(caller: Reader, schedule: Slug) -> Overrides:
+        """Those that are not over, the oldest first."""
+        _schedule(service, caller, schedule)
+        now = service.present().now
+        held = await service.database.read(lambda c: overrides.between(c, now, _ever(now), [schedule]))
+        return Overrides(items=tuple(_override(one) for one in held))
+
+    @routes.post("/schedules/{schedule}/overrides", status_code=201, responses={**ABSENT, **CONFLICT})
+    async def create_override(caller: Responder, schedule: Slug, body: OverrideIn) -> OverrideOut:
+        """Put somebody else on call for a while. It counts at once, also for incidents that are open."""
+        _schedule(service, caller, schedule)
+        _check(body, service.context.config, service.present().now)
+        now = service.present().now
+        id_ = overrides.new_id(schedule, body.by, now, secrets.token_hex(8))
+        made = Override(id=id_, schedule=schedule, made_at=now, **body.model_dump())
+
+        def write(connection: Connection) -> bool:
+            if len(overrides.between(connection, now, _ever(now), [schedule])) >= overrides.MOST:
+                return False
+            overrides.add(connection, made)
+            detail = body.model_dump(mode="json")
+            audit.record(connection, service.present(), caller, "override.created", f"{schedule}/{id_}", None, detail)
+            return True
+
+        if not await service.database.write(write):
+            raise Problem(409, f"{schedule} has {overrides.MOST} overrides already")
+        return _override(made)
+
+    @routes.delete("/schedules/{schedule}/overrides/{override}", status_code=204, responses=ABSENT)
+    async def delete_override(caller: Responder, schedule: Slug, override: overrides.Key) -> None:
+        """The schedule holds again."""
+        _schedule(service, caller, schedule)
+
+        def write(connection: Connection) -> bool:
+            gone = overrides.remove(connection, schedule, override)
+            if gone:
+                audit.record(connection, service.present(), caller, "override.deleted", f"{schedule}/{override}")
+            return gone
+
+        if not await service.database.write(write):
+            raise Problem(404, f"{schedule} has no override {override}")
+
+
+def _visible(caller: Caller, config: Config) -> Sequence[Schedule]:
+    """A key that is limited to brands sees the schedules that their policies and accounts lead to."""
+    if caller.brands is None:
+        return config.schedules
+    owners = {account.owner for brand in config.brands if brand.id in caller.brands for account in brand.accounts}
+    policies = {rule.policy for rule in config.rules if not rule.brands or caller.brands & set(rule.brands)}
+    targets = {
+        target
+        for policy in config.policies
+        if policy.id in policies
+        for target in (*policy.fallback, *(target for step in policy.steps for target in step.targets))
+    }
+    return [one for one in config.schedules if one.id in owners or f"schedule:{one.id}" in targets]
+
+
+def _schedule(service: Backstage, caller: Caller, name: str) -> Schedule:
+    found = next((one for one in _visible(caller, service.context.config) if one.id == name), None)
+    if found is None:
+        raise Problem(404, f"there is no schedule {name}")
+    return found
+
+
+def _near(service: Backstage, at: datetime | None) -> datetime:
+    """The moment that was asked for. Raises `Problem` where no schedule could say anything about it."""
+    now = service.present().now
+    if at is None:
+        return now
+    if abs(at - now) > 3 * MOST_AHEAD:
+        raise Problem(422, "at: more than three years away")
+    return at.astimezone(now.tzinfo)
+
+
+def _ever(now: datetime) -> datetime:
+    return now + 10 * MOST_AHEAD
+
+
+def _check(body: OverrideIn, config: Config, now: datetime) -> None:
+    wrong = []
+    if body.ends <= body.begins:
+        wrong.append(("ends", "is not after begins"))
+    elif body.ends <= now:
+        wrong.append(("ends", "is over already"))
+    elif body.ends - body.begins > MOST_AHEAD or body.ends > now + 3 * MOST_AHEAD:
+        wrong.append(("ends", "an override lasts a year at most, and ends within three"))
+    for field, name in (("responder", body.responder), ("replaces", body.replaces)):
+        if name is not None and config.responder(name) is None:
+            wrong.append((field, f"there is no responder {name}"))
+    if wrong:
+        errors = [{"at": f"body.{field}", "why": why} for field, why in wrong]
+        raise Problem(422, "; ".join(f"{field}: {why}" for field, why in wrong), errors=errors)
+
+
+def _shift(shift: oncall.Shift, config: Config) -> Shift:
+    person = config.responder(shift.responder) if shift.responder is not None else None
+    name = person.called if person is not None else None
+    return Shift(begins=shift.begins, ends=shift.ends, responder=shift.responder, name=name, why=shift.why)
+
+
+def _coverage(schedule: Schedule, held: Sequence[Override], begin: datetime, end: datetime, config: Config) -> Coverage:
+    seen = oncall.coverage(schedule, held, begin, end)
+    return Coverage(
+        schedule=schedule.id,
+        begins=begin,
+        ends=end,
+        gap_hours=round(seen.gap_seconds / 3600, 2),
+        gaps=tuple(_shift(gap, config) for gap in seen.gaps),
+        hours=seen.hours,
+    )
+
+
+def _override(one: Override) -> OverrideOut:
+    return OverrideOut(
+        id=one.id,
+        schedule=one.schedule,
+        begins=one.begins,
+        ends=one.ends,
+        responder=one.responder,
+        replaces=one.replaces,
+        by=one.by,
+        comment=one.comment,
+        made_at=one.made_at,
+    )
