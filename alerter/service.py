@@ -22,10 +22,11 @@ from alerter.escalation.engine import Engine
 from alerter.incidents.desk import Desk, Present
 from alerter.metrics import STAGE, AlerterMetrics
 from alerter.notify import outbox
-from alerter.notify.deliverer import Deliverer, Publisher
+from alerter.notify.deliverer import Deliverer
 from alerter.notify.egress import GuardedBackend, Resolver, allowed_networks, resolve
 from alerter.notify.outlets import Outlets
 from alerter.notify.post import Post
+from alerter.notify.publisher import Publisher
 from alerter.store.database import Database, DatabaseAway, default_url
 from services.lifecycle import Context, Health, Service, Tasks
 from services.stream.deadletter import DeadLetters

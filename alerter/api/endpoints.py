@@ -100,6 +100,7 @@ def _test(connection: Connection, present: Present, caller: Caller, name: str, c
         return None
     state = endpoints.state_of(connection, name)
     if state is EndpointState.ENABLED:
+        outbox.end_pause(connection, name)
         outbox.enqueue(connection, cause, native.render_test(name, present.now), [name], present.now, present.wall)
         audit.record(connection, present, caller, "endpoint.tested", name, audit.only(brands))
     return state

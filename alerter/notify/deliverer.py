@@ -1,38 +1,40 @@
-"""Takes deliveries from the outbox to their endpoints, and publications to the event log.
+"""Takes deliveries from the outbox to their endpoints: every delivery is durable before it is tried.
 
 Claim (lease, attempt recorded as begun) -> send -> record, with a crash seam between each. After a kill only attempts in
-flight may be repeated, under the same id. One endpoint that stalls holds up to `MOST_EACH` of its own places and nobody
-else's.
+flight may be repeated, under the same id. What ended is recorded and what is due is claimed in one transaction, so the more
+there is to do, the less each costs. An endpoint that stalls holds its own places and nobody else's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
 
 import structlog
+from sqlalchemy import Connection
 
-from alerter.bells import until_due
+from alerter.bells import GLANCE_SECONDS, until_due
 from alerter.metrics import AlerterMetrics
-from alerter.notify import outbox
+from alerter.notify import claims, outbox
 from alerter.notify.attempt import AttemptOutcome, Result
-from alerter.notify.outbox import Claimed, DeliveryState
+from alerter.notify.claims import Claimed, Claims, Ended, Record
+from alerter.notify.health import Turn
+from alerter.notify.outbox import DeliveryState
 from alerter.notify.outlet import Outlet
 from alerter.store.database import Database, DatabaseAway
 from services.clock import Clock
 from services.crashpoints import seam
-from services.eventlog.base import EventLog, Message, TooLarge, Unavailable
-from services.retry import backoff
 
 log = structlog.get_logger()
 
-MOST_AT_ONCE: Final = 32
-MOST_EACH: Final = 4
-PUBLISH_ROWS: Final = 200
+MOST_AT_ONCE: Final = 128
+"""Attempts in flight of one process."""
+FALLBACKS_EVERY_SECONDS: Final = 1.0
 
 
 class Deliverer:
@@ -58,6 +60,8 @@ class Deliverer:
         """Called when a page of a step did not get through: the engine need not wait for its next glance."""
         self._stop = asyncio.Event()
         self._busy: Counter[str] = Counter()
+        self._ended: list[Ended] = []
+        self._looked_for_fallbacks = (0.0, clock.now())
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when what is in flight has been recorded."""
@@ -69,79 +73,97 @@ class Deliverer:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as flights:
-            while not self._stop.is_set():
+            while not self._stop.is_set() or self._busy or self._ended:
                 self.bell.clear()
-                due: datetime | None = None
                 try:
-                    room = MOST_AT_ONCE - self._busy.total()
-                    if room:
-                        claimed = await self._claim(room)
-                        for one in claimed:
-                            flights.create_task(self._deliver(one), name=f"delivery-{one.letter.delivery}")
-                        if not claimed:
-                            due = await self._database.read(lambda c: outbox.next_due(c, self.wall_now()))
-                            # What is due and was not claimed waits for a place: the bell rings when one is free.
-                            due = None if due is not None and due <= self._clock.now() and self._busy else due
+                    found = await self._turn()
+                    for one in found.claimed:
+                        flights.create_task(self._deliver(one), name=f"delivery-{one.letter.delivery}")
+                    if found.claimed:
+                        # Their requests go out before the next turn is thought about.
+                        await asyncio.sleep(0)
+                    elif not self._ended:
+                        await self._wait(found.wait_seconds)
                 except DatabaseAway as error:
                     self._metrics.loop_errors.labels("deliverer").inc()
-                    log.warning("deliverer_tries_again", why=str(error))
+                    log.warning("deliverer_tries_again", why=str(error), not_recorded=len(self._ended))
                     await asyncio.sleep(0.2)
-                    continue
-                if room and claimed:
-                    continue
-                await until_due(due, self.bell, self._stop, self._clock)
+                    if self._stop.is_set():
+                        # Their leases end, and they are tried again under the same ids.
+                        self._forget_ended()
 
-    async def _claim(self, room: int) -> list[Claimed]:
-        now, wall = self._clock.now(), self.wall_now()
-        busy = dict(self._busy)
-        claimed = await self._database.write(
-            lambda c: outbox.claim(c, self._owner, now, wall, room, lambda name: busy.get(name, 0), MOST_EACH)
-        )
-        for one in claimed:
-            self._busy[one.letter.endpoint] += 1
-            if one.swept:
-                self._metrics.swept.inc()
-        if claimed:
+    async def _wait(self, seconds: float | None) -> None:
+        if self._stop.is_set():
+            await self.bell.wait()
+            return
+        due = None
+        if self._room():
+            due = await self._database.read(lambda c: outbox.next_due(c, self.wall_now()))
+            # What is due and was not claimed waits for a place, or for its rate.
+            due = None if due is not None and due <= self._clock.now() else due
+        await until_due(due, self.bell, self._stop, self._clock, GLANCE_SECONDS if seconds is None else seconds)
+
+    def _room(self) -> int:
+        return 0 if self._stop.is_set() else MOST_AT_ONCE - self._busy.total()
+
+    async def _turn(self) -> Claims:
+        """Record what ended, claim what is due: one transaction."""
+        ended, self._ended = self._ended, []
+        now, wall, busy, fallbacks = self._clock.now(), self.wall_now(), self._busy.copy(), self._fallbacks_due()
+        for claimed, _ in ended:
+            busy[claimed.letter.endpoint] -= 1
+        room = self._room() + (len(ended) if not self._stop.is_set() else 0)
+
+        def work(connection: Connection) -> tuple[Record, Claims]:
+            recorded = claims.record(connection, ended, now, wall, self._rng)
+            if fallbacks:
+                claims.fall_back(connection, now, wall)
+            return recorded, claims.claim(connection, self._owner, now, wall, room, busy)
+
+        if not ended and not fallbacks and not await self._anything(now, room):
+            return Claims()
+        try:
+            recorded, found = await self._database.write(work)
+        except BaseException:
+            self._ended = ended + self._ended
+            raise
+        self._busy.subtract(claimed.letter.endpoint for claimed, _ in ended)
+        self._busy.update(one.letter.endpoint for one in found.claimed)
+        self._busy += Counter()
+        for one, result in ended:
+            seam("delivery.recorded")
+            self._say(one, result, recorded)
+        self._say_turns(recorded)
+        if found.claimed:
             seam("delivery.claimed")
-        return claimed
+            self._metrics.swept.inc(sum(one.swept for one in found.claimed))
+        return found
+
+    def _forget_ended(self) -> None:
+        self._busy.subtract(claimed.letter.endpoint for claimed, _ in self._ended)
+        self._busy += Counter()
+        self._ended.clear()
+
+    async def _anything(self, now: datetime, room: int) -> bool:
+        """A look costs less than a transaction that may write."""
+        if not room:
+            return False
+        due = await self._database.read(lambda c: outbox.next_due(c, self.wall_now()))
+        return due is not None and due <= now
+
+    def _fallbacks_due(self) -> bool:
+        real, story = self._looked_for_fallbacks
+        mono, now = time.monotonic(), self._clock.now()
+        if mono - real < FALLBACKS_EVERY_SECONDS and now - story < timedelta(seconds=1):
+            return False
+        self._looked_for_fallbacks = (mono, now)
+        return True
 
     async def _deliver(self, claimed: Claimed) -> None:
-        try:
-            result = await self._send(claimed)
-            seam("delivery.sent")
-            now = self._clock.now()
-            recorded = await self._database.write(lambda c: outbox.record(c, claimed, result, now, self._rng))
-            seam("delivery.recorded")
-        except DatabaseAway as error:
-            # Not recorded: its lease ends, and it is tried again under the same id.
-            self._metrics.loop_errors.labels("deliverer").inc()
-            log.warning("attempt_not_recorded", delivery=claimed.letter.delivery, why=str(error))
-            return
-        finally:
-            self._busy[claimed.letter.endpoint] -= 1
-            self._busy += Counter()
-            self.bell.set()
-        self._metrics.attempts.labels(result.outcome).inc()
-        if recorded.state is not DeliveryState.PENDING:
-            self._metrics.deliveries.labels(recorded.state).inc()
-        if result.outcome is AttemptOutcome.DELIVERED:
-            waited = (self.wall_now() - recorded.created_wall).total_seconds()
-            self._metrics.incident_to_delivery_seconds.observe(max(0.0, waited))
-        else:
-            log.warning(
-                "delivery_failed",
-                delivery=claimed.letter.delivery,
-                endpoint=claimed.letter.endpoint,
-                attempt=claimed.number,
-                outcome=result.outcome.value,
-                status=result.status,
-                state=recorded.state.value,
-            )
-        if recorded.page_failed:
-            self.page_failed()
-        if recorded.disabled:
-            self._metrics.endpoints_disabled.inc()
-            log.error("endpoint_disabled", endpoint=claimed.letter.endpoint, because="410 Gone")
+        result = await self._send(claimed)
+        seam("delivery.sent")
+        self._ended.append(Ended(claimed, result))
+        self.bell.set()
 
     async def _send(self, claimed: Claimed) -> Result:
         try:
@@ -151,59 +173,31 @@ class Deliverer:
             log.exception("attempt_broke", delivery=claimed.letter.delivery, endpoint=claimed.letter.endpoint)
             return Result(AttemptOutcome.UNREACHABLE, detail=type(error).__name__)
 
-
-class Publisher:
-    """Appends publications to the event log in their order, and forgets them when the log has them: at least once."""
-
-    def __init__(self, database: Database, log_: EventLog, clock: Clock, metrics: AlerterMetrics) -> None:
-        self._database = database
-        self._log = log_
-        self._clock = clock
-        self._metrics = metrics
-        self.bell = asyncio.Event()
-        self._stop = asyncio.Event()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self.bell.set()
-
-    async def run(self) -> None:
-        waits = backoff(0.2, 5.0)
-        while not self._stop.is_set():
-            self.bell.clear()
-            try:
-                while not self._stop.is_set() and await self._publish():
-                    waits = backoff(0.2, 5.0)
-            except (Unavailable, DatabaseAway) as error:
-                self._metrics.loop_errors.labels("publisher").inc()
-                log.warning("publisher_tries_again", why=str(error))
-                await self._pause(next(waits))
-                continue
-            await until_due(None, self.bell, self._stop, self._clock)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        except TimeoutError:
+    def _say(self, claimed: Claimed, result: Result, record: Record) -> None:
+        self._metrics.attempts.labels(result.outcome).inc()
+        recorded = record.deliveries.get(claimed.letter.delivery)
+        if recorded is None:
             return
+        if recorded.state is not DeliveryState.PENDING:
+            self._metrics.deliveries.labels(recorded.state).inc()
+        if result.outcome is AttemptOutcome.DELIVERED:
+            waited = (self.wall_now() - recorded.created_wall).total_seconds()
+            self._metrics.incident_to_delivery_seconds.observe(max(0.0, waited))
+            return
+        log.warning(
+            "delivery_failed",
+            delivery=claimed.letter.delivery,
+            endpoint=claimed.letter.endpoint,
+            attempt=claimed.number,
+            outcome=result.outcome.value,
+            status=result.status,
+            state=recorded.state.value,
+        )
+        if recorded.page_failed:
+            self.page_failed()
 
-    async def _publish(self) -> bool:
-        rows = await self._database.read(lambda c: outbox.unpublished(c, PUBLISH_ROWS))
-        if not rows:
-            return False
-        try:
-            await self._log.append([message for _, message in rows])
-        except TooLarge:
-            await self._one_by_one(rows)
-        ids = [number for number, _ in rows]
-        await self._database.write(lambda c: outbox.published(c, ids))
-        return True
-
-    async def _one_by_one(self, rows: list[tuple[int, Message]]) -> None:
-        """One that is too large for the log is dropped, loudly: nobody could ever read it there."""
-        for number, message in rows:
-            try:
-                await self._log.append([message])
-            except TooLarge as error:
-                self._metrics.loop_errors.labels("publisher").inc()
-                log.error("publication_too_large", publication=number, topic=message.topic, why=str(error))
+    def _say_turns(self, record: Record) -> None:
+        for endpoint, turn in record.turns:
+            if turn is Turn.DISABLED:
+                self._metrics.endpoints_disabled.inc()
+            log.warning("endpoint_turned", endpoint=endpoint, turn=turn.value)

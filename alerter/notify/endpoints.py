@@ -99,13 +99,17 @@ def brands_of(connection: Connection, name: str) -> str | None:
     return cast("str | None", connection.scalar(select(endpoints.c.brands).where(endpoints.c.name == name)))
 
 
-def keys_of(connection: Connection, name: str, wall: datetime) -> Keys:
+def keys_of_many(connection: Connection, names: Collection[str], wall: datetime) -> dict[str, Keys]:
     """The secrets that hold now: several may sign while one is rotated out."""
     valid = or_(secrets.c.ends_wall.is_(None), secrets.c.ends_wall > wall)
-    query = select(secrets.c.purpose, secrets.c.secret).where(secrets.c.endpoint == name, valid)
-    rows = connection.execute(query.order_by(secrets.c.id.desc())).all()
-    signing = tuple(row.secret for row in rows if row.purpose == Purpose.SIGNING)
-    return Keys(signing, next((row.secret for row in rows if row.purpose == Purpose.KEY), None))
+    query = select(*secrets.c["endpoint", "purpose", "secret"]).where(secrets.c.endpoint.in_(list(names)), valid)
+    found: dict[str, dict[str, list[str]]] = {}
+    for endpoint, purpose, secret in connection.execute(query.order_by(secrets.c.id.desc())):
+        found.setdefault(endpoint, {}).setdefault(purpose, []).append(secret)
+    return {
+        name: Keys(tuple(by.get(Purpose.SIGNING, ())), next(iter(by.get(Purpose.KEY, ())), None))
+        for name, by in found.items()
+    }
 
 
 def chosen(connection: Connection, names: Collection[str], brand: BrandId) -> tuple[str, ...]:

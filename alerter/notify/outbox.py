@@ -7,28 +7,23 @@ transaction of `store.database`; leases are in real time, because a request take
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-from random import Random
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, insert, or_, select, update
 
 from alerter.escalation import pages
-from alerter.notify import retries
-from alerter.notify.attempt import AttemptOutcome, Result
-from alerter.notify.endpoints import EndpointState, keys_of
-from alerter.notify.outlet import Kind, Letter
+from alerter.notify.endpoints import EndpointState
 from alerter.store.database import insert_missing
-from alerter.store.tables import attempts, deliveries, endpoints, publications
+from alerter.store.tables import deliveries, endpoints, publications
 from services.contracts.base import event_id
 from services.eventlog.base import Message
 
-LEASE: Final = timedelta(seconds=30)
-"""Twice the timeout of an attempt: whoever still holds it then is gone."""
+WITH_ENDPOINTS: Final = deliveries.outerjoin(endpoints, deliveries.c.endpoint == endpoints.c.name)
+_WELL: Final = {"failures": 0, "failing_since": None, "told_failing": False, "paused_until": None}
 
 
 class DeliveryState(StrEnum):
@@ -48,53 +43,51 @@ class Cause:
     parts: tuple[object, ...]
     """What its id is derived from, together with the endpoint."""
 
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """One attempt that has been recorded as begun."""
-
-    letter: Letter
-    attempt: int
-    number: int
-    tries: int
-    swept: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    state: DeliveryState
-    created_wall: datetime
-    type: str
-    disabled: bool = False
-    page_failed: bool = False
-    """A step of a policy counted on it: the engine has something to do."""
+    @property
+    def id(self) -> str:
+        return event_id("cause", *self.parts)
 
 
 def delivery_id(cause: Cause, endpoint: str) -> str:
-    return f"msg_{event_id('delivery', *cause.parts, endpoint)}"
+    return id_of(cause.id, endpoint)
+
+
+def id_of(cause: str, endpoint: str) -> str:
+    return f"msg_{event_id('delivery', cause, endpoint)}"
 
 
 def enqueue(
     connection: Connection, cause: Cause, body: bytes, names: Collection[str], now: datetime, wall: datetime
 ) -> int:
     """One delivery an endpoint, due at once; how many are new."""
-    rows = [
-        {
-            "id": delivery_id(cause, name),
-            "endpoint": name,
-            "incident": cause.incident,
-            "type": cause.type,
-            "body": body,
-            "state": DeliveryState.PENDING,
-            "created_at": now,
-            "created_wall": wall,
-            "next_attempt_at": now,
-            "attempts": 0,
-            "tries": 0,
-        }
-        for name in names
-    ]
+    identity = cause.id
+    rows = [_row(identity, name, cause.incident, cause.type, body, now, wall) for name in names]
     return insert_missing(connection, deliveries, rows)
+
+
+def copy_for(row: Any, endpoint: str, now: datetime, wall: datetime) -> dict[str, Any]:
+    """The row of the same message to another endpoint."""
+    return _row(row.cause, endpoint, row.incident, row.type, row.body, now, wall)
+
+
+def _row(
+    cause: str, endpoint: str, incident: str | None, kind: str, body: bytes, now: datetime, wall: datetime
+) -> dict[str, Any]:
+    return {
+        "id": id_of(cause, endpoint),
+        "endpoint": endpoint,
+        "incident": incident,
+        "cause": cause,
+        "type": kind,
+        "body": body,
+        "state": DeliveryState.PENDING,
+        "created_at": now,
+        "created_wall": wall,
+        "next_attempt_at": now,
+        "attempts": 0,
+        "tries": 0,
+        "fell_back": False,
+    }
 
 
 def publish(connection: Connection, messages: Sequence[Message], now: datetime) -> None:
@@ -113,126 +106,14 @@ def published(connection: Connection, ids: Sequence[int]) -> None:
     connection.execute(delete(publications).where(publications.c.id.in_(ids)))
 
 
-def _free(wall: datetime) -> ColumnElement[bool]:
+def free(wall: datetime) -> ColumnElement[bool]:
+    """Nobody has it in hand."""
     return or_(deliveries.c.lease_ends_wall.is_(None), deliveries.c.lease_ends_wall < wall)
 
 
-def claim(
-    connection: Connection,
-    owner: str,
-    now: datetime,
-    wall: datetime,
-    room: int,
-    busy: Callable[[str], int],
-    most_each: int,
-) -> list[Claimed]:
-    """Lease up to `room` due deliveries, oldest first, at most `most_each` an endpoint with what is `busy` there already."""
-    claimed: list[Claimed] = []
-    taken: dict[str, int] = {}
-    full: set[str] = set()
-    while len(claimed) < room:
-        rows = connection.execute(
-            select(deliveries)
-            .where(
-                deliveries.c.state == DeliveryState.PENDING,
-                deliveries.c.next_attempt_at <= now,
-                _free(wall),
-                deliveries.c.endpoint.not_in(full),
-            )
-            .order_by(deliveries.c.next_attempt_at, deliveries.c.id)
-            .limit(room - len(claimed))
-            .with_for_update(skip_locked=True)
-        ).all()
-        if not rows:
-            break
-        for row in rows:
-            if busy(row.endpoint) + taken.get(row.endpoint, 0) >= most_each:
-                full.add(row.endpoint)
-                continue
-            taken[row.endpoint] = taken.get(row.endpoint, 0) + 1
-            one = _begin_attempt(connection, row, owner, now, wall)
-            if one is not None:
-                claimed.append(one)
-    return claimed
-
-
-def _begin_attempt(connection: Connection, row: Any, owner: str, now: datetime, wall: datetime) -> Claimed | None:
-    endpoint = connection.execute(select(endpoints).where(endpoints.c.name == row.endpoint)).one_or_none()
-    if endpoint is None or endpoint.state != EndpointState.ENABLED:
-        _finish(connection, row.id, DeliveryState.CANCELLED, "endpoint_gone", now)
-        return None
-    # A lease that ended without a record: that attempt may or may not have arrived.
-    swept = connection.execute(
-        update(attempts)
-        .where(attempts.c.delivery == row.id, attempts.c.outcome == "begun")
-        .values(outcome="unknown", ended_at=now, detail="no record of its end: the process was interrupted")
-    ).rowcount
-    number = row.attempts + 1
-    attempt = connection.execute(
-        insert(attempts).values(delivery=row.id, number=number, begun_at=now, begun_wall=wall, outcome="begun")
-    ).inserted_primary_key
-    assert attempt is not None
-    connection.execute(
-        update(deliveries)
-        .where(deliveries.c.id == row.id)
-        .values(attempts=number, tries=row.tries + 1, lease_owner=owner, lease_ends_wall=wall + LEASE)
-    )
-    keys, options = keys_of(connection, row.endpoint, wall), json.loads(endpoint.options)
-    letter = Letter(row.id, row.endpoint, Kind(endpoint.kind), endpoint.url, keys, row.body, options)
-    return Claimed(letter, attempt[0], number, row.tries + 1, bool(swept))
-
-
-def record(connection: Connection, claimed: Claimed, result: Result, now: datetime, rng: Random) -> Recorded:
-    """What came of the attempt, and what follows from it."""
-    connection.execute(
-        update(attempts)
-        .where(attempts.c.id == claimed.attempt)
-        .values(
-            ended_at=now,
-            outcome=result.outcome,
-            status=result.status,
-            detail=result.detail,
-            seconds_micro=int(result.seconds * 1e6),
-        )
-    )
-    row = connection.execute(select(deliveries).where(deliveries.c.id == claimed.letter.delivery)).one()
-    if row.state != DeliveryState.PENDING:  # cancelled meanwhile; what it came to stands in the attempt
-        return Recorded(DeliveryState(row.state), row.created_wall, row.type)
-    state, disabled = DeliveryState.PENDING, False
-    if result.outcome is AttemptOutcome.DELIVERED:
-        state = DeliveryState.DELIVERED
-        _finish(connection, claimed.letter.delivery, state, result.outcome, now)
-    elif result.outcome is AttemptOutcome.GONE:
-        state, disabled = DeliveryState.CANCELLED, True
-        disable(connection, claimed.letter.endpoint, "the receiver answered 410 Gone", now)
-    elif (seconds := retries.wait(claimed.tries, result.retry_after, rng)) is None:
-        state = DeliveryState.EXHAUSTED
-        _finish(connection, claimed.letter.delivery, state, result.outcome, now)
-    else:
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.id == claimed.letter.delivery)
-            .values(
-                next_attempt_at=now + timedelta(seconds=seconds),
-                lease_owner=None,
-                lease_ends_wall=None,
-                outcome=result.outcome,
-            )
-        )
-    arrived = state is DeliveryState.DELIVERED
-    if arrived:
-        pages.arrived(connection, claimed.letter.delivery)
-    ended = state is not DeliveryState.PENDING
-    failing = not arrived and pages.failing(connection, claimed.letter.delivery, claimed.tries, ended, now)
-    return Recorded(state, row.created_wall, row.type, disabled, failing or disabled)
-
-
-def _finish(connection: Connection, delivery: str, state: DeliveryState, outcome: str, now: datetime) -> None:
-    connection.execute(
-        update(deliveries)
-        .where(deliveries.c.id == delivery)
-        .values(state=state, outcome=outcome, finished_at=now, lease_owner=None, lease_ends_wall=None)
-    )
+def ready(now: datetime) -> ColumnElement[bool]:
+    """Its endpoint is not paused; needs `deliveries` joined with `endpoints` (outer)."""
+    return or_(endpoints.c.paused_until.is_(None), endpoints.c.paused_until <= now)
 
 
 def disable(connection: Connection, endpoint: str, because: str, now: datetime) -> None:
@@ -240,16 +121,32 @@ def disable(connection: Connection, endpoint: str, because: str, now: datetime) 
     connection.execute(
         update(endpoints)
         .where(endpoints.c.name == endpoint)
-        .values(state=EndpointState.DISABLED, disabled_because=because)
+        .values(state=EndpointState.DISABLED, disabled_because=because, **_WELL)
     )
     cancel_for(connection, endpoint, now)
 
 
+def hurry(connection: Connection, endpoint: str, now: datetime) -> None:
+    """It takes messages again: what waits for it is due at once."""
+    waiting = (deliveries.c.endpoint == endpoint, deliveries.c.state == DeliveryState.PENDING)
+    later = deliveries.c.next_attempt_at > now
+    connection.execute(update(deliveries).where(*waiting, later).values(next_attempt_at=now))
+
+
 def cancel_for(connection: Connection, endpoint: str, now: datetime) -> None:
+    """All that waits for this endpoint."""
     pages.endpoint_gone(connection, endpoint, now)
+    _cancel(connection, deliveries.c.endpoint == endpoint, now)
+
+
+def cancel(connection: Connection, ids: Sequence[str], now: datetime) -> None:
+    _cancel(connection, deliveries.c.id.in_(ids), now)
+
+
+def _cancel(connection: Connection, which: ColumnElement[bool], now: datetime) -> None:
     connection.execute(
         update(deliveries)
-        .where(deliveries.c.endpoint == endpoint, deliveries.c.state == DeliveryState.PENDING)
+        .where(which, deliveries.c.state == DeliveryState.PENDING)
         .values(
             state=DeliveryState.CANCELLED,
             outcome="endpoint_gone",
@@ -269,22 +166,20 @@ def release_leases(connection: Connection, owner: str | None) -> int:
 
 
 def next_due(connection: Connection, wall: datetime) -> datetime | None:
-    """When the next free delivery is due."""
+    """When the next free delivery is due at an endpoint that takes it."""
+    later = endpoints.c.paused_until > deliveries.c.next_attempt_at
+    due = case((later, endpoints.c.paused_until), else_=deliveries.c.next_attempt_at)
+    query = select(func.min(due)).select_from(WITH_ENDPOINTS)
     return cast(
-        "datetime | None",
-        connection.scalar(
-            select(func.min(deliveries.c.next_attempt_at)).where(
-                deliveries.c.state == DeliveryState.PENDING, _free(wall)
-            )
-        ),
+        "datetime | None", connection.scalar(query.where(deliveries.c.state == DeliveryState.PENDING, free(wall)))
     )
 
 
 def due_now(connection: Connection, now: datetime) -> bool:
     """Whether anything waits to be delivered or published at this moment, in flight or not."""
-    pending = and_(deliveries.c.state == DeliveryState.PENDING, deliveries.c.next_attempt_at <= now)
+    pending = and_(deliveries.c.state == DeliveryState.PENDING, deliveries.c.next_attempt_at <= now, ready(now))
     return (
-        connection.scalar(select(deliveries.c.id).where(pending).limit(1)) is not None
+        connection.scalar(select(deliveries.c.id).select_from(WITH_ENDPOINTS).where(pending).limit(1)) is not None
         or connection.scalar(select(publications.c.id).limit(1)) is not None
     )
 
@@ -300,14 +195,26 @@ def depths(connection: Connection) -> dict[str, int]:
 
 def resend(connection: Connection, delivery: str, now: datetime) -> bool:
     """Try it again from the start of the schedule, under the same id; whether there is such a delivery, and an endpoint."""
-    row = connection.execute(select(deliveries.c.endpoint).where(deliveries.c.id == delivery)).one_or_none()
-    if row is None or not connection.scalar(
-        select(endpoints.c.name).where(endpoints.c.name == row.endpoint, endpoints.c.state == EndpointState.ENABLED)
-    ):
-        return False
-    connection.execute(
+    endpoint = connection.scalar(select(deliveries.c.endpoint).where(deliveries.c.id == delivery))
+    return endpoint is not None and bool(_again(connection, endpoint, [deliveries.c.id == delivery], now))
+
+
+def resend_failed(connection: Connection, endpoint: str, since: datetime, now: datetime) -> int:
+    """Like `resend`, for all that were made since then and did not arrive; how many."""
+    lost = deliveries.c.state.in_((DeliveryState.EXHAUSTED, DeliveryState.CANCELLED))
+    return _again(connection, endpoint, [deliveries.c.created_at >= since, lost], now)
+
+
+def _again(connection: Connection, endpoint: str, which: Sequence[ColumnElement[bool]], now: datetime) -> int:
+    enabled = select(endpoints.c.name).where(endpoints.c.state == EndpointState.ENABLED)
+    end_pause(connection, endpoint)
+    return connection.execute(
         update(deliveries)
-        .where(deliveries.c.id == delivery)
+        .where(deliveries.c.endpoint == endpoint, *which, deliveries.c.endpoint.in_(enabled))
         .values(state=DeliveryState.PENDING, tries=0, next_attempt_at=now, finished_at=None, outcome=None)
-    )
-    return True
+    ).rowcount
+
+
+def end_pause(connection: Connection, endpoint: str) -> None:
+    """Somebody wants to see whether it works: the next attempt does not wait."""
+    connection.execute(update(endpoints).where(endpoints.c.name == endpoint).values(paused_until=None))

@@ -301,6 +301,7 @@ deliveries = Table(
     Column("id", String(64), primary_key=True),
     Column("endpoint", String(64), nullable=False),
     Column("incident", String(64), ForeignKey("incidents.id")),
+    Column("cause", String(64), nullable=False),
     Column("type", String(64), nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("state", String(16), nullable=False),
@@ -309,6 +310,7 @@ deliveries = Table(
     Column("next_attempt_at", Moment, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("tries", Integer, nullable=False, default=0),
+    Column("fell_back", Boolean, nullable=False, default=False),
     Column("lease_owner", String(128)),
     Column("lease_ends_wall", Moment),
     Column("finished_at", Moment),
@@ -316,8 +318,11 @@ deliveries = Table(
     Index("deliveries_due", "state", "next_attempt_at"),
     Index("deliveries_of_incident", "incident"),
     Index("deliveries_newest", "created_at", "id"),
+    Index("deliveries_of_endpoint", "endpoint", "state"),
 )
-"""`id` is the `webhook-id`, for ever. `attempts` counts all of them, `tries` the place in the retry schedule."""
+"""`id` is the `webhook-id`, for ever. `attempts` counts all of them, `tries` the place in the retry schedule.
+
+`cause` is the same for all endpoints that are told the same; `fell_back`: the endpoint's fallback was told too."""
 
 attempts = Table(
     "attempts",

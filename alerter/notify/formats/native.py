@@ -67,6 +67,19 @@ def render_test(endpoint: str, now: datetime) -> bytes:
     )
 
 
+def render_endpoint(
+    endpoint: str, turn: str, because: str, failing_since: datetime | None, waiting: int, now: datetime
+) -> bytes:
+    """Tells an endpoint's owner that it fails, works again, or was disabled."""
+    data = {
+        "endpoint": endpoint,
+        "because": because,
+        "failing_since": failing_since.isoformat() if failing_since is not None else None,
+        "waiting": waiting,
+    }
+    return _bytes({"type": f"endpoint.{turn}", "timestamp": now.isoformat(), "data": data})
+
+
 def without(body: bytes, post: PostKey) -> bytes | None:
     """The body without this post's words and author; `None` when it never held it."""
     message: Body = json.loads(body)

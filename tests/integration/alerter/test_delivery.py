@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from alerter.notify import outbox, post
+from alerter.notify import claims, post
+from alerter.notify.health import LONGEST_PAUSE_SECONDS
+from alerter.notify.retries import WAITS_SECONDS
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.integration.alerter.receiver import verify
@@ -49,8 +51,8 @@ async def test_after_the_whole_schedule_a_delivery_is_exhausted_and_can_be_sent_
     house.receiver.answers["/desk"] = receiver.status(500)
     await house.http.post("/v1/endpoints/desk/test")
     await house.settle()
-    for _ in range(17):
-        await house.pass_time(27 * 3600, step=27 * 3600)
+    for seconds in WAITS_SECONDS:
+        await house.pass_time(seconds * 1.1 + LONGEST_PAUSE_SECONDS, step=24 * 3600)
     delivery = await the_delivery(house)
     assert (delivery["state"], len(delivery["attempts"])) == ("exhausted", 17)
     house.receiver.answers.pop("/desk")
@@ -169,14 +171,14 @@ async def test_a_lease_that_a_dead_process_left_is_swept(house: House) -> None:
     now, wall = house.clock.now(), house.alerter.deliverer.wall_now()
     later = now + timedelta(seconds=5)
     (stolen,) = await house.alerter.database.write(
-        lambda c: outbox.claim(c, "a dead replica", later, wall, 10, lambda _: 0, 4)
+        lambda c: claims.claim(c, "a dead replica", later, wall, 10, {}).claimed
     )
     assert stolen.number == 2
     house.receiver.answers.pop("/desk")
     house.clock.advance(60)
     await asyncio.sleep(0.05)
     assert len(house.receiver.at("/desk")) == 1
-    house.alerter.deliverer._wall = lambda: time.time() + outbox.LEASE.total_seconds() + 1
+    house.alerter.deliverer._wall = lambda: time.time() + claims.LEASE.total_seconds() + 1
     house.alerter.ring()
     await house.settle()
     delivery = await the_delivery(house)

@@ -199,6 +199,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("endpoint", sa.String(length=64), nullable=False),
         sa.Column("incident", sa.String(length=64), nullable=True),
+        sa.Column("cause", sa.String(length=64), nullable=False),
         sa.Column("type", sa.String(length=64), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
@@ -207,6 +208,7 @@ def upgrade() -> None:
         sa.Column("next_attempt_at", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("fell_back", sa.Boolean(), nullable=False),
         sa.Column("lease_owner", sa.String(length=128), nullable=True),
         sa.Column("lease_ends_wall", sa.BigInteger(), nullable=True),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
@@ -220,6 +222,7 @@ def upgrade() -> None:
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.create_index("deliveries_due", ["state", "next_attempt_at"], unique=False)
         batch_op.create_index("deliveries_newest", ["created_at", "id"], unique=False)
+        batch_op.create_index("deliveries_of_endpoint", ["endpoint", "state"], unique=False)
         batch_op.create_index("deliveries_of_incident", ["incident"], unique=False)
 
     op.create_table(
@@ -401,6 +404,7 @@ def downgrade() -> None:
     op.drop_table("mentions")
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.drop_index("deliveries_of_incident")
+        batch_op.drop_index("deliveries_of_endpoint")
         batch_op.drop_index("deliveries_newest")
         batch_op.drop_index("deliveries_due")
 

@@ -1,0 +1,434 @@
+"""Attempts as rows, many in one transaction: what is due is leased and recorded as begun, what ended is recorded with all
+that follows from it for the delivery and for its endpoint.
+
+Leases are in real time, because a request takes real seconds whatever a drill's clock says. Rates too: receivers are real.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+
+from alerter.escalation import pages
+from alerter.notify import outbox, retries
+from alerter.notify.attempt import AttemptOutcome, Result
+from alerter.notify.endpoints import EndpointState, keys_of_many
+from alerter.notify.formats import native
+from alerter.notify.health import Health, Turn, after_sending, sends_allowed
+from alerter.notify.outbox import Cause, DeliveryState
+from alerter.notify.outlet import Keys, Kind, Letter
+from alerter.store.database import insert_missing
+from alerter.store.tables import attempts, deliveries, endpoints
+
+LEASE: Final = timedelta(seconds=30)
+"""Twice the timeout of an attempt: whoever still holds it then is gone."""
+USUAL_PLACES: Final = 4
+"""Attempts in flight at one endpoint that does not say how many it takes."""
+FALLBACK_TRIES: Final = 3
+FALLBACK_AFTER: Final = timedelta(seconds=60)
+"""A message that its endpoint failed to take so often, or for so long, goes to its fallback too."""
+MOST_FALLBACKS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One attempt that has been recorded as begun."""
+
+    letter: Letter
+    number: int
+    tries: int
+    swept: bool
+    """A lease ended without a record: the attempt before this one may or may not have arrived."""
+
+
+@dataclass(slots=True)
+class Claims:
+    claimed: list[Claimed] = field(default_factory=list)
+    wait_seconds: float | None = None
+    """A rate held something back: real seconds until more may go."""
+
+
+class Ended(NamedTuple):
+    claimed: Claimed
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    state: DeliveryState
+    created_wall: datetime
+    type: str
+    page_failed: bool = False
+    """A step of a policy counted on it: the engine has something to do."""
+
+
+@dataclass(slots=True)
+class Record:
+    deliveries: dict[str, Recorded] = field(default_factory=dict)
+    turns: list[tuple[str, Turn]] = field(default_factory=list)
+    """Endpoints that began to fail, recovered, or were disabled."""
+
+
+# Claiming
+
+
+def claim(
+    connection: Connection, owner: str, now: datetime, wall: datetime, room: int, busy: Mapping[str, int]
+) -> Claims:
+    """Lease up to `room` due deliveries, oldest first, as many an endpoint as it takes with what is `busy` there already."""
+    claims = Claims()
+    given: Counter[str] = Counter()
+    full: set[str] = set()
+    rows: list[Any] = []
+    places: dict[str, int] = {}
+    while len(rows) < room:
+        found = _due(connection, now, wall, room - len(rows), full, [row.id for row in rows])
+        if not found:
+            break
+        fresh = {row.endpoint for row in found} - places.keys()
+        places.update(_places(connection, fresh, wall, busy, claims))
+        for row in found:
+            if given[row.endpoint] >= places[row.endpoint]:
+                full.add(row.endpoint)
+                continue
+            given[row.endpoint] += 1
+            rows.append(row)
+    _mark_rates(connection, given, wall)
+    claims.claimed = _begin(connection, rows, owner, now, wall)
+    return claims
+
+
+def _due(
+    connection: Connection, now: datetime, wall: datetime, most: int, full: Collection[str], taken: Collection[str]
+) -> Sequence[Any]:
+    query = (
+        select(*deliveries.c["id", "endpoint", "body", "attempts", "tries"])
+        .select_from(outbox.WITH_ENDPOINTS)
+        .where(
+            deliveries.c.state == DeliveryState.PENDING,
+            deliveries.c.next_attempt_at <= now,
+            outbox.free(wall),
+            outbox.ready(now),
+        )
+        .order_by(deliveries.c.next_attempt_at, deliveries.c.id)
+        .limit(most)
+        .with_for_update(skip_locked=True, of=deliveries)
+    )
+    if full:
+        query = query.where(deliveries.c.endpoint.not_in(full))
+    if taken:
+        query = query.where(deliveries.c.id.not_in(taken))
+    return connection.execute(query).all()
+
+
+def _places(
+    connection: Connection, names: Collection[str], wall: datetime, busy: Mapping[str, int], claims: Claims
+) -> dict[str, int]:
+    """How many more each of these takes now. One that is gone takes what comes: it is cancelled."""
+    places = dict.fromkeys(names, MANY)
+    query = select(endpoints).where(endpoints.c.name.in_(names), endpoints.c.state == EndpointState.ENABLED)
+    for row in connection.execute(query):
+        places[row.name] = health_of(row).places(row.concurrency or USUAL_PLACES) - busy.get(row.name, 0)
+        if row.per_second:
+            allowed = sends_allowed(row.next_send_wall, wall, row.per_second)
+            if allowed < places[row.name]:
+                places[row.name] = allowed
+                claims.wait_seconds = min(claims.wait_seconds or 60.0, 1.0 / row.per_second)
+    return places
+
+
+MANY: Final = 1_000_000
+
+
+def _mark_rates(connection: Connection, given: Mapping[str, int], wall: datetime) -> None:
+    limited = select(*endpoints.c["name", "next_send_wall", "per_second"]).where(
+        endpoints.c.name.in_(list(given)), endpoints.c.per_second.is_not(None)
+    )
+    for row in connection.execute(limited).all() if given else ():
+        mark = after_sending(given[row.name], row.next_send_wall, wall, row.per_second)
+        connection.execute(update(endpoints).where(endpoints.c.name == row.name).values(next_send_wall=mark))
+
+
+_LEASE_ROWS: Final = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("which"))
+    .values(
+        attempts=bindparam("number"),
+        tries=bindparam("new_tries"),
+        lease_owner=bindparam("by"),
+        lease_ends_wall=bindparam("ends"),
+    )
+)
+
+
+def _begin(connection: Connection, rows: Sequence[Any], owner: str, now: datetime, wall: datetime) -> list[Claimed]:
+    if not rows:
+        return []
+    names = {row.endpoint for row in rows}
+    enabled = (endpoints.c.name.in_(names), endpoints.c.state == EndpointState.ENABLED)
+    known = {row.name: row for row in connection.execute(select(endpoints).where(*enabled))}
+    gone = [row.id for row in rows if row.endpoint not in known]
+    if gone:
+        outbox.cancel(connection, gone, now)
+        rows = [row for row in rows if row.endpoint in known]
+    keys = keys_of_many(connection, known, wall)
+    swept = _sweep(connection, [row.id for row in rows if row.attempts], now)
+    begun = [
+        {"delivery": row.id, "number": row.attempts + 1, "begun_at": now, "begun_wall": wall, "outcome": "begun"}
+        for row in rows
+    ]
+    ends = wall + LEASE
+    leases = [
+        {"which": row.id, "number": row.attempts + 1, "new_tries": row.tries + 1, "by": owner, "ends": ends}
+        for row in rows
+    ]
+    if rows:
+        connection.execute(insert(attempts), begun)
+        connection.execute(_LEASE_ROWS, leases)
+    return [
+        Claimed(_letter(row, known[row.endpoint], keys), row.attempts + 1, row.tries + 1, row.id in swept)
+        for row in rows
+    ]
+
+
+def _letter(row: Any, endpoint: Any, keys: Mapping[str, Keys]) -> Letter:
+    kind, options = Kind(endpoint.kind), json.loads(endpoint.options)
+    return Letter(row.id, row.endpoint, kind, endpoint.url, keys.get(row.endpoint, Keys()), row.body, options)
+
+
+def _sweep(connection: Connection, ids: Sequence[str], now: datetime) -> set[str]:
+    """Of these, the ones whose last attempt has no end on record: it is written down as unknown."""
+    if not ids:
+        return set()
+    which = (attempts.c.delivery.in_(ids), attempts.c.outcome == "begun")
+    swept = set(connection.scalars(select(attempts.c.delivery).where(*which)))
+    if swept:
+        connection.execute(
+            update(attempts)
+            .where(*which)
+            .values(outcome="unknown", ended_at=now, detail="no record of its end: the process was interrupted")
+        )
+    return swept
+
+
+# Recording
+
+_END_ATTEMPTS: Final = (
+    update(attempts)
+    .where(attempts.c.delivery == bindparam("which"), attempts.c.number == bindparam("place"))
+    .values(
+        ended_at=bindparam("at"),
+        outcome=bindparam("came"),
+        status=bindparam("code"),
+        detail=bindparam("said"),
+        seconds_micro=bindparam("took"),
+    )
+)
+_MOVE: Final = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("which"), deliveries.c.state == DeliveryState.PENDING)
+    .values(
+        state=bindparam("to"),
+        outcome=bindparam("came"),
+        next_attempt_at=bindparam("due"),
+        finished_at=bindparam("finished"),
+        lease_owner=None,
+        lease_ends_wall=None,
+    )
+)
+
+
+def record(connection: Connection, ended: Sequence[Ended], now: datetime, wall: datetime, rng: Random) -> Record:
+    """What came of these attempts, and what follows from it."""
+    done = Record()
+    if not ended:
+        return done
+    connection.execute(
+        _END_ATTEMPTS,
+        [
+            {
+                "which": claimed.letter.delivery,
+                "place": claimed.number,
+                "at": now,
+                "came": result.outcome,
+                "code": result.status,
+                "said": result.detail,
+                "took": int(result.seconds * 1e6),
+            }
+            for claimed, result in ended
+        ],
+    )
+    ids = [claimed.letter.delivery for claimed, _ in ended]
+    known = {row.id: row for row in connection.execute(_query_of(ids))}
+    moves = []
+    for claimed, result in ended:
+        row = known.get(claimed.letter.delivery)
+        if row is None:
+            continue
+        state = DeliveryState(row.state)
+        if state is DeliveryState.PENDING:  # else cancelled meanwhile: what it came to stands in the attempt
+            state, due = _decide(claimed, result, now, rng)
+            finished = None if state is DeliveryState.PENDING else now
+            moves.append(
+                {
+                    "which": row.id,
+                    "to": state,
+                    "came": result.outcome,
+                    "due": due or row.next_attempt_at,
+                    "finished": finished,
+                }
+            )
+        if state is DeliveryState.DELIVERED:
+            pages.arrived(connection, row.id)
+        ended_here = state is not DeliveryState.PENDING
+        failed = state is not DeliveryState.DELIVERED and (
+            pages.failing(connection, row.id, claimed.tries, ended_here, now)
+            or result.outcome is AttemptOutcome.GONE
+        )
+        done.deliveries[row.id] = Recorded(state, row.created_wall, row.type, failed)
+    if moves:
+        connection.execute(_MOVE, moves)
+    done.turns = _follow(connection, ended, now, wall)
+    return done
+
+
+def _query_of(ids: Sequence[str]) -> Any:
+    columns = deliveries.c["id", "state", "created_wall", "type", "next_attempt_at"]
+    return select(*columns).where(deliveries.c.id.in_(ids))
+
+
+def _decide(claimed: Claimed, result: Result, now: datetime, rng: Random) -> tuple[DeliveryState, datetime | None]:
+    """The delivery's state after this attempt, and when the next one is due."""
+    if result.outcome is AttemptOutcome.DELIVERED:
+        return DeliveryState.DELIVERED, None
+    if result.outcome is AttemptOutcome.GONE:
+        return DeliveryState.CANCELLED, None
+    seconds = retries.wait(claimed.tries, result.retry_after, rng)
+    if seconds is None:
+        return DeliveryState.EXHAUSTED, None
+    return DeliveryState.PENDING, now + timedelta(seconds=seconds)
+
+
+def health_of(row: Any) -> Health:
+    return Health(row.failures, row.failing_since, row.told_failing, row.paused_until)
+
+
+def _follow(connection: Connection, ended: Sequence[Ended], now: datetime, wall: datetime) -> list[tuple[str, Turn]]:
+    """Bring the endpoints' health up to date, in the order of their names, so that replicas never wait for each other in
+    a circle; tell the owners."""
+    by_endpoint: dict[str, list[Result]] = defaultdict(list)
+    for claimed, result in ended:
+        by_endpoint[claimed.letter.endpoint].append(result)
+    failed = [
+        n for n, results in by_endpoint.items() if any(r.outcome is not AttemptOutcome.DELIVERED for r in results)
+    ]
+    rows = connection.execute(
+        select(endpoints)
+        .where(
+            endpoints.c.name.in_(list(by_endpoint)),
+            or_(endpoints.c.name.in_(failed), endpoints.c.failures > 0),
+            endpoints.c.state == EndpointState.ENABLED,
+        )
+        .order_by(endpoints.c.name)
+        .with_for_update()
+    ).all()
+    turns: list[tuple[str, Turn]] = []
+    for row in rows:
+        results = by_endpoint[row.name]
+        health, turn, because = _after(health_of(row), results, now)
+        if turn is not None:
+            turns.append((row.name, turn))
+        if turn is Turn.DISABLED:
+            outbox.disable(connection, row.name, because, now)
+        else:
+            connection.execute(
+                update(endpoints)
+                .where(endpoints.c.name == row.name)
+                .values(
+                    failures=health.failures,
+                    failing_since=health.failing_since,
+                    told_failing=health.told,
+                    paused_until=health.paused_until,
+                )
+            )
+        if not health.failures and health_of(row).tripped:
+            outbox.hurry(connection, row.name, now)
+        if turn is not None:
+            tell_owner(connection, row, turn, because, now, wall)
+    return turns
+
+
+def _after(health: Health, results: Sequence[Result], now: datetime) -> tuple[Health, Turn | None, str]:
+    """One success among them is a success: the order in which they ended says little."""
+    failures = [result for result in results if result.outcome is not AttemptOutcome.DELIVERED]
+    if any(result.outcome is AttemptOutcome.GONE for result in failures):
+        return health, Turn.DISABLED, "the receiver answered 410 Gone"
+    if len(failures) < len(results):
+        after, turn = health.worked()
+        return after, turn, "it takes messages again"
+    turned: Turn | None = None
+    for result in failures:
+        health, turn = health.failed(now, result.retry_after)
+        turned = turn or turned
+    last = failures[-1]
+    words = f"status {last.status}" if last.status is not None else last.outcome.value
+    if turned is Turn.DISABLED:
+        return health, turned, f"nothing got through for 120 hours, last: {words}"
+    return health, turned, f"{health.failures} attempts in a row failed, last: {words}"
+
+
+def tell_owner(connection: Connection, row: Any, turn: Turn, because: str, now: datetime, wall: datetime) -> None:
+    """The owner's endpoint, and whoever subscribed to such events, hears of it; never the one that it is about."""
+    cause = Cause(f"endpoint.{turn}", None, ("endpoint", turn, row.name, row.failing_since or now))
+    wanted = [endpoints.c.subscribed.is_(True), endpoints.c.types.like('%"endpoint.%')]
+    subscribers = connection.execute(
+        select(*endpoints.c["name", "brands"]).where(*wanted, endpoints.c.state == EndpointState.ENABLED)
+    )
+    # Whoever is limited to brands hears only of endpoints that are: names can tell more than they should.
+    own = set(json.loads(row.brands))
+    names = {one.name for one in subscribers if not (theirs := set(json.loads(one.brands))) or (own and own <= theirs)}
+    if row.owner is not None:
+        names.add(row.owner)
+    enabled = select(endpoints.c.name).where(endpoints.c.name.in_(names), endpoints.c.state == EndpointState.ENABLED)
+    told = sorted(set(connection.scalars(enabled)) - {row.name})
+    if told:
+        waiting = connection.scalar(
+            select(func.count())
+            .select_from(deliveries)
+            .where(deliveries.c.endpoint == row.name, deliveries.c.state == DeliveryState.PENDING)
+        )
+        body = native.render_endpoint(row.name, turn, because, row.failing_since, waiting or 0, now)
+        outbox.enqueue(connection, cause, body, told, now, wall)
+
+
+def fall_back(connection: Connection, now: datetime, wall: datetime) -> int:
+    """What an endpoint failed to take three times or for a minute goes to its fallback too; how many. Under an id of the
+    fallback's own: if that was told anyway, it is not told twice."""
+    rows = connection.execute(
+        select(*deliveries.c, endpoints.c.fallback)
+        .select_from(outbox.WITH_ENDPOINTS)
+        .where(
+            deliveries.c.state.in_((DeliveryState.PENDING, DeliveryState.EXHAUSTED)),
+            deliveries.c.fell_back.is_(False),
+            endpoints.c.fallback.is_not(None),
+            or_(deliveries.c.tries >= FALLBACK_TRIES, deliveries.c.created_at <= now - FALLBACK_AFTER),
+            # The third try may be in flight and succeed.
+            or_(outbox.free(wall), deliveries.c.created_at <= now - FALLBACK_AFTER),
+        )
+        .order_by(deliveries.c.created_at)
+        .limit(MOST_FALLBACKS)
+        .with_for_update(skip_locked=True, of=deliveries)
+    ).all()
+    copies = [outbox.copy_for(row, row.fallback, now, wall) for row in rows if row.fallback != row.endpoint]
+    insert_missing(connection, deliveries, copies)
+    if rows:
+        done = update(deliveries).where(deliveries.c.id.in_([row.id for row in rows])).values(fell_back=True)
+        connection.execute(done)
+    return len(copies)

@@ -1,0 +1,77 @@
+"""Takes publications from the outbox to the event log: in their order, at least once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from alerter.bells import until_due
+from alerter.metrics import AlerterMetrics
+from alerter.notify import outbox
+from alerter.store.database import Database, DatabaseAway
+from services.clock import Clock
+from services.eventlog.base import EventLog, Message, TooLarge, Unavailable
+from services.retry import backoff
+
+log = structlog.get_logger()
+
+PUBLISH_ROWS: Final = 200
+
+
+class Publisher:
+    """Appends publications to the event log in their order, and forgets them when the log has them: at least once."""
+
+    def __init__(self, database: Database, log_: EventLog, clock: Clock, metrics: AlerterMetrics) -> None:
+        self._database = database
+        self._log = log_
+        self._clock = clock
+        self._metrics = metrics
+        self.bell = asyncio.Event()
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.bell.set()
+
+    async def run(self) -> None:
+        waits = backoff(0.2, 5.0)
+        while not self._stop.is_set():
+            self.bell.clear()
+            try:
+                while not self._stop.is_set() and await self._publish():
+                    waits = backoff(0.2, 5.0)
+            except (Unavailable, DatabaseAway) as error:
+                self._metrics.loop_errors.labels("publisher").inc()
+                log.warning("publisher_tries_again", why=str(error))
+                await self._pause(next(waits))
+                continue
+            await until_due(None, self.bell, self._stop, self._clock)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _publish(self) -> bool:
+        rows = await self._database.read(lambda c: outbox.unpublished(c, PUBLISH_ROWS))
+        if not rows:
+            return False
+        try:
+            await self._log.append([message for _, message in rows])
+        except TooLarge:
+            await self._one_by_one(rows)
+        ids = [number for number, _ in rows]
+        await self._database.write(lambda c: outbox.published(c, ids))
+        return True
+
+    async def _one_by_one(self, rows: list[tuple[int, Message]]) -> None:
+        """One that is too large for the log is dropped, loudly: nobody could ever read it there."""
+        for number, message in rows:
+            try:
+                await self._log.append([message])
+            except TooLarge as error:
+                self._metrics.loop_errors.labels("publisher").inc()
+                log.error("publication_too_large", publication=number, topic=message.topic, why=str(error))
