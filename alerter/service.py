@@ -24,10 +24,13 @@ from alerter.metrics import STAGE, AlerterMetrics
 from alerter.notify import outbox
 from alerter.notify.deliverer import Deliverer
 from alerter.notify.egress import GuardedBackend, Resolver, allowed_networks, resolve
+from alerter.notify.links import Links
 from alerter.notify.outlets import Outlets
 from alerter.notify.post import Post
 from alerter.notify.publisher import Publisher
+from alerter.notify.standing import Repeater
 from alerter.store.database import Database, DatabaseAway, default_url
+from alerter.store.installation import shared_key
 from services.lifecycle import Context, Health, Service, Tasks
 from services.stream.deadletter import DeadLetters
 
@@ -56,9 +59,12 @@ class Alerter:
         settings.data.mkdir(parents=True, exist_ok=True)
         self.database = Database(settings.database or default_url(settings.data))
         self.allowed = allowed_networks(settings.egress_allow)
-        self.outlets = Outlets(Post(GuardedBackend(self.allowed, resolver), wall), wall)
+        self.links = Links(settings.public_url)
+        post = Post(GuardedBackend(self.allowed, resolver), wall)
+        self.outlets = Outlets(post, wall, self.links, self.allowed, settings.public_url)
         owner = settings.instance or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.deliverer = Deliverer(self.database, self.outlets, context.clock, wall, owner, self.metrics)
+        self.repeater = Repeater(self.database, self.outlets.alertmanager, wall, self.metrics)
         self.publisher = Publisher(self.database, context.log, context.clock, self.metrics)
         self.engine = Engine(self.database, context.clock, self.present, self.ring, self.metrics)
         self.deliverer.page_failed = self.engine.bell.set
@@ -93,6 +99,7 @@ class Alerter:
 
     async def start(self, tasks: Tasks) -> None:
         await self.database.start()
+        self.links.key = await self.database.write(lambda c: shared_key(c, "links"))
         alone, instance = self.database.alone(), self.context.settings.instance
         if alone or instance is not None:
             freed = await self.database.write(lambda c: outbox.release_leases(c, None if alone else instance))
@@ -104,6 +111,7 @@ class Alerter:
         stopping = self._stopping.is_set
         self._loops = [
             tasks.spawn("alerter-deliverer", self.deliverer.run, stopping),
+            tasks.spawn("alerter-repeater", self.repeater.run, stopping),
             tasks.spawn("alerter-publisher", self.publisher.run, stopping),
             tasks.spawn("alerter-engine", self.engine.run, stopping),
             tasks.spawn("alerter-gauges", self._gauge, stopping),
@@ -150,6 +158,7 @@ class Alerter:
         await self.consumer.lanes.stop(deadline)
         self.engine.stop()
         self.deliverer.stop()
+        self.repeater.stop()
         self.publisher.stop()
         if self._loops:
             left = max(0.0, deadline - asyncio.get_running_loop().time())

@@ -12,6 +12,7 @@ from alerter.api import views
 from alerter.api.problems import Problem
 from alerter.incidents.desk import Desk, Present
 from alerter.notify.egress import Network
+from alerter.notify.links import Links
 from alerter.store.database import Database
 from services.lifecycle import Context
 
@@ -26,6 +27,7 @@ class Backstage(Protocol):
     context: Context
     database: Database
     allowed: tuple[Network, ...]
+    links: Links
     started: bool
 
     def present(self) -> Present: ...

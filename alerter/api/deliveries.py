@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from alerter.api import audit, schemas, views
 from alerter.api.auth import Caller, Reader, Responder
-from alerter.api.backstage import Backstage, Cursor, Limit, paged
+from alerter.api.backstage import Backstage, Cursor, Limit, found, paged
 from alerter.api.problems import ABSENT, Problem
 from alerter.api.schemas import DeliveryKey
 from alerter.notify import outbox
@@ -26,6 +26,11 @@ def mount(routes: APIRouter, service: Backstage) -> None:
     ) -> schemas.Deliveries:
         """Newest first, with every attempt."""
         return await paged(service, lambda c: views.delivery_page(c, caller, endpoint, state, cursor, limit))
+
+    @routes.get("/deliveries/{delivery}", responses=ABSENT)
+    async def get_delivery(caller: Reader, delivery: DeliveryKey) -> schemas.DeliveryShown:
+        """One delivery with its body, and what came back in each attempt."""
+        return found(await service.database.read(lambda c: views.delivery_shown(c, caller, delivery)))
 
     @routes.post("/deliveries/{delivery}/resend", status_code=202, responses=ABSENT)
     async def resend_delivery(caller: Responder, delivery: DeliveryKey) -> schemas.Queued:

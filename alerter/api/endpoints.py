@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-import uuid
 
 from fastapi import APIRouter
 from sqlalchemy import Connection
 
 from alerter.api import audit, schemas, views
 from alerter.api.auth import Admin, Caller, Reader
-from alerter.api.backstage import Backstage
+from alerter.api.backstage import Backstage, found
+from alerter.api.endpoint_care import mount_care, send_test
+from alerter.api.endpoint_checks import checked, wrong
 from alerter.api.keys import brands_for
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.incidents.desk import Present
 from alerter.notify import endpoints, outbox, signing
-from alerter.notify.egress import BadTarget, check_url
-from alerter.notify.endpoints import Draft, EndpointState, Purpose
-from alerter.notify.formats import native
-from alerter.notify.outbox import Cause
+from alerter.notify.kinds import TRAITS
+from alerter.notify.outlet import Kind
 from services.config import Slug
+
+__all__ = ["mount", "send_test"]
 
 
 def mount(routes: APIRouter, service: Backstage) -> None:
@@ -27,25 +28,20 @@ def mount(routes: APIRouter, service: Backstage) -> None:
     async def create_endpoint(caller: Admin, body: schemas.EndpointIn) -> schemas.Created:
         """Add an endpoint. Its secret is in this answer and nowhere else."""
         brands = brands_for(service, caller, body.brands)
-        try:
-            check_url(body.url, service.allowed)
-        except BadTarget as error:
-            raise Problem(422, f"url {error}", errors=[{"at": "body.url", "why": str(error)}]) from None
-        secret, present = signing.new_secret(), service.present()
+        secret = signing.new_secret() if TRAITS[body.kind].signs else None
+        draft, present = checked(service, body, brands, secret), service.present()
 
         def write(connection: Connection) -> schemas.Created | None:
-            draft = Draft(
-                name=body.name,
-                url=body.url,
-                description=body.description,
-                brands=tuple(brands),
-                secrets={Purpose.SIGNING: secret},
-            )
+            for at, name in (("owner", body.owner), ("fallback", body.fallback)):
+                if name is not None and _brands(connection, caller, name) is None:
+                    raise wrong(at, f"there is no endpoint {name}")
             row = endpoints.add(connection, draft, present.now)
             if row is None:
                 return None
             made = schemas.Created(**views.endpoint_fields(row), secret=secret)
-            detail = {"target": made.target, "brands": list(brands)}
+            detail = {"target": made.target, "brands": list(brands)} | (
+                {"kind": body.kind} if body.kind is not Kind.WEBHOOK else {}
+            )
             audit.record(connection, present, caller, "endpoint.created", body.name, audit.only(brands), detail)
             return made
 
@@ -59,6 +55,10 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         every = await service.database.read(views.endpoint_list)
         return schemas.Endpoints(items=tuple(one for one in every.items if caller.covers(one.brands)))
 
+    @routes.get("/endpoints/{name}", responses=ABSENT)
+    async def get_endpoint(caller: Reader, name: Slug) -> schemas.Endpoint:
+        return found(await service.database.read(lambda c: views.endpoint_shown(c, caller, name)))
+
     @routes.delete("/endpoints/{name}", status_code=204, responses=ABSENT)
     async def delete_endpoint(caller: Admin, name: Slug) -> None:
         """Remove it; what was waiting for it is cancelled."""
@@ -66,23 +66,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         if not await service.database.write(lambda c: _remove(c, present, caller, name)):
             raise Problem(404, f"there is no endpoint {name}")
 
-    @routes.post("/endpoints/{name}/test", status_code=202, responses={**ABSENT, **CONFLICT})
-    async def test_endpoint(caller: Admin, name: Slug) -> schemas.Queued:
-        """Send it an `endpoint.test`. GET /v1/deliveries says what came of it."""
-        return schemas.Queued(delivery=await send_test(service, caller, name))
-
-
-async def send_test(service: Backstage, caller: Caller, name: str) -> str:
-    """The delivery's id. Raises `Problem` 404 or 409."""
-    present = service.present()
-    cause = Cause("endpoint.test", None, ("test", uuid.uuid4().hex))
-    state = await service.database.write(lambda c: _test(c, present, caller, name, cause))
-    if state is None:
-        raise Problem(404, f"there is no endpoint {name}")
-    if state is not EndpointState.ENABLED:
-        raise Problem(409, f"the endpoint {name} is disabled")
-    service.ring()
-    return outbox.delivery_id(cause, name)
+    mount_care(routes, service)
 
 
 def _remove(connection: Connection, present: Present, caller: Caller, name: str) -> bool:
@@ -92,18 +76,6 @@ def _remove(connection: Connection, present: Present, caller: Caller, name: str)
     outbox.cancel_for(connection, name, present.now)
     audit.record(connection, present, caller, "endpoint.deleted", name, audit.only(brands))
     return endpoints.remove(connection, name)
-
-
-def _test(connection: Connection, present: Present, caller: Caller, name: str, cause: Cause) -> EndpointState | None:
-    brands = _brands(connection, caller, name)
-    if brands is None:
-        return None
-    state = endpoints.state_of(connection, name)
-    if state is EndpointState.ENABLED:
-        outbox.end_pause(connection, name)
-        outbox.enqueue(connection, cause, native.render_test(name, present.now), [name], present.now, present.wall)
-        audit.record(connection, present, caller, "endpoint.tested", name, audit.only(brands))
-    return state
 
 
 def _brands(connection: Connection, caller: Caller, name: str) -> list[str] | None:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
 
 from alerter.api import answers, audit, deeds, deliveries, endpoints, incidents, keys, oncall, schemas, silences
+from alerter.api.answers_back import mount_answers_back
 from alerter.api.backstage import Backstage
 from alerter.api.guard import guarded_route
 from alerter.api.problems import ALWAYS
@@ -41,6 +42,7 @@ def mount_api(app: FastAPI, service: Backstage) -> None:
         )
         module.mount(routes, service)
         app.include_router(routes)
+    mount_answers_back(app, service)
     _webhooks(app)
 
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints
 
 from alerter.api.scopes import Scope
 from alerter.escalation.steps import StepState
 from alerter.incidents.outcomes import Worth
 from alerter.notify.endpoints import EndpointState
 from alerter.notify.outbox import DeliveryState
+from alerter.notify.outlet import Kind
 from alerter.suppression import Covers, Matcher
 from services.config import Policy, Slug
 from services.contracts.base import BrandId
@@ -45,36 +46,95 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Severity = Annotated[int, Field(ge=1, le=4)]
+TypePattern = Annotated[
+    str, StringConstraints(pattern=r"^(incident|endpoint|post|answer)\.([a-z]+|\*)$"), Field(examples=["incident.*"])
+]
+
+
 class EndpointIn(Shape):
-    """Where webhooks go."""
+    """Where messages go, and which of them."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"name": "contact-centre", "url": "https://hooks.example.com/firebreak", "brands": ["acme"]}]
+            "examples": [
+                {"name": "contact-centre", "url": "https://hooks.example.com/firebreak", "brands": ["acme"]},
+                {"name": "on-call", "kind": "pagerduty", "key": "0123456789abcdef0123456789abcdef"},
+            ]
         }
     )
     name: Slug = Field(description="how policies name it", examples=["contact-centre"])
-    url: str = Field(
+    kind: Kind = Field(Kind.WEBHOOK, description="what stands there")
+    url: str | None = Field(
+        None,
         max_length=2000,
-        description="https://... or http://...; kept as a secret",
+        description="kept as a secret; may be left out for PagerDuty",
         examples=["https://hooks.example.com/x"],
     )
+    key: SecretStr | None = Field(None, description="PagerDuty: the routing key; alertmanager_webhook: a bearer token")
+    inbound_secret: SecretStr | None = Field(
+        None,
+        description="PagerDuty: the secret of its webhook to /v1/inbound/pagerduty/NAME",
+        min_length=16,
+        max_length=500,
+    )
+    options: dict[str, Any] = Field({}, max_length=20, description="what only this kind has")
     description: Comment = ""
     brands: Brands = ()
+    severities: tuple[Severity, ...] = Field((), max_length=4, description="as a subscriber: only these; empty: all")
+    types: tuple[TypePattern, ...] = Field((), max_length=20, description="as a subscriber: only these; empty: all")
+    subscribed: bool = Field(False, description="told all that it wants, whether or not a policy names it")
+    owner: Slug | None = Field(None, description="the endpoint that hears when this one fails or is disabled")
+    fallback: Slug | None = Field(None, description="gets what this one did not take in three tries or a minute")
+    concurrency: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        None, description="requests at once, of each process"
+    )
+    per_second: Annotated[float, Field(ge=0.01, le=1000)] | None = Field(None, description="requests a second, of all")
 
 
 class Endpoint(Shape):
     name: str
+    kind: Kind
     target: str = Field(description="scheme and host of the URL; the rest may hold a secret and is not shown")
+    options: dict[str, Any]
     description: str
     brands: tuple[str, ...]
+    severities: tuple[int, ...]
+    types: tuple[str, ...]
+    subscribed: bool
+    owner: str | None
+    fallback: str | None
+    concurrency: int | None
+    per_second: float | None
     state: EndpointState
     disabled_because: str | None = None
+    failures: int = Field(description="in a row")
+    failing_since: datetime | None = None
+    paused_until: datetime | None = Field(None, description="nothing is tried before: it only failed")
     created_at: datetime
 
 
 class Created(Endpoint):
-    secret: str = Field(description="signs its webhooks (Standard Webhooks); shown this once")
+    secret: str | None = Field(
+        description="signs its webhooks (Standard Webhooks); shown this once. Other kinds have none"
+    )
+
+
+class RotateIn(Shape):
+    grace_hours: Annotated[float, Field(ge=0, le=168)] = Field(24, description="the old secrets sign too, for so long")
+
+
+class Rotated(Shape):
+    secret: str = Field(description="shown this once")
+    old_ends_at: datetime = Field(description="until then the signatures of the old ones are sent too")
+
+
+class ResendIn(Shape):
+    since: AwareDatetime = Field(description="all that were made since then and did not arrive")
+
+
+class Resent(Shape):
+    deliveries: int = Field(description="how many are sent again")
 
 
 class Endpoints(Shape):
@@ -269,6 +329,10 @@ class Delivery(Shape):
     next_attempt_at: datetime | None
     finished_at: datetime | None
     attempts: tuple[Attempt, ...]
+
+
+class DeliveryShown(Delivery):
+    body: dict[str, Any] = Field(description="our message; an outlet of another kind says it in its receiver's form")
 
 
 class Deliveries(Shape):

@@ -22,6 +22,7 @@ from alerter.incidents import explain
 from alerter.incidents.dossier import Dossier
 from alerter.notify.endpoints import EndpointState
 from alerter.notify.outbox import DeliveryState
+from alerter.notify.outlet import Kind
 from alerter.store.tables import attempts, deliveries, endpoints, incidents, timeline
 from services.clock import moment
 
@@ -128,6 +129,16 @@ def delivery_page(
     return schemas.Deliveries(items=_deliveries(connection, rows), next=after)
 
 
+def delivery_shown(connection: Connection, caller: Caller, delivery: str) -> schemas.DeliveryShown | None:
+    """One delivery with its body."""
+    query = select(deliveries).where(deliveries.c.id == delivery, _delivery_seen(connection, caller))
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    (shown,) = _deliveries(connection, [row])
+    return schemas.DeliveryShown(**shown.model_dump(), body=json.loads(row.body))
+
+
 def delivery_brand(connection: Connection, caller: Caller, delivery: str) -> tuple[bool, str | None]:
     """Whether the caller sees this delivery, and the brand that it concerns, if it is one."""
     query = select(incidents.c.brand).select_from(
@@ -184,12 +195,33 @@ def endpoint_list(connection: Connection) -> schemas.Endpoints:
 
 def endpoint_fields(row: Any) -> dict[str, Any]:
     parts = urlsplit(row.url)
+    # What apprise takes for a host is often a password.
+    host = "..." if row.kind == Kind.APPRISE else parts.netloc
     return {
         "name": row.name,
-        "target": f"{parts.scheme}://{parts.netloc}",
+        "kind": Kind(row.kind),
+        "target": f"{parts.scheme}://{host}",
+        "options": json.loads(row.options),
         "description": row.description,
         "brands": tuple(json.loads(row.brands)),
+        "severities": tuple(json.loads(row.severities)),
+        "types": tuple(json.loads(row.types)),
+        "subscribed": row.subscribed,
+        "owner": row.owner,
+        "fallback": row.fallback,
+        "concurrency": row.concurrency,
+        "per_second": row.per_second,
+        "failures": row.failures,
+        "failing_since": row.failing_since,
+        "paused_until": row.paused_until,
         "state": EndpointState(row.state),
         "disabled_because": row.disabled_because,
         "created_at": row.created_at,
     }
+
+
+def endpoint_shown(connection: Connection, caller: Caller, name: str) -> schemas.Endpoint | None:
+    row = connection.execute(select(endpoints).where(endpoints.c.name == name)).one_or_none()
+    if row is None or not caller.covers(json.loads(row.brands)):
+        return None
+    return schemas.Endpoint(**endpoint_fields(row))

@@ -23,6 +23,7 @@ from alerter.incidents.present import Present
 from alerter.incidents.store import IncidentStore, Origin, Story
 from alerter.incidents.transitions import Trigger
 from alerter.notify import outbox
+from alerter.notify.endpoints import Subscribers
 from alerter.notify.formats import native
 from alerter.notify.outbox import Cause
 from alerter.rules import Decision
@@ -70,6 +71,7 @@ class Desk:
         self.told: list[tuple[Change, int]] = []
         self._gate = Gate(connection, self.store, present.config, present.now)
         self.ladder = Ladder(connection, present.config, present.now, present.wall)
+        self._subscribers: Subscribers | None = None
 
     @property
     def connection(self) -> Connection:
@@ -395,6 +397,8 @@ class Desk:
                 first = () if message.person is None else self.ladder.reach(message.person, brand)
                 others = self.ladder.usable_in_order(dossier.audience, brand)
                 self._enqueue(dossier, message, tuple(dict.fromkeys((*first, *others))))
+            elif message.pages:
+                self._enqueue(dossier, message, ())
         if dossier.ended or dossier.incident.outcome is not None:
             outcomes.keep(self._connection, dossier)
         if outcome.halts or (dossier.ended and before is not None and not before.ended):
@@ -415,15 +419,18 @@ class Desk:
         self.told.append((message.change, incident.severity))
 
     def _enqueue(self, dossier: Dossier, message: Message, names: tuple[str, ...]) -> dict[str, str]:
-        """Endpoint -> the delivery's id."""
-        if not names:
-            return {}
+        """To these, and to whoever subscribed to such messages. Each of these -> the delivery's id."""
         incident = dossier.incident
+        self._subscribers = self._subscribers or Subscribers(self._connection)
+        kind = f"incident.{message.change.value}"
+        everybody = tuple({*names, *self._subscribers.of(kind, incident.brand, incident.severity)})
+        if not everybody:
+            return {}
         config, public_url = self._present.config, self._present.public_url
         body = native.render(incident, message.change, message.because, config.source_policy, public_url)
         parts = (incident.id, incident.sequence, message.change)
-        cause = Cause(f"incident.{message.change.value}", incident.id, parts)
-        outbox.enqueue(self._connection, cause, body, names, self._now, self._present.wall)
+        cause = Cause(kind, incident.id, parts, incident.sequence)
+        outbox.enqueue(self._connection, cause, body, everybody, self._now, self._present.wall)
         return {name: outbox.delivery_id(cause, name) for name in names}
 
 

@@ -17,11 +17,12 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from alerter.escalation import pages
-from alerter.notify import outbox, retries
+from alerter.notify import outbox, retries, standing
 from alerter.notify.attempt import AttemptOutcome, Result
 from alerter.notify.endpoints import EndpointState, keys_of_many
 from alerter.notify.formats import native
 from alerter.notify.health import Health, Turn, after_sending, sends_allowed
+from alerter.notify.kinds import TRAITS
 from alerter.notify.outbox import Cause, DeliveryState
 from alerter.notify.outlet import Keys, Kind, Letter
 from alerter.store.database import insert_missing
@@ -109,7 +110,7 @@ def _due(
     connection: Connection, now: datetime, wall: datetime, most: int, full: Collection[str], taken: Collection[str]
 ) -> Sequence[Any]:
     query = (
-        select(*deliveries.c["id", "endpoint", "body", "attempts", "tries"])
+        select(*deliveries.c["id", "endpoint", "incident", "sequence", "body", "attempts", "tries", "created_wall"])
         .select_from(outbox.WITH_ENDPOINTS)
         .where(
             deliveries.c.state == DeliveryState.PENDING,
@@ -179,6 +180,7 @@ def _begin(connection: Connection, rows: Sequence[Any], owner: str, now: datetim
         outbox.cancel(connection, gone, now)
         rows = [row for row in rows if row.endpoint in known]
     keys = keys_of_many(connection, known, wall)
+    old = _overtaken(connection, [row for row in rows if TRAITS[Kind(known[row.endpoint].kind)].stateful])
     swept = _sweep(connection, [row.id for row in rows if row.attempts], now)
     begun = [
         {"delivery": row.id, "number": row.attempts + 1, "begun_at": now, "begun_wall": wall, "outcome": "begun"}
@@ -193,14 +195,46 @@ def _begin(connection: Connection, rows: Sequence[Any], owner: str, now: datetim
         connection.execute(insert(attempts), begun)
         connection.execute(_LEASE_ROWS, leases)
     return [
-        Claimed(_letter(row, known[row.endpoint], keys), row.attempts + 1, row.tries + 1, row.id in swept)
+        Claimed(
+            _letter(row, known[row.endpoint], keys, row.id in old), row.attempts + 1, row.tries + 1, row.id in swept
+        )
         for row in rows
     ]
 
 
-def _letter(row: Any, endpoint: Any, keys: Mapping[str, Keys]) -> Letter:
-    kind, options = Kind(endpoint.kind), json.loads(endpoint.options)
-    return Letter(row.id, row.endpoint, kind, endpoint.url, keys.get(row.endpoint, Keys()), row.body, options)
+def _letter(row: Any, endpoint: Any, keys: Mapping[str, Keys], overtaken: bool) -> Letter:
+    return Letter(
+        delivery=row.id,
+        endpoint=row.endpoint,
+        kind=Kind(endpoint.kind),
+        url=endpoint.url,
+        keys=keys.get(row.endpoint, Keys()),
+        body=row.body,
+        made=row.created_wall,
+        options=json.loads(endpoint.options),
+        overtaken=overtaken,
+    )
+
+
+def _overtaken(connection: Connection, rows: Sequence[Any]) -> set[str]:
+    """Of these, the ones whose receiver was told a newer state of the same incident already."""
+    about = {row.incident for row in rows if row.sequence is not None}
+    if not about:
+        return set()
+    newest = select(deliveries.c.endpoint, deliveries.c.incident, func.max(deliveries.c.sequence)).where(
+        deliveries.c.incident.in_(about), deliveries.c.state == DeliveryState.DELIVERED
+    )
+    told = {
+        (endpoint, incident): sequence
+        for endpoint, incident, sequence in connection.execute(
+            newest.group_by(deliveries.c.endpoint, deliveries.c.incident)
+        )
+    }
+    return {
+        row.id
+        for row in rows
+        if row.sequence is not None and (told.get((row.endpoint, row.incident)) or 0) > row.sequence
+    }
 
 
 def _sweep(connection: Connection, ids: Sequence[str], now: datetime) -> set[str]:
@@ -219,6 +253,8 @@ def _sweep(connection: Connection, ids: Sequence[str], now: datetime) -> set[str
 
 
 # Recording
+
+_ARRIVED: Final = AttemptOutcome.DELIVERED
 
 _END_ATTEMPTS: Final = (
     update(attempts)
@@ -289,12 +325,12 @@ def record(connection: Connection, ended: Sequence[Ended], now: datetime, wall: 
             pages.arrived(connection, row.id)
         ended_here = state is not DeliveryState.PENDING
         failed = state is not DeliveryState.DELIVERED and (
-            pages.failing(connection, row.id, claimed.tries, ended_here, now)
-            or result.outcome is AttemptOutcome.GONE
+            pages.failing(connection, row.id, claimed.tries, ended_here, now) or result.outcome is AttemptOutcome.GONE
         )
         done.deliveries[row.id] = Recorded(state, row.created_wall, row.type, failed)
     if moves:
         connection.execute(_MOVE, moves)
+    standing.note(connection, [claimed.letter for claimed, result in ended if result.outcome is _ARRIVED], wall)
     done.turns = _follow(connection, ended, now, wall)
     return done
 

@@ -2,7 +2,8 @@
 
 A name is resolved once, *every* address it has is checked, and the connection is made to an address that was checked: a
 name that answers differently the second time gains nothing. One bad address among good ones refuses them all, because no
-honest name has both. The certificate is still checked against the name in the URL. Redirects are not followed anywhere.
+honest name has both. The certificate is still checked against the name in the URL. Redirects are not followed anywhere. A
+connection that is kept open is used for a minute at most: then the name is resolved, and its addresses checked, anew.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextvars import ContextVar
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -23,6 +27,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 MAX_URL_CHARS: Final = 2000
+LIFETIME_SECONDS: Final = 60.0
+"""Of a connection: a name that moved, or that is no longer allowed, is noticed after it."""
 MAX_ADDRESSES: Final = 16
 """A name with more is no webhook endpoint; each would be tried in turn."""
 
@@ -127,6 +133,37 @@ async def resolve(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(place[4][0]) for place in found))
 
 
+opened: ContextVar[list[str] | None] = ContextVar("opened", default=None)
+"""Whoever wants to know whether a connection was made for its request, or an old one used, leaves a list here."""
+
+
+class Aging(httpcore2.AsyncNetworkStream):
+    """A connection that seems closed by the other side once it is old: the pool then takes no request to it."""
+
+    def __init__(self, stream: httpcore2.AsyncNetworkStream, born: float) -> None:
+        self._stream = stream
+        self._born = born
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.AsyncNetworkStream:
+        return Aging(await self._stream.start_tls(ssl_context, server_hostname, timeout), self._born)
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable" and time.monotonic() - self._born > LIFETIME_SECONDS:
+            return True
+        return self._stream.get_extra_info(info)
+
+
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
     """Opens connections, to checked addresses only."""
 
@@ -147,9 +184,13 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         failure: Exception | None = None
         for address in addresses:
             try:
-                return await self._open.connect_tcp(address, port, timeout, local_address, socket_options)
+                stream = await self._open.connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
+                continue
+            if (made := opened.get()) is not None:
+                made.append(address)
+            return Aging(stream, time.monotonic())
         assert failure is not None
         raise failure
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, cast
 
-from sqlalchemy import Connection, delete, insert, or_, select
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from alerter.notify.outlet import Keys, Kind
 from alerter.store.database import insert_missing
@@ -119,3 +119,53 @@ def chosen(connection: Connection, names: Collection[str], brand: BrandId) -> tu
         query = query.where(endpoints.c.name.in_(names))
     rows = connection.execute(query.order_by(endpoints.c.name))
     return tuple(name for name, brands in rows if not (wanted := json.loads(brands)) or brand in wanted)
+
+
+class Subscribers:
+    """Who is told whether or not a policy names them; looked up once a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        query = select(*endpoints.c["name", "brands", "severities", "types"])
+        rows = connection.execute(
+            query.where(endpoints.c.state == EndpointState.ENABLED, endpoints.c.subscribed.is_(True))
+        )
+        self._rows = [(row.name, *map(json.loads, (row.brands, row.severities, row.types))) for row in rows]
+
+    def of(self, kind: str, brand: str, severity: int) -> tuple[str, ...]:
+        return tuple(
+            name
+            for name, brands, severities, types in self._rows
+            if (not brands or brand in brands)
+            and (not severities or severity in severities)
+            and (not types or any(fits(kind, pattern) for pattern in types))
+        )
+
+
+def fits(kind: str, pattern: str) -> bool:
+    """Whether a type is meant: `incident.opened` by itself or by `incident.*`."""
+    return kind == pattern or (pattern.endswith(".*") and kind.startswith(pattern[:-1]))
+
+
+def rotate(connection: Connection, name: str, secret: str, old_end: datetime) -> bool:
+    """A new secret signs from now on; the old ones sign beside it until `old_end`. Whether there is such an endpoint."""
+    if state_of(connection, name) is None:
+        return False
+    signing = (secrets.c.endpoint == name, secrets.c.purpose == Purpose.SIGNING)
+    sooner = or_(secrets.c.ends_wall.is_(None), secrets.c.ends_wall > old_end)
+    connection.execute(update(secrets).where(*signing, sooner).values(ends_wall=old_end))
+    connection.execute(insert(secrets).values(endpoint=name, purpose=Purpose.SIGNING, secret=secret))
+    return True
+
+
+def enable(connection: Connection, name: str) -> bool:
+    """Messages go there again, from now on; whether there is such an endpoint."""
+    well = {"failures": 0, "failing_since": None, "told_failing": False, "paused_until": None}
+    which = endpoints.c.name == name
+    values = {"state": EndpointState.ENABLED, "disabled_because": None, **well}
+    return bool(connection.execute(update(endpoints).where(which).values(**values)).rowcount)
+
+
+def inbound_secret(connection: Connection, name: str, kind: Kind) -> str | None:
+    query = select(secrets.c.secret).join(endpoints, endpoints.c.name == secrets.c.endpoint)
+    row = query.where(secrets.c.endpoint == name, secrets.c.purpose == Purpose.INBOUND, endpoints.c.kind == kind)
+    return cast("str | None", connection.scalar(row))

@@ -42,6 +42,8 @@ class Cause:
     incident: str | None
     parts: tuple[object, ...]
     """What its id is derived from, together with the endpoint."""
+    sequence: int | None = None
+    """The incident's, where it is about a state of one."""
 
     @property
     def id(self) -> str:
@@ -61,22 +63,31 @@ def enqueue(
 ) -> int:
     """One delivery an endpoint, due at once; how many are new."""
     identity = cause.id
-    rows = [_row(identity, name, cause.incident, cause.type, body, now, wall) for name in names]
+    made = (identity, cause.incident, cause.sequence, cause.type, body, now, wall)
+    rows = [_row(name, *made) for name in names]
     return insert_missing(connection, deliveries, rows)
 
 
 def copy_for(row: Any, endpoint: str, now: datetime, wall: datetime) -> dict[str, Any]:
     """The row of the same message to another endpoint."""
-    return _row(row.cause, endpoint, row.incident, row.type, row.body, now, wall)
+    return _row(endpoint, row.cause, row.incident, row.sequence, row.type, row.body, now, wall)
 
 
 def _row(
-    cause: str, endpoint: str, incident: str | None, kind: str, body: bytes, now: datetime, wall: datetime
+    endpoint: str,
+    cause: str,
+    incident: str | None,
+    sequence: int | None,
+    kind: str,
+    body: bytes,
+    now: datetime,
+    wall: datetime,
 ) -> dict[str, Any]:
     return {
         "id": id_of(cause, endpoint),
         "endpoint": endpoint,
         "incident": incident,
+        "sequence": sequence,
         "cause": cause,
         "type": kind,
         "body": body,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -17,6 +18,16 @@ from alerter.notify.attempt import Result
 class Kind(StrEnum):
     WEBHOOK = "webhook"
     """Our own signed messages (Standard Webhooks)."""
+    PAGERDUTY = "pagerduty"
+    """Events v2, and its acknowledgements back."""
+    ALERTMANAGER = "alertmanager"
+    """Prometheus' Alertmanager: alerts pushed to it, again and again while they fire."""
+    ALERTMANAGER_WEBHOOK = "alertmanager_webhook"
+    """What Alertmanager posts to webhooks, version 4: many tools read it."""
+    SLACK = "slack"
+    TEAMS = "teams"
+    APPRISE = "apprise"
+    """E-mail, text messages and a hundred others, by a URL of the `apprise` library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,11 @@ class Letter:
     url: str = field(repr=False)
     keys: Keys
     body: bytes = field(repr=False)
+    made: datetime
+    """When the delivery was made, in real time."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    overtaken: bool = False
+    """Its receiver keeps a state, and has been told a newer one."""
 
 
 class Outlet(Protocol):

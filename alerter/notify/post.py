@@ -17,14 +17,16 @@ from typing import Final
 import httpcore2
 
 from alerter.notify.attempt import AttemptOutcome, Result
-from alerter.notify.egress import Blocked, GuardedBackend
+from alerter.notify.egress import Blocked, GuardedBackend, opened
 from alerter.notify.retries import parse_retry_after
 
 TIMEOUT_SECONDS: Final = 15.0
 """Of the whole attempt, resolving included."""
 BODY_SECONDS: Final = 2.0
 KEPT_BODY_BYTES: Final = 4096
-MAX_CONNECTIONS: Final = 64
+MAX_CONNECTIONS: Final = 160
+IDLE_SECONDS: Final = 15.0
+"""Receivers commonly close an idle connection after a minute or less."""
 _SLOW_DOWN: Final = frozenset({429, 502, 503, 504})
 _GONE: Final = 410
 
@@ -51,9 +53,13 @@ class Post:
     ) -> None:
         self._wall = wall
         self.timeout_seconds = timeout_seconds
-        # No connection is kept: each attempt resolves and is checked anew, and pages are few.
+        # The backend bounds how old a connection may grow; its address was checked when it was opened.
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls, max_connections=MAX_CONNECTIONS, max_keepalive_connections=0, network_backend=backend
+            ssl_context=tls,
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_CONNECTIONS,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=backend,
         )
 
     async def post(self, request: Request) -> Result:
@@ -61,7 +67,15 @@ class Post:
         began = perf_counter()
         try:
             async with asyncio.timeout(self.timeout_seconds) as patience:
-                result = await self._exchange(request, patience)
+                made: list[str] = []
+                opened.set(made)
+                try:
+                    result = await self._exchange(request, patience)
+                except (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolError):
+                    if made:
+                        raise
+                    # A kept connection that the receiver had closed meanwhile: not the receiver's failure.
+                    result = await self._exchange(request, patience)
         except (TimeoutError, httpcore2.TimeoutException):
             result = Result(AttemptOutcome.TIMEOUT, detail=f"no answer within {self.timeout_seconds:g} s")
         except Blocked as error:

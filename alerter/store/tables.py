@@ -301,6 +301,7 @@ deliveries = Table(
     Column("id", String(64), primary_key=True),
     Column("endpoint", String(64), nullable=False),
     Column("incident", String(64), ForeignKey("incidents.id")),
+    Column("sequence", Integer),
     Column("cause", String(64), nullable=False),
     Column("type", String(64), nullable=False),
     Column("body", LargeBinary, nullable=False),
@@ -340,6 +341,38 @@ attempts = Table(
     UniqueConstraint("delivery", "number"),
 )
 """Written (`begun`) before the request is made and completed after it; one that a crash left `begun` becomes `unknown`."""
+
+standing = Table(
+    "standing",
+    metadata,
+    Column("endpoint", String(64), ForeignKey("endpoints.name", ondelete="CASCADE"), primary_key=True),
+    Column("incident", String(64), primary_key=True),
+    Column("sequence", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("made_wall", Moment, nullable=False),
+    Column("due_wall", Moment, nullable=False),
+    Column("ends_wall", Moment),
+    Index("standing_due", "due_wall"),
+)
+"""What an Alertmanager must be told again and again: the newest state that it took, until a while after its end."""
+
+inbound = Table(
+    "inbound",
+    metadata,
+    Column("endpoint", String(64), primary_key=True),
+    Column("event", String(200), primary_key=True),
+    Column("at_wall", Moment, nullable=False),
+    Index("inbound_old", "at_wall"),
+)
+"""Events that came back from elsewhere, by their ids: one that is repeated changes nothing."""
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+"""Keys that all replicas share and that were made by the first of them."""
 
 publications = Table(
     "publications",

@@ -128,7 +128,6 @@ def _links(incident: str, root: Body | None, public_url: str | None) -> dict[str
         links["reply"] = root["reply_link"]
     if public_url:
         links["incident"] = f"{public_url.rstrip('/')}/v1/incidents/{incident}"
-        links["acknowledge"] = f"{links['incident']}/acknowledge"
     return links
 
 

@@ -94,6 +94,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
+        "inbound",
+        sa.Column("endpoint", sa.String(length=64), nullable=False),
+        sa.Column("event", sa.String(length=200), nullable=False),
+        sa.Column("at_wall", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("endpoint", "event"),
+    )
+    with op.batch_alter_table("inbound", schema=None) as batch_op:
+        batch_op.create_index("inbound_old", ["at_wall"], unique=False)
+
+    op.create_table(
         "incidents",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("brand", sa.String(length=64), nullable=False),
@@ -117,6 +127,12 @@ def upgrade() -> None:
         batch_op.create_index("incidents_open", ["state", "changed_at"], unique=False)
         batch_op.create_index("incidents_told", ["brand", "told_at"], unique=False)
 
+    op.create_table(
+        "installation",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
     op.create_table(
         "keys",
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -199,6 +215,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("endpoint", sa.String(length=64), nullable=False),
         sa.Column("incident", sa.String(length=64), nullable=True),
+        sa.Column("sequence", sa.Integer(), nullable=True),
         sa.Column("cause", sa.String(length=64), nullable=False),
         sa.Column("type", sa.String(length=64), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
@@ -298,6 +315,21 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_secrets_endpoint"), ["endpoint"], unique=False)
 
     op.create_table(
+        "standing",
+        sa.Column("endpoint", sa.String(length=64), nullable=False),
+        sa.Column("incident", sa.String(length=64), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("made_wall", sa.BigInteger(), nullable=False),
+        sa.Column("due_wall", sa.BigInteger(), nullable=False),
+        sa.Column("ends_wall", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["endpoint"], ["endpoints.name"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("endpoint", "incident"),
+    )
+    with op.batch_alter_table("standing", schema=None) as batch_op:
+        batch_op.create_index("standing_due", ["due_wall"], unique=False)
+
+    op.create_table(
         "steps",
         sa.Column("incident", sa.String(length=64), nullable=False),
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
@@ -387,6 +419,10 @@ def downgrade() -> None:
         batch_op.drop_index("steps_due")
 
     op.drop_table("steps")
+    with op.batch_alter_table("standing", schema=None) as batch_op:
+        batch_op.drop_index("standing_due")
+
+    op.drop_table("standing")
     with op.batch_alter_table("secrets", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_secrets_endpoint"))
 
@@ -425,6 +461,7 @@ def downgrade() -> None:
 
     op.drop_table("overrides")
     op.drop_table("keys")
+    op.drop_table("installation")
     with op.batch_alter_table("incidents", schema=None) as batch_op:
         batch_op.drop_index("incidents_told")
         batch_op.drop_index("incidents_open")
@@ -432,6 +469,10 @@ def downgrade() -> None:
         batch_op.drop_index("incidents_due")
 
     op.drop_table("incidents")
+    with op.batch_alter_table("inbound", schema=None) as batch_op:
+        batch_op.drop_index("inbound_old")
+
+    op.drop_table("inbound")
     op.drop_table("endpoints")
     with op.batch_alter_table("audit", schema=None) as batch_op:
         batch_op.drop_index("audit_newest")

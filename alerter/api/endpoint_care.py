@@ -1,0 +1,101 @@
+"""Looking after endpoints: a test, a new secret, switching one on again, sending again what did not arrive."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from fastapi import APIRouter
+from sqlalchemy import Connection
+
+from alerter.api import audit, schemas, views
+from alerter.api.auth import Admin, Caller
+from alerter.api.backstage import Backstage, found
+from alerter.api.problems import ABSENT, CONFLICT, Problem
+from alerter.incidents.desk import Present
+from alerter.notify import endpoints, outbox, signing
+from alerter.notify.endpoints import EndpointState
+from alerter.notify.formats import native
+from alerter.notify.kinds import TRAITS
+from alerter.notify.outbox import Cause
+from services.config import Slug
+
+
+def mount_care(routes: APIRouter, service: Backstage) -> None:
+    @routes.post("/endpoints/{name}/test", status_code=202, responses={**ABSENT, **CONFLICT})
+    async def test_endpoint(caller: Admin, name: Slug) -> schemas.Queued:
+        """Send it an `endpoint.test`. GET /v1/deliveries says what came of it."""
+        return schemas.Queued(delivery=await send_test(service, caller, name))
+
+    @routes.post("/endpoints/{name}/secret", status_code=201, responses={**ABSENT, **CONFLICT})
+    async def rotate_secret(caller: Admin, name: Slug, body: schemas.RotateIn) -> schemas.Rotated:
+        """A new secret signs from now on, the old ones beside it for the time of grace: receivers change in their own time."""
+        present = service.present()
+        secret, old_end = signing.new_secret(), present.wall + timedelta(hours=body.grace_hours)
+
+        def write(connection: Connection) -> None:
+            shown = found(views.endpoint_shown(connection, caller, name))
+            if not TRAITS[shown.kind].signs:
+                raise Problem(409, f"an endpoint of the kind {shown.kind} has no secret of ours")
+            endpoints.rotate(connection, name, secret, old_end)
+            detail = {"old_ends_at": old_end.isoformat()}
+            audit.record(connection, present, caller, "endpoint.rotated", name, audit.only(shown.brands), detail)
+
+        await service.database.write(write)
+        return schemas.Rotated(secret=secret, old_ends_at=old_end)
+
+    @routes.post("/endpoints/{name}/enable", responses=ABSENT)
+    async def enable_endpoint(caller: Admin, name: Slug) -> schemas.Endpoint:
+        """Messages go there again. What was cancelled meanwhile is sent by `resend`."""
+        present = service.present()
+
+        def write(connection: Connection) -> schemas.Endpoint:
+            shown = found(views.endpoint_shown(connection, caller, name))
+            endpoints.enable(connection, name)
+            audit.record(connection, present, caller, "endpoint.enabled", name, audit.only(shown.brands))
+            return found(views.endpoint_shown(connection, caller, name))
+
+        return await service.database.write(write)
+
+    @routes.post("/endpoints/{name}/resend", status_code=202, responses={**ABSENT, **CONFLICT})
+    async def resend_failed(caller: Admin, name: Slug, body: schemas.ResendIn) -> schemas.Resent:
+        """Send again all that did not arrive there since then, each under its own id."""
+        present = service.present()
+
+        def write(connection: Connection) -> int:
+            shown = found(views.endpoint_shown(connection, caller, name))
+            if shown.state is not EndpointState.ENABLED:
+                raise Problem(409, f"the endpoint {name} is disabled")
+            count = outbox.resend_failed(connection, name, body.since, present.now)
+            detail = {"since": body.since.isoformat(), "deliveries": count}
+            audit.record(connection, present, caller, "endpoint.resent", name, audit.only(shown.brands), detail)
+            return count
+
+        count = await service.database.write(write)
+        service.ring()
+        return schemas.Resent(deliveries=count)
+
+
+async def send_test(service: Backstage, caller: Caller, name: str) -> str:
+    """The delivery's id. Raises `Problem` 404 or 409."""
+    present = service.present()
+    cause = Cause("endpoint.test", None, ("test", uuid.uuid4().hex))
+    state = await service.database.write(lambda c: _test(c, present, caller, name, cause))
+    if state is None:
+        raise Problem(404, f"there is no endpoint {name}")
+    if state is not EndpointState.ENABLED:
+        raise Problem(409, f"the endpoint {name} is disabled")
+    service.ring()
+    return outbox.delivery_id(cause, name)
+
+
+def _test(connection: Connection, present: Present, caller: Caller, name: str, cause: Cause) -> EndpointState | None:
+    shown = views.endpoint_shown(connection, caller, name)
+    if shown is None:
+        return None
+    state, brands = shown.state, shown.brands
+    if state is EndpointState.ENABLED:
+        outbox.end_pause(connection, name)
+        outbox.enqueue(connection, cause, native.render_test(name, present.now), [name], present.now, present.wall)
+        audit.record(connection, present, caller, "endpoint.tested", name, audit.only(brands))
+    return state

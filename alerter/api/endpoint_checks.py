@@ -1,0 +1,63 @@
+"""Whether an endpoint that is asked for can be one, field by field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from alerter.api import schemas
+from alerter.api.backstage import Backstage
+from alerter.api.problems import Problem
+from alerter.notify.egress import BadTarget, check_url
+from alerter.notify.endpoints import Draft, Purpose
+from alerter.notify.kinds import TRAITS, BadSetup, check_key, checked_options
+
+APPRISE_URL: Final = re.compile(r"[a-z][a-z0-9+-]{1,30}://[\x21-\x7e]{1,1900}")
+
+
+def checked(service: Backstage, body: schemas.EndpointIn, brands: Sequence[str], secret: str | None) -> Draft:
+    """Raises `Problem` 422 with the field that is wrong."""
+    traits = TRAITS[body.kind]
+    url = body.url or traits.url
+    if url is None:
+        raise wrong("url", "is needed")
+    key = body.key.get_secret_value() if body.key is not None else None
+    inbound = body.inbound_secret.get_secret_value() if body.inbound_secret is not None else None
+    try:
+        check_key(body.kind, key)
+        options = checked_options(body.kind, body.options)
+        if inbound is not None and not traits.inbound:
+            raise BadSetup("inbound_secret", f"nothing comes back from an endpoint of the kind {body.kind}")
+        if not traits.http and not APPRISE_URL.fullmatch(url):
+            raise BadSetup("url", "is no URL of apprise (mailto://..., twilio://...)")
+    except BadSetup as error:
+        raise wrong(error.at, error.why) from None
+    for at, one in [("url", url)] * traits.http + [("options.peers", peer) for peer in options.get("peers", ())]:
+        try:
+            check_url(one, service.allowed)
+        except BadTarget as error:
+            raise wrong(at, str(error)) from None
+    if body.name in (body.owner, body.fallback):
+        raise wrong("owner" if body.name == body.owner else "fallback", "must be another endpoint")
+    secrets = {Purpose.SIGNING: secret, Purpose.KEY: key, Purpose.INBOUND: inbound}
+    return Draft(
+        name=body.name,
+        kind=body.kind,
+        url=url,
+        description=body.description,
+        brands=tuple(brands),
+        severities=body.severities,
+        types=body.types,
+        subscribed=body.subscribed,
+        owner=body.owner,
+        fallback=body.fallback,
+        concurrency=body.concurrency,
+        per_second=body.per_second or traits.per_second,
+        options=options,
+        secrets={purpose: value for purpose, value in secrets.items() if value is not None},
+    )
+
+
+def wrong(at: str, why: str) -> Problem:
+    return Problem(422, f"{at} {why}", errors=[{"at": f"body.{at}", "why": why}])

@@ -1,0 +1,113 @@
+"""E-mail, text messages and the hundred services that the `apprise` library speaks to, by its URLs.
+
+The library runs in processes of its own: it opens connections as it likes and blocks while it does. There every connection
+is checked against the same list of addresses as ours, by a hook below all Python code; a call that takes too long is ended
+with its process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from alerter.notify.attempt import AttemptOutcome, Result
+from alerter.notify.egress import Network
+from alerter.notify.formats import plain
+from alerter.notify.formats.notice import Notice, Status, notice_of
+from alerter.notify.outlet import Letter
+
+WORKERS: Final = 4
+TIMEOUT_SECONDS: Final = 20.0
+START_SECONDS: Final = 30.0
+_TYPES: Final = {
+    Status.FIRING: "failure",
+    Status.ACKNOWLEDGED: "warning",
+    Status.RESOLVED: "success",
+    Status.NOTE: "info",
+}
+_KEPT: Final = ("PATH", "LANG", "LC_ALL", "HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "SYSTEMROOT", "VIRTUAL_ENV")
+"""Of our environment: no secret of ours, and no proxy that would hide where a connection leads."""
+
+Started = asyncio.subprocess.Process
+
+
+class AppriseOutlet:
+    def __init__(self, allowed: Sequence[Network], body: Callable[[Letter], bytes]) -> None:
+        self._allowed = [str(network) for network in allowed]
+        self._body = body
+        self._places = asyncio.Semaphore(WORKERS)
+        self._idle: list[Started] = []
+        self._all: set[Started] = set()
+
+    async def deliver(self, letter: Letter) -> Result:
+        notice = notice_of(self._body(letter))
+        if notice is None:
+            return Result(AttemptOutcome.DELIVERED, detail="nothing to tell: it was never sent a post's words")
+        async with self._places:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            worker = self._idle.pop() if self._idle else None
+            try:
+                worker = worker or await self._start()
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    answer = await _asked(worker, letter.url, notice)
+                self._idle.append(worker)
+                worker = None
+            except TimeoutError:
+                return Result(AttemptOutcome.TIMEOUT, detail=f"no answer within {TIMEOUT_SECONDS:g} s")
+            except (OSError, ValueError, EOFError) as error:
+                return Result(AttemptOutcome.UNREACHABLE, detail=f"its process ended: {type(error).__name__}")
+            finally:
+                if worker is not None:
+                    await self._end(worker)
+            return Result(AttemptOutcome(answer["outcome"]), detail=answer["detail"], seconds=loop.time() - began)
+
+    async def _start(self) -> Started:
+        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        worker = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "alerter.notify.apprise_worker", *self._allowed),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=environment,
+        )
+        self._all.add(worker)
+        assert worker.stdout is not None
+        async with asyncio.timeout(START_SECONDS):
+            if not await worker.stdout.readline():
+                raise EOFError
+        return worker
+
+    async def _end(self, worker: Started) -> None:
+        self._all.discard(worker)
+        if worker.returncode is None:
+            worker.kill()
+        await worker.wait()
+
+    async def close(self) -> None:
+        for worker in list(self._all):
+            await self._end(worker)
+        self._idle.clear()
+
+
+async def _asked(worker: Started, url: str, notice: Notice) -> dict[str, str]:
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    question = {
+        "url": url,
+        "title": plain.title(notice),
+        "body": plain.lines(notice),
+        "type": _TYPES[notice.status],
+    }
+    worker.stdin.write(json.dumps(question).encode() + b"\n")
+    await worker.stdin.drain()
+    line = await worker.stdout.readline()
+    if not line:
+        raise EOFError
+    answer: dict[str, str] = json.loads(line)
+    return answer

@@ -1,0 +1,139 @@
+"""What every message states, taken out of our own: one view that all other formats are made from. Pure.
+
+No words and no author of a post are in it: what was said elsewhere cannot be taken back there, so other outlets get the link.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from services.contracts.incident import IncidentState
+
+_OVER: Final = frozenset({IncidentState.RESOLVED, IncidentState.AVERTED, IncidentState.EXPIRED})
+_LINKS: Final = (
+    ("acknowledge", "I have it"),
+    ("post", "The post"),
+    ("reply", "Reply to it"),
+    ("incident", "The incident"),
+)
+
+
+class Status(StrEnum):
+    FIRING = "firing"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    NOTE = "note"
+    """Worth knowing, nothing to do at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    type: str
+    key: str
+    """The same for all messages about one thing."""
+    status: Status
+    severity: int
+    """1, the worst, to 4."""
+    title: str
+    because: str
+    """What changed since the last message."""
+    facts: tuple[tuple[str, str], ...]
+    """Name and words, the most important first."""
+    links: tuple[tuple[str, str, str], ...]
+    """Key, name and URL."""
+    at: str
+    began: str
+    brand: str | None = None
+    rule: str | None = None
+
+    def link(self, key: str) -> str | None:
+        return next((url for name, _, url in self.links if name == key), None)
+
+
+def notice_of(body: bytes) -> Notice | None:
+    """`None` for what concerns only those who were sent a post's words."""
+    message: dict[str, Any] = json.loads(body)
+    data, kind, at = message["data"], message["type"], message["timestamp"]
+    if kind == "post.redacted":
+        return None
+    if kind.startswith("incident."):
+        return _of_incident(kind, at, data)
+    status, severity, title = _about(kind, data)
+    facts = tuple((name, str(data[key])) for key, name in _PLAIN if data.get(key) not in (None, ""))
+    return Notice(
+        type=kind,
+        key=f"{kind.split('.')[0]}:{data.get('endpoint') or data.get('owner') or kind}",
+        status=status,
+        severity=severity,
+        title=title,
+        because=str(data.get("because", "")),
+        facts=facts,
+        links=tuple((k, name, u) for k, name in _LINKS if (u := (data.get("links") or {}).get(k))),
+        at=at,
+        began=data.get("failing_since") or at,
+    )
+
+
+_PLAIN: Final = (
+    ("endpoint", "Endpoint"),
+    ("failing_since", "Failing since"),
+    ("waiting", "Messages that wait"),
+    ("overdue", "Overdue"),
+)
+
+
+def _about(kind: str, data: dict[str, Any]) -> tuple[Status, int, str]:
+    endpoint = data.get("endpoint")
+    if kind == "endpoint.failing":
+        return Status.FIRING, 2, f"Messages do not reach the endpoint {endpoint}"
+    if kind == "endpoint.disabled":
+        return Status.FIRING, 2, f"The endpoint {endpoint} was disabled: nothing more is sent to it"
+    if kind == "endpoint.recovered":
+        return Status.RESOLVED, 4, f"The endpoint {endpoint} takes messages again"
+    if kind == "endpoint.test":
+        return Status.NOTE, 4, f"A test of the endpoint {endpoint}"
+    return Status.NOTE, 4, str(data.get("title") or data.get("because") or kind)
+
+
+def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
+    status = Status.FIRING
+    if data["state"] in _OVER:
+        status = Status.RESOLVED
+    elif data.get("acknowledged_by") is not None:
+        status = Status.ACKNOWLEDGED
+    root = data.get("root") or {}
+    where = f"{root['network']} {root['post_id']}" if root else "many posts"
+    facts = (
+        ("What changed", data["because"]),
+        ("By when", data["by_when"]),
+        ("Who has it", data["who_has_it"]),
+        ("First step", data.get("first_step")),
+        ("How sure", data["how_sure"]),
+        ("Why", data["reason"]),
+        ("Where", where),
+        ("State", data["state_words"]),
+        ("Severity", str(data["severity"])),
+    )
+    links = data.get("links", {})
+    return Notice(
+        type=kind,
+        key=data["id"],
+        status=status,
+        severity=data["severity"],
+        title=data["title"],
+        because=data["because"],
+        facts=tuple((name, words) for name, words in facts if words),
+        links=tuple((key, name, links[key]) for key, name in _LINKS if key in links),
+        at=at,
+        began=data["opened_at"],
+        brand=data["brand"],
+        rule=data["rule"],
+    )
+
+
+def cut(text: str, chars: int) -> str:
+    """At most so many characters; an ellipsis says that there was more."""
+    return text if len(text) <= chars else text[: chars - 1] + "\u2026"

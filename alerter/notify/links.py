@@ -1,0 +1,89 @@
+"""Links with which whoever was told can say "I have it" at once: signed, for one incident and one endpoint, for a day. Pure.
+
+A GET shows and a POST acts: chat programs open every link that they are sent. The link is a key to one deed, so it is short
+of everything else: it names no brand, and nobody can make one, or prolong it, without the installation's own key.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+VALID: Final = timedelta(hours=24)
+PATH: Final = "/acknowledge/"
+_MAC_BYTES: Final = 16
+MAX_TOKEN_CHARS: Final = 300
+
+
+class BadLink(ValueError):
+    """Not one that we made."""
+
+
+class Expired(BadLink):
+    """One that we made, too long ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    incident: str
+    endpoint: str
+
+
+class Links:
+    """`key` is the installation's, the same for all replicas; without it, or without a public URL, there are no links."""
+
+    def __init__(self, public_url: str | None, key: bytes | None = None) -> None:
+        self._base = None if not public_url else public_url.rstrip("/")
+        self.key = key
+
+    def acknowledge(self, incident: str, endpoint: str, made: datetime) -> str | None:
+        """The same for the same delivery, however often it is tried."""
+        if self._base is None or self.key is None:
+            return None
+        ends = int((made + VALID).timestamp())
+        payload = f"{incident}.{endpoint}.{ends}".encode()
+        return f"{self._base}{PATH}{_encode(payload)}.{_encode(self._mac(payload))}"
+
+    def read(self, token: str, now: datetime) -> Ticket:
+        """Raises `BadLink` or `Expired`."""
+        if self.key is None or len(token) > MAX_TOKEN_CHARS:
+            raise BadLink("not a link of ours")
+        try:
+            payload, mac = (_decode(part) for part in token.split("."))
+            if not hmac.compare_digest(self._mac(payload), mac):
+                raise BadLink("not a link of ours")
+            incident, endpoint, ends = payload.decode("ascii").split(".")
+        except (ValueError, binascii.Error) as error:
+            raise BadLink("not a link of ours") from error
+        if now.timestamp() > int(ends):
+            raise Expired("this link has expired")
+        return Ticket(incident, endpoint)
+
+    def _mac(self, payload: bytes) -> bytes:
+        assert self.key is not None
+        return hmac.new(self.key, b"acknowledge\x00" + payload, hashlib.sha256).digest()[:_MAC_BYTES]
+
+    def stamped(self, body: bytes, endpoint: str, made: datetime) -> bytes:
+        """The message with the link for this endpoint, if it is about an incident that somebody could take."""
+        message = json.loads(body) if body.startswith(b'{"type":"incident.') else None
+        if message is None or message["data"].get("state") in ("resolved", "averted", "expired"):
+            return body
+        url = self.acknowledge(message["data"]["id"], endpoint, made)
+        if url is None:
+            return body
+        message["data"]["links"]["acknowledge"] = url
+        return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _decode(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -1,0 +1,191 @@
+"""Every outlet states what every message must, within its receiver's limits, and never a post's words."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerter.notify.formats import alertmanager, native, pagerduty, plain, slack, teams
+from alerter.notify.formats.notice import Notice, Status, notice_of
+from services.contracts.incident import Change, Incident, IncidentState
+from services.contracts.post import SourcePolicy
+from tests.unit.alerter import make
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+WORDS = "a post with words that stay here"
+
+
+def incident(**more: Any) -> Incident:
+    fields: dict[str, Any] = {
+        "id": "0" * 32,
+        "brand": "acme",
+        "story": "bsky:p1",
+        "sequence": 3,
+        "state": IncidentState.ACTIVE,
+        "severity": 1,
+        "title": "Acme: a story on bsky has crossed the line of 500 engagements",
+        "reason": "the forecast says so",
+        "rule": "likely",
+        "opened_at": make.NOW,
+        "changed_at": make.NOW,
+        "root": make.card(text=WORDS, author="@mia"),
+        "first_step": "Call the duty manager.",
+    }
+    return Incident(**(fields | more))
+
+
+def body_of(one: Incident, because: str = "it has crossed the line") -> bytes:
+    return native.render(one, Change.UPDATED, because, lambda _: SourcePolicy.TEXT_ALLOWED, "https://fb.example")
+
+
+def notice(**more: Any) -> Notice:
+    made = notice_of(body_of(incident(**more)))
+    assert made is not None
+    return made
+
+
+def every(one: Notice) -> dict[str, str]:
+    return {
+        "pagerduty": pagerduty.render(one, "k" * 32).decode(),
+        "alertmanager": alertmanager.encoded(alertmanager.alerts(one, {}, NOW, timedelta(minutes=10))).decode(),
+        "webhook": alertmanager.render_webhook(one, "firebreak", None).decode(),
+        "slack": slack.render(one).decode(),
+        "teams": teams.render(one).decode(),
+        "plain": plain.title(one) + "\n" + plain.lines(one),
+    }
+
+
+@pytest.mark.parametrize("outlet", ["pagerduty", "alertmanager", "webhook", "slack", "teams", "plain"])
+def test_every_message_on_every_outlet_states_the_same(outlet: str) -> None:
+    said = every(notice())[outlet]
+    for words in (
+        "has crossed the line of 500 engagements",  # what happened
+        "it has crossed the line",  # what changed
+        "the forecast says so",  # why it fired
+        "There is no forecast yet",  # how sure
+        "Answer now",  # by when
+        "Nobody has it yet",  # who has it
+        "Call the duty manager",  # the first step
+        "https://fb.example/v1/incidents/",  # where
+    ):
+        assert words in said, words
+    assert WORDS not in said
+    assert "mia" not in said
+
+
+def test_a_redaction_concerns_only_those_who_were_sent_words() -> None:
+    assert notice_of(b'{"type":"post.redacted","timestamp":"2026-03-01T00:00:00+00:00","data":{}}') is None
+
+
+@pytest.mark.parametrize(
+    ("more", "action"),
+    [
+        ({}, "trigger"),
+        ({"acknowledged_by": "dana", "acknowledged_at": make.NOW}, "acknowledge"),
+        ({"state": IncidentState.RESOLVED}, "resolve"),
+        ({"state": IncidentState.AVERTED, "acknowledged_by": "dana"}, "resolve"),
+        ({"state": IncidentState.EXPIRED}, "resolve"),
+    ],
+)
+def test_pagerduty_gets_one_key_and_the_state_as_an_action(more: dict[str, Any], action: str) -> None:
+    event = json.loads(pagerduty.render(notice(**more), "k" * 32))
+    assert (event["event_action"], event["dedup_key"]) == (action, "firebreak-" + "0" * 32)
+    assert event["routing_key"] == "k" * 32
+    if action == "trigger":
+        assert {"summary", "source", "severity"} <= event["payload"].keys()
+        assert event["payload"]["severity"] == "critical"
+
+
+@given(st.text(max_size=6000), st.text(max_size=6000), st.sampled_from(list(Status)))
+def test_no_text_breaks_a_limit(title: str, words: str, status: Status) -> None:
+    one = Notice(
+        type="incident.updated",
+        key="0" * 32,
+        status=status,
+        severity=2,
+        title=title,
+        because=words,
+        facts=tuple((f"Fact {n}", words) for n in range(9)),
+        links=(("post", "The post", "https://x.example/" + "a" * 1900),) * 4,
+        at=NOW.isoformat(),
+        began=NOW.isoformat(),
+        brand="acme",
+        rule="r",
+    )
+    event = json.loads(pagerduty.render(one, "k" * 32))
+    assert len(event.get("payload", {}).get("summary", "")) <= 1024
+    assert len(json.dumps(event).encode()) < 512_000
+    message = json.loads(slack.render(one))
+    assert len(message["blocks"]) <= 50
+    texts = [block["text"]["text"] for block in message["blocks"]]
+    assert len(texts[0]) <= 150
+    assert all(0 < len(text) <= 3000 for text in texts)
+    assert sum(map(len, texts)) < 13_200
+    assert len(teams.render(one)) < 28_000
+    assert len(plain.title(one)) <= 250
+    json.loads(alertmanager.render_webhook(one, "r", None))
+
+
+def test_no_title_mentions_everybody_in_slack_or_hides_a_link_in_teams() -> None:
+    hostile = notice(title="<!channel> <https://evil.example|click> [here](https://evil.example)")
+    said = slack.render(hostile).decode()
+    sections = [block["text"]["text"] for block in json.loads(said)["blocks"] if block["type"] == "section"]
+    assert not [text for text in sections if "<!" in text]
+    assert "<!channel>" not in json.loads(said)["text"]
+    card = json.loads(teams.render(hostile))["attachments"][0]["content"]["body"][0]["text"]
+    assert "\\[here\\]" in card
+
+
+def test_an_alert_keeps_its_labels_whatever_changes_and_only_its_severity_fires() -> None:
+    first = alertmanager.alerts(notice(severity=2), {"team": "care"}, NOW, timedelta(minutes=10))
+    later = alertmanager.alerts(notice(severity=1, sequence=9), {"team": "care"}, NOW, timedelta(minutes=10))
+    identities = [sorted(json.dumps(a["labels"], sort_keys=True) for a in alerts) for alerts in (first, later)]
+    assert identities[0] == identities[1]
+    for alerts, firing in ((first, "error"), (later, "critical")):
+        assert [a["labels"]["severity"] for a in alerts if a["endsAt"] > "2026-03-01T12:00:00.000Z"] == [firing]
+    assert first[0]["labels"]["team"] == "care"
+    ended = alertmanager.alerts(notice(state=IncidentState.RESOLVED), {}, NOW, timedelta(minutes=10))
+    assert {a["endsAt"] for a in ended} == {"2026-03-01T12:00:00.000Z"}
+    for alert in (*first, *ended):
+        assert alert["startsAt"] <= alert["endsAt"]
+
+
+def test_the_webhook_of_alertmanager_has_every_field_of_version_4() -> None:
+    message = json.loads(alertmanager.render_webhook(notice(), "firebreak", "https://fb.example"))
+    assert set(message) == {
+        *("version", "groupKey", "truncatedAlerts", "status", "receiver", "groupLabels", "commonLabels"),
+        *("commonAnnotations", "externalURL", "alerts"),
+    }
+    assert message["version"] == "4"
+    (alert,) = message["alerts"]
+    assert set(alert) == {
+        *("status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"),
+    }
+
+
+def test_only_pagerduty_itself_can_say_that_somebody_took_it() -> None:
+    import hashlib
+    import hmac
+
+    body = b'{"event":{}}'
+    good = "v1=" + hmac.new(b"secret-of-sixteen", body, hashlib.sha256).hexdigest()
+    assert pagerduty.verified("secret-of-sixteen", body, good)
+    assert pagerduty.verified("secret-of-sixteen", body, f"v1={'0' * 64}, {good}")
+    for header in (None, "", good[:-1], good.upper(), f"v1={'0' * 64}", "\u00e9"):
+        assert not pagerduty.verified("secret-of-sixteen", body, header)
+    assert not pagerduty.verified("another-secret-16", body, good)
+    assert not pagerduty.verified("secret-of-sixteen", body + b" ", good)
+
+
+@given(st.binary(max_size=300) | st.from_regex(r'\{"event":.*\}').map(str.encode))
+def test_nothing_that_comes_back_breaks_the_reader(body: bytes) -> None:
+    try:
+        came = pagerduty.returned(body)
+    except ValueError:
+        return
+    assert isinstance(came.event, str)
