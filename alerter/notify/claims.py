@@ -32,9 +32,6 @@ LEASE: Final = timedelta(seconds=30)
 """Twice the timeout of an attempt: whoever still holds it then is gone."""
 USUAL_PLACES: Final = 4
 """Attempts in flight at one endpoint that does not say how many it takes."""
-FALLBACK_TRIES: Final = 3
-FALLBACK_AFTER: Final = timedelta(seconds=60)
-"""A message that its endpoint failed to take so often, or for so long, goes to its fallback too."""
 MOST_FALLBACKS: Final = 200
 
 
@@ -451,12 +448,9 @@ def fall_back(connection: Connection, now: datetime, wall: datetime) -> int:
         select(*deliveries.c, endpoints.c.fallback)
         .select_from(outbox.WITH_ENDPOINTS)
         .where(
-            deliveries.c.state.in_((DeliveryState.PENDING, DeliveryState.EXHAUSTED)),
-            deliveries.c.fell_back.is_(False),
-            endpoints.c.fallback.is_not(None),
-            or_(deliveries.c.tries >= FALLBACK_TRIES, deliveries.c.created_at <= now - FALLBACK_AFTER),
+            outbox.forsaken(now),
             # The third try may be in flight and succeed.
-            or_(outbox.free(wall), deliveries.c.created_at <= now - FALLBACK_AFTER),
+            or_(outbox.free(wall), deliveries.c.created_at <= now - outbox.FALLBACK_AFTER),
         )
         .order_by(deliveries.c.created_at)
         .limit(MOST_FALLBACKS)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from random import Random
 from typing import Final
 
@@ -61,7 +61,7 @@ class Deliverer:
         self._stop = asyncio.Event()
         self._busy: Counter[str] = Counter()
         self._ended: list[Ended] = []
-        self._looked_for_fallbacks = (0.0, clock.now())
+        self._looked_for_fallbacks = 0.0
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when what is in flight has been recorded."""
@@ -96,11 +96,10 @@ class Deliverer:
         if self._stop.is_set():
             await self.bell.wait()
             return
-        due = None
-        if self._room():
-            due = await self._database.read(lambda c: outbox.next_due(c, self.wall_now()))
-            # What is due and was not claimed waits for a place, or for its rate.
-            due = None if due is not None and due <= self._clock.now() else due
+        now = self._clock.now()
+        # What is due and was not claimed waits for a place, or for its rate: the bell rings when there is one.
+        later = [moment for moment in await self._next() if moment is not None and moment > now]
+        due = min(later, default=None)
         await until_due(due, self.bell, self._stop, self._clock, GLANCE_SECONDS if seconds is None else seconds)
 
     def _room(self) -> int:
@@ -109,10 +108,18 @@ class Deliverer:
     async def _turn(self) -> Claims:
         """Record what ended, claim what is due: one transaction."""
         ended, self._ended = self._ended, []
-        now, wall, busy, fallbacks = self._clock.now(), self.wall_now(), self._busy.copy(), self._fallbacks_due()
+        now, wall, busy = self._clock.now(), self.wall_now(), self._busy.copy()
         for claimed, _ in ended:
             busy[claimed.letter.endpoint] -= 1
         room = self._room() + (len(ended) if not self._stop.is_set() else 0)
+
+        if ended:
+            fallbacks = self._look_for_fallbacks(ended)
+        else:  # a look costs less than a transaction that may write
+            due, forsaken = await self._next()
+            fallbacks = forsaken is not None and forsaken <= now
+            if not fallbacks and (not room or due is None or due > now):
+                return Claims()
 
         def work(connection: Connection) -> tuple[Record, Claims]:
             recorded = claims.record(connection, ended, now, wall, self._rng)
@@ -120,8 +127,6 @@ class Deliverer:
                 claims.fall_back(connection, now, wall)
             return recorded, claims.claim(connection, self._owner, now, wall, room, busy)
 
-        if not ended and not fallbacks and not await self._anything(now, room):
-            return Claims()
         try:
             recorded, found = await self._database.write(work)
         except BaseException:
@@ -144,20 +149,22 @@ class Deliverer:
         self._busy += Counter()
         self._ended.clear()
 
-    async def _anything(self, now: datetime, room: int) -> bool:
-        """A look costs less than a transaction that may write."""
-        if not room:
-            return False
-        due = await self._database.read(lambda c: outbox.next_due(c, self.wall_now()))
-        return due is not None and due <= now
+    async def _next(self) -> tuple[datetime | None, datetime | None]:
+        """When a delivery is due, and when a fallback is to be told."""
+        wall = self.wall_now()
+        return await self._database.read(lambda c: (outbox.next_due(c, wall), outbox.next_fallback(c)))
 
-    def _fallbacks_due(self) -> bool:
-        real, story = self._looked_for_fallbacks
-        mono, now = time.monotonic(), self._clock.now()
-        if mono - real < FALLBACKS_EVERY_SECONDS and now - story < timedelta(seconds=1):
-            return False
-        self._looked_for_fallbacks = (mono, now)
-        return True
+    def _look_for_fallbacks(self, ended: Sequence[Ended]) -> bool:
+        """Whether one of these failed so often, or a while has passed since the last look."""
+        failed = any(
+            one.tries >= outbox.FALLBACK_TRIES and result.outcome is not AttemptOutcome.DELIVERED
+            for one, result in ended
+        )
+        mono = time.monotonic()
+        if failed or mono - self._looked_for_fallbacks > FALLBACKS_EVERY_SECONDS:
+            self._looked_for_fallbacks = mono
+            return True
+        return False
 
     async def _deliver(self, claimed: Claimed) -> None:
         result = await self._send(claimed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, cast
 
@@ -24,6 +24,11 @@ from services.eventlog.base import Message
 
 WITH_ENDPOINTS: Final = deliveries.outerjoin(endpoints, deliveries.c.endpoint == endpoints.c.name)
 _WELL: Final = {"failures": 0, "failing_since": None, "told_failing": False, "paused_until": None}
+
+
+FALLBACK_TRIES: Final = 3
+FALLBACK_AFTER: Final = timedelta(seconds=60)
+"""A message that its endpoint failed to take so often, or for so long, goes to its fallback too."""
 
 
 class DeliveryState(StrEnum):
@@ -186,12 +191,32 @@ def next_due(connection: Connection, wall: datetime) -> datetime | None:
     )
 
 
+def forsaken(now: datetime) -> ColumnElement[bool]:
+    """Its endpoint failed to take it, or did not for long, and has a fallback that was not told yet; needs the join."""
+    return and_(
+        deliveries.c.state.in_((DeliveryState.PENDING, DeliveryState.EXHAUSTED)),
+        deliveries.c.fell_back.is_(False),
+        endpoints.c.fallback.is_not(None),
+        or_(deliveries.c.tries >= FALLBACK_TRIES, deliveries.c.created_at <= now - FALLBACK_AFTER),
+    )
+
+
+def next_fallback(connection: Connection) -> datetime | None:
+    """When a message has waited so long that its endpoint's fallback is told."""
+    query = select(func.min(deliveries.c.created_at)).select_from(WITH_ENDPOINTS)
+    waits = (deliveries.c.state == DeliveryState.PENDING, deliveries.c.fell_back.is_(False))
+    oldest = connection.scalar(query.where(*waits, endpoints.c.fallback.is_not(None)))
+    return None if oldest is None else oldest + FALLBACK_AFTER
+
+
 def due_now(connection: Connection, now: datetime) -> bool:
     """Whether anything waits to be delivered or published at this moment, in flight or not."""
     pending = and_(deliveries.c.state == DeliveryState.PENDING, deliveries.c.next_attempt_at <= now, ready(now))
     return (
         connection.scalar(select(deliveries.c.id).select_from(WITH_ENDPOINTS).where(pending).limit(1)) is not None
         or connection.scalar(select(publications.c.id).limit(1)) is not None
+        or connection.scalar(select(deliveries.c.id).select_from(WITH_ENDPOINTS).where(forsaken(now)).limit(1))
+        is not None
     )
 
 

@@ -76,6 +76,8 @@ class Receiver:
     answers: dict[str, Answer] = field(default_factory=dict)
     got: list[Got] = field(default_factory=list)
     port: int = 0
+    keeps_alive: bool = False
+    connections: int = 0
     _server: asyncio.Server | None = None
     _open: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -89,18 +91,24 @@ class Receiver:
         task.add_done_callback(self._open.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            path = head[0].split(" ")[1]
-            headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
-            raw = await reader.readexactly(int(headers.get("content-length", 0)))
-            one = Got(path, headers.get("webhook-id", ""), headers, raw, time.time())
-            self.got.append(one)
-            await self.answers.get(path, status(204))(one, writer)
+            while await self._answer(reader, writer) and self.keeps_alive:
+                pass
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        path = head[0].split(" ")[1]
+        headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
+        raw = await reader.readexactly(int(headers.get("content-length", 0)))
+        one = Got(path, headers.get("webhook-id", ""), headers, raw, time.time())
+        self.got.append(one)
+        await self.answers.get(path, status(204))(one, writer)
+        return True
 
     async def stop(self) -> None:
         if self._server is not None:
