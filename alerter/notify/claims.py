@@ -7,32 +7,30 @@ Leases are in real time, because a request takes real seconds whatever a drill's
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from alerter.escalation import pages
 from alerter.notify import outbox, retries, standing
 from alerter.notify.attempt import AttemptOutcome, Result
+from alerter.notify.care import follow, health_of
 from alerter.notify.endpoints import EndpointState, keys_of_many
-from alerter.notify.formats import native
-from alerter.notify.health import Health, Turn, after_sending, sends_allowed
+from alerter.notify.health import Turn, after_sending, sends_allowed
 from alerter.notify.kinds import TRAITS
-from alerter.notify.outbox import Cause, DeliveryState
+from alerter.notify.outbox import DeliveryState
 from alerter.notify.outlet import Keys, Kind, Letter
-from alerter.store.database import insert_missing
 from alerter.store.tables import attempts, deliveries, endpoints
 
 LEASE: Final = timedelta(seconds=30)
 """Twice the timeout of an attempt: whoever still holds it then is gone."""
 USUAL_PLACES: Final = 4
 """Attempts in flight at one endpoint that does not say how many it takes."""
-MOST_FALLBACKS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +326,7 @@ def record(connection: Connection, ended: Sequence[Ended], now: datetime, wall: 
     if moves:
         connection.execute(_MOVE, moves)
     standing.note(connection, [claimed.letter for claimed, result in ended if result.outcome is _ARRIVED], wall)
-    done.turns = _follow(connection, ended, now, wall)
+    done.turns = follow(connection, [(one.letter.endpoint, result) for one, result in ended], now, wall)
     return done
 
 
@@ -347,118 +345,3 @@ def _decide(claimed: Claimed, result: Result, now: datetime, rng: Random) -> tup
     if seconds is None:
         return DeliveryState.EXHAUSTED, None
     return DeliveryState.PENDING, now + timedelta(seconds=seconds)
-
-
-def health_of(row: Any) -> Health:
-    return Health(row.failures, row.failing_since, row.told_failing, row.paused_until)
-
-
-def _follow(connection: Connection, ended: Sequence[Ended], now: datetime, wall: datetime) -> list[tuple[str, Turn]]:
-    """Bring the endpoints' health up to date, in the order of their names, so that replicas never wait for each other in
-    a circle; tell the owners."""
-    by_endpoint: dict[str, list[Result]] = defaultdict(list)
-    for claimed, result in ended:
-        by_endpoint[claimed.letter.endpoint].append(result)
-    failed = [
-        n for n, results in by_endpoint.items() if any(r.outcome is not AttemptOutcome.DELIVERED for r in results)
-    ]
-    rows = connection.execute(
-        select(endpoints)
-        .where(
-            endpoints.c.name.in_(list(by_endpoint)),
-            or_(endpoints.c.name.in_(failed), endpoints.c.failures > 0),
-            endpoints.c.state == EndpointState.ENABLED,
-        )
-        .order_by(endpoints.c.name)
-        .with_for_update()
-    ).all()
-    turns: list[tuple[str, Turn]] = []
-    for row in rows:
-        results = by_endpoint[row.name]
-        health, turn, because = _after(health_of(row), results, now)
-        if turn is not None:
-            turns.append((row.name, turn))
-        if turn is Turn.DISABLED:
-            outbox.disable(connection, row.name, because, now)
-        else:
-            connection.execute(
-                update(endpoints)
-                .where(endpoints.c.name == row.name)
-                .values(
-                    failures=health.failures,
-                    failing_since=health.failing_since,
-                    told_failing=health.told,
-                    paused_until=health.paused_until,
-                )
-            )
-        if not health.failures and health_of(row).tripped:
-            outbox.hurry(connection, row.name, now)
-        if turn is not None:
-            tell_owner(connection, row, turn, because, now, wall)
-    return turns
-
-
-def _after(health: Health, results: Sequence[Result], now: datetime) -> tuple[Health, Turn | None, str]:
-    """One success among them is a success: the order in which they ended says little."""
-    failures = [result for result in results if result.outcome is not AttemptOutcome.DELIVERED]
-    if any(result.outcome is AttemptOutcome.GONE for result in failures):
-        return health, Turn.DISABLED, "the receiver answered 410 Gone"
-    if len(failures) < len(results):
-        after, turn = health.worked()
-        return after, turn, "it takes messages again"
-    turned: Turn | None = None
-    for result in failures:
-        health, turn = health.failed(now, result.retry_after)
-        turned = turn or turned
-    last = failures[-1]
-    words = f"status {last.status}" if last.status is not None else last.outcome.value
-    if turned is Turn.DISABLED:
-        return health, turned, f"nothing got through for 120 hours, last: {words}"
-    return health, turned, f"{health.failures} attempts in a row failed, last: {words}"
-
-
-def tell_owner(connection: Connection, row: Any, turn: Turn, because: str, now: datetime, wall: datetime) -> None:
-    """The owner's endpoint, and whoever subscribed to such events, hears of it; never the one that it is about."""
-    cause = Cause(f"endpoint.{turn}", None, ("endpoint", turn, row.name, row.failing_since or now))
-    wanted = [endpoints.c.subscribed.is_(True), endpoints.c.types.like('%"endpoint.%')]
-    subscribers = connection.execute(
-        select(*endpoints.c["name", "brands"]).where(*wanted, endpoints.c.state == EndpointState.ENABLED)
-    )
-    # Whoever is limited to brands hears only of endpoints that are: names can tell more than they should.
-    own = set(json.loads(row.brands))
-    names = {one.name for one in subscribers if not (theirs := set(json.loads(one.brands))) or (own and own <= theirs)}
-    if row.owner is not None:
-        names.add(row.owner)
-    enabled = select(endpoints.c.name).where(endpoints.c.name.in_(names), endpoints.c.state == EndpointState.ENABLED)
-    told = sorted(set(connection.scalars(enabled)) - {row.name})
-    if told:
-        waiting = connection.scalar(
-            select(func.count())
-            .select_from(deliveries)
-            .where(deliveries.c.endpoint == row.name, deliveries.c.state == DeliveryState.PENDING)
-        )
-        body = native.render_endpoint(row.name, turn, because, row.failing_since, waiting or 0, now)
-        outbox.enqueue(connection, cause, body, told, now, wall)
-
-
-def fall_back(connection: Connection, now: datetime, wall: datetime) -> int:
-    """What an endpoint failed to take three times or for a minute goes to its fallback too; how many. Under an id of the
-    fallback's own: if that was told anyway, it is not told twice."""
-    rows = connection.execute(
-        select(*deliveries.c, endpoints.c.fallback)
-        .select_from(outbox.WITH_ENDPOINTS)
-        .where(
-            outbox.forsaken(now),
-            # The third try may be in flight and succeed.
-            or_(outbox.free(wall), deliveries.c.created_at <= now - outbox.FALLBACK_AFTER),
-        )
-        .order_by(deliveries.c.created_at)
-        .limit(MOST_FALLBACKS)
-        .with_for_update(skip_locked=True, of=deliveries)
-    ).all()
-    copies = [outbox.copy_for(row, row.fallback, now, wall) for row in rows if row.fallback != row.endpoint]
-    insert_missing(connection, deliveries, copies)
-    if rows:
-        done = update(deliveries).where(deliveries.c.id.in_([row.id for row in rows])).values(fell_back=True)
-        connection.execute(done)
-    return len(copies)

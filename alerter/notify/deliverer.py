@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 
 from alerter.bells import GLANCE_SECONDS, until_due
 from alerter.metrics import AlerterMetrics
-from alerter.notify import claims, outbox
+from alerter.notify import care, claims, outbox
 from alerter.notify.attempt import AttemptOutcome, Result
 from alerter.notify.claims import Claimed, Claims, Ended, Record
 from alerter.notify.health import Turn
@@ -124,7 +124,7 @@ class Deliverer:
         def work(connection: Connection) -> tuple[Record, Claims]:
             recorded = claims.record(connection, ended, now, wall, self._rng)
             if fallbacks:
-                claims.fall_back(connection, now, wall)
+                care.fall_back(connection, now, wall)
             return recorded, claims.claim(connection, self._owner, now, wall, room, busy)
 
         try:
