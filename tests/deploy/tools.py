@@ -23,6 +23,8 @@ WHENCE = {
     "go": "a Go toolchain",
     "node": "Node.js",
     "npm": "Node.js",
+    "curl": "curl",
+    "jq": "jq",
 }
 
 

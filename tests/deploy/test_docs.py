@@ -1,0 +1,123 @@
+"""What the docs tell people to type works: every curl of the API by example, the YAML of the integrations, every link."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from fastapi import FastAPI, Response
+
+from alerter.api.schemas import EndpointIn
+from alerter.notify.outlet import Kind
+from services.config import Policy, parse
+from services.drills.installation import Installation
+from services.drills.player import Keys
+from services.http import Server
+from tests.deploy.measured import boards
+from tests.deploy.tools import DEPLOY, ROOT, find, run
+
+DOCS = sorted([*(ROOT / "docs").rglob("*.md"), DEPLOY / "runbook.md"])
+RULE = """
+brands: [{id: acme-air, name: Acme Air, accounts: [{network: x, handle: acmeair, owner: care}]}]
+rules: [{id: any-complaint, complaint_severity: 1, policy: front-desk}]
+policies: [{id: front-desk, steps: [{endpoints: [front-desk]}]}]
+"""
+
+
+def blocks(file: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", file.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def anchors(file: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("file", DOCS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_link_leads_somewhere(file: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", file.read_text()):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (file.parent / path).resolve() if path else file
+        assert there.exists(), f"{file.name}: {target}"
+        assert not anchor or anchor in anchors(there), f"{file.name}: {target}"
+
+
+async def test_every_example_of_the_api_works(tmp_path: Path) -> None:
+    find("curl")
+    find("jq")
+    keys = Keys.fresh()
+    hook = FastAPI()
+    hook.add_api_route("/hook", lambda: Response(status_code=204), methods=["POST"])
+    server = Server(hook, "127.0.0.1", 0)
+    serving = asyncio.create_task(server.run_until_stopped())
+    installation = Installation(tmp_path, parse(RULE), {**keys.environment(), "FIREBREAK_SENTIMENT": "lexicon"})
+    try:
+        await installation.start()
+        # An incident must be there before its part: every block that posts is followed until nothing is left to do.
+        url = installation.url("ingest")
+        environment = {
+            "PATH": os.environ["PATH"], "INGEST": url, "ALERTER": url,
+            "KEY": keys.post, "ADMIN": keys.admin, "HOOK": f"{server.url}/hook",
+        }  # fmt: skip
+        said = ""
+        for block in blocks(ROOT / "docs" / "api.md", "sh"):
+            done = await asyncio.to_thread(
+                subprocess.run,
+                ["bash", "-c", f"set -euo pipefail\n{block}"],
+                env=environment, capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+            said += done.stdout
+            found = re.search(r"^INCIDENT=", block, re.MULTILINE)
+            if found:
+                listed = re.search(r'"id": "(\w+)"', done.stdout)
+                assert listed is not None, done.stdout
+                environment["INCIDENT"] = listed[1]
+            assert await installation.idle()
+    finally:
+        await installation.stop()
+        server.stop()
+        await serving
+    for word in (
+        '"status":"accepted"',
+        "whsec_",
+        '"delivered"',
+        '"acme-air"',
+        '"dana"',
+        '"resolved"',
+        "firebreak_ready",
+    ):
+        assert word in said, f"{word} in {said}"
+
+
+def test_the_dashboards_are_named_by_the_docs() -> None:
+    text = (ROOT / "docs" / "grafana.md").read_text()
+    for name in boards():
+        assert f"{name}.json" in text
+    (example,) = blocks(ROOT / "docs" / "grafana.md", "yaml")
+    shipped = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    assert yaml.safe_load(example)["scrape_configs"] == shipped["scrape_configs"]
+
+
+def test_the_pagerduty_receiver_is_one_that_alertmanager_takes(tmp_path: Path) -> None:
+    policies, config = blocks(ROOT / "docs" / "pagerduty.md", "yaml")
+    assert Policy.model_validate(yaml.safe_load(policies)["policies"][0]).steps
+    (tmp_path / "alertmanager.yml").write_text(
+        config.replace("routing_key_file: /etc/alertmanager/pagerduty-key", "routing_key: x")
+    )
+    run(find("amtool"), "check-config", tmp_path / "alertmanager.yml")
+
+
+def test_the_pagerduty_endpoint_is_one_that_the_api_takes() -> None:
+    if "pagerduty" not in set(Kind):
+        pytest.skip("this alerter has no outlet for PagerDuty yet")
+    (example,) = blocks(ROOT / "docs" / "pagerduty.md", "json")
+    assert EndpointIn.model_validate(json.loads(example)).kind == "pagerduty"
