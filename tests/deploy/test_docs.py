@@ -120,4 +120,4 @@ def test_the_pagerduty_endpoint_is_one_that_the_api_takes() -> None:
     if "pagerduty" not in set(Kind):
         pytest.skip("this alerter has no outlet for PagerDuty yet")
     (example,) = blocks(ROOT / "docs" / "pagerduty.md", "json")
-    assert EndpointIn.model_validate(json.loads(example)).kind == "pagerduty"
+    assert EndpointIn.model_validate(json.loads(example)).name == "on-call"
