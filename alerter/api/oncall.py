@@ -105,7 +105,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
                 zone=one.zone,
                 now=_shift(oncall.on_call(one, held, moment), config),
             )
-            for one in _visible(caller, config)
+            for one in visible(caller, config)
         ]
         return OnCalls(at=moment, items=tuple(items))
 
@@ -115,7 +115,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         config, begin = service.context.config, service.present().now
         end = begin + timedelta(days=days)
         held = await service.database.read(lambda c: overrides.between(c, begin, end))
-        return Coverages(items=tuple(_coverage(one, held, begin, end, config) for one in _visible(caller, config)))
+        return Coverages(items=tuple(_coverage(one, held, begin, end, config) for one in visible(caller, config)))
 
     @routes.get("/schedules/{schedule}/shifts", responses=ABSENT)
     async def list_shifts(caller: Reader, schedule: Slug, begins: At = None, days: Days = 14) -> Rota:
@@ -148,40 +148,50 @@ def mount(routes: APIRouter, service: Backstage) -> None:
     @routes.post("/schedules/{schedule}/overrides", status_code=201, responses={**ABSENT, **CONFLICT})
     async def create_override(caller: Responder, schedule: Slug, body: OverrideIn) -> OverrideOut:
         """Put somebody else on call for a while. It counts at once, also for incidents that are open."""
-        _schedule(service, caller, schedule)
-        _check(body, service.context.config, service.present().now)
-        now = service.present().now
-        id_ = overrides.new_id(schedule, body.by, now, secrets.token_hex(8))
-        made = Override(id=id_, schedule=schedule, made_at=now, **body.model_dump())
-
-        def write(connection: Connection) -> bool:
-            if len(overrides.between(connection, now, _ever(now), [schedule])) >= overrides.MOST:
-                return False
-            overrides.add(connection, made)
-            detail = body.model_dump(mode="json")
-            audit.record(connection, service.present(), caller, "override.created", f"{schedule}/{id_}", None, detail)
-            return True
-
-        if not await service.database.write(write):
-            raise Problem(409, f"{schedule} has {overrides.MOST} overrides already")
-        return _override(made)
+        return await stand_in(service, caller, schedule, body)
 
     @routes.delete("/schedules/{schedule}/overrides/{override}", status_code=204, responses=ABSENT)
     async def delete_override(caller: Responder, schedule: Slug, override: overrides.Key) -> None:
         """The schedule holds again."""
-        _schedule(service, caller, schedule)
-
-        def write(connection: Connection) -> bool:
-            gone = overrides.remove(connection, schedule, override)
-            if gone:
-                audit.record(connection, service.present(), caller, "override.deleted", f"{schedule}/{override}")
-            return gone
-
-        if not await service.database.write(write):
-            raise Problem(404, f"{schedule} has no override {override}")
+        await step_back(service, caller, schedule, override)
 
 
-def _visible(caller: Caller, config: Config) -> Sequence[Schedule]:
+async def stand_in(service: Backstage, caller: Caller, schedule: str, body: OverrideIn) -> OverrideOut:
+    """Raises `Problem` 404, 409 or 422."""
+    _schedule(service, caller, schedule)
+    now = service.present().now
+    _check(body, service.context.config, now)
+    id_ = overrides.new_id(schedule, body.by, now, secrets.token_hex(8))
+    made = Override(id=id_, schedule=schedule, made_at=now, **body.model_dump())
+
+    def write(connection: Connection) -> bool:
+        if len(overrides.between(connection, now, _ever(now), [schedule])) >= overrides.MOST:
+            return False
+        overrides.add(connection, made)
+        detail = body.model_dump(mode="json")
+        audit.record(connection, service.present(), caller, "override.created", f"{schedule}/{id_}", None, detail)
+        return True
+
+    if not await service.database.write(write):
+        raise Problem(409, f"{schedule} has {overrides.MOST} overrides already")
+    return _override(made)
+
+
+async def step_back(service: Backstage, caller: Caller, schedule: str, override: str) -> None:
+    """Raises `Problem` 404."""
+    _schedule(service, caller, schedule)
+
+    def write(connection: Connection) -> bool:
+        gone = overrides.remove(connection, schedule, override)
+        if gone:
+            audit.record(connection, service.present(), caller, "override.deleted", f"{schedule}/{override}")
+        return gone
+
+    if not await service.database.write(write):
+        raise Problem(404, f"{schedule} has no override {override}")
+
+
+def visible(caller: Caller, config: Config) -> Sequence[Schedule]:
     """A key that is limited to brands sees the schedules that their policies and accounts lead to."""
     if caller.brands is None:
         return config.schedules
@@ -197,7 +207,7 @@ def _visible(caller: Caller, config: Config) -> Sequence[Schedule]:
 
 
 def _schedule(service: Backstage, caller: Caller, name: str) -> Schedule:
-    found = next((one for one in _visible(caller, service.context.config) if one.id == name), None)
+    found = next((one for one in visible(caller, service.context.config) if one.id == name), None)
     if found is None:
         raise Problem(404, f"there is no schedule {name}")
     return found

@@ -19,7 +19,7 @@ from alerter.console.door import HOME, LOGIN, Form, Signed
 from alerter.console.sessions import Visitor
 from services.config import Slug
 
-Filled = TypeVar("Filled", bound=schemas.Deed)
+Filled = TypeVar("Filled", bound=schemas.Shape)
 
 
 def mount(routes: APIRouter, service: Backstage) -> None:
@@ -32,8 +32,8 @@ def mount(routes: APIRouter, service: Backstage) -> None:
 
     @routes.post("/incidents/{incident}/acknowledge")
     async def acknowledge(visit: Signed, incident: IncidentKey, form: Form) -> Response:
-        deed = _filled(schemas.Deed, visit, form)
-        caller = _may(visit, Scope.RESPOND)
+        deed = filled(schemas.Deed, visit, form)
+        caller = may(visit, Scope.RESPOND)
         await incidents.do(
             service, caller, incident, "acknowledged", deed, lambda d: d.acknowledge(incident, deed.by, deed.comment)
         )
@@ -41,8 +41,8 @@ def mount(routes: APIRouter, service: Backstage) -> None:
 
     @routes.post("/incidents/{incident}/resolve")
     async def resolve(visit: Signed, incident: IncidentKey, form: Form) -> Response:
-        deed = _filled(schemas.Deed, visit, form)
-        caller = _may(visit, Scope.RESPOND)
+        deed = filled(schemas.Deed, visit, form)
+        caller = may(visit, Scope.RESPOND)
         await incidents.do(
             service, caller, incident, "resolved", deed, lambda d: d.resolve(incident, deed.by, deed.comment)
         )
@@ -50,8 +50,8 @@ def mount(routes: APIRouter, service: Backstage) -> None:
 
     @routes.post("/incidents/{incident}/snooze")
     async def snooze(visit: Signed, incident: IncidentKey, form: Form) -> Response:
-        deed = _filled(schemas.Snooze, visit, form, minutes=form.get("minutes", ""))
-        caller = _may(visit, Scope.RESPOND)
+        deed = filled(schemas.Snooze, visit, form, minutes=form.get("minutes", ""))
+        caller = may(visit, Scope.RESPOND)
         await incidents.do(
             service,
             caller,
@@ -64,8 +64,8 @@ def mount(routes: APIRouter, service: Backstage) -> None:
 
     @routes.post("/incidents/{incident}/reassign")
     async def reassign(visit: Signed, incident: IncidentKey, form: Form) -> Response:
-        deed = _filled(schemas.Reassignment, visit, form, to=form.get("to", "").strip())
-        caller = _may(visit, Scope.RESPOND)
+        deed = filled(schemas.Reassignment, visit, form, to=form.get("to", "").strip())
+        caller = may(visit, Scope.RESPOND)
         await incidents.do(
             service,
             caller,
@@ -78,8 +78,8 @@ def mount(routes: APIRouter, service: Backstage) -> None:
 
     @routes.post("/incidents/{incident}/outcome")
     async def mark(visit: Signed, incident: IncidentKey, form: Form) -> Response:
-        deed = _filled(schemas.Verdict, visit, form, outcome=form.get("outcome", ""))
-        caller = _may(visit, Scope.RESPOND)
+        deed = filled(schemas.Verdict, visit, form, outcome=form.get("outcome", ""))
+        caller = may(visit, Scope.RESPOND)
         await incidents.do(
             service, caller, incident, "marked", deed, lambda d: d.mark(incident, deed.by, deed.outcome, deed.comment)
         )
@@ -87,22 +87,22 @@ def mount(routes: APIRouter, service: Backstage) -> None:
 
     @routes.post("/endpoints/{name}/test")
     async def test(visit: Signed, name: Slug, form: Form) -> Response:
-        await endpoints.send_test(service, _may(visit, Scope.ADMIN), name)
+        await endpoints.send_test(service, may(visit, Scope.ADMIN), name)
         return _back(form, f"{HOME}/endpoints", "tested")
 
     @routes.post("/deliveries/{delivery}/resend")
     async def resend(visit: Signed, delivery: DeliveryKey, form: Form) -> Response:
-        await deliveries.send_again(service, _may(visit, Scope.RESPOND), delivery)
+        await deliveries.send_again(service, may(visit, Scope.RESPOND), delivery)
         return _back(form, f"{HOME}/endpoints", "resent")
 
 
-def _may(visit: Visitor, scope: Scope) -> Caller:
+def may(visit: Visitor, scope: Scope) -> Caller:
     if not visit.caller.may(scope):
         raise Problem(403, f"this needs a key with the scope {scope.value}; yours has {visit.caller.scope.value}")
     return visit.caller
 
 
-def _filled(kind: type[Filled], visit: Visitor, form: dict[str, str], **more: str) -> Filled:
+def filled(kind: type[Filled], visit: Visitor, form: dict[str, str], **more: object) -> Filled:
     """What the form asks for, checked like a request to the API. Raises `Problem` 422 that says what is wrong."""
     try:
         return kind.model_validate({"by": visit.person, "comment": form.get("comment", "").strip(), **more})

@@ -11,17 +11,19 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from enum import StrEnum
 from functools import partial
 from typing import Final
 
 import structlog
 from sqlalchemy import Connection, func, select
 
+from alerter.answers.clocks import ClockState
 from alerter.api.auth import Caller, seen_by
 from alerter.console.board import OPEN
 from alerter.notify.outbox import DeliveryState
 from alerter.store.database import Database, DatabaseAway
-from alerter.store.tables import attempts, audit, deliveries, incidents
+from alerter.store.tables import answer_clocks, attempts, audit, deliveries, incidents
 
 log = structlog.get_logger()
 
@@ -36,8 +38,20 @@ BEAT_SECONDS: Final = 15.0
 Brands = frozenset[str] | None
 
 
-def fingerprint(connection: Connection, caller: Caller) -> str:
+class About(StrEnum):
+    """What a page shows; a storm of complaints need not redraw every board."""
+
+    INCIDENTS = "incidents"
+    ANSWERS = "answers"
+
+
+def fingerprint(connection: Connection, caller: Caller, about: About = About.INCIDENTS) -> str:
     """Different whenever something that the caller may see has changed."""
+    if about is About.ANSWERS:
+        waiting = select(func.count(), func.max(answer_clocks.c.noted_at), func.max(answer_clocks.c.told_at))
+        running = answer_clocks.c.state == ClockState.RUNNING
+        clocks = connection.execute(waiting.where(running, seen_by(caller, answer_clocks.c.brand))).one()
+        return _short([about, *clocks])
     own = seen_by(caller, incidents.c.brand)
     opened = select(func.count(), func.max(incidents.c.changed_at), func.sum(incidents.c.sequence))
     parts = [*connection.execute(opened.where(incidents.c.state.in_(OPEN), own)).one()]
@@ -46,15 +60,20 @@ def fingerprint(connection: Connection, caller: Caller) -> str:
     parts += [
         connection.scalar(query) for query in (pending, select(func.max(attempts.c.id)), select(func.max(audit.c.id)))
     ]
+    return _short(parts)
+
+
+def _short(parts: list[object]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 class Page:
     """One open stream."""
 
-    def __init__(self, caller: Caller, known: str) -> None:
+    def __init__(self, caller: Caller, known: str, about: About) -> None:
         self.caller = caller
         self.known = known
+        self.about = about
         self.news = asyncio.Event()
 
 
@@ -88,13 +107,13 @@ class Newsroom:
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _look(self) -> None:
-        found: dict[Brands, str] = {}
+        found: dict[tuple[Brands, About], str] = {}
         for page in list(self._pages):
-            brands = page.caller.brands
-            if brands not in found:
-                found[brands] = await self._database.read(partial(fingerprint, caller=page.caller))
-            if found[brands] != page.known:
-                page.known = found[brands]
+            key = page.caller.brands, page.about
+            if key not in found:
+                found[key] = await self._database.read(partial(fingerprint, caller=page.caller, about=page.about))
+            if found[key] != page.known:
+                page.known = found[key]
                 page.news.set()
 
     def close(self) -> None:
@@ -104,9 +123,11 @@ class Newsroom:
         for page in self._pages:
             page.news.set()
 
-    async def stream(self, caller: Caller, known: str, still: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
+    async def stream(
+        self, caller: Caller, known: str, still: Callable[[], Awaitable[bool]], about: About = About.INCIDENTS
+    ) -> AsyncIterator[bytes]:
         """Events for one page that shows the state `known`. `still()` is awaited now and then: false ends the stream."""
-        page = Page(caller, known)
+        page = Page(caller, known, about)
         self._pages.add(page)
         self.bell.set()
         try:

@@ -14,10 +14,10 @@ from alerter.api.backstage import Backstage, found
 from alerter.api.problems import Problem
 from alerter.api.schemas import IncidentKey
 from alerter.api.scopes import Scope
-from alerter.console import board, deeds, live, paper, rota, said, sessions
+from alerter.console import answers, board, brands, deeds, live, paper, rota, said, sessions
 from alerter.console.board import Card
 from alerter.console.door import HOME, Form, Signed, console_route
-from alerter.console.live import Newsroom
+from alerter.console.live import About, Newsroom
 from alerter.incidents import explain
 from alerter.incidents.dossier import Dossier
 from services.config import Config
@@ -30,7 +30,14 @@ Since = Annotated[str, Query(max_length=40)]
 
 
 def mount_console(app: FastAPI, service: Backstage, newsroom: Newsroom) -> None:
-    for open_to_all, fill in ((True, _door), (False, _pages), (False, deeds.mount), (False, rota.mount)):
+    for open_to_all, fill in (
+        (True, _door),
+        (False, _pages),
+        (False, deeds.mount),
+        (False, rota.mount),
+        (False, answers.mount),
+        (False, brands.mount),
+    ):
         routes = APIRouter(
             prefix=HOME,
             route_class=console_route(service, open_to_all=open_to_all),
@@ -180,7 +187,7 @@ def _playbook(config: Config, dossier: Dossier) -> str | None:
 
 def _live(routes: APIRouter, service: Backstage, newsroom: Newsroom) -> None:
     @routes.get("/live")
-    async def listen(request: Request, visit: Signed, since: Since = "") -> Response:
+    async def listen(request: Request, visit: Signed, since: Since = "", about: About = About.INCIDENTS) -> Response:
         if newsroom.full:
             raise Problem(503, "too many pages are open")
         token = request.cookies.get(sessions.COOKIE)
@@ -190,5 +197,5 @@ def _live(routes: APIRouter, service: Backstage, newsroom: Newsroom) -> None:
 
         known = request.headers.get("last-event-id", since)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        stream = newsroom.stream(visit.caller, known, still)
+        stream = newsroom.stream(visit.caller, known, still, about)
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)

@@ -17,7 +17,13 @@ from alerter.api.backstage import Backstage
 from alerter.console.sessions import Visitor
 
 KINDS: Final = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
-PAGES: Final = (("/console", "Board"), ("/console/on-call", "On call"), ("/console/endpoints", "Endpoints"))
+PAGES: Final = (
+    ("/console", "Board"),
+    ("/console/answers", "Answers due"),
+    ("/console/on-call", "On call"),
+    ("/console/brands", "Brands"),
+    ("/console/endpoints", "Endpoints"),
+)
 """What the navigation leads to."""
 FOREVER: Final = "public, max-age=31536000, immutable"
 _markdown: Final = MarkdownIt("commonmark", {"html": False})

@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection
 
+from alerter import volume
 from alerter.answers import clocks, digest
 from alerter.bells import until_due
 from alerter.escalation import overrides, pages, steps, watch
@@ -97,6 +98,7 @@ class Engine:
             self._tidied = now
             await self._database.write(lambda c: store.forget_stories(c, now - KEEP_STORIES))
             await self._database.write(lambda c: overrides.forget(c, now))
+            await self._database.write(lambda c: volume.forget(c, now))
             await self._database.write(lambda c: clocks.forget(c, now))
         return bool(due_steps or due_pages or due_timers or due_digests)
 

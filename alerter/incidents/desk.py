@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from alerter import rules
+from alerter import rules, volume
 from alerter.answers import clocks, digest
 from alerter.escalation import pages, steps
 from alerter.escalation.ladder import Call, Ladder
@@ -32,6 +32,7 @@ from services.contracts.codec import encode
 from services.contracts.incident import Change, Held, HeldBy, IncidentChanged, IncidentState, OutcomeMark
 from services.contracts.signal import (
     BrandSurge,
+    BrandVolume,
     CascadeForecast,
     Line,
     PostAnswered,
@@ -110,6 +111,9 @@ class Desk:
                 self._connection, self.store, self._present, event, lambda d, o: self.carry_out(d, o, origin)
             )
             return Verdict.JOINED if forgotten else Verdict.IGNORED
+        if isinstance(event, BrandVolume):
+            volume.add(self._connection, event)
+            return Verdict.NOTED
         return Verdict.IGNORED
 
     def _of_story(self, signal: rules.Opening, story: StoryId, origin: Origin) -> Verdict:

@@ -422,3 +422,15 @@ sessions = Table(
     Column("ends_wall", Moment, nullable=False),
 )
 """Who is signed in to the console: SHA-256 of the cookie, and of the key that it was opened with."""
+
+volumes = Table(
+    "volumes",
+    metadata,
+    Column("brand", String(64), primary_key=True),
+    Column("hour", Moment, primary_key=True),
+    Column("posts", Integer, nullable=False),
+    Column("scored", Integer, nullable=False),
+    Column("negative", Integer, nullable=False),
+    Index("volumes_by_hour", "hour"),
+)
+"""How much was said about a brand in an hour, summed over the scorer's lanes."""

@@ -40,8 +40,10 @@ PUBLISHED = {
     "board-phone",
     "incident-light",
     "incident-phone",
+    "answers-due-light",
     "on-call-light",
     "endpoints-light",
+    "brand-light",
 }
 RESPONDERS = tuple(Responder(id=name, name=name.title(), methods=("front-desk",)) for name in ("dana", "lee", "max"))
 SCHEDULES = (
@@ -225,7 +227,8 @@ async def _paths(page: Page, incident: str) -> list[tuple[str, str]]:
     """Every page that the navigation leads to, and an incident."""
     links = page.locator(".top nav a")
     listed = [(await a.inner_text(), await a.get_attribute("href") or "") for a in await links.all()]
-    return [*((name.lower().replace(" ", "-"), path) for name, path in listed), ("incident", incident)]
+    every = [*((name.lower().replace(" ", "-"), path) for name, path in listed), ("incident", incident)]
+    return [*every, ("brand", "/console/brands/acme-air")]
 
 
 async def _violations(axe: Any, page: Page, where: str) -> list[str]:

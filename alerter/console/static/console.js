@@ -28,9 +28,11 @@
     for (const el of document.querySelectorAll("[data-due]")) {
       const left = Math.floor((Date.parse(el.dataset.due) - storyNow()) / 1000);
       const strong = el.querySelector("strong");
-      const words = left >= 0 ? span(left) : "now";
+      // In a table of many, how late says more than that it is; for a person who is paged it does not.
+      const listed = "late" in el.dataset;
+      const words = left >= 0 ? span(left) : listed ? span(-left) : "now";
       if (strong.textContent !== words) strong.textContent = words;
-      el.querySelector(".lead").textContent = left >= 0 ? "Answer within" : "Answer";
+      el.querySelector(".lead").textContent = listed ? (left >= 0 ? "in" : el.dataset.late) : left >= 0 ? "Answer within" : "Answer";
       el.classList.toggle("now", left < 0);
       el.classList.toggle("near", left >= 0 && left < 600);
     }
@@ -46,7 +48,7 @@
   };
   const titles = () => new Map([...document.querySelectorAll("[data-incident]")].map((el) => [el.dataset.incident, el.dataset.title]));
   const refresh = async () => {
-    const answer = await fetch(location.pathname, { headers: { accept: "text/html" }, redirect: "manual" });
+    const answer = await fetch(location.pathname + (location.search.includes("done=") ? "" : location.search), { headers: { accept: "text/html" }, redirect: "manual" });
     if (answer.type === "opaqueredirect" || answer.status === 401) return location.reload();
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -88,7 +90,7 @@
   if (body.dataset.version !== undefined) {
     const link = document.getElementById("link");
     let lost = null;
-    const news = new EventSource("/console/live?since=" + body.dataset.version);
+    const news = new EventSource(`/console/live?about=${body.dataset.about}&since=${body.dataset.version}`);
     news.addEventListener("changed", ask);
     news.addEventListener("over", () => location.reload());
     news.onopen = () => { clearTimeout(lost); lost = null; if (!link.hidden) ask(); link.hidden = true; };

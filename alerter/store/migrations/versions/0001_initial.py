@@ -211,6 +211,18 @@ def upgrade() -> None:
         batch_op.create_index("silences_end", ["ends_at"], unique=False)
 
     op.create_table(
+        "volumes",
+        sa.Column("brand", sa.String(length=64), nullable=False),
+        sa.Column("hour", sa.BigInteger(), nullable=False),
+        sa.Column("posts", sa.Integer(), nullable=False),
+        sa.Column("scored", sa.Integer(), nullable=False),
+        sa.Column("negative", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("brand", "hour"),
+    )
+    with op.batch_alter_table("volumes", schema=None) as batch_op:
+        batch_op.create_index("volumes_by_hour", ["hour"], unique=False)
+
+    op.create_table(
         "deliveries",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("endpoint", sa.String(length=64), nullable=False),
@@ -445,6 +457,10 @@ def downgrade() -> None:
         batch_op.drop_index("deliveries_due")
 
     op.drop_table("deliveries")
+    with op.batch_alter_table("volumes", schema=None) as batch_op:
+        batch_op.drop_index("volumes_by_hour")
+
+    op.drop_table("volumes")
     with op.batch_alter_table("silences", schema=None) as batch_op:
         batch_op.drop_index("silences_end")
 
