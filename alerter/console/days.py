@@ -7,8 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from statistics import median
+from typing import Final
 
 from alerter.volume import Hour
+
+USUAL_FROM_DAYS: Final = 3
+"""Before, nothing can be called usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """`usual` is the median of the days' shares; coordinates in a box, y downwards."""
+    """`usual` is the median of the days' shares, once there are a few; coordinates in a box, y downwards."""
 
     days: tuple[Day, ...]
     bars: tuple[Bar, ...]
@@ -64,7 +68,7 @@ def month(hours: Iterable[Hour], now: datetime, count: int, width: float, height
     listed = [first + timedelta(days=n) for n in range(count)]
     days = tuple(Day(day, posts[day], scored[day], negative[day]) for day in listed)
     told = [day for day in days if day.share is not None]
-    usual = median(day.share for day in told if day.share is not None) if told else None
+    usual = median(day.share for day in told if day.share is not None) if len(told) >= USUAL_FROM_DAYS else None
     top = max((day.share for day in told if day.share is not None), default=0.0) or 1.0
     step = width / count
     bars = tuple(_bar(day, n * step, step, top, height, usual) for n, day in enumerate(days) if day.share is not None)

@@ -43,7 +43,6 @@ PUBLISHED = {
     "answers-due-light",
     "on-call-light",
     "endpoints-light",
-    "brand-light",
 }
 RESPONDERS = tuple(Responder(id=name, name=name.title(), methods=("front-desk",)) for name in ("dana", "lee", "max"))
 SCHEDULES = (
