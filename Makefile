@@ -9,7 +9,7 @@ SPEED  ?= 60
 DATA   ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check fmt images bench train-virality train-sentiment clean
+.PHONY: help run serve test check fmt tools images bench train-virality train-sentiment clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ check: $(STAMP) ## format, lint, types, architecture
 fmt: $(STAMP) ## make the format right
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+tools: ## helm, built with Go, for the tests of the chart (once; two minutes)
+	GOBIN=$(HOME)/.cache/firebreak/bin go install helm.sh/helm/v3/cmd/helm@v3.19.0
 
 images: $(STAMP) ## build the images of deploy/Dockerfile and play a drill through them (needs buildah, podman, runc)
 	$(BIN)/python -m deploy.images
