@@ -23,7 +23,7 @@ import yaml
 from fastapi import FastAPI, Response
 
 from services.clock import ScaledClock, moment
-from services.config import Account, Brand, Config, Step
+from services.config import Config
 from services.contracts.base import event_id
 from services.contracts.codec import encode
 from services.contracts.post import CoverageState, SourceCoverage
@@ -104,19 +104,20 @@ class Receivers:
         self.app.add_api_route("/gone", lambda: Response(status_code=410), methods=["POST"])
 
 
-def the_night() -> Script:
-    """The first drill, told to everybody, in an installation that also listens to a network that says nothing."""
+def the_night(begin: float) -> Script:
+    """The first drill, told to everybody, by people who promise answers within five minutes and are on call only after a
+    while, in an installation that also listens to a network that says nothing."""
     script = load(DEPLOY / "drills" / "1-quoted-by-the-loud.yaml")
-    brands = [b.model_copy(update={"accounts": (*b.accounts, account(b))}) for b in script.config.brands]
-    everybody = tuple(
-        p.model_copy(update={"steps": (Step(endpoints=("all",)), *p.steps[1:])}) for p in script.config.policies
-    )
-    config = Config.model_validate(script.config.model_copy(update={"brands": tuple(brands), "policies": everybody}))
-    return script.model_copy(update={"config": config})
-
-
-def account(brand: Brand) -> Account:
-    return Account(network="reddit", handle=brand.id, owner="care")
+    raw = script.config.model_dump(mode="json", exclude_defaults=True)
+    for brand in raw["brands"]:
+        brand.setdefault("accounts", []).append({"network": "reddit", "handle": brand["id"], "owner": "care"})
+        brand["promise"] = {"minutes": 5}
+    raw["policies"][0]["steps"][0] = {"endpoints": ["all"]}
+    raw["responders"] = [{"id": "dana", "methods": ["front-desk"]}]
+    starts = datetime.fromtimestamp(begin + 2400, UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+    layer = {"id": "first", "rotation": "daily", "begins": starts, "responders": ["dana"]}
+    raw["schedules"] = [{"id": "care", "zone": "UTC", "layers": [layer]}]
+    return script.model_copy(update={"config": Config.model_validate(raw)})
 
 
 class Run:
@@ -127,7 +128,7 @@ class Run:
         self.keys = Keys.fresh()
         self.folder = folder
         self.clock = ScaledClock(moment(begin), SPEED, begin)
-        self.script = the_night()
+        self.script = the_night(begin)
         environment = {
             **self.keys.environment(),
             "FIREBREAK_LOG": "sqlite",
@@ -163,6 +164,7 @@ class Run:
             await self._lock_the_database()
             receivers.broken = False
             await playing
+            await self._mark(alerter)
             await asyncio.sleep(6)
             assert sink.received
             assert not sink.refused
@@ -180,6 +182,14 @@ class Run:
                 answer = await client.post(f"{alerter}/v1/endpoints", json={"name": name, "url": url})
                 assert answer.status_code == 201, answer.text
             await client.post(f"{alerter}/v1/endpoints/gone/test")
+
+    async def _mark(self, alerter: str) -> None:
+        """Somebody says what the alarms were worth."""
+        async with httpx2.AsyncClient(headers={"authorization": f"Bearer {self.keys.admin}"}) as client:
+            for incident in (await client.get(f"{alerter}/v1/incidents")).json()["items"]:
+                mark = {"by": "dana", "outcome": "useful"}
+                answer = await client.post(f"{alerter}/v1/incidents/{incident['id']}/outcome", json=mark)
+                assert answer.status_code == 200, answer.text
 
     async def _odd_requests(self, ingest: str) -> None:
         """A stranger, a body that is none, one bad post among good ones, a post twice, another language, a long one."""
