@@ -33,6 +33,8 @@ class Sink:
         self.refused = 0
         self._clock = clock
         self.on_message = on_message
+        self.is_down: Callable[[str], bool] = lambda _: False
+        """Whether an endpoint answers 503 now: a drill's outage."""
 
     def app(self) -> FastAPI:
         app = FastAPI(title="Firebreak sink", docs_url=None, redoc_url=None, openapi_url=None)
@@ -45,6 +47,8 @@ class Sink:
             body += piece
             if len(body) > MAX_BODY_BYTES:
                 return Response(status_code=413)
+        if self.is_down(name):
+            return Response(status_code=503)
         secret = self.secrets.get(name)
         if secret is None:
             return Response(status_code=404)

@@ -78,18 +78,26 @@ def _first_of_each(received: Sequence[Received]) -> list[Received]:
     return list(seen.values())
 
 
-def _about(night: Night, received: Sequence[Received], brand: str, name: str | None) -> list[Received]:
-    story = None if name is None else night.story(name)
+def _about(night: Night, received: Sequence[Received], want: Expectation | Silence) -> list[Received]:
+    story = None if want.about is None else night.story(want.about)
     return [
         one
         for one in received
-        if one.incident.get("brand") == brand and (story is None or one.incident.get("story") == story)
+        if one.incident.get("brand") == want.brand
+        and (story is None or one.incident.get("story") == story)
+        and (want.endpoint is None or one.endpoint == want.endpoint)
+        and (one.type == want.type or one.type.startswith(f"{want.type}."))
     ]
 
 
+def _subject(want: Expectation | Silence) -> str:
+    about = f" about {want.about}" if want.about else ""
+    where = f" at {want.endpoint}" if want.endpoint else ""
+    return f"{want.brand}{about}{where}" + ("" if want.type == "incident" else f" ({want.type})")
+
+
 def _expected(night: Night, want: Expectation, received: Sequence[Received]) -> Verdict:
-    subject = f"{want.brand}{' about ' + want.about if want.about else ''}"
-    messages = _about(night, received, want.brand, want.about)
+    subject, messages = _subject(want), _about(night, received, want)
     if not messages:
         return Verdict(False, f"{subject}: nobody was told")
     first = messages[0]
@@ -116,8 +124,7 @@ def _expected(night: Night, want: Expectation, received: Sequence[Received]) -> 
 
 
 def _silent(night: Night, want: Silence, received: Sequence[Received]) -> Verdict:
-    messages = _about(night, received, want.brand, want.about)
-    subject = f"{want.brand}{' about ' + want.about if want.about else ''}"
+    subject, messages = _subject(want), _about(night, received, want)
     if messages:
         return Verdict(False, f"{subject}: told after {_clock(messages[0].at)}, but nobody should be")
     return Verdict(True, f"{subject}: nobody was told, as it should be")

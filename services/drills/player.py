@@ -21,12 +21,14 @@ import httpx2
 from pydantic import SecretStr
 
 from services.clock import Clock, ManualClock
+from services.config import Config
 from services.drills.crowd import Action, Night
 from services.drills.judge import Received, Report, judge
 from services.drills.script import Script
 from services.errors import FirebreakError
 from services.http import Server
 from services.process import Process
+from services.rota import OWNER
 from services.settings import Settings
 from services.sink import Sink, Webhooked
 
@@ -78,11 +80,12 @@ class Player:
         self._keys = keys
         self._client = httpx2.AsyncClient(timeout=30)
         self._endpoints: list[str] = []
+        self._acts = list(night.script.acknowledgements)
 
     async def subscribe(self, sink_url: str) -> None:
-        """One endpoint for each name that the drill's policies speak of."""
-        names = {name for policy in self.night.script.config.policies for step in policy.steps for name in step.targets}
-        for name in sorted(names - {"all"}) or ["front-desk"]:
+        """One endpoint for each that the drill's policies and responders speak of."""
+        self.sink.is_down = self._is_down
+        for name in sorted(endpoint_names(self.night.script.config)) or ["front-desk"]:
             answer = await self._client.post(
                 f"{self._alerter}/v1/endpoints",
                 json={"name": name, "url": f"{sink_url}/hooks/{name}", "description": "drill"},
@@ -109,6 +112,27 @@ class Player:
             answer = await self._client.post(f"{self._alerter}/v1/silences", json=body, headers=headers)
             if answer.status_code != 201:
                 raise Refused(f"the silence of {silence.brand!r} was refused: {answer.status_code} {answer.text[:300]}")
+
+    def _is_down(self, endpoint: str) -> bool:
+        now = (self.clock.now() - self.begin).total_seconds()
+        return any(
+            outage.endpoint == endpoint and outage.begins <= now < outage.begins + outage.lasts
+            for outage in self.night.script.outages
+        )
+
+    async def respond(self) -> None:
+        """Do what the people of the drill do by now: take the incidents that are open."""
+        now = (self.clock.now() - self.begin).total_seconds()
+        headers = {"authorization": f"Bearer {self._keys.admin}"}
+        for act in [act for act in self._acts if act.at <= now]:
+            self._acts.remove(act)
+            found = await self._client.get(
+                f"{self._alerter}/v1/incidents", params={"brand": act.brand}, headers=headers
+            )
+            for incident in found.raise_for_status().json()["items"]:
+                if incident["state"] in {"prior", "active", "easing"}:
+                    path = f"{self._alerter}/v1/incidents/{incident['id']}/acknowledge"
+                    (await self._client.post(path, json={"by": act.by}, headers=headers)).raise_for_status()
 
     async def send(self, actions: Sequence[Action]) -> None:
         """Until ingest has said 202 to all of them; a 429 or 503 is waited out as it asks."""
@@ -151,6 +175,14 @@ class Player:
             except httpx2.TransportError:
                 break
         await self._client.aclose()
+
+
+def endpoint_names(config: Config) -> set[str]:
+    """The endpoints that policies name, and the methods of responders."""
+    targets = {target for policy in config.policies for step in policy.steps for target in step.targets}
+    targets |= {target for policy in config.policies for target in policy.fallback}
+    plain = {target for target in targets if ":" not in target} - {"all", OWNER}
+    return plain | {name for one in config.responders for name in (*one.methods, one.digest) if name is not None}
 
 
 @asynccontextmanager
@@ -210,6 +242,8 @@ async def play_manual(script: Script, seed: int | None = None) -> tuple[Report, 
                     clock.advance((player.begin + timedelta(seconds=now) - clock.now()).total_seconds())
                     await player.send(actions)
                     await idle(process)
+                    await player.respond()
+                    await idle(process)
                 report = player.report()
                 await player.close()
         finally:
@@ -246,6 +280,7 @@ async def play_live(player: Player, moved: Callable[[float], None] = lambda _: N
         while waiting and waiting[-1].at <= now:
             due.append(waiting.pop())
         await player.send(due)
+        await player.respond()
         moved(min(now, player.night.script.lasts))
         if now >= player.night.script.lasts:
             return

@@ -98,14 +98,34 @@ class Expectation(Piece):
     before_the_line: bool = False
     severity_at_most: Annotated[int, Field(ge=1, le=4)] = Field(4, description="1 is the worst")
     says: tuple[str, ...] = ()
+    endpoint: str | None = Field(None, description="what this endpoint was told; any without it")
+    type: str = Field("incident", description="of which messages; `answer.due` are digests of overdue answers")
     at_most: Annotated[int, Field(ge=1)] | None = Field(None, description="messages about it, all told")
 
 
 class Silence(Piece):
-    """Nobody may be told about this brand (or only this story of it)."""
+    """Nobody may be told about this brand (or only this story of it, or only this endpoint)."""
 
     brand: str
     about: Name | None = None
+    endpoint: str | None = None
+    type: str = Field("incident", description="of which messages")
+
+
+class Outage(Piece):
+    """An endpoint answers 503 for a while."""
+
+    endpoint: str
+    begins: Seconds
+    lasts: Seconds
+
+
+class Acknowledgement(Piece):
+    """Somebody takes every incident of a brand that is open then, over the API, as people do."""
+
+    at: Seconds
+    brand: str
+    by: str
 
 
 class Silenced(Piece):
@@ -133,6 +153,8 @@ class Script(Piece):
     posts: tuple[Post, ...] = ()
     crowds: tuple[Crowd, ...] = ()
     silences: tuple[Silenced, ...] = ()
+    outages: tuple[Outage, ...] = ()
+    acknowledgements: tuple[Acknowledgement, ...] = ()
     expect: tuple[Expectation, ...] = ()
     never: tuple[Silence, ...] = ()
     expected: Literal["now"] | Later = "now"
