@@ -19,7 +19,9 @@ import typer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 
+from scorer.backtest.measure import SHIPPED
 from scorer.backtest.recorded import EPOCH, Recorded, kind_of, opened, read
+from scorer.training.worth import alerts, calibration_error, size_error
 from scorer.virality.features import LEAST, NAMES, shape_of
 from scorer.virality.forecast import MIN_ENGAGEMENTS, moved_enough
 
@@ -59,7 +61,7 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 @dataclass(frozen=True, slots=True)
 class Looks:
     """Every look at every cascade of one set: `shapes`, and by row the cascade, the seconds, the size, whether it was a
-    check; by cascade the final size and its place in time."""
+    check; by cascade the final size, when it crossed each of `LINES` (NaN: never), and its place in time."""
 
     name: str
     shapes: Floats
@@ -68,6 +70,7 @@ class Looks:
     size: Floats
     check: Ints
     final: Floats
+    crossed: dict[int, Floats]
     fold: Ints
 
 
@@ -86,6 +89,12 @@ def look(name: str, path: Path) -> Looks:
     fold = np.empty(len(recordings), dtype=np.int64)
     fold[np.argsort(keys, kind="stable")] = np.arange(len(recordings)) * FOLDS // len(recordings)
     final = np.array([recorded.size_within(HORIZON_SECONDS) for recorded in recordings], dtype=np.float32)
+    crossed = {
+        line: np.array(
+            [recorded.crossing(line, HORIZON_SECONDS) or np.nan for recorded in recordings], dtype=np.float32
+        )
+        for line in LINES
+    }
     return Looks(
         name=name,
         shapes=np.array(shapes, dtype=np.float32),
@@ -94,6 +103,7 @@ def look(name: str, path: Path) -> Looks:
         size=table[:, 2].astype(np.float32),
         check=table[:, 3].astype(np.int64),
         final=final,
+        crossed=crossed,
         fold=fold,
     )
 
@@ -241,6 +251,50 @@ def frozen(looks: Looks, probability: Floats, line: int) -> dict[float, float]:
     return found
 
 
+def report(sets: Sequence[Looks], unseen: Unseen, widen: Sequence[float], say: Any) -> None:
+    """Every figure of the model card that cascades not seen in training can give, at the shipped thresholds."""
+    mixed: list[tuple[Floats, Ints]] = []
+    for looks in sets:
+        for line in LINES:
+            p = _probability(unseen, looks, line)
+            told = np.flatnonzero((looks.size < line) & (looks.size >= MIN_ENGAGEMENTS) & (looks.check == 0))
+            thresholds = set(SHIPPED.values())
+            if line == MEASURED_LINE:
+                thresholds |= set(frozen(looks, p, line).values())
+            for threshold in sorted(thresholds):
+                found = alerts(
+                    looks.cascade[told],
+                    looks.seconds[told],
+                    looks.size[told],
+                    p[told],
+                    looks.crossed[line],
+                    line,
+                    threshold,
+                )
+                say(f"{looks.name}, line {line}, {found}")
+        p = _probability(unseen, looks, MEASURED_LINE)
+        checks = (looks.check == 1) & (looks.size < MEASURED_LINE) & (looks.seconds <= 3_600)
+        label = (looks.final[looks.cascade] >= MEASURED_LINE).astype(np.int64)
+        mixed.append((p[checks], label[checks]))
+        say(f"{looks.name}, calibration error {calibration_error(*mixed[-1]):.3f}")
+        for seconds in CHECK_SECONDS:
+            at = (looks.check == 1) & (looks.seconds == seconds)
+            if seconds <= 3_600 and (at & checks).any():
+                say(f"  after {seconds / 60:.0f} min: {calibration_error(p[at & checks], label[at & checks]):.3f}")
+            at &= looks.size >= MIN_ENGAGEMENTS
+            if at.any():
+                error, held = size_error(
+                    looks.size[at], looks.final[looks.cascade[at]], unseen.growth[looks.name][at], widen
+                )
+                say(f"  after {seconds / 60:.0f} min: size off by {error:.3f} (median), interval holds {held:.1%}")
+    both = tuple(np.concatenate(part) for part in zip(*mixed, strict=True))
+    say(f"all mixed, calibration error {calibration_error(both[0], both[1]):.3f}")
+
+
+def _probability(unseen: Unseen, looks: Looks, line: int) -> Floats:
+    return 1 / (1 + np.exp(-unseen.margin[looks.name, line]))
+
+
 def flat(model: Any) -> dict[str, Any]:
     """The trees of a fitted model, as `scorer.virality.trees` reads them."""
     trees = []
@@ -280,6 +334,7 @@ def main(
         if looks.name in {"twitter15_16", "ced_weibo"}:
             p = 1 / (1 + np.exp(-(slope * unseen.margin[looks.name, MEASURED_LINE] + offset)))
             typer.echo(f"{looks.name}: threshold by precision {frozen(looks, p, MEASURED_LINE)}")
+    report(sets, unseen, widen, typer.echo)
     crossing_rows, size_rows = drawn(sets, None)
     weights = {
         "name": "firebreak-virality-1",
@@ -309,6 +364,7 @@ def _before_last(looks: Looks) -> Looks:
         size=looks.size[rows],
         check=looks.check[rows],
         final=looks.final[cascades],
+        crossed={line: seconds[cascades] for line, seconds in looks.crossed.items()},
         fold=rank * FOLDS // max(1, int(cascades.sum())),
     )
 

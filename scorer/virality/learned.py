@@ -62,10 +62,10 @@ class Learned:
         if tuple(weights.features) != NAMES:
             raise Damaged(f"weights {weights.name!r} were made for other features: run `make train-virality`")
         self.name = weights.name
-        self._crosses = grown(weights.crosses)
+        self._crosses = grown(weights.crosses, len(NAMES))
         self._slope = weights.slope
         self._offset = weights.offset
-        self._low, self._median, self._high = map(grown, weights.sizes)
+        self._low, self._median, self._high = (grown(trees, len(NAMES) - LINE_FEATURES) for trees in weights.sizes)
         self._widen = tuple(weights.widen)
 
     @classmethod

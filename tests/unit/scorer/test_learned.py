@@ -66,8 +66,22 @@ def test_what_a_loud_voice_brings_fades_when_its_readers_have_reacted() -> None:
 
 def test_a_tree_says_what_it_was_stored_to_say() -> None:
     tree = FlatTree([0, -1, 1, -1, -1], [2.0, 10.0, 5.0, 20.0, 30.0], [1, 0, 3, 0, 0], [2, 0, 4, 0, 0])
-    ensemble = grown(FlatEnsemble(1.0, [tree, tree]))
+    ensemble = grown(FlatEnsemble(1.0, [tree, tree]), 2)
     assert [ensemble(x) for x in ((2.0, 0.0), (2.1, 5.0), (2.1, 5.1))] == [21.0, 41.0, 61.0]
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        FlatTree([0], [1.0], [0], [0]),
+        FlatTree([0, -1], [1.0, 2.0], [1, 0], [7, 0]),
+        FlatTree([9, -1, -1], [1.0, 2.0, 3.0], [1, 0, 0], [2, 0, 0]),
+        FlatTree([], [], [], []),
+    ],
+)
+def test_a_tree_that_is_none_is_refused(tree: FlatTree) -> None:
+    with pytest.raises(Damaged, match="a tree"):
+        grown(FlatEnsemble(0.0, [tree]), 2)
 
 
 def test_weights_for_other_features_are_refused() -> None:
