@@ -15,7 +15,9 @@ from zlib import crc32
 HASHES: Final = 4
 ALIKE: Final = 3
 """So many of the four must be shared: nine tenths of the copies with a word changed in fifteen, hardly any others."""
-SKETCH_BYTES: Final = 4 * HASHES
+HASH_BYTES: Final = 2
+"""Kept of each: the low end, because the smallest hashes are much alike at the high end."""
+SKETCH_BYTES: Final = HASH_BYTES * HASHES
 TEXTS: Final = 16
 """Texts remembered a conversation."""
 LEAST_PAIRS: Final = 5
@@ -35,14 +37,14 @@ def sketch(text: str) -> bytes | None:
     pairs = {crc32(f"{one} {other}".encode()) for one, other in pairwise(words)}
     if len(pairs) < LEAST_PAIRS:
         return None
-    return b"".join(pair.to_bytes(4, "big") for pair in sorted(pairs)[:HASHES])
+    return b"".join((pair & 0xFFFF).to_bytes(HASH_BYTES, "big") for pair in sorted(pairs)[:HASHES])
 
 
 def is_copy(one: bytes, remembered: bytes) -> bool:
     """Whether a sketch is nearly that of a text `remembered` (sketches, one after the other)."""
-    mine = {one[at : at + 4] for at in range(0, SKETCH_BYTES, 4)}
+    mine = {one[at : at + HASH_BYTES] for at in range(0, SKETCH_BYTES, HASH_BYTES)}
     return any(
-        sum(remembered[at : at + 4] in mine for at in range(start, start + SKETCH_BYTES, 4)) >= ALIKE
+        sum(remembered[at : at + HASH_BYTES] in mine for at in range(start, start + SKETCH_BYTES, HASH_BYTES)) >= ALIKE
         for start in range(0, len(remembered), SKETCH_BYTES)
     )
 

@@ -11,6 +11,7 @@ import msgspec
 import psutil
 
 from scorer.pipeline import STATE_VERSION
+from scorer.virality.automation import TEXTS
 from scorer.virality.cascade import Card, Cascade
 from scorer.virality.forecast import has_evidence, moved_enough, worth_a_forecast
 from scorer.virality.learned import shipped
@@ -79,6 +80,10 @@ def run() -> dict[str, Any]:
         found[name] = (time.perf_counter() - began) / 2_000 * 1e6
     for size in (5, 50, 500, 50_000):
         found[f"bytes of a cascade with {size} engagements"] = len(msgspec.msgpack.encode(grown(size, size, rng)))
+    talked = grown(500, 500, rng)
+    for number in range(TEXTS):
+        talked.is_copied(" ".join(f"word{rng.randrange(10_000)}" for _ in range(20)))
+    found["bytes of one with 500 whose texts were read"] = len(msgspec.msgpack.encode(talked))
     found |= million(rng)
     return found
 
