@@ -81,7 +81,7 @@ def run() -> dict[str, Any]:
     for size in (5, 50, 500, 50_000):
         found[f"bytes of a cascade with {size} engagements"] = len(msgspec.msgpack.encode(grown(size, size, rng)))
     talked = grown(500, 500, rng)
-    for number in range(TEXTS):
+    for _text in range(TEXTS):
         talked.is_copied(" ".join(f"word{rng.randrange(10_000)}" for _ in range(20)))
     found["bytes of one with 500 whose texts were read"] = len(msgspec.msgpack.encode(talked))
     found |= million(rng)
