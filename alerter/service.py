@@ -8,7 +8,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -31,6 +31,7 @@ from alerter.notify.publisher import Publisher
 from alerter.notify.standing import Repeater
 from alerter.store.database import Database, DatabaseAway, default_url
 from alerter.store.installation import shared_key
+from alerter.store.retention import Keep, Purger
 from services.lifecycle import Context, Health, Service, Tasks
 from services.stream.deadletter import DeadLetters
 
@@ -64,6 +65,8 @@ class Alerter:
         self.outlets = Outlets(post, wall, self.links, self.allowed, settings.public_url)
         owner = settings.instance or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.deliverer = Deliverer(self.database, self.outlets, context.clock, wall, owner, self.metrics)
+        keep = Keep(timedelta(days=settings.keep_deliveries_days), timedelta(days=settings.keep_incidents_days))
+        self.purger = Purger(self.database, context.clock.now, self.deliverer.wall_now, keep)
         self.repeater = Repeater(self.database, self.outlets.alertmanager, wall, self.metrics)
         self.publisher = Publisher(self.database, context.log, context.clock, self.metrics)
         self.engine = Engine(self.database, context.clock, self.present, self.ring, self.metrics)
@@ -112,6 +115,7 @@ class Alerter:
         self._loops = [
             tasks.spawn("alerter-deliverer", self.deliverer.run, stopping),
             tasks.spawn("alerter-repeater", self.repeater.run, stopping),
+            tasks.spawn("alerter-purger", self.purger.run, stopping),
             tasks.spawn("alerter-publisher", self.publisher.run, stopping),
             tasks.spawn("alerter-engine", self.engine.run, stopping),
             tasks.spawn("alerter-gauges", self._gauge, stopping),
@@ -159,6 +163,7 @@ class Alerter:
         self.engine.stop()
         self.deliverer.stop()
         self.repeater.stop()
+        self.purger.stop()
         self.publisher.stop()
         if self._loops:
             left = max(0.0, deadline - asyncio.get_running_loop().time())

@@ -41,6 +41,11 @@ class Settings(BaseSettings):
     admin_key: SecretStr | None = Field(None, description="key of the alerter's API; without one it stays closed")
     egress_allow: str = Field("", description="comma-separated CIDR blocks that webhooks may reach besides public ones")
 
+    keep_deliveries_days: Annotated[float, Field(gt=0)] = Field(
+        30, description="deliveries, with bodies and answers, after their end"
+    )
+    keep_incidents_days: Annotated[float, Field(gt=0)] = Field(400, description="incidents after their end")
+
     max_body_bytes: Annotated[int, Field(ge=1024)] = Field(5_000_000, description="of one request")
     max_batch_posts: Annotated[int, Field(ge=1)] = Field(1000, description="posts in one request")
     max_text_chars: Annotated[int, Field(ge=1)] = Field(20_000, description="of one post")

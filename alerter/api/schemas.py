@@ -405,6 +405,21 @@ class Redaction(BaseModel):
     because: str
 
 
+class EndpointNews(BaseModel):
+    endpoint: str
+    because: str
+    failing_since: datetime | None = None
+    waiting: int = Field(0, description="messages that wait for it")
+
+
+class EndpointMessage(BaseModel):
+    """Body of an `endpoint.*` webhook: one that you answer for fails, works again, was disabled, or is tested."""
+
+    type: str = Field(pattern=r"^endpoint\.(failing|recovered|disabled|test)$")
+    timestamp: datetime
+    data: EndpointNews
+
+
 class RedactionMessage(BaseModel):
     """Body of a `post.redacted` webhook: forget this post's text and author."""
 

@@ -15,7 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from services import logs
-from tests.load import bench_http, bench_log, bench_memory, bench_scorer, bench_sentiment, bench_virality
+from tests.load import (
+    bench_http,
+    bench_log,
+    bench_memory,
+    bench_scorer,
+    bench_sentiment,
+    bench_virality,
+    bench_webhooks,
+)
 
 OUT = Path("build/bench.json")
 MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
@@ -25,6 +33,7 @@ MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
     "sentiment": bench_sentiment.run,
     "virality": bench_virality.run,
     "memory": bench_memory.run,
+    "webhooks": bench_webhooks.run,
 }
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16")
 

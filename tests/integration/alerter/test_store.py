@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,11 @@ from sqlalchemy.exc import IntegrityError
 
 from alerter.store import migrate
 from alerter.store.database import Database, default_url, engine_of
+from alerter.store.retention import Keep, purge
 from alerter.store.tables import endpoints, metadata, positions, secrets
 from services.errors import Damaged
+from tests.integration.alerter import receiver
+from tests.integration.alerter.conftest import MakeHouse
 from tests.unit.alerter import make
 
 NEXT = """
@@ -174,3 +178,39 @@ async def test_writes_that_wait_together_share_a_commit_and_no_failure(url: str)
     stored = await database.read(lambda c: c.scalars(select(positions.c.partition)).all())
     assert sorted(stored) == list(range(20))
     await database.close()
+
+
+async def test_what_is_old_is_forgotten_and_what_is_open_or_waits_is_kept(make_house: MakeHouse) -> None:
+    policy = [{"id": "default", "steps": [{"endpoints": ["all"]}]}]
+    house = make_house(make.config(policies=policy))
+    await house.receiver.start()
+    async with house.running():
+        await house.endpoint("desk")
+        for story in ("old", "open"):
+            await house.signal(make.forecast(story=f"bsky:{story}"))
+            await house.settle()
+        ids = {one["story"]: one["id"] for one in await house.incidents()}
+        await house.http.post(f"/v1/incidents/{ids['bsky:old']}/resolve", json={"by": "dana"})
+        await house.settle()
+        house.receiver.answers["/desk"] = receiver.status(500)
+        await house.signal(make.forecast(story="bsky:new"))
+        await house.settle()
+
+        keep = Keep(timedelta(days=30), timedelta(days=100))
+
+        async def left(days: int) -> tuple[int, int, int]:
+            then, wall = house.clock.now() + timedelta(days=days), house.alerter.deliverer.wall_now()
+            while await house.alerter.database.write(lambda c: purge(c, then, wall, keep)):
+                pass
+            waiting = [one for one in await house.deliveries() if one["state"] == "pending"]
+            return len(await house.incidents()), len(await house.deliveries()), len(waiting)
+
+        assert await left(29) == (3, 4, 1)
+        assert await left(31) == (3, 1, 1)
+        assert await left(101) == (2, 1, 1)
+        shown = await house.http.get(f"/v1/incidents/{ids['bsky:old']}/explain")
+        assert shown.status_code == 404
+        tables = [table for table in metadata.sorted_tables if "incident" in table.c and table.name != "standing"]
+        for table in tables:
+            about = select(func.count()).select_from(table).where(table.c.incident == ids["bsky:old"])
+            assert await house.alerter.database.read(lambda c, q=about: c.scalar(q)) == 0, table.name  # type: ignore[misc]

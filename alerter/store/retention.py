@@ -1,0 +1,106 @@
+"""Forgets what is old, a little at a time, so that nobody waits for it: deliveries with their attempts, then ended incidents
+with all that hangs on them. What is open, or waits to be sent, stays whatever its age.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, Table, delete, select
+
+from alerter.incidents.dossier import ENDED
+from alerter.store.database import Database, DatabaseAway
+from alerter.store.tables import attempts, deliveries, inbound, incidents, metadata, secrets
+
+log = structlog.get_logger()
+
+EVERY_SECONDS: Final = 600.0
+MOST_DELIVERIES: Final = 500
+"""In one transaction."""
+MOST_INCIDENTS: Final = 50
+INBOUND_FOR: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """For how long: deliveries after they ended, incidents after their last change."""
+
+    deliveries: timedelta
+    incidents: timedelta
+
+
+def purge(connection: Connection, now: datetime, wall: datetime, keep: Keep) -> int:
+    """Forget some of what is old; how many deliveries and incidents. Ask again while there are any."""
+    connection.execute(delete(inbound).where(inbound.c.at_wall < wall - INBOUND_FOR))
+    connection.execute(delete(secrets).where(secrets.c.ends_wall < wall))
+    over = (deliveries.c.state != "pending", deliveries.c.finished_at < now - keep.deliveries)
+    done = list(connection.scalars(select(deliveries.c.id).where(*over).limit(MOST_DELIVERIES)))
+    _drop_deliveries(connection, done)
+    ended = (incidents.c.state.in_(ENDED), incidents.c.changed_at < now - keep.incidents)
+    old = list(connection.scalars(select(incidents.c.id).where(*ended).limit(MOST_INCIDENTS)))
+    if old:
+        about = connection.scalars(select(deliveries.c.id).where(deliveries.c.incident.in_(old)))
+        _drop_deliveries(connection, list(about))
+        for table, column in _hanging_on(incidents):
+            connection.execute(delete(table).where(table.c[column].in_(old)))
+        connection.execute(delete(incidents).where(incidents.c.id.in_(old)))
+    return len(done) + len(old)
+
+
+def _drop_deliveries(connection: Connection, ids: list[str]) -> None:
+    for begin in range(0, len(ids), MOST_DELIVERIES):
+        some = ids[begin : begin + MOST_DELIVERIES]
+        connection.execute(delete(attempts).where(attempts.c.delivery.in_(some)))
+        connection.execute(delete(deliveries).where(deliveries.c.id.in_(some)))
+
+
+def _hanging_on(parent: Table) -> list[tuple[Table, str]]:
+    """The tables with a foreign key to this one, those that nothing hangs on first."""
+    return [
+        (table, key.parent.name)
+        for table in reversed(metadata.sorted_tables)
+        for key in table.foreign_keys
+        if key.column.table is parent and table is not deliveries
+    ]
+
+
+class Purger:
+    def __init__(
+        self, database: Database, now: Callable[[], datetime], wall: Callable[[], datetime], keep: Keep
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._wall = wall
+        self._keep = keep
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                await self.turn()
+            except DatabaseAway as error:
+                log.warning("purge_tries_again", why=str(error))
+            try:
+                await asyncio.wait_for(self._stop.wait(), EVERY_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def turn(self) -> int:
+        """Forget all that is old now; how many rows of the two."""
+        gone = 0
+        while not self._stop.is_set():
+            some = await self._database.write(lambda c: purge(c, self._now(), self._wall(), self._keep))
+            gone += some
+            if not some:
+                break
+        if gone:
+            log.info("purged", deliveries_and_incidents=gone)
+        return gone
