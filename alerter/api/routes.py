@@ -60,5 +60,10 @@ def _webhooks(app: FastAPI) -> None:
     @app.webhooks.post("post.redacted", description=about, operation_id="webhook_post_redacted")
     def redaction_message(body: schemas.RedactionMessage) -> None: ...
 
+    for news in ("failing", "recovered", "disabled", "test"):
+
+        @app.webhooks.post(f"endpoint.{news}", description=about, operation_id=f"webhook_endpoint_{news}")
+        def endpoint_message(body: schemas.EndpointMessage) -> None: ...
+
     @app.webhooks.post("answer.due", description=about, operation_id="webhook_answer_due")
     def overdue_message(body: answers.OverdueMessage) -> None: ...

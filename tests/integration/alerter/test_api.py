@@ -154,7 +154,9 @@ async def test_the_webhooks_are_described_too(house: House) -> None:
     description = (await house.http.get("/openapi.json")).json()
     assert set(description["webhooks"]) == {
         *(f"incident.{change}" for change in ("opened", "updated", "escalated", "acknowledged", "resolved")),
+        *(f"endpoint.{news}" for news in ("failing", "recovered", "disabled", "test")),
         "post.redacted",
+        "answer.due",
     }
     await house.signal(make.forecast(), make.forecast(2, Level.CROSSED))
     await house.settle()
