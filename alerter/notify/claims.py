@@ -81,9 +81,10 @@ def claim(
     """Lease up to `room` due deliveries, oldest first, as many an endpoint as it takes with what is `busy` there already."""
     claims = Claims()
     given: Counter[str] = Counter()
-    full: set[str] = set()
     rows: list[Any] = []
-    places: dict[str, int] = {}
+    # Those that are full are left out from the beginning: else what waits for them would be read again and again.
+    places = _places(connection, list(busy), wall, busy, claims) if busy else {}
+    full = {name for name, more in places.items() if more <= 0}
     while len(rows) < room:
         found = _due(connection, now, wall, room - len(rows), full, [row.id for row in rows])
         if not found:
