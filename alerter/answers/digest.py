@@ -19,10 +19,12 @@ from alerter.escalation.responders import Directory, Nobody
 from alerter.notify import endpoints, outbox
 from alerter.notify.formats.native import MAX_BODY_BYTES
 from alerter.notify.outbox import Cause
+from alerter.notify.outlet import Kind
 from alerter.store.database import insert_missing
 from alerter.store.tables import answer_clocks as clocks
 from alerter.store.tables import answer_digests as digests
 from alerter.store.tables import deliveries
+from alerter.store.tables import endpoints as endpoint_rows
 from services.clock import moment
 from services.config import Config
 from services.contracts.base import AccountId, BrandId
@@ -33,6 +35,8 @@ APART: Final = timedelta(hours=1)
 NAMED: Final = 25
 """Posts in one digest, the longest overdue first; the rest is counted."""
 TYPE: Final = "answer.due"
+PAGING: Final = frozenset({Kind.PAGERDUTY, Kind.ALERTMANAGER, Kind.ALERTMANAGER_WEBHOOK})
+"""Kinds of endpoints that raise an alarm whatever they are sent."""
 _A_MOMENT: Final = timedelta(seconds=1)
 _NEVER: Final = moment(0)
 
@@ -107,9 +111,17 @@ def _where_to(connection: Connection, config: Config, account: Due, now: datetim
     owner = Directory(config, held).owner_of(account.account, now)
     if isinstance(owner, Nobody):
         return None, owner.because
-    usable = endpoints.chosen(connection, (owner.digest, *owner.methods), account.brand)
-    chosen = next((name for name in (owner.digest, *owner.methods) if name in usable), None)
-    return chosen, f"{owner.who} answers for {account.account}" if chosen else f"{owner.who} cannot be reached"
+    names = (owner.digest, *owner.methods)
+    usable = set(endpoints.chosen(connection, names, account.brand)) - _pagers(connection, names)
+    chosen = next((name for name in names if name in usable), None)
+    if chosen is None:
+        return None, f"{owner.who} has no endpoint that takes messages without paging"
+    return chosen, f"{owner.who} answers for {account.account}"
+
+
+def _pagers(connection: Connection, names: Sequence[str]) -> set[str]:
+    query = select(endpoint_rows.c.name).where(endpoint_rows.c.name.in_(names), endpoint_rows.c.kind.in_(PAGING))
+    return set(connection.scalars(query))
 
 
 def render(account: Due, rows: Sequence[Any], total: int, because: str, now: datetime) -> bytes:
@@ -118,6 +130,8 @@ def render(account: Due, rows: Sequence[Any], total: int, because: str, now: dat
     data = {
         "brand": account.brand,
         "account": account.account,
+        "owner": f"{account.brand}:{account.account or 'no account'}",
+        "links": _first_links(rows[0]),
         "title": f"{total} complaints and questions are overdue"
         if total != 1
         else "1 complaint or question is overdue",
@@ -130,6 +144,12 @@ def render(account: Due, rows: Sequence[Any], total: int, because: str, now: dat
     while len(body := _bytes(message)) >= MAX_BODY_BYTES and items:
         items.pop()
     return body
+
+
+def _first_links(row: Any) -> dict[str, str]:
+    """Of what has waited longest, for outlets that show no list."""
+    found = {"post": row.permalink, "reply": row.reply_link}
+    return {name: link for name, link in found.items() if link is not None}
 
 
 def _item(row: Any, now: datetime) -> dict[str, Any]:
@@ -164,5 +184,5 @@ def redact(connection: Connection, signal: PostRedacted) -> None:
     message = json.loads(body)
     gone = (signal.network, signal.post_id)
     items = [item for item in message["data"]["items"] if (item["network"], item.get("post_id")) != gone]
-    message["data"]["items"] = items
+    message["data"] |= {"items": items, "links": {}}
     connection.execute(update(deliveries).where(deliveries.c.id == digest).values(body=_bytes(message)))

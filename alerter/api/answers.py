@@ -93,6 +93,8 @@ class OverdueItem(BaseModel):
 class Overdue(BaseModel):
     brand: str
     account: str | None
+    owner: str = Field(description="brand and account: the same in all digests of one account")
+    links: dict[str, str] = Field(description="post and reply of what has waited longest")
     title: str
     because: str
     overdue: int = Field(description="all that is overdue on this account")

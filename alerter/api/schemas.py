@@ -291,7 +291,7 @@ class Incidents(Shape):
 class PlannedStep(Shape):
     number: int
     endpoints: tuple[str, ...]
-    due_at: datetime | None = Field(description="null: it will be set by the step before")
+    due_at: datetime | None = Field(description="of steps to come: as planned now; null: nothing is planned")
     state: StepState | None
     done_at: datetime | None = None
 

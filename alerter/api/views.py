@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, and_, or_, sel
 
 from alerter.api import schemas
 from alerter.api.auth import Caller, seen_by
-from alerter.escalation import steps
+from alerter.escalation import policy, steps
 from alerter.incidents import explain
 from alerter.incidents.dossier import Dossier
 from alerter.notify.endpoints import EndpointState
@@ -89,10 +89,12 @@ def explanation(connection: Connection, caller: Caller, incident: str) -> schema
         return None
     known = {number: rest for number, *rest in steps.planned(connection, incident)}
     planned = []
-    for number, step in enumerate(dossier.policy.steps):
-        due_at, state, done_at = known.get(number, (None, None, None))
+    ahead = _ahead(dossier, known)
+    for number in range(policy.count(dossier.policy)):
+        targets = policy.step_of(dossier.policy, number).targets
+        due_at, state, done_at = known.get(number, (ahead.get(number), None, None))
         planned.append(
-            schemas.PlannedStep(number=number, endpoints=step.targets, due_at=due_at, state=state, done_at=done_at)
+            schemas.PlannedStep(number=number, endpoints=targets, due_at=due_at, state=state, done_at=done_at)
         )
     rows = connection.execute(select(timeline).where(timeline.c.incident == incident).order_by(timeline.c.id))
     fields = schemas.TimelineEntry.model_fields
@@ -110,6 +112,14 @@ def explanation(connection: Connection, caller: Caller, incident: str) -> schema
         timeline=tuple(lines),
         deliveries=_deliveries(connection, sent),
     )
+
+
+def _ahead(dossier: Dossier, known: Mapping[int, Sequence[Any]]) -> dict[int, datetime]:
+    """When the steps after the one that waits will be due, if nobody acknowledges."""
+    waiting = next((n for n, (_, state, _) in known.items() if state is steps.StepState.WAITING), None)
+    if waiting is None:
+        return {}
+    return dict(policy.plan(dossier.policy, waiting, known[waiting][0], dossier.incident.answer_by))
 
 
 def _delivery_query() -> Select[Any]:

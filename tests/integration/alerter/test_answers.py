@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+from alerter.notify import endpoints
+from alerter.notify.endpoints import Draft, Purpose
+from alerter.notify.outlet import Kind
 from services.contracts.base import AccountId, BrandId, ConversationId, StoryId
 from services.contracts.post import SourcePolicy
 from services.contracts.signal import PostAnswered, PostAsked
@@ -187,3 +190,20 @@ async def test_without_an_owner_on_the_brand_a_complaint_waits_all_the_same(make
         await house.pass_time(3600)
         (clock,) = await listed(house, state="overdue")
         assert clock["account"] is None
+
+
+async def test_a_digest_goes_to_no_endpoint_that_pages(make_house: MakeHouse) -> None:
+    house = make_house(
+        make.config(brands=[BRAND], responders=[{"id": "dana", "methods": ["pager", "inbox"]}], rules=[])
+    )
+    await house.receiver.start()
+    async with house.running():
+        draft = Draft("pager", house.receiver.url("/pager"), Kind.PAGERDUTY, secrets={Purpose.KEY: "k" * 32})
+        await house.alerter.database.write(lambda c: endpoints.add(c, draft, NOW))
+        await house.signal(complaint("p1"))
+        await house.settle()
+        await house.pass_time(3600)
+        assert house.receiver.got == []
+        await house.endpoint("inbox")
+        await house.pass_time(3600)
+        assert [one.path for one in house.receiver.got] == ["/inbox"]

@@ -203,3 +203,15 @@ async def test_an_expired_acknowledgement_pages_whoever_gave_it(make_house: Make
         await house.http.post(f"/v1/incidents/{incident['id']}/acknowledge", json={"by": by, "minutes": 30})
         await house.pass_time(31 * 60)
         assert len(house.receiver.at("/dana-push")) == 1
+
+
+async def test_the_steps_to_come_are_shown_with_their_times(make_house: MakeHouse) -> None:
+    steps = {"targets": ["lead"]}, {"after_minutes": 5, "targets": ["responder:lee"]}
+    async with running(make_house, *steps, repeat=1, repeat_after_minutes=10) as house:
+        await house.signal(make.forecast(crossing=None))
+        await house.settle()
+        (incident,) = await house.incidents()
+        told = (await house.http.get(f"/v1/incidents/{incident['id']}/explain")).json()["steps"]
+        minutes = [(datetime.fromisoformat(step["due_at"]) - NOW).total_seconds() / 60 for step in told]
+        assert minutes == [0, 5, 15, 20]
+        assert [step["state"] for step in told] == ["done", "waiting", None, None]
