@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
@@ -23,6 +23,8 @@ from services.rota import Schedule
 from services.section import Slug
 
 MOST_AHEAD: Final = timedelta(days=366)
+EARLIEST, LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""A moment outside of these is taken as the nearer of the two."""
 Days = Annotated[int, Query(ge=1, le=366)]
 At = Annotated[AwareDatetime | None, Query(description="a moment with a zone; now without it")]
 
@@ -214,13 +216,8 @@ def _schedule(service: Backstage, caller: Caller, name: str) -> Schedule:
 
 
 def _near(service: Backstage, at: datetime | None) -> datetime:
-    """The moment that was asked for. Raises `Problem` where no schedule could say anything about it."""
-    now = service.present().now
-    if at is None:
-        return now
-    if abs(at - now) > 3 * MOST_AHEAD:
-        raise Problem(422, "at: more than three years away")
-    return at.astimezone(now.tzinfo)
+    """The moment that was asked for, within what calendars can count."""
+    return service.present().now if at is None else min(max(at, EARLIEST), LATEST).astimezone(UTC)
 
 
 def _ever(now: datetime) -> datetime:
