@@ -253,7 +253,6 @@ async def play(store: Store, script: Script, speed: float, folder: Path) -> tupl
         try:
             containers.once("ingest", "topics", "--create")
             for service in reversed(SERVICES):
-                containers.once(service, "doctor")
                 await containers.start(service)
                 containers.check_health(service)
             report = await _night(script, ScaledClock(moment(begin), speed, begin), containers, keys)
