@@ -112,7 +112,7 @@ def apply(
         if envelope.id in repeated:
             applied.signals[envelope.event.TYPE, Verdict.REPEATED] += 1
             continue
-        origin = Origin(envelope.id, partition, record.offset)
+        origin = Origin(envelope.id, partition, record.offset, record.appended_ms)
         try:
             verdict = desk.apply(envelope.event, origin)
         except (FirebreakError, SQLAlchemyError):

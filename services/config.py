@@ -165,6 +165,19 @@ def load(path: Path) -> Config:
     return parse(text, str(path))
 
 
+def over(path: Path, base: Config) -> Config:
+    """The configuration in `path`; where it names no brands (a file of rules alone, say) its sections stand in for those of
+    `base`. Raises `ConfigError`."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return load(path)  # which says what is wrong
+    if not isinstance(raw, dict) or "brands" in raw:
+        return load(path)
+    whole = base.model_dump(mode="json", exclude_defaults=True) | raw
+    return parse(yaml.safe_dump(whole, sort_keys=False), f"{path} over the present configuration")
+
+
 def parse(text: str, name: str = "configuration") -> Config:
     """Like `load`, of a text."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)

@@ -307,6 +307,7 @@ class TimelineEntry(Shape):
     signal: str | None = Field(description="id of the signal on firebreak.signals")
     partition: int | None
     offset: int | None
+    took_seconds: float | None = Field(description="real time from the record's append to this decision")
 
 
 class Attempt(Shape):

@@ -97,8 +97,14 @@ def explanation(connection: Connection, caller: Caller, incident: str) -> schema
             schemas.PlannedStep(number=number, endpoints=targets, due_at=due_at, state=state, done_at=done_at)
         )
     rows = connection.execute(select(timeline).where(timeline.c.incident == incident).order_by(timeline.c.id))
-    fields = schemas.TimelineEntry.model_fields
-    lines = [schemas.TimelineEntry(**{name: getattr(row, name) for name in fields}) for row in rows]
+    fields = set(schemas.TimelineEntry.model_fields) - {"took_seconds"}
+    lines = [
+        schemas.TimelineEntry(
+            **{name: getattr(row, name) for name in fields},
+            took_seconds=None if row.took_micro is None else row.took_micro / 1e6,
+        )
+        for row in rows
+    ]
     sent = connection.execute(
         _delivery_query().where(deliveries.c.incident == incident).order_by(deliveries.c.created_at)
     ).all()

@@ -392,7 +392,7 @@ class Desk:
         """Save the incident, publish its change, tell its audience; at its end, cancel what waits."""
         if before is not None and gated:
             outcome = self._gated(before, outcome)
-        self.store.save(before, outcome, origin, self._now)
+        self.store.save(before, outcome, origin, self._now, self._present.wall)
         dossier = outcome.dossier
         for message in outcome.messages:
             self._publish(dossier, message)

@@ -41,6 +41,7 @@ class Origin(NamedTuple):
     signal: EventId
     partition: int
     offset: int
+    appended_ms: int | None = None
 
 
 class Story(NamedTuple):
@@ -99,8 +100,15 @@ class IncidentStore:
                 raise Damaged(f"incident {incident} cannot be read: {error.error_count()} fields are wrong") from None
         return self._dossiers[incident]
 
-    def save(self, before: Dossier | None, outcome: Outcome, origin: Origin | None, now: datetime) -> None:
-        """Write the whole incident, and the timeline's new lines."""
+    def save(
+        self,
+        before: Dossier | None,
+        outcome: Outcome,
+        origin: Origin | None,
+        now: datetime,
+        wall: datetime | None = None,
+    ) -> None:
+        """Write the whole incident, and the timeline's new lines. `wall`: to say how long its signal was on its way."""
         after = outcome.dossier
         incident = after.incident
         values: dict[str, Any] = {
@@ -122,7 +130,7 @@ class IncidentStore:
                 raise Overtaken(f"incident {incident.id} was changed meanwhile")
         self._dossiers[incident.id] = after
         self._mention(before, after)
-        self._note(incident.id, incident.sequence, outcome.entries, origin, now)
+        self._note(incident.id, incident.sequence, outcome.entries, origin, now, _took_micro(origin, wall))
 
     def rest(self, dossier: Dossier) -> None:
         """There was nothing to do: its timer is set anew."""
@@ -141,7 +149,13 @@ class IncidentStore:
         insert_missing(self._connection, mentions, rows)
 
     def _note(
-        self, incident: str, sequence: int, entries: Sequence[Entry], origin: Origin | None, now: datetime
+        self,
+        incident: str,
+        sequence: int,
+        entries: Sequence[Entry],
+        origin: Origin | None,
+        now: datetime,
+        took_micro: int | None,
     ) -> None:
         lines = [
             {
@@ -154,6 +168,7 @@ class IncidentStore:
                 "signal": origin.signal if origin else None,
                 "partition": origin.partition if origin else None,
                 "offset": origin.offset if origin else None,
+                "took_micro": took_micro,
             }
             for entry in entries
         ]
@@ -174,6 +189,13 @@ class IncidentStore:
         """Incidents whose timer is due."""
         query = select(incidents.c.id).where(incidents.c.due_at <= now).order_by(incidents.c.due_at).limit(most)
         return list(self._connection.scalars(query))
+
+
+def _took_micro(origin: Origin | None, wall: datetime | None) -> int | None:
+    """From the append of a signal to now, in microseconds of real time."""
+    if origin is None or origin.appended_ms is None or wall is None:
+        return None
+    return max(0, int(wall.timestamp() * 1_000_000) - origin.appended_ms * 1000)
 
 
 def next_due(connection: Connection) -> datetime | None:

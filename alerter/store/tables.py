@@ -142,6 +142,7 @@ timeline = Table(
     Column("signal", String(64)),
     Column("partition", Integer),
     Column("offset", BigInteger),
+    Column("took_micro", BigInteger),
     Index("timeline_of_incident", "incident", "id"),
 )
 

@@ -57,6 +57,8 @@ class Report:
     verdicts: Sequence[Verdict]
     pages: Sequence[Page]
     messages: int
+    told: Sequence[Page] = ()
+    """The first message about each story and brand: a post about two brands is told of twice."""
 
     @property
     def ok(self) -> bool:
@@ -67,7 +69,17 @@ def judge(night: Night, received: Sequence[Received]) -> Report:
     received = _first_of_each(received)
     verdicts = [_expected(night, one, received) for one in night.script.expect]
     verdicts += [_silent(night, one, received) for one in night.script.never]
-    return Report(verdicts, _pages(night, received), len(received))
+    return Report(verdicts, _pages(night, received), len(received), _told(night, received))
+
+
+def _told(night: Night, received: Sequence[Received]) -> list[Page]:
+    found: dict[tuple[str, str], Page] = {}
+    crossed = {night.story_of(root): at for root, at in sorted(night.crossings().items(), key=lambda pair: -pair[1])}
+    for one in received:
+        story, brand = str(one.incident.get("story")), str(one.incident.get("brand"))
+        if one.type.startswith("incident."):
+            found.setdefault((story, brand), Page(story, brand, one.at, crossed.get(story)))
+    return list(found.values())
 
 
 def _first_of_each(received: Sequence[Received]) -> list[Received]:

@@ -387,6 +387,7 @@ def upgrade() -> None:
         sa.Column("signal", sa.String(length=64), nullable=True),
         sa.Column("partition", sa.Integer(), nullable=True),
         sa.Column("offset", sa.BigInteger(), nullable=True),
+        sa.Column("took_micro", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["incident"],
             ["incidents.id"],
