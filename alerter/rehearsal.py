@@ -13,8 +13,7 @@ from sqlalchemy import Connection, create_engine, func, select, update
 from sqlalchemy.pool import StaticPool
 
 from alerter.escalation import steps
-from alerter.escalation.engine import next_due
-from alerter.incidents import outcomes
+from alerter.incidents import outcomes, store
 from alerter.incidents.desk import Desk, Present
 from alerter.incidents.dossier import Dossier
 from alerter.incidents.outcomes import Alarm, Summary
@@ -93,7 +92,7 @@ class Rehearsal:
 
     def _until(self, connection: Connection, until: datetime) -> None:
         """Steps and timers, each at its own time."""
-        while (due := next_due(connection)) is not None and due <= until:
+        while (due := _next_due(connection)) is not None and due <= until:
             at = max(due, self._now or due)
             for incident, number in steps.due(connection, at, MOST_AT_ONCE):
                 self._desk(connection, at).step(incident, number)
@@ -109,6 +108,11 @@ class Rehearsal:
         connection.execute(update(deliveries).where(pending).values(state=DeliveryState.DELIVERED, finished_at=at))
         connection.execute(update(pages).where(pages.c.state == "sent").values(state="arrived"))
         connection.execute(publications.delete())
+
+
+def _next_due(connection: Connection) -> datetime | None:
+    """Of what is rehearsed: pages arrive at once, and digests of overdue answers are no business of rules."""
+    return min((m for m in (steps.next_due(connection), store.next_due(connection)) if m is not None), default=None)
 
 
 def _endpoints(config: Config) -> Iterator[str]:
