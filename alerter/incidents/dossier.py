@@ -189,7 +189,7 @@ def refresh(dossier: Dossier, changes: dict[str, Any]) -> Dossier:
 
 def _answer_by(dossier: Dossier, crossing: datetime | None) -> tuple[datetime | None, str | None]:
     """By when an answer helps, and why then: so long before it may cross as an answer usually takes, or as the brand promised
-    to those who make up a surge; whichever is first."""
+    to those who make up a surge; whichever is first, but never before anybody could know of it."""
     terms, surge = dossier.terms, dossier.surge
     found: list[tuple[datetime, str]] = []
     if crossing is not None:
@@ -200,7 +200,10 @@ def _answer_by(dossier: Dossier, crossing: datetime | None) -> tuple[datetime | 
     if surge is not None and not surge.ended and terms.promise_minutes is not None:
         why = f"the surge began at {surge.begins:%H:%M} UTC, and an answer is promised within {terms.promise_minutes:g} minutes"
         found.append((surge.begins + timedelta(minutes=terms.promise_minutes), why))
-    return min(found, default=(None, None))
+    if not found:
+        return None, None
+    moment, why = min(found)
+    return max(moment, dossier.incident.opened_at), why
 
 
 def tell(dossier: Dossier, endpoints: tuple[str, ...], now: datetime) -> Dossier:

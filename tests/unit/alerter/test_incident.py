@@ -260,6 +260,7 @@ def test_an_answer_is_due_before_the_line_by_as_long_as_one_usually_takes() -> N
     )
     late = in_a_surge(60, None).incident
     assert explain.by_when(late).startswith("Answer now: from 09:45 UTC on")
+    assert late.answer_by == late.opened_at, "nobody is late for what could not be known"
 
 
 def test_a_surge_uses_the_brand_s_promise_and_whichever_is_first_counts() -> None:
