@@ -127,7 +127,7 @@ def _links(incident: str, root: Body | None, public_url: str | None) -> dict[str
     if root is not None and "reply_link" in root:
         links["reply"] = root["reply_link"]
     if public_url:
-        links["incident"] = f"{public_url.rstrip('/')}/v1/incidents/{incident}"
+        links["incident"] = f"{public_url.rstrip('/')}/console/incidents/{incident}"
     return links
 
 

@@ -71,7 +71,7 @@ def test_every_message_on_every_outlet_states_the_same(outlet: str) -> None:
         "Answer now",  # by when
         "Nobody has it yet",  # who has it
         "Call the duty manager",  # the first step
-        "https://fb.example/v1/incidents/",  # where
+        "https://fb.example/console/incidents/",  # where
     ):
         assert words in said, words
     assert WORDS not in said
