@@ -28,7 +28,7 @@ serve: $(STAMP) ## all services on http://127.0.0.1:8080 with deploy/firebreak.y
 	$(BIN)/python -m deploy.serve --log $(LOG)
 
 test: $(STAMP) ## every test, against real servers
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(STAMP) ## format, lint, types, architecture
 	$(BIN)/ruff format --check .
