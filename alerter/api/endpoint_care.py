@@ -30,32 +30,12 @@ def mount_care(routes: APIRouter, service: Backstage) -> None:
     @routes.post("/endpoints/{name}/secret", status_code=201, responses={**ABSENT, **CONFLICT})
     async def rotate_secret(caller: Admin, name: Slug, body: schemas.RotateIn) -> schemas.Rotated:
         """A new secret signs from now on, the old ones beside it for the time of grace: receivers change in their own time."""
-        present = service.present()
-        secret, old_end = signing.new_secret(), present.wall + timedelta(hours=body.grace_hours)
-
-        def write(connection: Connection) -> None:
-            shown = found(views.endpoint_shown(connection, caller, name))
-            if not TRAITS[shown.kind].signs:
-                raise Problem(409, f"an endpoint of the kind {shown.kind} has no secret of ours")
-            endpoints.rotate(connection, name, secret, old_end)
-            detail = {"old_ends_at": old_end.isoformat()}
-            audit.record(connection, present, caller, "endpoint.rotated", name, audit.only(shown.brands), detail)
-
-        await service.database.write(write)
-        return schemas.Rotated(secret=secret, old_ends_at=old_end)
+        return await rotate(service, caller, name, body.grace_hours)
 
     @routes.post("/endpoints/{name}/enable", responses=ABSENT)
     async def enable_endpoint(caller: Admin, name: Slug) -> schemas.Endpoint:
         """Messages go there again. What was cancelled meanwhile is sent by `resend`."""
-        present = service.present()
-
-        def write(connection: Connection) -> schemas.Endpoint:
-            shown = found(views.endpoint_shown(connection, caller, name))
-            endpoints.enable(connection, name)
-            audit.record(connection, present, caller, "endpoint.enabled", name, audit.only(shown.brands))
-            return found(views.endpoint_shown(connection, caller, name))
-
-        return await service.database.write(write)
+        return await enable(service, caller, name)
 
     @routes.post("/endpoints/{name}/resend", status_code=202, responses={**ABSENT, **CONFLICT})
     async def resend_failed(caller: Admin, name: Slug, body: schemas.ResendIn) -> schemas.Resent:
@@ -74,6 +54,36 @@ def mount_care(routes: APIRouter, service: Backstage) -> None:
         count = await service.database.write(write)
         service.ring()
         return schemas.Resent(deliveries=count)
+
+
+async def rotate(service: Backstage, caller: Caller, name: str, grace_hours: float) -> schemas.Rotated:
+    """Raises `Problem` 404, or 409 where there is no secret of ours."""
+    present = service.present()
+    secret, old_end = signing.new_secret(), present.wall + timedelta(hours=grace_hours)
+
+    def write(connection: Connection) -> None:
+        shown = found(views.endpoint_shown(connection, caller, name))
+        if not TRAITS[shown.kind].signs:
+            raise Problem(409, f"an endpoint of the kind {shown.kind} has no secret of ours")
+        endpoints.rotate(connection, name, secret, old_end)
+        detail = {"old_ends_at": old_end.isoformat()}
+        audit.record(connection, present, caller, "endpoint.rotated", name, audit.only(shown.brands), detail)
+
+    await service.database.write(write)
+    return schemas.Rotated(secret=secret, old_ends_at=old_end)
+
+
+async def enable(service: Backstage, caller: Caller, name: str) -> schemas.Endpoint:
+    """Raises `Problem` 404."""
+    present = service.present()
+
+    def write(connection: Connection) -> schemas.Endpoint:
+        shown = found(views.endpoint_shown(connection, caller, name))
+        endpoints.enable(connection, name)
+        audit.record(connection, present, caller, "endpoint.enabled", name, audit.only(shown.brands))
+        return found(views.endpoint_shown(connection, caller, name))
+
+    return await service.database.write(write)
 
 
 async def send_test(service: Backstage, caller: Caller, name: str) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from alerter.api import audit, schemas, views
 from alerter.api.auth import Admin, Caller, Reader
 from alerter.api.backstage import Backstage, found
-from alerter.api.endpoint_care import mount_care, send_test
+from alerter.api.endpoint_care import mount_care
 from alerter.api.endpoint_checks import checked, wrong
 from alerter.api.keys import brands_for
 from alerter.api.problems import ABSENT, CONFLICT, Problem
@@ -19,8 +19,6 @@ from alerter.notify import endpoints, outbox, signing
 from alerter.notify.kinds import TRAITS
 from alerter.notify.outlet import Kind
 from services.config import Slug
-
-__all__ = ["mount", "send_test"]
 
 
 def mount(routes: APIRouter, service: Backstage) -> None:

@@ -8,16 +8,15 @@ from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from alerter.api import deliveries, endpoints, incidents, schemas
+from alerter.api import incidents, schemas
 from alerter.api.auth import Caller
 from alerter.api.backstage import Backstage
 from alerter.api.problems import Problem
-from alerter.api.schemas import DeliveryKey, IncidentKey
+from alerter.api.schemas import IncidentKey
 from alerter.api.scopes import Scope
 from alerter.console import sessions
 from alerter.console.door import HOME, LOGIN, Form, Signed
 from alerter.console.sessions import Visitor
-from services.config import Slug
 
 Filled = TypeVar("Filled", bound=schemas.Shape)
 
@@ -84,16 +83,6 @@ def mount(routes: APIRouter, service: Backstage) -> None:
             service, caller, incident, "marked", deed, lambda d: d.mark(incident, deed.by, deed.outcome, deed.comment)
         )
         return _back(form, f"{HOME}/incidents/{incident}", "marked")
-
-    @routes.post("/endpoints/{name}/test")
-    async def test(visit: Signed, name: Slug, form: Form) -> Response:
-        await endpoints.send_test(service, may(visit, Scope.ADMIN), name)
-        return _back(form, f"{HOME}/endpoints", "tested")
-
-    @routes.post("/deliveries/{delivery}/resend")
-    async def resend(visit: Signed, delivery: DeliveryKey, form: Form) -> Response:
-        await deliveries.send_again(service, may(visit, Scope.RESPOND), delivery)
-        return _back(form, f"{HOME}/endpoints", "resent")
 
 
 def may(visit: Visitor, scope: Scope) -> Caller:

@@ -14,7 +14,7 @@ from alerter.api.backstage import Backstage, found
 from alerter.api.problems import Problem
 from alerter.api.schemas import IncidentKey
 from alerter.api.scopes import Scope
-from alerter.console import answers, board, brands, deeds, live, paper, rota, said, sessions
+from alerter.console import answers, board, brands, deeds, endpoints, live, paper, rota, said, sessions
 from alerter.console.board import Card
 from alerter.console.door import HOME, Form, Signed, console_route
 from alerter.console.live import About, Newsroom
@@ -37,6 +37,7 @@ def mount_console(app: FastAPI, service: Backstage, newsroom: Newsroom) -> None:
         (False, rota.mount),
         (False, answers.mount),
         (False, brands.mount),
+        (False, endpoints.mount),
     ):
         routes = APIRouter(
             prefix=HOME,
@@ -122,26 +123,6 @@ def _pages(routes: APIRouter, service: Backstage) -> None:
     @routes.get("/incidents/{incident}")
     async def show_incident(request: Request, visit: Signed, incident: IncidentKey, done: str = "") -> Response:
         return await _incident_page(service, request, visit.caller, incident, said.WORDS.get(done))
-
-    @routes.get("/endpoints")
-    async def show_endpoints(request: Request, visit: Signed, done: str = "") -> Response:
-        caller = visit.caller
-        every, version = await service.database.read(lambda c: (views.endpoint_list(c), live.fingerprint(c, caller)))
-        own = [one for one in every.items if caller.covers(one.brands)]
-        recent = await service.database.read(
-            lambda c: {one.name: views.delivery_page(c, caller, one.name, None, None, 10).items for one in own[:50]}
-        )
-        return paper.page(
-            service,
-            request,
-            "endpoints.html",
-            endpoints=own,
-            recent=recent,
-            version=version,
-            may_act=caller.may(Scope.RESPOND),
-            may_manage=caller.may(Scope.ADMIN),
-            said=said.WORDS.get(done),
-        )
 
 
 async def _incident_page(

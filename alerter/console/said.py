@@ -11,6 +11,7 @@ WORDS: Final = {
     "reassigned": "They are asked to take it, and told so.",
     "marked": "Thank you: the next forecast is judged by what you say of this one.",
     "tested": "A test event is on its way; it shows below in a moment.",
+    "enabled": "Messages go there again. What was cancelled meanwhile can be sent again below.",
     "resent": "It is being sent again, under the same id.",
     "overridden": "The schedule is changed, for that time alone.",
     "removed": "The schedule is as it was.",

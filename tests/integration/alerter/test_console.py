@@ -19,6 +19,7 @@ from alerter.console.live import fingerprint
 from alerter.store.tables import sessions
 from services.contracts.signal import Level
 from tests.integration.alerter.conftest import KEY, House, MakeHouse
+from tests.integration.alerter.receiver import verify
 from tests.integration.alerter.test_keys import make_key
 from tests.unit.alerter import make
 
@@ -265,6 +266,34 @@ async def test_an_endpoint_is_tested_and_a_delivery_sent_again_from_its_page(hou
         page = (await client.get("/console/endpoints")).text
         assert "endpoint.test" in page
         assert delivery["id"] in page
+
+
+async def test_a_delivery_shows_what_was_sent_and_what_came_back(house: House) -> None:
+    incident = await one_incident(house)
+    (delivery,) = await house.deliveries()
+    async with sign_in(house) as client:
+        page = (await client.get(f"/console/deliveries/{delivery['id']}")).text
+        assert "incident.opened" in page
+        assert incident in page
+        assert "Attempt 1" in page
+        assert (await client.get(f"/console/deliveries/msg_{'0' * 32}")).status_code == 404
+
+
+async def test_a_new_secret_is_shown_once_and_signs_beside_the_old_one(house: House) -> None:
+    key = await make_key(house, "reader", "read", "acme")
+    async with sign_in(house, key["authorization"].removeprefix("Bearer ")) as reader:
+        refused = await reader.post("/console/endpoints/desk/secret", data={"csrf": await csrf(reader)})
+        assert refused.status_code == 403
+    async with sign_in(house) as client:
+        answer = await client.post("/console/endpoints/desk/secret", data={"csrf": await csrf(client)})
+        shown = re.search(r"whsec_[A-Za-z0-9+/=]+", answer.text)
+        assert shown is not None
+        assert answer.headers["cache-control"] == "no-store"
+        assert shown.group() not in (await client.get("/console/endpoints")).text
+    await one_incident(house)
+    (message,) = house.receiver.at("/desk")
+    verify(shown.group(), message)
+    assert len(message.headers["webhook-signature"].split()) == 2
 
 
 async def next_event(stream: AsyncIterator[bytes]) -> dict[str, str]:
