@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from alerter.notify.attempt import AttemptOutcome
 from alerter.notify.outbox import DeliveryState
+from alerter.rules import MILDEST, WORST
+from services.contracts.incident import Change
 from services.metrics import LATENCY_SECONDS
 
 STAGE = "alerter"
@@ -36,6 +38,10 @@ class AlerterMetrics:
         self.changes = Counter(
             "firebreak_incident_changes_total", "Messages about incidents", ["change", "severity"], registry=registry
         )
+        # From zero, so that the first opening is an increase and no beginning.
+        for change in Change:
+            for severity in range(WORST, MILDEST + 1):
+                self.changes.labels(change, str(severity))
         self.signal_to_incident_seconds = Histogram(
             "firebreak_signal_to_incident_seconds",
             "From a signal's append to the commit of the incident that it opened",

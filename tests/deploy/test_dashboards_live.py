@@ -86,6 +86,16 @@ class Prometheus:
         self._process.terminate()
         self._process.wait(20)
 
+    async def knows(self, targets: int) -> None:
+        """Until every target was scraped twice: what happened before the first scrape has no beginning to grow from."""
+        async with asyncio.timeout(60), httpx2.AsyncClient() as client:
+            while True:
+                asked = {"query": "count(sum_over_time(up[1m]) >= 2)"}
+                found = (await client.post(f"{self.url}/api/v1/query", data=asked)).json()["data"]["result"]
+                if found and int(found[0]["value"][1]) == targets:
+                    return
+                await asyncio.sleep(0.2)
+
     def over_the_run(self, expression: str, ended: float) -> list[Any]:
         asked = {"query": expression, "start": self.began, "end": ended, "step": STEP}
         answer = httpx2.post(f"{self.url}/api/v1/query_range", data=asked, timeout=30).json()
@@ -145,8 +155,9 @@ class Run:
         self.targets = {m.services[0]: m.url.removeprefix("http://") for m in self.installation.members}
         self.ended = 0.0
 
-    async def play(self) -> None:
+    async def play(self, prometheus: Prometheus) -> None:
         await self.installation.start()
+        await prometheus.knows(len(self.targets))
         sink, receivers = Sink(self.clock), Receivers()
         server = Server(receivers.app, "127.0.0.1", 0)
         sink_server = Server(sink.app(), "127.0.0.1", 0)
@@ -247,7 +258,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, Prometh
     find("prometheus")
     played = Run(tmp_path_factory.mktemp("measured"))
     with Prometheus(played.folder, played.targets) as prometheus:
-        asyncio.run(played.play())
+        asyncio.run(played.play(prometheus))
         yield played, prometheus
 
 
