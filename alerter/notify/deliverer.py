@@ -94,7 +94,8 @@ class Deliverer:
 
     async def _wait(self, seconds: float | None) -> None:
         if self._stop.is_set():
-            await self.bell.wait()
+            if self._busy:  # else what was in flight has just been recorded, and nobody is left to ring
+                await self.bell.wait()
             return
         now = self._clock.now()
         # What is due and was not claimed waits for a place, or for its rate: the bell rings when there is one.

@@ -205,3 +205,23 @@ async def test_endpoints_hear_of_their_brands_only(make_house: MakeHouse) -> Non
         await house.signal(make.forecast())
         await house.settle()
         assert {one.path for one in house.receiver.got} == {"/acme-desk", "/every-desk"}
+
+
+async def test_a_stop_waits_for_what_is_in_flight_and_then_ends(house: House) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def late(got: receiver.Got, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await answer.wait()
+        await receiver.status(204)(got, writer)
+
+    house.receiver.answers["/desk"] = late
+    await house.http.post("/v1/endpoints/desk/test")
+    await asked.wait()
+    stopping = asyncio.create_task(house.alerter.stop(asyncio.get_running_loop().time() + 60))
+    while not house.alerter.deliverer._stop.is_set():
+        await asyncio.sleep(0.01)
+    answer.set()
+    async with asyncio.timeout(30):
+        await stopping
+    assert all(task.done() for task in house.alerter._loops)
