@@ -10,10 +10,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from services.contracts.post import PostKind
+from services.moment import Rfc3339
 
 MAX_COUNT: Final = 2**53
 """JSON numbers beyond are silently rounded by half of the clients in the world."""
@@ -67,13 +68,6 @@ class ItemError(NamedTuple):
     message: str
 
 
-def _rfc3339(value: Any) -> Any:
-    """Numbers, and digits in quotes, would pass as dates otherwise, and nobody could say in which unit."""
-    if not isinstance(value, str) or value.lstrip("+-").replace(".", "", 1).isdigit():
-        raise PydanticCustomError("moment_format", "must be an RFC 3339 date and time such as 2026-05-01T12:00:00Z")
-    return value
-
-
 def _sane_year(value: datetime) -> datetime:
     if not FIRST_YEAR <= value.year <= LAST_YEAR:
         raise PydanticCustomError(
@@ -84,8 +78,7 @@ def _sane_year(value: datetime) -> datetime:
     return value
 
 
-# Not strict, because a validator in Python ends the reading of JSON, and a strict date is no string any more then.
-Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_rfc3339), AfterValidator(_sane_year)]
+Moment = Annotated[Rfc3339, AfterValidator(_sane_year)]
 Number = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 PostRefId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARS, pattern=PRINTABLE)]
 Link = Annotated[str, StringConstraints(max_length=MAX_LINK_CHARS, pattern=WEB_LINK)]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import Connection
 
 from alerter.api import audit
@@ -19,6 +19,7 @@ from alerter.api.schemas import Comment, Person, Shape
 from alerter.escalation import calendar, oncall, overrides
 from alerter.escalation.oncall import Override
 from services.config import Config
+from services.moment import Rfc3339
 from services.rota import Schedule
 from services.section import Slug
 
@@ -26,7 +27,7 @@ MOST_AHEAD: Final = timedelta(days=366)
 EARLIEST, LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 """A moment outside of these is taken as the nearer of the two."""
 Days = Annotated[int, Query(ge=1, le=366)]
-At = Annotated[AwareDatetime | None, Query(description="a moment with a zone; now without it")]
+At = Annotated[Rfc3339 | None, Query(description="a moment with a zone; now without it")]
 
 
 class Shift(Shape):
@@ -75,8 +76,8 @@ class Coverages(Shape):
 class OverrideIn(Shape):
     """Somebody takes over for a while."""
 
-    begins: AwareDatetime
-    ends: AwareDatetime
+    begins: Rfc3339
+    ends: Rfc3339
     responder: Slug | None = Field(description="null: nobody is on call", examples=["lee"])
     replaces: Slug | None = Field(None, description="only where this person would be on call")
     by: Person

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints
 
 from alerter.api.scopes import Scope
 from alerter.escalation.steps import StepState
@@ -18,6 +18,7 @@ from alerter.suppression import Covers, Matcher
 from services.config import Policy, Slug
 from services.contracts.base import BrandId
 from services.contracts.incident import Incident, OutcomeMark
+from services.moment import Rfc3339
 
 IncidentKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 DeliveryKey = Annotated[str, StringConstraints(pattern=r"^msg_[0-9a-f]{32}$")]
@@ -38,7 +39,7 @@ Brands = Annotated[
 ]
 
 
-Instant = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 2, tzinfo=UTC), le=datetime(9000, 1, 1, tzinfo=UTC))]
+Instant = Annotated[Rfc3339, Field(ge=datetime(1970, 1, 2, tzinfo=UTC), le=datetime(9000, 1, 1, tzinfo=UTC))]
 Matchers = Annotated[tuple[Matcher, ...], Field(min_length=1, max_length=20)]
 
 
@@ -130,7 +131,7 @@ class Rotated(Shape):
 
 
 class ResendIn(Shape):
-    since: AwareDatetime = Field(description="all that were made since then and did not arrive")
+    since: Rfc3339 = Field(description="all that were made since then and did not arrive")
 
 
 class Resent(Shape):
@@ -150,7 +151,7 @@ class KeyIn(Shape):
     name: Slug = Field(description="who holds it, as the audit log will say; used once", examples=["contact-centre"])
     scope: Scope
     brands: Brands = ()
-    expires_at: AwareDatetime | None = Field(None, description="it ends then by itself")
+    expires_at: Rfc3339 | None = Field(None, description="it ends then by itself")
 
 
 class Key(Shape):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final
 
 from sqlalchemy import Connection
@@ -83,6 +84,10 @@ class Ladder:
             held = overrides.between(self._connection, self._now, self._now + _A_MOMENT) if schedules else []
             self._directory = Directory(self._config, held)
         return self._directory
+
+    @cached_property
+    def _failing(self) -> frozenset[str]:
+        return pages.failing_endpoints(self._connection, self._now)
 
     def call(self, dossier: Dossier, number: int) -> Call:
         """Who step `number` tells."""
@@ -160,7 +165,7 @@ class Ladder:
             )
             for one in call.called
         ]
-        pages.add(self._connection, made, self._now, self._wall)
+        pages.add(self._connection, made, self._now, self._wall, self._failing)
 
     def schedule_next(self, dossier: Dossier, call: Call) -> None:
         """The step after this one; at once when this one had nobody to tell."""

@@ -1,13 +1,14 @@
 """The pages of an incident's steps as rows: a delivery that must arrive, or else the next method, person or step is tried.
 
-A page fails when its delivery failed three times, was given up, or did not arrive within a minute. Other deliveries (to
-subscribers, of news to those already told) have no row here: their failing moves no policy. Inside a transaction.
+A page fails when its delivery failed three times, was given up, waits for an endpoint that only fails, or did not arrive
+within a minute. Other deliveries (to subscribers, of news to those already told) have no row here: their failing moves no
+policy. Inside a transaction.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,13 +16,15 @@ from typing import Any, Final, cast
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from alerter.store.tables import deliveries, pages
+from alerter.notify.health import TRIP_FAILURES
+from alerter.store.tables import deliveries, endpoints, pages
 
 ARRIVES_WITHIN: Final = timedelta(seconds=60)
 MOST_FAILURES: Final = 3
 IN_FLIGHT: Final = timedelta(seconds=15)
 """Real time that one attempt may take: on a clock that runs fast its minute may be over before it had the chance to arrive."""
 LOOK_AGAIN: Final = timedelta(seconds=10)
+_ONLY_FAILS: Final = "the endpoint only fails, and is tried now and then"
 
 
 class PageState(StrEnum):
@@ -49,7 +52,8 @@ class Page:
 _ADD: Final = insert(pages)
 
 
-def add(connection: Connection, made: Sequence[Page], now: datetime, wall: datetime) -> None:
+def add(connection: Connection, made: Sequence[Page], now: datetime, wall: datetime, failing: Collection[str]) -> None:
+    """Remember what must arrive; at an endpoint that is `failing` it is not waited for, though it is still sent."""
     rows = [
         {
             "incident": page.incident,
@@ -63,7 +67,8 @@ def add(connection: Connection, made: Sequence[Page], now: datetime, wall: datet
             "state": PageState.SENT,
             "paged_at": now,
             "paged_wall": wall,
-            "check_at": now + ARRIVES_WITHIN,
+            "check_at": now if page.endpoint in failing else now + ARRIVES_WITHIN,
+            "failed": _ONLY_FAILS if page.endpoint in failing else None,
         }
         for page in made
     ]
@@ -94,6 +99,25 @@ def failing(connection: Connection, delivery: str, tries: int, ended: bool, now:
         update(pages)
         .where(pages.c.delivery == delivery, pages.c.state == PageState.SENT)
         .values(check_at=now, failed=f"{tries} failed attempts" if not ended else "it was given up")
+    )
+    return bool(connection.execute(hurried).rowcount)
+
+
+def failing_endpoints(connection: Connection, now: datetime) -> frozenset[str]:
+    """Those that are paused because they only failed."""
+    query = select(endpoints.c.name).where(endpoints.c.failures >= TRIP_FAILURES, endpoints.c.paused_until > now)
+    return frozenset(connection.scalars(query))
+
+
+def endpoint_fails(connection: Connection, endpoint: str, now: datetime) -> bool:
+    """An endpoint only fails: what waits for it, and is not on its way, is looked at now; whether there is any."""
+    waiting = select(deliveries.c.id).where(
+        deliveries.c.endpoint == endpoint, deliveries.c.state == "pending", deliveries.c.lease_ends_wall.is_(None)
+    )
+    hurried = (
+        update(pages)
+        .where(pages.c.state == PageState.SENT, pages.c.failed.is_(None), pages.c.delivery.in_(waiting))
+        .values(check_at=now, failed=_ONLY_FAILS)
     )
     return bool(connection.execute(hurried).rowcount)
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, or_, select, update
 
+from alerter.escalation import pages
 from alerter.notify import outbox
 from alerter.notify.attempt import AttemptOutcome, Result
 from alerter.notify.endpoints import EndpointState
@@ -28,9 +29,9 @@ def health_of(row: Any) -> Health:
 
 def follow(
     connection: Connection, ended: Sequence[tuple[str, Result]], now: datetime, wall: datetime
-) -> list[tuple[str, Turn]]:
+) -> tuple[list[tuple[str, Turn]], bool]:
     """Bring the endpoints' health up to date, in the order of their names, so that replicas never wait for each other in
-    a circle; tell the owners."""
+    a circle; tell the owners. How endpoints turned, and whether pages wait for one that only fails."""
     by_endpoint: dict[str, list[Result]] = defaultdict(list)
     for endpoint, result in ended:
         by_endpoint[endpoint].append(result)
@@ -48,6 +49,7 @@ def follow(
         .with_for_update()
     ).all()
     turns: list[tuple[str, Turn]] = []
+    unreached = False
     for row in rows:
         results = by_endpoint[row.name]
         health, turn, because = _after(health_of(row), results, now)
@@ -66,11 +68,13 @@ def follow(
                     paused_until=health.paused_until,
                 )
             )
+        if health.tripped and turn is not Turn.DISABLED:
+            unreached |= pages.endpoint_fails(connection, row.name, now)
         if not health.failures and health_of(row).tripped:
             outbox.hurry(connection, row.name, now)
         if turn is not None:
             tell_owner(connection, row, turn, because, now, wall)
-    return turns
+    return turns, unreached
 
 
 def _after(health: Health, results: Sequence[Result], now: datetime) -> tuple[Health, Turn | None, str]:

@@ -61,8 +61,6 @@ class Recorded:
     state: DeliveryState
     created_wall: datetime
     type: str
-    page_failed: bool = False
-    """A step of a policy counted on it: the engine has something to do."""
 
 
 @dataclass(slots=True)
@@ -70,6 +68,8 @@ class Record:
     deliveries: dict[str, Recorded] = field(default_factory=dict)
     turns: list[tuple[str, Turn]] = field(default_factory=list)
     """Endpoints that began to fail, recovered, or were disabled."""
+    page_failed: bool = False
+    """A step of a policy counted on one of these: the engine has something to do."""
 
 
 # Claiming
@@ -319,15 +319,15 @@ def record(connection: Connection, ended: Sequence[Ended], now: datetime, wall: 
             )
         if state is DeliveryState.DELIVERED:
             pages.arrived(connection, row.id)
-        ended_here = state is not DeliveryState.PENDING
-        failed = state is not DeliveryState.DELIVERED and (
-            pages.failing(connection, row.id, claimed.tries, ended_here, now) or result.outcome is AttemptOutcome.GONE
-        )
-        done.deliveries[row.id] = Recorded(state, row.created_wall, row.type, failed)
+        elif pages.failing(connection, row.id, claimed.tries, state is not DeliveryState.PENDING, now):
+            done.page_failed = True
+        done.page_failed |= result.outcome is AttemptOutcome.GONE
+        done.deliveries[row.id] = Recorded(state, row.created_wall, row.type)
     if moves:
         connection.execute(_MOVE, moves)
     standing.note(connection, [claimed.letter for claimed, result in ended if result.outcome is _ARRIVED], wall)
-    done.turns = follow(connection, [(one.letter.endpoint, result) for one, result in ended], now, wall)
+    done.turns, unreached = follow(connection, [(one.letter.endpoint, result) for one, result in ended], now, wall)
+    done.page_failed |= unreached
     return done
 
 

@@ -140,6 +140,8 @@ class Deliverer:
             seam("delivery.recorded")
             self._say(one, result, recorded)
         self._say_turns(recorded)
+        if recorded.page_failed:
+            self.page_failed()
         if found.claimed:
             seam("delivery.claimed")
             self._metrics.swept.inc(sum(one.swept for one in found.claimed))
@@ -201,8 +203,6 @@ class Deliverer:
             status=result.status,
             state=recorded.state.value,
         )
-        if recorded.page_failed:
-            self.page_failed()
 
     def _say_turns(self, record: Record) -> None:
         for endpoint, turn in record.turns:

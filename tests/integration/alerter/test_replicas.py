@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from sqlalchemy import create_engine, text
 
 from tests.integration.alerter import receiver
@@ -19,9 +18,6 @@ PEOPLE = [{"id": "dana", "methods": ["dana-push", "dana-sms"]}, {"id": "lee", "m
 STEPS = [{"targets": ["responder:dana"]}, {"after_minutes": 5, "targets": ["responder:lee"]}]
 
 
-@pytest.mark.xfail(
-    strict=False, reason="an endpoint that is paused after five failures holds half of the pages back: 12 of 24 went on"
-)
 async def test_two_replicas_do_no_step_twice(
     make_house: MakeHouse, make_database: Callable[[], str | None], tmp_path: Path
 ) -> None:

@@ -80,6 +80,8 @@ async def test_ndjson_is_answered_line_by_line(desk: Desk, kind: str) -> None:
         (post("b", text="x" * 1_000_000), "too_long", "text"),
         (post("b", brands=["nobody"]), "unknown_brand", "brands.0"),
         (post("b", platform_at="2026-05-01T13:30:00Z"), "bad_time", "platform_at"),
+        (post("b", platform_at="-4.4e-251"), "bad_time", "platform_at"),
+        (post("b", platform_at=1_777_000_000), "bad_time", "platform_at"),
         (post("b", created_at="0000-01-01T00:00:00Z"), "bad_time", "created_at"),
         (post("b", kind="reply"), "missing", "parent_id"),
         (post("b", counters={"views": float("nan")}), "wrong_type", "counters.views"),
