@@ -6,8 +6,8 @@ either order gives the same sums. No list of events is kept. Pure: the clock com
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from math import exp
 from operator import mul
 from typing import Final
 
@@ -76,9 +76,7 @@ class Excitation(msgspec.Struct, array_like=True):
         if not velocity:
             return
         if late:
-            self.waiting = [
-                w + reach * math.exp(-late / tau) for w, tau in zip(self.waiting, KERNEL_SECONDS, strict=True)
-            ]
+            self.waiting = [w + reach * exp(-late / tau) for w, tau in zip(self.waiting, KERNEL_SECONDS, strict=True)]
         else:
             self.waiting = [w + reach for w in self.waiting]
 
@@ -192,7 +190,7 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     def add_engagement(self, kind: str, at: float, followers: int | None, *, human: bool, velocity: bool) -> None:
         """One repost, quote or reply at `at`. Without `velocity` (a catch-up whose time nobody vouches for) it counts and
         reaches, but nobody is expected to react to it now."""
-        before = self.engagements
+        before = self.reposts + self.quotes + self.replies
         if kind == "repost":
             self.reposts += 1
         elif kind == "quote":
@@ -203,9 +201,9 @@ class Cascade(msgspec.Struct, omit_defaults=True):
             self.begins = at
         self.known += followers is not None
         self.automated += not human
-        count = self.engagements
+        count = max(before + 1, self.snapshot)
         reach = reach_of(followers)
-        self._excite(at, reach, count - before, human=human, velocity=velocity)
+        self._excite(at, reach, count - max(before, self.snapshot), human=human, velocity=velocity)
         if velocity and reach >= LOUD_REACH:
             self._hear(at, reach)
         self._grow(at, count)
@@ -242,14 +240,14 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         if velocity and events:
             if late:
                 self.rates = [
-                    rate + events * math.exp(-late / tau) for rate, tau in zip(self.rates, RATE_SECONDS, strict=True)
+                    rate + events * exp(-late / tau) for rate, tau in zip(self.rates, RATE_SECONDS, strict=True)
                 ]
             else:
                 self.rates = [rate + events for rate in self.rates]
             self.peak_rate = max(self.peak_rate, self.rates[0] / RATE_SECONDS[0])
 
     def _fade(self, seconds: float) -> None:
-        factors = [math.exp(-seconds / tau) for tau in KERNEL_SECONDS]
+        factors = [exp(-seconds / tau) for tau in KERNEL_SECONDS]
         self.everyone.waiting = list(map(mul, self.everyone.waiting, factors))
         if self.people is not None:
             self.people.waiting = list(map(mul, self.people.waiting, factors))
@@ -258,7 +256,7 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     def rate(self, window: int, now: float) -> float:
         """Engagements a second, averaged with an exponential window of `RATE_SECONDS[window]`."""
         tau = RATE_SECONDS[window]
-        return self.rates[window] / tau * math.exp(-max(0.0, now - self.newest) / tau)
+        return self.rates[window] / tau * exp(-max(0.0, now - self.newest) / tau)
 
     def _grow(self, at: float, count: int) -> None:
         """Keep (seconds, count) pairs at a spacing that doubles whenever there is no room left."""

@@ -32,20 +32,19 @@ class Unreadable(ValueError):
         self.detail = detail
 
 
-_HEAD: Final = re.compile(rb'\{"type":"([a-z.]+)","version":([0-9]+),"id":"([0-9a-f]{32})","data":')
+_HEAD: Final = re.compile(rb'(\{"type":"[a-z.]+","version":[0-9]+),"id":"([0-9a-f]{32})","data":')
 """How `encode` begins an envelope. Whatever was written otherwise (by hand, by another language) is read the slow way."""
-_VALIDATORS: Final = {(event.TYPE.encode(), b"%d" % event.VERSION): event.__pydantic_validator__ for event in EVENTS}
+_BEGINNING: Final = '{"type":"%s","version":%d'
+_VALIDATORS: Final = {
+    (_BEGINNING % (event.TYPE, event.VERSION)).encode(): event.__pydantic_validator__ for event in EVENTS
+}
 
 
 def encode(event: Event, event_id: EventId) -> bytes:
     """The event as it travels: one line of JSON."""
     body: bytes = event.__pydantic_serializer__.to_json(event, exclude_defaults=True)
-    return b'{"type":"%s","version":%d,"id":"%s","data":%s}' % (
-        event.TYPE.encode(),
-        event.VERSION,
-        event_id.encode(),
-        body,
-    )
+    head = _BEGINNING % (event.TYPE, event.VERSION)
+    return b'%s,"id":"%s","data":%s}' % (head.encode(), event_id.encode(), body)
 
 
 def decode(value: bytes | None) -> Envelope:
@@ -58,10 +57,9 @@ def decode(value: bytes | None) -> Envelope:
         raise Unreadable("empty", "a record without a value")
     # The envelope is recognised by its first bytes, so that the data is read in one pass straight into its event.
     head = _HEAD.match(value)
-    validator = _VALIDATORS.get((head[1], head[2])) if head is not None else None
-    if head is not None and validator is not None:
+    if head is not None and (validator := _VALIDATORS.get(head[1])) is not None:
         try:
-            return Envelope(EventId(head[3].decode()), validator.validate_json(value[head.end() : -1]))
+            return Envelope(EventId(head[2].decode()), validator.validate_json(value[head.end() : -1]))
         except ValidationError:
             pass  # the slow way says what is wrong
     return _decode_any(value)

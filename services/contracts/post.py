@@ -91,7 +91,13 @@ class PostObserved(Event):
     @property
     def is_root(self) -> bool:
         """Whether this is the post its conversation hangs on."""
-        return self.home == self.conversation == f"{self.network}:{self.post_id}"
+        conversation = self.conversation
+        # Asked of each of a million reposts, which the first look tells apart for less than the whole comparison.
+        return (
+            conversation.endswith(self.post_id)
+            and self.home == conversation
+            and conversation == f"{self.network}:{self.post_id}"
+        )
 
 
 class CoverageState(StrEnum):
