@@ -87,6 +87,7 @@ def make_pipeline(weights: dict[str, Any]) -> Any:
 
     # Untyped on purpose: its two dozen overloads of `pipeline` say nothing here.
     hugging: Any = import_module("transformers")
+    hugging.logging.set_verbosity_error()  # it warns of a class that it does not know, with the names of all it knows
 
     layers = sum(name.endswith("attention.self.query.weight") for name in weights)
     width = weights["encoder.embeddings.word_embeddings.weight"].shape[1]
