@@ -88,7 +88,7 @@ class EndpointIn(Shape):
     owner: Slug | None = Field(None, description="the endpoint that hears when this one fails or is disabled")
     fallback: Slug | None = Field(None, description="gets what this one did not take in three tries or a minute")
     concurrency: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        None, description="requests at once, of each process"
+        None, description="requests at once, of each process; null: 16"
     )
     per_second: Annotated[float, Field(ge=0.01, le=1000)] | None = Field(None, description="requests a second, of all")
 

@@ -29,7 +29,7 @@ from alerter.store.tables import attempts, deliveries, endpoints
 
 LEASE: Final = timedelta(seconds=30)
 """Twice the timeout of an attempt: whoever still holds it then is gone."""
-USUAL_PLACES: Final = 4
+USUAL_PLACES: Final = 16
 """Attempts in flight at one endpoint that does not say how many it takes."""
 
 
@@ -106,7 +106,7 @@ def _due(
     connection: Connection, now: datetime, wall: datetime, most: int, full: Collection[str], taken: Collection[str]
 ) -> Sequence[Any]:
     query = (
-        select(*deliveries.c["id", "endpoint", "incident", "sequence", "body", "attempts", "tries", "created_wall"])
+        select(*deliveries.c["id", "endpoint", "incident", "sequence", "attempts", "tries", "created_wall"])
         .select_from(outbox.WITH_ENDPOINTS)
         .where(
             deliveries.c.state == DeliveryState.PENDING,
@@ -175,6 +175,9 @@ def _begin(connection: Connection, rows: Sequence[Any], owner: str, now: datetim
     if gone:
         outbox.cancel(connection, gone, now)
         rows = [row for row in rows if row.endpoint in known]
+    # Only of those that are sent now: a backlog is looked through again and again, and its bodies are most of it.
+    which = deliveries.c.id.in_([row.id for row in rows])
+    bodies = {row.id: row.body for row in connection.execute(select(*deliveries.c["id", "body"]).where(which))}
     keys = keys_of_many(connection, known, wall)
     old = _overtaken(connection, [row for row in rows if TRAITS[Kind(known[row.endpoint].kind)].stateful])
     swept = _sweep(connection, [row.id for row in rows if row.attempts], now)
@@ -192,20 +195,23 @@ def _begin(connection: Connection, rows: Sequence[Any], owner: str, now: datetim
         connection.execute(_LEASE_ROWS, leases)
     return [
         Claimed(
-            _letter(row, known[row.endpoint], keys, row.id in old), row.attempts + 1, row.tries + 1, row.id in swept
+            _letter(row, bodies[row.id], known[row.endpoint], keys, row.id in old),
+            row.attempts + 1,
+            row.tries + 1,
+            row.id in swept,
         )
         for row in rows
     ]
 
 
-def _letter(row: Any, endpoint: Any, keys: Mapping[str, Keys], overtaken: bool) -> Letter:
+def _letter(row: Any, body: bytes, endpoint: Any, keys: Mapping[str, Keys], overtaken: bool) -> Letter:
     return Letter(
         delivery=row.id,
         endpoint=row.endpoint,
         kind=Kind(endpoint.kind),
         url=endpoint.url,
         keys=keys.get(row.endpoint, Keys()),
-        body=row.body,
+        body=body,
         made=row.created_wall,
         options=json.loads(endpoint.options),
         overtaken=overtaken,

@@ -32,7 +32,7 @@ from services.crashpoints import seam
 
 log = structlog.get_logger()
 
-MOST_AT_ONCE: Final = 128
+MOST_AT_ONCE: Final = 256
 """Attempts in flight of one process."""
 FALLBACKS_EVERY_SECONDS: Final = 1.0
 

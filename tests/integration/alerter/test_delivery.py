@@ -126,15 +126,16 @@ async def test_an_endpoint_that_stalls_holds_up_nobody_else(make_house: MakeHous
     house = make_house(make.config(policies=ONE_STEP))
     await house.receiver.start()
     house.receiver.answers["/slow"] = receiver.stall
+    many = claims.USUAL_PLACES + 4
     async with house.running():
         await house.endpoint("slow")
         await house.endpoint("desk")
-        for n in range(12):
+        for n in range(many):
             await house.signal(make.forecast(story=f"bsky:s{n}"))
         async with asyncio.timeout(10):
-            while len(house.receiver.at("/desk")) < 12:
+            while len(house.receiver.at("/desk")) < many:
                 await asyncio.sleep(0.01)
-        assert len(house.receiver.at("/slow")) == 4
+        assert len(house.receiver.at("/slow")) == claims.USUAL_PLACES
         house.alerter.outlets.post.timeout_seconds = 0.1
         await house.receiver.stop()
 
