@@ -24,7 +24,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 
 from services.eventlog.base import Batch, Closed, Fenced, Group, Listener, NotAssigned, Restored, Unavailable
-from services.eventlog.kafka.hanging import end_what_hangs
+from services.eventlog.kafka.hanging import end_what_hangs, how_it_ended
 from services.eventlog.kafka.lane import Lane
 from services.eventlog.kafka.offsets import POLL_MS, Offsets
 from services.eventlog.kafka.owner import KafkaOwner
@@ -348,10 +348,13 @@ class KafkaMembership:
             if not self.go(ticket, start):
                 raise self._refusal(ticket)
             return Restored({}, start), None
-        # First the writer, then what no marker has ended, then the end of the changelog: see `restore`.
-        writer = await self._wire.opened(self._wire.writer(f"{group.name}.{group.topic}.{partition}"))
+        # First how the last transaction ended, then the writer, then what no marker has ended, then the end of the
+        # changelog: see `hanging` and `restore`.
+        identity = f"{group.name}.{group.topic}.{partition}"
+        last = await how_it_ended(self._offsets, identity, group.changelog, partition, self._outputs)
+        writer = await self._wire.opened(self._wire.writer(identity))
         try:
-            await end_what_hangs(self._wire, self._offsets, writer, group.changelog, partition, self._outputs)
+            await end_what_hangs(self._wire, self._offsets, writer, last, group.changelog, partition, self._outputs)
             restored = await restore(self._wire, self._offsets, group.topic, group.changelog, partition)
             if not self.go(ticket, restored.next):
                 raise self._refusal(ticket)
