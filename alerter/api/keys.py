@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from fastapi import APIRouter
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import ColumnElement, Connection, or_, select, update
 
 from alerter.api import audit, schemas
 from alerter.api.auth import ROOT, Admin, Caller, digest, root_caller
@@ -33,12 +33,26 @@ async def caller_of(service: Backstage, given: str) -> Caller | None:
     root = root_caller(given, service.context.settings.admin_key)
     if root is not None:
         return root
-    wall = service.present().wall
     # An index finds the digest: whoever can guess by its timing has to invert SHA-256 first.
-    valid = (keys.c.digest == given, keys.c.revoked_wall.is_(None))
-    alive = or_(keys.c.ends_wall.is_(None), keys.c.ends_wall > wall)
-    row = (await service.database.read(lambda c: c.execute(select(keys).where(*valid, alive)).all()))[:1]
-    return _caller(row[0]) if row else None
+    row = await _valid(service, keys.c.digest == given)
+    return None if row is None else _caller(row)
+
+
+async def named(service: Backstage, name: str) -> tuple[Caller, str] | None:
+    """Whose key has this name, and its digest; `None` when it was revoked or has expired."""
+    root = service.context.settings.admin_key
+    if name == ROOT:
+        return (
+            (Caller(ROOT, Scope.ADMIN), digest(root.get_secret_value())) if root and root.get_secret_value() else None
+        )
+    row = await _valid(service, keys.c.name == name)
+    return None if row is None else (_caller(row), row.digest)
+
+
+async def _valid(service: Backstage, which: ColumnElement[bool]) -> Any:
+    alive = or_(keys.c.ends_wall.is_(None), keys.c.ends_wall > service.present().wall)
+    query = select(keys).where(which, keys.c.revoked_wall.is_(None), alive)
+    return await service.database.read(lambda c: c.execute(query).one_or_none())
 
 
 def _caller(row: Any) -> Caller:

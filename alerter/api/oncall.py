@@ -123,7 +123,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
     @routes.get("/schedules/{schedule}/shifts", responses=ABSENT)
     async def list_shifts(caller: Reader, schedule: Slug, begins: At = None, days: Days = 14) -> Rota:
         """Every shift of the coming days, gaps included."""
-        one = _schedule(service, caller, schedule)
+        one = schedule_of(service, caller, schedule)
         begin = _near(service, begins)
         end = begin + timedelta(days=days)
         held = await service.database.read(lambda c: overrides.between(c, begin, end, [schedule]))
@@ -133,17 +133,13 @@ def mount(routes: APIRouter, service: Backstage) -> None:
 
     @routes.get("/schedules/{schedule}/calendar.ics", responses=ABSENT, response_class=Response)
     async def calendar_feed(caller: Reader, schedule: Slug) -> Response:
-        """The coming twelve weeks and the last two, as iCalendar (RFC 5545), for a calendar to subscribe to."""
-        one, now = _schedule(service, caller, schedule), service.present().now
-        begin, end = now - calendar.BACK, now + calendar.AHEAD
-        held = await service.database.read(lambda c: overrides.between(c, begin, end, [schedule]))
-        text = calendar.feed(one, oncall.shifts(one, held, begin, end), service.context.config, now)
-        return Response(text, media_type="text/calendar; charset=utf-8")
+        """The coming twelve weeks and the last two, as iCalendar (RFC 5545); `calendar` gives an address to subscribe to."""
+        return await feed(service, caller, schedule)
 
     @routes.get("/schedules/{schedule}/overrides", responses=ABSENT)
     async def list_overrides(caller: Reader, schedule: Slug) -> Overrides:
         """Those that are not over, the oldest first."""
-        _schedule(service, caller, schedule)
+        schedule_of(service, caller, schedule)
         now = service.present().now
         held = await service.database.read(lambda c: overrides.between(c, now, _ever(now), [schedule]))
         return Overrides(items=tuple(_override(one) for one in held))
@@ -159,9 +155,18 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         await step_back(service, caller, schedule, override)
 
 
+async def feed(service: Backstage, caller: Caller, schedule: str) -> Response:
+    """Raises `Problem` 404."""
+    one, now = schedule_of(service, caller, schedule), service.present().now
+    begin, end = now - calendar.BACK, now + calendar.AHEAD
+    held = await service.database.read(lambda c: overrides.between(c, begin, end, [schedule]))
+    text = calendar.feed(one, oncall.shifts(one, held, begin, end), service.context.config, now)
+    return Response(text, media_type="text/calendar; charset=utf-8")
+
+
 async def stand_in(service: Backstage, caller: Caller, schedule: str, body: OverrideIn) -> OverrideOut:
     """Raises `Problem` 404, 409 or 422."""
-    _schedule(service, caller, schedule)
+    schedule_of(service, caller, schedule)
     now = service.present().now
     _check(body, service.context.config, now)
     id_ = overrides.new_id(schedule, body.by, now, secrets.token_hex(8))
@@ -182,7 +187,7 @@ async def stand_in(service: Backstage, caller: Caller, schedule: str, body: Over
 
 async def step_back(service: Backstage, caller: Caller, schedule: str, override: str) -> None:
     """Raises `Problem` 404."""
-    _schedule(service, caller, schedule)
+    schedule_of(service, caller, schedule)
 
     def write(connection: Connection) -> bool:
         gone = overrides.remove(connection, schedule, override)
@@ -209,7 +214,8 @@ def visible(caller: Caller, config: Config) -> Sequence[Schedule]:
     return [one for one in config.schedules if one.id in owners or f"schedule:{one.id}" in targets]
 
 
-def _schedule(service: Backstage, caller: Caller, name: str) -> Schedule:
+def schedule_of(service: Backstage, caller: Caller, name: str) -> Schedule:
+    """Raises `Problem` 404."""
     found = next((one for one in visible(caller, service.context.config) if one.id == name), None)
     if found is None:
         raise Problem(404, f"there is no schedule {name}")

@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
 
-from alerter.api import answers, audit, deeds, deliveries, endpoints, incidents, keys, oncall, schemas, silences
+from alerter.api import answers, audit, deeds, deliveries, endpoints, feeds, incidents, keys, oncall, schemas, silences
 from alerter.api.answers_back import mount_answers_back
 from alerter.api.backstage import Backstage
 from alerter.api.guard import guarded_route
@@ -20,6 +20,7 @@ MODULES: Final = (
     deliveries,
     endpoints,
     oncall,
+    feeds,
     answers,
     keys,
     audit,
@@ -43,6 +44,7 @@ def mount_api(app: FastAPI, service: Backstage) -> None:
         module.mount(routes, service)
         app.include_router(routes)
     mount_answers_back(app, service)
+    feeds.mount_feeds(app, service)
     _webhooks(app)
 
 

@@ -17,6 +17,7 @@ from typing import Final
 
 VALID: Final = timedelta(hours=24)
 PATH: Final = "/acknowledge/"
+_ACKNOWLEDGE: Final = b"acknowledge"
 _MAC_BYTES: Final = 16
 MAX_TOKEN_CHARS: Final = 300
 
@@ -47,27 +48,42 @@ class Links:
         if self._base is None or self.key is None:
             return None
         ends = int((made + VALID).timestamp())
-        payload = f"{incident}.{endpoint}.{ends}".encode()
-        return f"{self._base}{PATH}{_encode(payload)}.{_encode(self._mac(payload))}"
+        return f"{self._base}{PATH}{self.seal(_ACKNOWLEDGE, f'{incident}.{endpoint}.{ends}')}"
 
     def read(self, token: str, now: datetime) -> Ticket:
         """Raises `BadLink` or `Expired`."""
-        if self.key is None or len(token) > MAX_TOKEN_CHARS:
-            raise BadLink("not a link of ours")
         try:
-            payload, mac = (_decode(part) for part in token.split("."))
-            if not hmac.compare_digest(self._mac(payload), mac):
-                raise BadLink("not a link of ours")
-            incident, endpoint, ends = payload.decode("ascii").split(".")
-        except (ValueError, binascii.Error) as error:
+            incident, endpoint, ends = self.check(_ACKNOWLEDGE, token).split(".")
+        except ValueError as error:
             raise BadLink("not a link of ours") from error
         if now.timestamp() > int(ends):
             raise Expired("this link has expired")
         return Ticket(incident, endpoint)
 
-    def _mac(self, payload: bytes) -> bytes:
+    def seal(self, purpose: bytes, said: str) -> str:
+        """A token that says so, for this purpose and no other."""
+        payload = said.encode("ascii")
+        return f"{_encode(payload)}.{_encode(self._mac(purpose, payload))}"
+
+    def check(self, purpose: bytes, token: str) -> str:
+        """What the token says, if we sealed it for this purpose. Raises `BadLink`."""
+        said = self.said(token)
+        if not hmac.compare_digest(self.seal(purpose, said), token):
+            raise BadLink("not a link of ours")
+        return said
+
+    def said(self, token: str) -> str:
+        """What it claims, which may be needed to know for what it must be sealed. Raises `BadLink`."""
+        try:
+            if self.key is None or len(token) > MAX_TOKEN_CHARS or not token.isascii():
+                raise BadLink("not a link of ours")
+            return _decode(token.split(".", maxsplit=1)[0]).decode("ascii")
+        except (ValueError, binascii.Error) as error:
+            raise BadLink("not a link of ours") from error
+
+    def _mac(self, purpose: bytes, payload: bytes) -> bytes:
         assert self.key is not None
-        return hmac.new(self.key, b"acknowledge\x00" + payload, hashlib.sha256).digest()[:_MAC_BYTES]
+        return hmac.new(self.key, purpose + b"\x00" + payload, hashlib.sha256).digest()[:_MAC_BYTES]
 
     def stamped(self, body: bytes, endpoint: str, made: datetime) -> bytes:
         """The message with the link for this endpoint, if it is about an incident that somebody could take."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import icalendar
 import pytest
 
-from tests.integration.alerter.conftest import House, MakeHouse
+from tests.integration.alerter.conftest import KEY, House, MakeHouse
 from tests.unit.alerter import make
 from tests.unit.alerter.make import NOW
 
@@ -130,11 +131,34 @@ async def test_shifts_and_the_calendar_say_the_same(rota: House) -> None:
     assert len({str(event["uid"]) for event in events}) == len(events)
 
 
+async def test_a_calendar_subscribes_by_a_secret_address_that_ends_with_its_key(rota: House) -> None:
+    made = await rota.http.post("/v1/keys", json={"name": "wall", "scope": "read", "brands": ["acme"]})
+    key = {"authorization": f"Bearer {made.json()['key']}"}
+    url = (await rota.http.get("/v1/schedules/night/calendar", headers=key)).json()["url"]
+    assert made.json()["key"] not in url
+    path = url[url.index("/calendars/") :]
+    with_key = await rota.http.get("/v1/schedules/night/calendar.ics", headers=key)
+    rota.http.headers.pop("authorization")
+    answer = await rota.http.get(path)
+    assert (answer.status_code, answer.text) == (200, with_key.text)
+    said, seal = path.removeprefix("/calendars/").removesuffix(".ics").split(".")
+    other = base64.urlsafe_b64encode(b"wall/office").decode().rstrip("=")
+    forged = (f"{other}.{seal}", said, f"{said}.{seal[:-1]}", f"{said}.{seal}.x", "x", "é", "%00", "a" * 2000)
+    for token in forged:
+        assert (await rota.http.get(f"/calendars/{token}.ics")).status_code == 404
+    admin = {"authorization": f"Bearer {KEY}"}
+    assert (await rota.http.get("/v1/schedules/office/calendar", headers=key)).status_code == 404
+    assert (await rota.http.delete("/v1/keys/wall", headers=admin)).status_code == 204
+    assert (await rota.http.get(path)).status_code == 404
+    own = (await rota.http.get("/v1/schedules/night/calendar", headers=admin)).json()["url"]
+    assert (await rota.http.get(own[own.index("/calendars/") :])).status_code == 200
+
+
 async def test_a_key_limited_to_a_brand_sees_the_schedules_of_its_policies_alone(rota: House) -> None:
     made = await rota.http.post("/v1/keys", json={"name": "centre", "scope": "respond", "brands": ["acme"]})
     key = {"authorization": f"Bearer {made.json()['key']}"}
     seen = (await rota.http.get("/v1/on-call", headers=key)).json()["items"]
     assert [one["schedule"] for one in seen] == ["night"]
-    for path in ("shifts", "calendar.ics", "overrides"):
+    for path in ("shifts", "calendar.ics", "calendar", "overrides"):
         assert (await rota.http.get(f"/v1/schedules/office/{path}", headers=key)).status_code == 404
     assert (await rota.http.get("/v1/schedules/gone/shifts")).status_code == 404

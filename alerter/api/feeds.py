@@ -1,0 +1,69 @@
+"""Addresses of calendar feeds. Calendars cannot send a key, so the address is one: for one schedule, and for reading alone.
+
+It is sealed with the digest of the key that asked for it and ends when that key is revoked, expires or is exchanged.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from pydantic import Field
+
+from alerter.api import keys
+from alerter.api.auth import Reader
+from alerter.api.backstage import Backstage
+from alerter.api.oncall import feed, schedule_of
+from alerter.api.problems import ABSENT, Problem
+from alerter.api.schemas import Shape
+from alerter.notify.links import BadLink
+from alerter.store.database import DatabaseAway
+from services.section import Slug
+
+PATH: Final = "/calendars/"
+_PURPOSE: Final = b"calendar:"
+
+
+class Feed(Shape):
+    url: str = Field(description="to subscribe to; whoever knows it can read this schedule, so treat it as a password")
+
+
+def mount(routes: APIRouter, service: Backstage) -> None:
+    @routes.get("/schedules/{schedule}/calendar", responses=ABSENT)
+    async def calendar_address(caller: Reader, schedule: Slug, request: Request) -> Feed:
+        """A secret address of this schedule's calendar. It works for as long as the key that asks for it."""
+        schedule_of(service, caller, schedule)
+        known = await keys.named(service, caller.name)
+        if known is None:
+            raise Problem(404, "the key has just ended")
+        token = service.links.seal(_PURPOSE + known[1].encode(), f"{caller.name}/{schedule}")
+        base = service.context.settings.public_url or str(request.base_url)
+        return Feed(url=f"{base.rstrip('/')}{PATH}{token}.ics")
+
+
+def mount_feeds(app: FastAPI, service: Backstage) -> None:
+    @app.get(PATH + "{token}.ics", include_in_schema=False)
+    async def secret_feed(token: str) -> Response:
+        try:
+            return await _answer(service, token)
+        except BadLink:
+            return Problem(404, "there is no such calendar").response()
+        except Problem as problem:
+            return problem.response()
+        except DatabaseAway:
+            return Problem(503, "the database does not answer right now", {"retry-after": "1"}).response()
+
+
+async def _answer(service: Backstage, token: str) -> Response:
+    """Raises `BadLink` or `Problem`."""
+    if not service.started:
+        raise Problem(503, "not started yet", {"retry-after": "1"})
+    name, _, schedule = service.links.said(token).partition("/")
+    known = await keys.named(service, name)
+    if known is None:
+        raise BadLink("the key has ended")
+    caller, digest = known
+    service.links.check(_PURPOSE + digest.encode(), token)
+    answer = await feed(service, caller, schedule)
+    answer.headers["cache-control"] = "private, max-age=300"
+    return answer
