@@ -5,7 +5,7 @@ Only endpoints in trouble and brands with open incidents have a series: as many 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,8 +13,10 @@ from sqlalchemy import Connection, func, select
 
 from alerter.incidents.dossier import ENDED
 from alerter.metrics import AlerterMetrics
+from alerter.notify.endpoints import EndpointState
+from alerter.notify.health import TRIP_FAILURES
 from alerter.notify.outbox import DeliveryState
-from alerter.store.tables import deliveries, incidents
+from alerter.store.tables import deliveries, endpoints, incidents
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Waiting:
     oldest_seconds: float
     failing: Mapping[str, int]
     """Endpoint -> deliveries that failed at least once and will be tried again."""
+    tripped: Collection[str]
+    """Endpoints that only fail."""
     incidents: Mapping[tuple[str, int], int]
     """(brand, severity) -> incidents that are not over."""
 
@@ -34,6 +38,9 @@ def look(connection: Connection, wall: datetime) -> Waiting:
         .where(pending, deliveries.c.outcome.is_not(None))
         .group_by(deliveries.c.endpoint)
     )
+    tripped = select(endpoints.c.name).where(
+        endpoints.c.failures >= TRIP_FAILURES, endpoints.c.state == EndpointState.ENABLED
+    )
     open_ = connection.execute(
         select(incidents.c.brand, incidents.c.severity, func.count())
         .where(incidents.c.state.not_in(ENDED))
@@ -42,6 +49,7 @@ def look(connection: Connection, wall: datetime) -> Waiting:
     return Waiting(
         0.0 if oldest is None else max(0.0, (wall - oldest).total_seconds()),
         {row[0]: row[1] for row in failing},
+        list(connection.scalars(tripped)),
         {(brand, severity): count for brand, severity, count in open_},
     )
 
@@ -51,6 +59,9 @@ def show(waiting: Waiting, metrics: AlerterMetrics) -> None:
     metrics.endpoint_failing.clear()
     for endpoint, count in waiting.failing.items():
         metrics.endpoint_failing.labels(endpoint).set(count)
+    metrics.endpoint_tripped.clear()
+    for endpoint in waiting.tripped:
+        metrics.endpoint_tripped.labels(endpoint).set(1)
     metrics.brand_incidents.clear()
     for (brand, severity), count in waiting.incidents.items():
         metrics.brand_incidents.labels(brand, str(severity)).set(count)

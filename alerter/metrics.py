@@ -80,6 +80,12 @@ class AlerterMetrics:
             ["endpoint"],
             registry=registry,
         )
+        self.endpoint_tripped = Gauge(
+            "firebreak_endpoint_tripped",
+            "1 where an endpoint's circuit breaker is open: it only failed and is tried now and then; only such endpoints",
+            ["endpoint"],
+            registry=registry,
+        )
         self.brand_incidents = Gauge(
             "firebreak_brand_incidents",
             "Incidents that are not over, by brand and severity; only brands with some",
