@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alerter import rules
+from alerter.api.webhook_schema import webhook_schema
 from alerter.incidents import model
 from alerter.notify.formats import native
 from services.contracts.base import StoryId
@@ -18,6 +21,7 @@ from services.contracts.post import SourcePolicy
 from services.contracts.signal import PostCard
 from tests.unit.alerter import make
 
+SCHEMA = jsonschema_rs.validator_for(webhook_schema())
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30_000)
 
 
@@ -35,7 +39,9 @@ def allowed(_network: str) -> SourcePolicy:
 def rendered(subject: Incident, policies: native.SourcePolicies = allowed) -> Any:
     raw = native.render(subject, Change.OPENED, "because", policies, "https://firebreak.example")
     assert len(raw) < native.MAX_BODY_BYTES
-    return json.loads(raw)
+    body = json.loads(raw)
+    SCHEMA.validate(body)
+    return body
 
 
 @given(TEXTS, TEXTS, st.integers(0, 10), TEXTS)
@@ -115,3 +121,14 @@ def test_a_stored_body_forgets_a_post() -> None:
     assert b"the text of p1" not in without_root
     assert b"bsky.example/post/p1" not in without_root
     assert native.without(without_root, ("bsky", "p1")) is None
+
+
+def test_the_published_schema_is_what_is_sent() -> None:
+    published = Path(__file__).parents[3] / "docs/webhooks/schema.json"
+    assert json.loads(published.read_text()) == webhook_schema(), (
+        "python -m alerter.api.webhook_schema > docs/webhooks/schema.json"
+    )
+    SCHEMA.validate(json.loads(native.render_test("desk", make.NOW)))
+    for wrong in ({"type": "incident.exploded", "timestamp": "2026-01-01T00:00:00Z", "data": {}}, {}, []):
+        with pytest.raises(jsonschema_rs.ValidationError):
+            SCHEMA.validate(wrong)
