@@ -129,6 +129,11 @@ def test_the_published_schema_is_what_is_sent() -> None:
         "python -m alerter.api.webhook_schema > docs/webhooks/schema.json"
     )
     SCHEMA.validate(json.loads(native.render_test("desk", make.NOW)))
-    for wrong in ({"type": "incident.exploded", "timestamp": "2026-01-01T00:00:00Z", "data": {}}, {}, []):
+    nothing_of_ours: tuple[Any, ...] = (
+        {"type": "incident.exploded", "timestamp": "2026-01-01T00:00:00Z", "data": {}},
+        {},
+        [],
+    )
+    for wrong in nothing_of_ours:
         with pytest.raises(jsonschema_rs.ValidationError):
             SCHEMA.validate(wrong)
