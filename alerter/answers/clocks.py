@@ -17,6 +17,7 @@ from alerter.answers.fairness import Waited, band_of
 from alerter.escalation.responders import account_of
 from alerter.store.database import insert_missing
 from alerter.store.tables import answer_clocks as clocks
+from alerter.terms import SourcePolicies, outside
 from services.config import Config
 from services.contracts.base import BrandId, event_id
 from services.contracts.post import SourcePolicy
@@ -29,7 +30,6 @@ KEEP: Final = timedelta(days=100)
 MOST_MEASURED: Final = 100_000
 KEEP_EARLY: Final = timedelta(days=2)
 """An answer to what was not seen, or not seen as a complaint: the post may come late."""
-_STRICTNESS: Final = {SourcePolicy.TEXT_ALLOWED: 0, SourcePolicy.IDS_ONLY: 1, SourcePolicy.INTERNAL: 2}
 
 
 class ClockState(StrEnum):
@@ -62,7 +62,7 @@ def start(connection: Connection, signal: PostNegative | PostAsked, config: Conf
         "followers": post.followers,
         "asked_at": post.at,
         "due_at": due_at,
-        **_links(post, config.source_policy(post.network)),
+        **_links(post, config.source_policy),
     }
     row = {**_place(signal.brand, post.network, post.post_id), "noted_at": now, **values}
     if insert_missing(connection, clocks, [row | {"state": ClockState.RUNNING, "tell_at": due_at}]):
@@ -74,16 +74,12 @@ def start(connection: Connection, signal: PostNegative | PostAsked, config: Conf
     return bool(early.rowcount)
 
 
-def _links(post: PostCard, terms: SourcePolicy) -> dict[str, str | None]:
-    """Where to answer, as far as the source's terms let that leave the house; many networks write the handle into it."""
-    strict = max(post.policy, terms, key=_STRICTNESS.__getitem__)
-    author = (post.author or "").removeprefix("@").lower()
-    shown: dict[str, str | None] = {"permalink": post.permalink, "reply_link": post.reply_link}
-    for name, link in shown.items():
-        named = link is not None and bool(author) and author in link.lower()
-        if strict is SourcePolicy.INTERNAL or (strict is SourcePolicy.IDS_ONLY and named):
-            shown[name] = None
-    return shown | {"policy": strict.value}
+def _links(post: PostCard, terms: SourcePolicies) -> dict[str, str | None]:
+    """Where to answer, as far as the source's terms let that leave the house."""
+    shown = outside(post, terms)
+    if shown is None:
+        return {"permalink": None, "reply_link": None, "policy": SourcePolicy.INTERNAL.value}
+    return {"permalink": shown.permalink, "reply_link": shown.reply_link, "policy": shown.policy.value}
 
 
 def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:

@@ -17,6 +17,7 @@ from alerter.api.auth import Caller, Reader, seen_by
 from alerter.api.backstage import Backstage, Cursor, Limit, paged
 from alerter.api.schemas import Shape
 from alerter.store.tables import answer_clocks
+from services.contracts.post import SourcePolicy
 from services.section import Slug
 
 Days = Annotated[int, Query(ge=1, le=90)]
@@ -37,7 +38,7 @@ class AnswerClock(Shape):
     id: str
     brand: str
     network: str
-    post_id: str
+    post_id: str | None = Field(description="null where the source's terms keep it from a key limited to brands")
     account: str | None
     kind: str = Field(description="complaint or question")
     followers: int | None
@@ -153,11 +154,14 @@ def _page(
     elif state is not None:
         query = query.where(c.state == state.value)
     rows, after = views.page(connection, query, c.asked_at, c.id, cursor, limit)
-    return AnswerClocks(items=tuple(_clock(row, now) for row in rows), next=after)
+    return AnswerClocks(items=tuple(_clock(row, caller, now) for row in rows), next=after)
 
 
-def _clock(row: Any, now: datetime) -> AnswerClock:
+def _clock(row: Any, caller: Caller, now: datetime) -> AnswerClock:
     fields = {name: getattr(row, name) for name in AnswerClock.model_fields if name != "overdue"}
+    if caller.outside and row.policy == SourcePolicy.INTERNAL:
+        # As in the digest: not even its id leaves the house, nor that of the answer under it.
+        fields |= {"post_id": None, "answer_id": None}
     return AnswerClock(**fields, overdue=row.state == ClockState.RUNNING and row.due_at <= now)
 
 

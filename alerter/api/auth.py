@@ -27,6 +27,7 @@ A new route module is named after its resource, listed in `alerter.api.routes.MO
   the start. It is checked before anything of the request is read; a scope that does not reach is answered 403.
 - Whatever belongs to a brand that the caller does not see is answered 404, as if there were none: `caller.sees(brand)` for
   one thing, `seen_by(caller, column)` in a query, `caller.covers(brands)` for what concerns several (or, empty, all).
+- Whatever holds a post's words goes through `views.shown_to`: a key limited to brands is outside the house.
 - Every change calls `audit.record` in the transaction that makes it.
 """
 
@@ -58,6 +59,12 @@ class Caller:
     name: str
     scope: Scope
     brands: frozenset[str] | None = None
+
+    @property
+    def outside(self) -> bool:
+        """Whether it is a contact centre's, or another's who works for some brands only: what a source's terms keep in the
+        house is not shown to it."""
+        return self.brands is not None
 
     def may(self, scope: Scope) -> bool:
         return _RANK[self.scope] >= _RANK[scope]

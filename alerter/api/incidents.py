@@ -28,16 +28,19 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         limit: Limit = 50,
     ) -> schemas.Incidents:
         """Newest first."""
-        return await paged(service, lambda c: views.incident_page(c, caller, brand, state, cursor, limit))
+        terms = service.present().config.source_policy
+        return await paged(service, lambda c: views.incident_page(c, caller, terms, brand, state, cursor, limit))
 
     @routes.get("/incidents/{incident}", responses=ABSENT)
     async def get_incident(caller: Reader, incident: IncidentKey) -> Incident:
-        return found(await service.database.read(lambda c: views.dossier_of(c, caller, incident))).incident
+        terms = service.present().config.source_policy
+        return found(await service.database.read(lambda c: views.dossier_shown(c, caller, terms, incident))).incident
 
     @routes.get("/incidents/{incident}/explain", responses=ABSENT)
     async def explain_incident(caller: Reader, incident: IncidentKey) -> schemas.Explanation:
         """Every decision with its reason and the record that caused it; the steps, and every attempt to tell somebody."""
-        return found(await service.database.read(lambda c: views.explanation(c, caller, incident)))
+        terms = service.present().config.source_policy
+        return found(await service.database.read(lambda c: views.explanation(c, caller, terms, incident)))
 
     @routes.post("/incidents/{incident}/acknowledge", responses={**ABSENT, **CONFLICT})
     async def acknowledge_incident(caller: Responder, incident: IncidentKey, deed: schemas.Acknowledgement) -> Incident:
@@ -80,6 +83,7 @@ async def do(
         return after
 
     try:
-        return found(await service.act(act)).incident
+        done = found(await service.act(act))
     except Refused as error:
         raise Problem(409, str(error)) from None
+    return views.shown_to(caller, done, service.present().config.source_policy).incident

@@ -24,6 +24,7 @@ from alerter.notify.endpoints import EndpointState
 from alerter.notify.outbox import DeliveryState
 from alerter.notify.outlet import Kind
 from alerter.store.tables import attempts, deliveries, endpoints, incidents, timeline
+from alerter.terms import SourcePolicies, dossier_outside
 from services.clock import moment
 
 _EPOCH = moment(0)
@@ -63,8 +64,19 @@ def page(
     return rows[:limit], cursor_of(getattr(last_shown, at.name), getattr(last_shown, key.name))
 
 
+def shown_to(caller: Caller, dossier: Dossier, policies: SourcePolicies) -> Dossier:
+    """A key that is limited to brands is outside the house: it reads of posts what a webhook would say of them."""
+    return dossier_outside(dossier, policies) if caller.outside else dossier
+
+
 def incident_page(
-    connection: Connection, caller: Caller, brand: str | None, state: str | None, cursor: str | None, limit: int
+    connection: Connection,
+    caller: Caller,
+    policies: SourcePolicies,
+    brand: str | None,
+    state: str | None,
+    cursor: str | None,
+    limit: int,
 ) -> schemas.Incidents:
     query = select(incidents.c.id, incidents.c.opened_at, incidents.c.dossier).where(seen_by(caller, incidents.c.brand))
     if brand is not None:
@@ -72,19 +84,27 @@ def incident_page(
     if state is not None:
         query = query.where(incidents.c.state == state)
     rows, after = page(connection, query, incidents.c.opened_at, incidents.c.id, cursor, limit)
-    items = tuple(Dossier.model_validate_json(row.dossier).incident for row in rows)
+    dossiers = (Dossier.model_validate_json(row.dossier) for row in rows)
+    items = tuple(shown_to(caller, dossier, policies).incident for dossier in dossiers)
     return schemas.Incidents(items=items, next=after)
 
 
 def dossier_of(connection: Connection, caller: Caller, incident: str) -> Dossier | None:
-    """`None`: there is none, for this caller."""
+    """All that we know of it; `shown_to` tells what of it the caller may read. `None`: there is none, for this caller."""
     query = select(incidents.c.dossier).where(incidents.c.id == incident, seen_by(caller, incidents.c.brand))
     text = connection.scalar(query)
     return None if text is None else Dossier.model_validate_json(text)
 
 
-def explanation(connection: Connection, caller: Caller, incident: str) -> schemas.Explanation | None:
+def dossier_shown(connection: Connection, caller: Caller, policies: SourcePolicies, incident: str) -> Dossier | None:
     dossier = dossier_of(connection, caller, incident)
+    return None if dossier is None else shown_to(caller, dossier, policies)
+
+
+def explanation(
+    connection: Connection, caller: Caller, policies: SourcePolicies, incident: str
+) -> schemas.Explanation | None:
+    dossier = dossier_shown(connection, caller, policies, incident)
     if dossier is None:
         return None
     known = {number: rest for number, *rest in steps.planned(connection, incident)}

@@ -50,7 +50,9 @@ def mount(routes: APIRouter, service: Backstage) -> None:
                 "hours": volume.hours(connection, brand, begin),
                 "alarms": outcomes.kept(connection, since, alarms.c.brand == brand),
                 "treatments": fairness.treatments(waited),
-                "incidents": views.incident_page(connection, caller, brand, None, None, MAX_INCIDENTS).items,
+                "incidents": views.incident_page(
+                    connection, caller, present.config.source_policy, brand, None, None, MAX_INCIDENTS
+                ).items,
                 "version": live.fingerprint(connection, caller),
             }
 

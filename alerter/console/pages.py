@@ -106,7 +106,7 @@ def _pages(routes: APIRouter, service: Backstage) -> None:
         opened, ended, version = await service.database.read(
             lambda c: (board.open_texts(c, caller), board.ended_texts(c, caller), live.fingerprint(c, caller))
         )
-        cards = sorted(_cards(service, opened, BOARD_CHART), key=board.urgency)
+        cards = sorted(_cards(service, caller, opened, BOARD_CHART), key=board.urgency)
         return paper.page(
             service,
             request,
@@ -128,13 +128,14 @@ def _pages(routes: APIRouter, service: Backstage) -> None:
 async def _incident_page(
     service: Backstage, request: Request, caller: Caller, incident: str, word: str | None
 ) -> Response:
+    config = service.context.config
+
     def read(connection: Any) -> Any:
-        dossier = views.dossier_of(connection, caller, incident)
-        explained = views.explanation(connection, caller, incident)
+        dossier = views.dossier_shown(connection, caller, config.source_policy, incident)
+        explained = views.explanation(connection, caller, config.source_policy, incident)
         return (dossier, explained, live.fingerprint(connection, caller)) if dossier is not None else None
 
     dossier, explained, version = found(await service.database.read(read))
-    config = service.context.config
     one = board.card(dossier, config, service.present().now, *PAGE_CHART)
     return paper.page(
         service,
@@ -155,9 +156,11 @@ async def _incident_page(
     )
 
 
-def _cards(service: Backstage, texts: Sequence[str], size: tuple[float, float]) -> list[Card]:
+def _cards(service: Backstage, caller: Caller, texts: Sequence[str], size: tuple[float, float]) -> list[Card]:
     present = service.present()
-    return [board.card(Dossier.model_validate_json(text), present.config, present.now, *size) for text in texts]
+    config = present.config
+    every = (views.shown_to(caller, Dossier.model_validate_json(text), config.source_policy) for text in texts)
+    return [board.card(dossier, config, present.now, *size) for dossier in every]
 
 
 def _playbook(config: Config, dossier: Dossier) -> str | None:

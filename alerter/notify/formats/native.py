@@ -1,6 +1,6 @@
 """Our own webhook body: the whole incident and, in words, what every message states. Always below 20 kB.
 
-What a source's terms keep in the house stays there: of `ids_only` posts neither text nor author, of `internal` ones nothing.
+What a source's terms keep in the house stays there (`alerter.terms`).
 What does not fit goes in a stated order: long texts, then exemplars, then the loudest voices, then the root's text, then
 long words of ours; what happened, why, by when and who has it always arrive.
 """
@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from alerter.incidents import explain
 from alerter.incidents.cards import PostKey
+from alerter.terms import SourcePolicies, incident_outside
 from services.contracts.incident import Change, Incident
-from services.contracts.post import SourcePolicy
 from services.contracts.signal import PostCard, PostRedacted
 
 MAX_BODY_BYTES: Final = 20_000
@@ -24,17 +24,16 @@ _SHORT_CHARS: Final = 200
 _WORDS_CHARS: Final = 300
 
 Body = dict[str, Any]
-SourcePolicies = Callable[[str], SourcePolicy]
-_STRICTNESS: Final = {SourcePolicy.TEXT_ALLOWED: 0, SourcePolicy.IDS_ONLY: 1, SourcePolicy.INTERNAL: 2}
 
 
 def render(incident: Incident, change: Change, because: str, policies: SourcePolicies, public_url: str | None) -> bytes:
     """The frozen body of an `incident.*` message."""
     data = incident.model_dump(mode="json", exclude={"root", "loudest", "exemplars"})
-    root = _outside(incident.root, policies)
+    shown = incident_outside(incident, policies)
+    root = _card(shown.root) if shown.root is not None else None
     data["root"] = root
-    data["loudest"] = [card for c in incident.loudest if (card := _outside(c, policies)) is not None]
-    data["exemplars"] = [card for c in incident.exemplars if (card := _outside(c, policies)) is not None]
+    data["loudest"] = [_card(card) for card in shown.loudest]
+    data["exemplars"] = [_card(card) for card in shown.exemplars]
     data["because"] = because
     data["state_words"] = explain.STATE_WORDS[incident.state]
     data["how_sure"] = explain.how_sure(incident)
@@ -102,21 +101,8 @@ def _is(card: Body, post: PostKey) -> bool:
     return (card["network"], card["post_id"]) == post
 
 
-def _outside(card: PostCard | None, policies: SourcePolicies) -> Body | None:
-    """The card as it may leave the house; the stricter of the post's own policy and its network's holds."""
-    if card is None:
-        return None
-    policy = max(card.policy, policies(card.network), key=_STRICTNESS.__getitem__)
-    if policy is SourcePolicy.INTERNAL:
-        return None
+def _card(card: PostCard) -> Body:
     shown: Body = card.model_dump(mode="json", exclude_none=True, exclude={"policy"})
-    if policy is SourcePolicy.IDS_ONLY:
-        author = (shown.pop("author", None) or "").removeprefix("@").lower()
-        shown.pop("text", None)
-        for name in ("permalink", "reply_link"):
-            # Many networks write the handle into the link; a connector that can should give the form with the id alone.
-            if author and author in shown.get(name, "").lower():
-                del shown[name]
     return shown
 
 

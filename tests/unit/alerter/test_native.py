@@ -15,6 +15,7 @@ from alerter import rules
 from alerter.api.webhook_schema import webhook_schema
 from alerter.incidents import model
 from alerter.notify.formats import native
+from alerter.terms import SourcePolicies
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, Incident
 from services.contracts.post import SourcePolicy
@@ -36,7 +37,7 @@ def allowed(_network: str) -> SourcePolicy:
     return SourcePolicy.TEXT_ALLOWED
 
 
-def rendered(subject: Incident, policies: native.SourcePolicies = allowed) -> Any:
+def rendered(subject: Incident, policies: SourcePolicies = allowed) -> Any:
     raw = native.render(subject, Change.OPENED, "because", policies, "https://firebreak.example")
     assert len(raw) < native.MAX_BODY_BYTES
     body = json.loads(raw)
