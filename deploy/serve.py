@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -34,6 +35,8 @@ def main() -> None:
         if asked.log == "kafka":
             environment["FIREBREAK_KAFKA_BOOTSTRAP"] = stack.enter_context(LocalKafka()).bootstrap
         process = subprocess.Popen([sys.executable, "-m", "services", "run"], env=environment)
+        # Whoever ends this means the services; Ctrl-C reaches them by itself.
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         try:
             code = process.wait()
         except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from services.errors import ConfigError
 from services.lifecycle import Service
 from services.metrics import FloorMetrics
 
@@ -89,9 +90,11 @@ class Server(uvicorn.Server):
             self._socket.bind((host, port))
             self._socket.listen(1024)
             self._socket.setblocking(False)
-        except BaseException:
+        except OSError as error:
             self._socket.close()
-            raise
+            raise ConfigError(
+                f"cannot listen on {host} port {port}: {error.strerror}; FIREBREAK_HOST and FIREBREAK_PORT say where"
+            ) from error
         bound = self._socket.getsockname()
         self.url = f"http://{'[' + bound[0] + ']' if ':' in bound[0] else bound[0]}:{bound[1]}"
 

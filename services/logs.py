@@ -32,6 +32,7 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [output]
     root.setLevel(level.upper())
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # it counts up what it can do at each start
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

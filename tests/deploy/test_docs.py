@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 
 from alerter.api.schemas import EndpointIn
 from alerter.notify.outlet import Kind
@@ -96,6 +96,41 @@ async def test_every_example_of_the_api_works(tmp_path: Path) -> None:
         "firebreak_ready",
     ):
         assert word in said, f"{word} in {said}"
+
+
+async def test_the_five_minutes_of_the_readme_end_with_a_webhook(tmp_path: Path) -> None:
+    find("curl")
+    (tour,) = (block for block in blocks(ROOT / "README.md", "") if "make serve" in block)
+    endpoint, post = re.findall(r"^curl .*?'\{.*?\}'", tour, re.MULTILINE | re.DOTALL)
+    keys, hook = Keys.fresh(), FastAPI()
+    came: asyncio.Queue[str] = asyncio.Queue()
+
+    async def take(request: Request) -> Response:
+        came.put_nowait((await request.json())["type"])
+        return Response(status_code=204)
+
+    hook.add_api_route("/hooks/front-desk", take, methods=["POST"])
+    server = Server(hook, "127.0.0.1", 0)
+    serving = asyncio.create_task(server.run_until_stopped())
+    installation = Installation(tmp_path, parse((DEPLOY / "firebreak.yaml").read_text()), keys.environment())
+    try:
+        await installation.start()
+        url = installation.url("ingest")
+        for command in (endpoint, post):
+            there = command.replace("localhost:8080", url.removeprefix("http://"))
+            done = await asyncio.to_thread(
+                subprocess.run,
+                ["bash", "-c", there.replace("http://127.0.0.1:9090", server.url)],
+                env={"PATH": os.environ["PATH"], "KEY": keys.post, "ADMIN": keys.admin},
+                capture_output=True, text=True, timeout=60, check=True,
+            )  # fmt: skip
+            assert "secret" in done.stdout or "accepted" in done.stdout, done.stdout
+        async with asyncio.timeout(60):
+            assert await came.get() == "incident.opened"
+    finally:
+        await installation.stop()
+        server.stop()
+        await serving
 
 
 def test_the_dashboards_are_named_by_the_docs() -> None:
