@@ -84,23 +84,36 @@ def _brand(rule: Rule, facts: Facts) -> Answer | None:
 
 
 def _account(rule: Rule, facts: Facts) -> Answer | None:
-    root = facts.root
     wanted = tuple(account.lower().replace(":@", ":") for account in rule.accounts)
-    return _one_of("the account", wanted, root.account if root is not None else None)
+    return _one_of("the account", wanted, account_of(facts))
 
 
 def _language(rule: Rule, facts: Facts) -> Answer | None:
-    language = facts.root.language if facts.root is not None else None
-    if isinstance(facts.signal, BrandSurge):
-        language = _most(facts.signal.languages)
-    return _one_of("the language", rule.languages, language.partition("-")[0].lower() if language else None)
+    return _one_of("the language", rule.languages, language_of(facts))
 
 
 def _source(rule: Rule, facts: Facts) -> Answer | None:
-    network = facts.root.network if facts.root is not None else None
+    return _one_of("the source", rule.sources, source_of(facts))
+
+
+def account_of(facts: Facts) -> str | None:
+    """The brand's own account that the root post concerns."""
+    return facts.root.account if facts.root is not None else None
+
+
+def language_of(facts: Facts) -> str | None:
+    """Of the root post, or of most of a surge, without its region."""
+    language = facts.root.language if facts.root is not None else None
     if isinstance(facts.signal, BrandSurge):
-        network = _most(facts.signal.networks)
-    return _one_of("the source", rule.sources, network)
+        language = _most(facts.signal.languages)
+    return language.partition("-")[0].lower() if language else None
+
+
+def source_of(facts: Facts) -> str | None:
+    """The network of the root post, or of most of a surge."""
+    if isinstance(facts.signal, BrandSurge):
+        return _most(facts.signal.networks)
+    return facts.root.network if facts.root is not None else None
 
 
 def _one_of(what: str, wanted: Sequence[str], found: str | None) -> Answer | None:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from alerter.conditions import LEVEL_RANK, Facts, Opening, Topics, answers, percent
+from alerter.grouping import Group, group_of
 from services.contracts.signal import BrandSurge, CascadeForecast, Level, Line, PostNegative
 from services.rule import TOPICS, Rule
 
@@ -67,11 +68,12 @@ class Grade:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """This rule opens an incident of this severity, for this reason."""
+    """This rule opens an incident of this severity, for this reason; or joins one of the same group."""
 
     rule: Rule
     grade: Grade
     reason: str
+    group: Group | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,11 @@ def decide(
         graded = graded or grade(signal, line, complaint)
         considered = consider(rule, signal, graded, complaint, topics)
         if considered.fires:
-            return _decision(rule, signal, graded, considered)
+            return _decision(rule, signal, graded, considered, topics)
     return None
 
 
-def _decision(rule: Rule, signal: Opening, graded: Grade, considered: Considered) -> Decision:
+def _decision(rule: Rule, signal: Opening, graded: Grade, considered: Considered, topics: Topics) -> Decision:
     if rule.raises_to is not None:
         words = graded.words
         if rule.raises_to < graded.severity:
@@ -117,7 +119,7 @@ def _decision(rule: Rule, signal: Opening, graded: Grade, considered: Considered
     # What was seen first, then why that matters here: it is read at night, on a small screen.
     seen = "" if isinstance(signal, PostNegative) else f"{signal.reason.rstrip('.')}. "
     fired = f"rule {rule.id}: {considered.because}. Severity {graded.severity}: {graded.words}."
-    return Decision(rule, graded, seen + fired)
+    return Decision(rule, graded, seen + fired, group_of(rule, signal, topics))
 
 
 def consider(rule: Rule, signal: Opening, graded: Grade, complaint: int | None, topics: Topics = TOPICS) -> Considered:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from services.contracts.base import Probability
 from services.contracts.signal import Level
@@ -19,6 +19,15 @@ Topic = Annotated[
     ],
     Field(min_length=1, max_length=500, description="words and phrases; `burn*` finds every word that begins so"),
 ]
+
+
+GroupBy = Literal["account", "topic", "language", "source"]
+
+
+def _each_once(names: tuple[GroupBy, ...]) -> tuple[GroupBy, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("each of them may stand here once")
+    return names
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -66,6 +75,16 @@ class Rule(Section):
     )
     cool_down_minutes: Annotated[float, Field(ge=0, le=7 * 24 * 60)] = Field(
         30, description="after an incident's end: so long its story opens another only when it is worse"
+    )
+    group_by: Annotated[
+        tuple[GroupBy, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(_each_once)
+    ] = Field(
+        (),
+        description="stories of one brand with the same values of these share one incident: while it is open, a further one "
+        "that this rule would open an incident for joins it; without it every story has its own",
+    )
+    group_minutes: Annotated[float, Field(ge=1, le=7 * 24 * 60)] = Field(
+        60, description="with `group_by`: so long after it opened an incident takes in further stories"
     )
     policy: Slug
     playbook: Slug | None = None

@@ -16,7 +16,7 @@ from alerter import rules, volume
 from alerter.answers import clocks, digest
 from alerter.escalation import pages, steps
 from alerter.escalation.ladder import Call, Ladder
-from alerter.incidents import deeds, explain, holding, model, outcomes, redaction, transitions
+from alerter.incidents import deeds, explain, groups, holding, model, outcomes, redaction, transitions
 from alerter.incidents.dossier import Dossier, Entry, Message, Outcome, Terms, tell
 from alerter.incidents.gate import Gate
 from alerter.incidents.present import Present
@@ -71,6 +71,7 @@ class Desk:
         self.store = IncidentStore(connection)
         self.told: list[tuple[Change, int]] = []
         self._gate = Gate(connection, self.store, present.config, present.now)
+        self._groups = groups.Groups(connection, self.store, self._gate, present.now)
         self.ladder = Ladder(connection, present.config, present.now, present.wall)
         self._subscribers: Subscribers | None = None
 
@@ -127,8 +128,7 @@ class Desk:
         if decision is not None and (
             dossier is None or model.reopens(dossier, signal, decision.grade.severity, self._now)
         ):
-            self._open(signal, story, known, decision, origin)
-            return Verdict.OPENED
+            return self._open(signal, story, known, decision, origin)
         if noted:
             self.store.put_story(signal.brand, story, known, self._now)
         if joins and dossier is not None:
@@ -183,7 +183,8 @@ class Desk:
         self.carry_out(dossier, outcome, origin)
         return Verdict.JOINED
 
-    def _open(self, signal: rules.Opening, story: StoryId, known: Story, decision: Decision, origin: Origin) -> None:
+    def _open(self, signal: rules.Opening, story: StoryId, known: Story, decision: Decision, origin: Origin) -> Verdict:
+        """Open an incident, unless one of the same group takes the story in."""
         config = self._present.config
         brand = config.brand(signal.brand)
         policy = next(policy for policy in config.policies if policy.id == decision.rule.policy)
@@ -205,7 +206,17 @@ class Desk:
             ),
             known.incident,
         )
+        group = decision.group
+        host = self._groups.host(group, opened.dossier)
+        if group is not None and host is not None:
+            joined = groups.join(host, signal, story, decision, group, known.complaint, config, self._now)
+            self.carry_out(host, joined, origin)
+            self.store.put_story(signal.brand, story, known._replace(incident=host.incident.id), self._now)
+            self._groups.joined(group)
+            return Verdict.JOINED
         self._begin(opened, story, known, origin)
+        self._groups.opened(group, opened.dossier.incident.id)
+        return Verdict.OPENED
 
     def _begin(self, opened: Outcome, story: StoryId, known: Story, origin: Origin | None) -> None:
         """Save what opened, and do the first step of its policy, unless something holds it back."""

@@ -120,6 +120,16 @@ stories = Table(
 )
 """Which incident a story belongs to (its own, or the surge it is part of), and the worst complaint seen in it."""
 
+groupings = Table(
+    "groupings",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("incident", String(64), ForeignKey("incidents.id"), nullable=False),
+    Column("members", Integer, nullable=False),
+    Index("groupings_of_incident", "incident"),
+)
+"""Of rules that group: which incident takes in the stories of a group, and how many it has."""
+
 mentions = Table(
     "mentions",
     metadata,

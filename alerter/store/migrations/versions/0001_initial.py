@@ -255,6 +255,20 @@ def upgrade() -> None:
         batch_op.create_index("deliveries_of_incident", ["incident"], unique=False)
 
     op.create_table(
+        "groupings",
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("incident", sa.String(length=64), nullable=False),
+        sa.Column("members", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["incident"],
+            ["incidents.id"],
+        ),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    with op.batch_alter_table("groupings", schema=None) as batch_op:
+        batch_op.create_index("groupings_of_incident", ["incident"], unique=False)
+
+    op.create_table(
         "mentions",
         sa.Column("network", sa.String(length=64), nullable=False),
         sa.Column("post_id", sa.Text(), nullable=False),
@@ -451,6 +465,10 @@ def downgrade() -> None:
 
     op.drop_table("outcomes")
     op.drop_table("mentions")
+    with op.batch_alter_table("groupings", schema=None) as batch_op:
+        batch_op.drop_index("groupings_of_incident")
+
+    op.drop_table("groupings")
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.drop_index("deliveries_of_incident")
         batch_op.drop_index("deliveries_of_endpoint")
