@@ -1,9 +1,10 @@
-"""`firebreak rules try`, `explain` and `whatif`: what rules would have done, why an incident is there, and the same night
-under other rules."""
+"""`firebreak rules try`, `explain`, `whatif` and `purge`: what rules would have done, why an incident is there, the same night
+under other rules, and forgetting what is over."""
 
 from __future__ import annotations
 
 import asyncio
+import getpass
 import heapq
 import json
 import os
@@ -271,3 +272,39 @@ def whatif(
 
 def _clock(seconds: float | None) -> str:
     return "-" if seconds is None else f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}:{int(seconds % 60):02d}"
+
+
+@app.command()
+def purge(
+    before: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="what ended, and last changed, before this day began (UTC)")
+    ],
+    brand: Annotated[str | None, typer.Option(help="of this brand alone; without it of all")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+) -> None:
+    """Delete ended incidents with all that hangs on them (timeline, deliveries, pages ...), and answer clocks that do not run
+    any more. Says first how many rows, and asks. What is open, or waits to be sent, stays; the audit log keeps a line.
+
+    Works on the database of FIREBREAK_DATABASE (or the SQLite file in FIREBREAK_DATA), also while the services run: a little
+    at a time. Old rows go by themselves too (FIREBREAK_KEEP_INCIDENTS_DAYS). There is no way back."""
+    from alerter.purging import Purge
+
+    limit = before.replace(tzinfo=UTC)
+    if limit > datetime.now(UTC):
+        raise typer.BadParameter("this day has not begun", param_hint="--before")
+    with Purge(Settings(), limit, brand) as job:
+        rows = job.rows()
+        if not any(rows.values()):
+            console.print("nothing to delete")
+            return
+        table = Table(show_edge=False, pad_edge=False)
+        table.add_column("what")
+        table.add_column("rows", justify="right")
+        for name, count in rows.items():
+            if count:
+                table.add_row(name, f"{count:,}")
+        console.print(table)
+        if not yes:
+            typer.confirm("Delete them?", abort=True)
+        done = job.run(getpass.getuser(), rows)
+    console.print(f"deleted {done.incidents:,} incidents and {done.answer_clocks:,} answer clocks")

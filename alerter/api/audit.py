@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -31,12 +32,21 @@ def record(
     detail: Mapping[str, object] | None = None,
 ) -> None:
     """Write it down, in the transaction that makes the change. `brand` of `None`: it concerns more than one."""
-    name = who.name if isinstance(who, Caller) else who
-    connection.execute(
-        insert(audit).values(
-            at=present.now, actor=name, what=what, subject=on, brand=brand, detail=json.dumps(dict(detail or {}))
-        )
-    )
+    note(connection, present.now, who.name if isinstance(who, Caller) else who, what, on, brand, detail)
+
+
+def note(
+    connection: Connection,
+    at: datetime,
+    actor: str,
+    what: str,
+    on: str,
+    brand: str | None = None,
+    detail: Mapping[str, object] | None = None,
+) -> None:
+    """Like `record`, for a change that does not come through the API."""
+    values = {"at": at, "actor": actor, "what": what, "subject": on, "brand": brand}
+    connection.execute(insert(audit).values(**values, detail=json.dumps(dict(detail or {}))))
 
 
 def only(brands: Collection[str]) -> str | None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, tupl
 from alerter.incidents import cards, model
 from alerter.incidents.cards import PostKey
 from alerter.incidents.dossier import ENDED, Dossier, Entry, Outcome
+from alerter.incidents.holding import STORM
 from alerter.store.database import Overtaken, insert_missing
 from alerter.store.tables import incidents, mentions, seen, stories, timeline
 from services.contracts.base import BrandId, EventId, StoryId
@@ -214,8 +215,8 @@ def mark_seen(connection: Connection, origins: Collection[Origin], partition: in
 
 
 def forget_stories(connection: Connection, before: datetime) -> int:
-    """Drop what was noted of stories that opened nothing."""
-    old = (stories.c.incident.is_(None), stories.c.touched_at < before)
+    """Drop what was noted of stories that have no incident. A brand's storms come again for ever, and go on counting."""
+    old = (stories.c.incident.is_(None), stories.c.touched_at < before, stories.c.story != STORM)
     return connection.execute(delete(stories).where(*old)).rowcount
 
 

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select, update
 
 from alerter.incidents.dossier import ENDED
 from alerter.store.database import Database, DatabaseAway
-from alerter.store.tables import attempts, deliveries, inbound, incidents, metadata, secrets
+from alerter.store.tables import attempts, deliveries, inbound, incidents, metadata, secrets, stories
 
 log = structlog.get_logger()
 
@@ -41,15 +41,29 @@ def purge(connection: Connection, now: datetime, wall: datetime, keep: Keep) -> 
     over = (deliveries.c.state != "pending", deliveries.c.finished_at < now - keep.deliveries)
     done = list(connection.scalars(select(deliveries.c.id).where(*over).limit(MOST_DELIVERIES)))
     _drop_deliveries(connection, done)
-    ended = (incidents.c.state.in_(ENDED), incidents.c.changed_at < now - keep.incidents)
-    old = list(connection.scalars(select(incidents.c.id).where(*ended).limit(MOST_INCIDENTS)))
-    if old:
-        about = connection.scalars(select(deliveries.c.id).where(deliveries.c.incident.in_(old)))
-        _drop_deliveries(connection, list(about))
-        for table, column in _hanging_on(incidents):
-            connection.execute(delete(table).where(table.c[column].in_(old)))
-        connection.execute(delete(incidents).where(incidents.c.id.in_(old)))
-    return len(done) + len(old)
+    return len(done) + drop_incidents(connection, ended_before(now - keep.incidents))
+
+
+def ended_before(before: datetime) -> ColumnElement[bool]:
+    """Incidents that ended, and that nothing has changed since."""
+    return and_(incidents.c.state.in_(ENDED), incidents.c.changed_at < before)
+
+
+def drop_incidents(connection: Connection, which: ColumnElement[bool]) -> int:
+    """Forget some of these with all that hangs on them; how many. Ask again while there are any."""
+    # Locked: nobody may enqueue a message about one that goes in this moment.
+    query = select(incidents.c.id).where(which).limit(MOST_INCIDENTS).with_for_update(skip_locked=True)
+    old = list(connection.scalars(query))
+    if not old:
+        return 0
+    about = connection.scalars(select(deliveries.c.id).where(deliveries.c.incident.in_(old)))
+    _drop_deliveries(connection, list(about))
+    # How often a story has opened stays: the next time must not have the ids of one that receivers have seen.
+    connection.execute(update(stories).where(stories.c.incident.in_(old)).values(incident=None))
+    for table, column in hanging_on(incidents):
+        connection.execute(delete(table).where(table.c[column].in_(old)))
+    connection.execute(delete(incidents).where(incidents.c.id.in_(old)))
+    return len(old)
 
 
 def _drop_deliveries(connection: Connection, ids: list[str]) -> None:
@@ -59,7 +73,7 @@ def _drop_deliveries(connection: Connection, ids: list[str]) -> None:
         connection.execute(delete(deliveries).where(deliveries.c.id.in_(some)))
 
 
-def _hanging_on(parent: Table) -> list[tuple[Table, str]]:
+def hanging_on(parent: Table) -> list[tuple[Table, str]]:
     """The tables with a foreign key to this one, those that nothing hangs on first."""
     return [
         (table, key.parent.name)
