@@ -13,9 +13,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 from pydantic import SecretStr
 
+from alerter.notify import outbox
+from alerter.service import Alerter
 from services.clock import ManualClock
 from services.drills.crowd import Night
 from services.drills.player import LOOPBACK, STORY_BEGINS, Keys, Player, idle, moments, serving
@@ -44,6 +47,8 @@ PUBLISHED = {
     "on-call-light",
     "endpoints-light",
 }
+BROKEN = "night-shift"
+SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 RESPONDERS = tuple(Responder(id=name, name=name.title(), methods=("front-desk",)) for name in ("dana", "lee", "max"))
 SCHEDULES = (
     Schedule.model_validate(
@@ -176,6 +181,7 @@ async def test_every_page_can_be_used_by_keyboard_and_screen_reader_on_any_scree
     found: list[str] = []
     async with browser() as opened, staged(tmp_path, "demo.yaml") as stage:
         await stage.play_until(36)
+        await break_an_endpoint(stage)
         for scheme, size in (("light", WIDE), ("dark", WIDE), ("light", PHONE)):
             page = await watched(opened, trouble, viewport=size, color_scheme=scheme, timezone_id="UTC", locale="en-GB")
             await page.goto(f"{stage.url}/console")
@@ -183,14 +189,16 @@ async def test_every_page_can_be_used_by_keyboard_and_screen_reader_on_any_scree
             await sign_in(page, stage)
             incident = await page.locator(".card h3 a").first.get_attribute("href")
             assert incident is not None
-            for name, path in await _paths(page, incident):
+            for name, path in [*await _paths(page, incident), *await _deliveries(page, stage)]:
                 await page.goto(f"{stage.url}{path}")
                 found += await _violations(axe, page, f"{name} {scheme} {size['width']}")
-                wide = await page.evaluate(
-                    "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-                )
-                assert wide <= 0, f"{name} must be scrolled sideways at {size['width']}"
+                assert await page.evaluate(SIDEWAYS) <= 0, f"{name} must be scrolled sideways at {size['width']}"
                 await _picture(page, f"{name}-{'phone' if size is PHONE else scheme}.png", tmp_path, keep=taking)
+            await page.goto(f"{stage.url}/console/endpoints")
+            await page.click(f"#s-{BROKEN}")
+            await page.wait_for_selector("#secret")
+            found += await _violations(axe, page, f"secret {scheme} {size['width']}")
+            assert await page.evaluate(SIDEWAYS) <= 0, f"the secret must be scrolled sideways at {size['width']}"
             await page.context.close()
     assert found == []
     assert trouble == []
@@ -228,6 +236,36 @@ async def _paths(page: Page, incident: str) -> list[tuple[str, str]]:
     listed = [(await a.inner_text(), await a.get_attribute("href") or "") for a in await links.all()]
     every = [*((name.lower().replace(" ", "-"), path) for name, path in listed), ("incident", incident)]
     return [*every, ("brand", "/console/brands/acme-air")]
+
+
+async def break_an_endpoint(stage: Stage) -> None:
+    """One to which nothing gets through, and which was therefore disabled."""
+    (alerter,) = (one for one in stage.process.services if isinstance(one, Alerter))
+    headers = {"authorization": f"Bearer {stage.keys.admin}"}
+    async with httpx2.AsyncClient(base_url=stage.url, headers=headers) as client:
+        body = {"name": BROKEN, "url": "http://127.0.0.1:1/hook", "description": "a night shift's"}
+        made = await client.post("/v1/endpoints", json=body)
+        assert made.status_code == 201, made.text
+        sent = await client.post(f"/v1/endpoints/{BROKEN}/test")
+        assert sent.status_code < 300, sent.text
+        while not (await client.get("/v1/deliveries", params={"endpoint": BROKEN})).json()["items"][0]["attempts"]:
+            await asyncio.sleep(0.05)
+    now = stage.clock.now()
+    await alerter.database.write(lambda c: outbox.disable(c, BROKEN, "it failed for five days", now))
+
+
+async def _deliveries(page: Page, stage: Stage) -> list[tuple[str, str]]:
+    """A delivery that arrived, and one that did not."""
+    await page.goto(f"{stage.url}/console/endpoints")
+    paths = []
+    for name, place in (
+        ("delivered", f'section:not([aria-labelledby="e-{BROKEN}"])'),
+        ("refused", f'section[aria-labelledby="e-{BROKEN}"]'),
+    ):
+        path = await page.locator(f'{place} a[id^="d-"]').first.get_attribute("href")
+        assert path is not None
+        paths.append((f"delivery-{name}", path))
+    return paths
 
 
 async def _violations(axe: Any, page: Page, where: str) -> list[str]:
