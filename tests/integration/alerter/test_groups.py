@@ -194,6 +194,10 @@ async def test_a_complaint_noted_before_counts_for_the_incident_that_its_story_j
         await house.settle()
         (incident,) = await house.incidents()
         assert (incident["story"], incident["severity"]) == ("bsky:p1", 2)
+        await house.signal(story("p2", 2))
+        await house.settle()
+        (incident,) = await house.incidents()
+        assert incident["severity"] == 2, "and goes on counting"
 
 
 async def test_two_signals_of_one_batch_find_each_other(make_house: MakeHouse) -> None:
