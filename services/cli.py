@@ -61,6 +61,7 @@ def run(
     ] = None,
 ) -> None:
     """Run the services until SIGTERM or Ctrl-C. Settings come from FIREBREAK_... variables (see `doctor --settings`)."""
+    from services import folder
     from services.process import Process, run_until_signalled
 
     names = services or list(SERVICES)
@@ -69,6 +70,8 @@ def run(
     of = settings()
     logs.configure(of.log_level, of.log_format)
     config = configuration(of)
+    if of.log == "sqlite" or ("alerter" in names and of.database is None):
+        folder.check(of.data)
     run_until_signalled(lambda: Process(of, config, names))
 
 

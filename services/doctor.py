@@ -14,6 +14,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from services import folder
 from services.config import load
 from services.contracts.topics import TOPICS
 from services.errors import ConfigError, FirebreakError
@@ -51,9 +52,10 @@ async def diagnose(settings: Settings) -> bool:
     _check_python(found)
     _check_configuration(found, settings)
     _check_secrets(found, settings)
-    _check_machine(found, settings)
+    usable = _check_machine(found, settings)
     _check_parts(found)
-    await _check_log(found, settings)
+    if usable or settings.log == "kafka":
+        await _check_log(found, settings)
     return found.ok
 
 
@@ -85,22 +87,20 @@ def _check_secrets(found: Findings, settings: Settings) -> None:
         found.bad("no FIREBREAK_ADMIN_KEY: nobody may subscribe an endpoint", "set it to at least 16 random characters")
 
 
-def _check_machine(found: Findings, settings: Settings) -> None:
-    try:
-        settings.data.mkdir(parents=True, exist_ok=True)
-        probe = settings.data / ".doctor"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        found.bad(f"{settings.data} cannot be written: {error.strerror}", "set FIREBREAK_DATA to a directory of ours")
-        return
+def _check_machine(found: Findings, settings: Settings) -> bool:
+    """Whether the data folder can be used."""
+    trouble = folder.trouble_with(settings.data)
+    if trouble is not None:
+        found.bad(trouble.what, trouble.then)
+        return False
     if settings.log == "kafka" and (settings.database is not None or not _is_here("alerter")):
-        return  # nothing that matters is kept there
+        return True  # nothing that matters is kept there
     free = shutil.disk_usage(settings.data).free
     if free < LEAST_FREE_BYTES:
         found.bad(f"{free >> 20} MiB free in {settings.data}", "make room: a full disk stops the log")
     else:
         found.good(f"{free >> 30} GiB free in {settings.data}")
+    return True
 
 
 def _is_here(service: str) -> bool:

@@ -110,3 +110,18 @@ def test_the_image_runs_as_nobody_in_particular_and_says_how_it_is() -> None:
 
 def test_hadolint_finds_nothing() -> None:
     run(find("hadolint"), DEPLOY / "Dockerfile")
+
+
+def test_the_data_folder_of_the_images_belongs_to_whom_they_run_as() -> None:
+    """A new named volume takes the owner over from the image, if nothing declares the folder before it has one."""
+    stage = DOCKERFILE[DOCKERFILE.index(" AS runtime") :]
+    user = re.search(r"^USER (\d+):\1$", stage, re.MULTILINE)
+    data = re.search(r"FIREBREAK_DATA=(\S+)", stage)
+    made = re.search(r"install --directory --owner=(\w+) --group=\1 --mode=0[27]50 (\S+)", stage)
+    assert user
+    assert data
+    assert made
+    assert made[2] == data[1]
+    assert f"useradd --system --uid {user[1]} --user-group" in stage
+    assert stage.index(made[0]) < stage.index(user[0]), "made by root, then left to them"
+    assert "VOLUME" not in DOCKERFILE.split(), "every run without a mount would leave a volume behind"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,10 @@ COMMANDS = ("run", "drill", "replay", "sink", "topics", "doctor")
 CONFIG = "brands: [{id: acme, name: Acme, line: {engagements: 20}}]\n"
 
 
-def firebreak(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def firebreak(*words: str, before: tuple[str, ...] = (), **settings: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FIREBREAK_")}
     return subprocess.run(
-        [sys.executable, "-m", "services", *words],
+        [*before, sys.executable, "-m", "services", *words],
         env={
             **clean,
             "COLUMNS": "160",
@@ -81,6 +82,62 @@ def test_the_doctor_finds_what_is_missing_and_says_what_to_do(tmp_path: Path) ->
     )
     assert well.returncode == 0, well.stdout
     assert "1 brands" in well.stdout
+
+
+def _asked_of_permissions() -> tuple[str, ...]:
+    """What makes permissions concern us: root passes them, unless it gives up the right to."""
+    if os.geteuid():
+        return ()
+    if shutil.which("setpriv") is None:
+        pytest.skip("root passes every permission, and setpriv (util-linux) is not here to change that")
+    rights = "-dac_override,-dac_read_search"
+    return "setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"
+
+
+def _with_data(command: str, tmp_path: Path, data: Path) -> str:
+    """What is said of the folder; it must be refused."""
+    (tmp_path / "firebreak.yaml").write_text(CONFIG)
+    answer = firebreak(
+        command, CONFIG=str(tmp_path / "firebreak.yaml"), DATA=str(data), API_KEYS="me:" + "k" * 20, ADMIN_KEY="a" * 20,
+        PORT="0", before=_asked_of_permissions(),
+    )  # fmt: skip
+    said = " ".join((answer.stdout + answer.stderr).split())
+    assert answer.returncode == 1, said
+    assert "Traceback" not in said
+    return said
+
+
+@pytest.mark.parametrize("command", ["doctor", "run"])
+@pytest.mark.parametrize("mode", [0o555, 0o000])
+def test_a_data_folder_that_is_not_ours_is_named_with_its_owner_and_the_remedy(
+    tmp_path: Path, command: str, mode: int
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    data.chmod(mode)
+    said = _with_data(command, tmp_path, data)
+    for words in (str(data), "Permission denied", f"mode {mode:04o}", f"({os.geteuid()})", "chown -R", "U=true"):
+        assert words in said, said
+    data.chmod(0o755)
+
+
+@pytest.mark.parametrize("command", ["doctor", "run"])
+@pytest.mark.parametrize("name", ["log.db", "alerter.db-wal"])
+def test_a_file_of_the_database_that_is_not_ours_is_named(tmp_path: Path, command: str, name: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / name).write_bytes(b"")
+    (data / name).chmod(0o400)
+    said = _with_data(command, tmp_path, data)
+    for words in (f"{data / name} cannot be read and written", "mode 0400", "chown -R"):
+        assert words in said, said
+
+
+@pytest.mark.parametrize("command", ["doctor", "run"])
+def test_a_data_folder_below_a_file_is_named(tmp_path: Path, command: str) -> None:
+    said = _with_data(command, tmp_path, tmp_path / "firebreak.yaml" / "data")
+    assert "firebreak.yaml is a file" in said
+    assert "FIREBREAK_DATA" in said
 
 
 def test_the_doctor_refuses_to_run_without_assertions(tmp_path: Path) -> None:
