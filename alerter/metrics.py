@@ -11,7 +11,7 @@ from services.contracts.incident import Change
 from services.metrics import LATENCY_SECONDS
 
 STAGE = "alerter"
-LOOPS = ("deliverer", "publisher", "engine", "gauges")
+LOOPS = ("deliverer", "publisher", "engine", "gauges", "purger", "repeater")
 
 
 class AlerterMetrics:

@@ -66,7 +66,7 @@ class Alerter:
         owner = settings.instance or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.deliverer = Deliverer(self.database, self.outlets, context.clock, wall, owner, self.metrics)
         keep = Keep(timedelta(days=settings.keep_deliveries_days), timedelta(days=settings.keep_incidents_days))
-        self.purger = Purger(self.database, context.clock.now, self.deliverer.wall_now, keep)
+        self.purger = Purger(self.database, context.clock.now, self.deliverer.wall_now, keep, self.metrics)
         self.repeater = Repeater(self.database, self.outlets.alertmanager, wall, self.metrics)
         self.publisher = Publisher(self.database, context.log, context.clock, self.metrics)
         self.engine = Engine(self.database, context.clock, self.present, self.ring, self.metrics)

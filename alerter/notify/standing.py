@@ -4,7 +4,6 @@ member of the cluster was away. Real time throughout: Alertmanager has no other.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,14 +18,14 @@ from alerter.notify.endpoints import EndpointState
 from alerter.notify.kinds import AlertmanagerOptions
 from alerter.notify.outlet import Kind, Letter
 from alerter.notify.outlets import AlertmanagerPush
-from alerter.store.database import Database, DatabaseAway
+from alerter.rounds import Rounds
+from alerter.store.database import Database
 from alerter.store.tables import endpoints, standing
 
 log = structlog.get_logger()
 
 ENDED_FOR: Final = timedelta(minutes=5)
 MOST_ALERTS: Final = 200
-LOOK_SECONDS: Final = 1.0
 _OVER: Final = frozenset({"resolved", "averted", "expired"})
 
 
@@ -91,30 +90,17 @@ def anything(connection: Connection, wall: datetime) -> bool:
     return connection.scalar(select(standing.c.incident).where(standing.c.due_wall <= wall).limit(1)) is not None
 
 
-class Repeater:
+class Repeater(Rounds):
+    name = "repeater"
+    every_seconds = 1.0
+
     def __init__(
         self, database: Database, outlet: AlertmanagerPush, wall: Callable[[], float], metrics: AlerterMetrics
     ) -> None:
+        super().__init__(metrics)
         self._database = database
         self._outlet = outlet
         self._wall = wall
-        self._metrics = metrics
-        self._stop = asyncio.Event()
-
-    def stop(self) -> None:
-        self._stop.set()
-
-    async def run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                await self.turn()
-            except DatabaseAway as error:
-                self._metrics.loop_errors.labels("repeater").inc()
-                log.warning("repeater_tries_again", why=str(error))
-            try:
-                await asyncio.wait_for(self._stop.wait(), LOOK_SECONDS)
-            except TimeoutError:
-                continue
 
     async def turn(self) -> None:
         """Say again what is due."""

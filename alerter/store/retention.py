@@ -4,7 +4,6 @@ with all that hangs on them. What is open, or waits to be sent, stays whatever i
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,12 +13,13 @@ import structlog
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select, update
 
 from alerter.incidents.dossier import ENDED
-from alerter.store.database import Database, DatabaseAway
+from alerter.metrics import AlerterMetrics
+from alerter.rounds import Rounds
+from alerter.store.database import Database
 from alerter.store.tables import attempts, deliveries, inbound, incidents, metadata, secrets, stories
 
 log = structlog.get_logger()
 
-EVERY_SECONDS: Final = 600.0
 MOST_DELIVERIES: Final = 500
 """In one transaction."""
 MOST_INCIDENTS: Final = 50
@@ -83,32 +83,26 @@ def hanging_on(parent: Table) -> list[tuple[Table, str]]:
     ]
 
 
-class Purger:
+class Purger(Rounds):
+    name = "purger"
+    every_seconds = 600.0
+
     def __init__(
-        self, database: Database, now: Callable[[], datetime], wall: Callable[[], datetime], keep: Keep
+        self,
+        database: Database,
+        now: Callable[[], datetime],
+        wall: Callable[[], datetime],
+        keep: Keep,
+        metrics: AlerterMetrics,
     ) -> None:
+        super().__init__(metrics)
         self._database = database
         self._now = now
         self._wall = wall
         self._keep = keep
-        self._stop = asyncio.Event()
 
-    def stop(self) -> None:
-        self._stop.set()
-
-    async def run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                await self.turn()
-            except DatabaseAway as error:
-                log.warning("purge_tries_again", why=str(error))
-            try:
-                await asyncio.wait_for(self._stop.wait(), EVERY_SECONDS)
-            except TimeoutError:
-                continue
-
-    async def turn(self) -> int:
-        """Forget all that is old now; how many rows of the two."""
+    async def turn(self) -> None:
+        """Forget all that is old now."""
         gone = 0
         while not self._stop.is_set():
             some = await self._database.write(lambda c: purge(c, self._now(), self._wall(), self._keep))
@@ -117,4 +111,3 @@ class Purger:
                 break
         if gone:
             log.info("purged", deliveries_and_incidents=gone)
-        return gone
