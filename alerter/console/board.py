@@ -18,7 +18,9 @@ from services.config import Config
 from services.contracts.incident import Incident, IncidentState
 from services.contracts.signal import Level, PostCard
 
-MAX_OPEN: Final = 100
+MAX_OPEN: Final = 200
+SHOWN: Final = 20
+"""Cards on one page: the most urgent first, and the page stays below 100 kB with all it needs."""
 MAX_ENDED: Final = 10
 OPEN: Final = tuple(sorted(set(IncidentState) - ENDED))
 

@@ -26,6 +26,7 @@ MAX_FORM_BYTES: Final = 32_000
 MAX_NAMES: Final = 200
 BOARD_CHART: Final = (220, 56)
 PAGE_CHART: Final = (640, 240)
+First = Annotated[int, Query(alias="from", ge=0, le=board.MAX_OPEN)]
 Since = Annotated[str, Query(max_length=40)]
 
 
@@ -101,18 +102,23 @@ def _inside(address: str) -> str:
 
 def _pages(routes: APIRouter, service: Backstage) -> None:
     @routes.get("")
-    async def show_board(request: Request, visit: Signed, done: str = "") -> Response:
+    async def show_board(request: Request, visit: Signed, done: str = "", first: First = 0) -> Response:
         caller = visit.caller
         opened, ended, version = await service.database.read(
             lambda c: (board.open_texts(c, caller), board.ended_texts(c, caller), live.fingerprint(c, caller))
         )
-        cards = sorted(_cards(service, caller, opened, BOARD_CHART), key=board.urgency)
+        every = sorted(_cards(service, caller, opened, BOARD_CHART), key=board.urgency)
+        cards = every[first : first + board.SHOWN]
+        nobodys = sum(one.incident.acknowledged_by is None for one in every)
         return paper.page(
             service,
             request,
             "board.html",
             free=[one for one in cards if one.incident.acknowledged_by is None],
             held=[one for one in cards if one.incident.acknowledged_by is not None],
+            counts=(nobodys, len(every) - nobodys),
+            first=first,
+            step=board.SHOWN,
             ended=[Dossier.model_validate_json(text).incident for text in ended],
             version=version,
             may_act=caller.may(Scope.RESPOND),

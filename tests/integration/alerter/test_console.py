@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from alerter.api.scopes import Scope
 from alerter.console import paper
 from alerter.console.live import fingerprint
 from alerter.store.tables import sessions
-from services.contracts.signal import Level
+from services.contracts.signal import CrossingTime, Level
 from tests.integration.alerter.conftest import KEY, House, MakeHouse
 from tests.integration.alerter.receiver import verify
 from tests.integration.alerter.test_keys import make_key
@@ -240,6 +241,35 @@ async def test_a_page_with_all_it_needs_is_below_100_kb(house: House) -> None:
         for path in ("/console", f"/console/incidents/{incident}", "/console/endpoints"):
             page = (await client.get(path)).content
             assert len(page) + assets < MAX_PAGE_BYTES, (path, len(page), assets)
+
+
+async def test_many_incidents_are_shown_page_by_page_the_most_urgent_first(house: House) -> None:
+    count = 45
+    crossing = make.NOW + timedelta(hours=1)
+    times = [
+        CrossingTime(earliest=crossing + timedelta(minutes=n), expected=crossing + timedelta(hours=2))
+        for n in range(count)
+    ]
+    await house.signal(*(make.forecast(story=f"bsky:s{n}", crossing=times[n]) for n in range(count)))
+    await house.settle()
+    due = sorted(
+        (one["answer_by"], one["id"]) for one in (await house.http.get("/v1/incidents?limit=100")).json()["items"]
+    )
+    assert len(due) == count
+    found: list[str] = []
+    async with sign_in(house) as client:
+        assets = sum(len(paper.static(name)[0]) for name in paper.KINDS)
+        path: str | None = "/console"
+        while path is not None:
+            page = (await client.get(path)).text
+            assert len(page.encode()) + assets < MAX_PAGE_BYTES, path
+            assert f'<span class="count">{count}</span>' in page, "all are counted on every page"
+            assert f"of {count}, the most urgent first" in page
+            found += re.findall(r'data-incident="([0-9a-f]+)"', page)
+            onward = re.search(r'id="less-urgent" href="([^"]+)"', page)
+            path = onward[1] if onward is not None else None
+        assert (await client.get("/console?from=-1")).status_code == 404
+    assert found == [identity for _, identity in due]
 
 
 async def test_static_files_are_kept_for_ever_under_an_address_of_their_content(house: House) -> None:
