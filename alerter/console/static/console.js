@@ -70,7 +70,9 @@
     if (focused && document.activeElement === body) document.getElementById(focused)?.focus({ preventScroll: true });
     document.title = fresh.title;
     const added = [...titles()].filter(([id]) => !before.has(id)).map(([, title]) => title);
-    if (added.length) document.getElementById("news").textContent = "New incident: " + added.join("; ");
+    // Of a board of several pages one may only have moved up to this one.
+    const word = document.getElementById("less-urgent") || document.getElementById("more-urgent") ? "Now on this page: " : "New incident: ";
+    if (added.length) document.getElementById("news").textContent = word + added.join("; ");
     tick();
   };
   let running = null, again = false;
