@@ -40,11 +40,11 @@ async def caller_of(service: Backstage, given: str) -> Caller | None:
 
 async def named(service: Backstage, name: str) -> tuple[Caller, str] | None:
     """Whose key has this name, and its digest; `None` when it was revoked or has expired."""
-    root = service.context.settings.admin_key
     if name == ROOT:
-        return (
-            (Caller(ROOT, Scope.ADMIN), digest(root.get_secret_value())) if root and root.get_secret_value() else None
-        )
+        key = service.context.settings.admin_key
+        known = "" if key is None else digest(key.get_secret_value())
+        root = root_caller(known, key)
+        return None if root is None else (root, known)
     row = await _valid(service, keys.c.name == name)
     return None if row is None else (_caller(row), row.digest)
 

@@ -190,6 +190,7 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     def add_engagement(self, kind: str, at: float, followers: int | None, *, human: bool, velocity: bool) -> None:
         """One repost, quote or reply at `at`. Without `velocity` (a catch-up whose time nobody vouches for) it counts and
         reaches, but nobody is expected to react to it now."""
+        # `engagements` before and after, written out: both are asked of every repost.
         before = self.reposts + self.quotes + self.replies
         if kind == "repost":
             self.reposts += 1
