@@ -62,7 +62,7 @@ class Scorer:
             Stage(
                 "surges",
                 Group(SURGE_GROUP, SIGNALS.name, BASELINES.name, settings.instance),
-                lambda partition, letters: SurgeProcessor(partition, letters, self._metrics),
+                lambda partition, letters: SurgeProcessor(partition, letters, self._metrics, self._brands),
                 settings.batch_records,
             ),
             context.log,

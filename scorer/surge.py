@@ -141,6 +141,10 @@ class Rule(msgspec.Struct, frozen=True):
     longest_seconds: float = 24 * HOUR
 
 
+SENSITIVITIES: Final = {"balanced": Rule(), "more": Rule(start=1.5, tumult=4.5)}
+"""By how readily a brand wants to be told. On NAB realTweets `more` catches what the market's most sensitive rules catch."""
+
+
 class Sight(NamedTuple):
     """The window that ends now against its baseline."""
 

@@ -14,8 +14,9 @@ from typing import Final
 import msgspec
 
 from scorer.metrics import ScorerMetrics
-from scorer.surge import HOUR, Rule, Sight, Watch
+from scorer.surge import HOUR, SENSITIVITIES, Sight, Watch
 from services.clock import epoch, moment
+from services.config import Brand
 from services.contracts.base import BrandId, StoryId, event_id
 from services.contracts.codec import Unreadable, decode, encode
 from services.contracts.post import CoverageState, SourceCoverage
@@ -115,11 +116,13 @@ class BrandWatch(msgspec.Struct, array_like=True):
 class SurgeProcessor:
     """One lane over `firebreak.signals` (protocol `services.stream.processor.Processor`)."""
 
-    def __init__(self, partition: int, letters: DeadLetters, metrics: ScorerMetrics, rule: Rule | None = None) -> None:
+    def __init__(
+        self, partition: int, letters: DeadLetters, metrics: ScorerMetrics, brands: Mapping[str, Brand]
+    ) -> None:
         self._partition = partition
         self._letters = letters
         self._metrics = metrics
-        self._rule = rule or Rule()
+        self._rules = {name: SENSITIVITIES[brand.surges] for name, brand in brands.items()}
         self._brands = KeyedState("s:", BrandWatch, STATE_VERSION)
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
@@ -217,7 +220,7 @@ class SurgeProcessor:
         watch = known.watch
         sight = watch.look(now) if past is None else past
         before = watch.alarm.begins
-        what = watch.alarm.step(self._rule, now, sight)
+        what = watch.alarm.step(self._rules.get(brand, SENSITIVITIES["balanced"]), now, sight)
         if what == "start":
             self._tell(brand, known, SurgePhase.START, watch.alarm.begins or now, sight, now, cause, out)
         elif what == "end":

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AliasChoices, Field, ValidationError
@@ -45,6 +45,9 @@ class Brand(Section):
     accounts: tuple[Account, ...] = ()
     line: Line = Field(Line(engagements=500), description="what this brand calls viral")
     negative_from: Probability = Field(0.0, description="least probability at which a post counts as negative about it")
+    surges: Literal["balanced", "more"] = Field(
+        "balanced", description="how readily many complaints at once are told as a surge; `more` also brings false ones"
+    )
     usual_answer_minutes: Annotated[float, Field(ge=0, le=24 * 60)] = Field(
         15, description="from a page to an answer in public: an answer is due so long before the line may be crossed"
     )

@@ -19,18 +19,18 @@ from pathlib import Path
 from statistics import fmean, median, pstdev
 from typing import Any, Final
 
+import msgspec
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from scorer.surge import Rule, Watch
+from scorer.surge import SENSITIVITIES, Rule, Watch
 from services.errors import FirebreakError
 
 HOUR: Final = 3_600.0
 DAY: Final = 86_400.0
 OURS: Final = "firebreak"
 COOL_DOWN_SECONDS: Final = Rule().cool_down_seconds
-SENSITIVE: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +93,10 @@ Step = Callable[[float, float], bool]
 class Ours:
     """The shipped baseline and alarm, bucket by bucket."""
 
-    def __init__(self, step: float, tumult: float = Rule().tumult) -> None:
+    def __init__(self, step: float, rule: Rule = SENSITIVITIES["balanced"]) -> None:
         self._watch = Watch.new(step)
-        self._rule = Rule(tumult=tumult, persists_seconds=0.0)
+        # A recorded bucket is all there is of its minutes: it cannot persist.
+        self._rule = msgspec.structs.replace(rule, persists_seconds=0.0)
         self.sight = self._watch.look(0.0)
 
     def __call__(self, at: float, count: float) -> bool:
@@ -180,7 +181,7 @@ def agility(step: float, times: float) -> Step:
 
 RULES: Final[dict[str, Callable[[float], Step]]] = {
     OURS: Ours,
-    f"{OURS}, sensitive": lambda step: Ours(step, SENSITIVE),
+    f"{OURS}, surges: more": lambda step: Ours(step, SENSITIVITIES["more"]),
     "Meltwater-style, more (x1.5)": lambda step: meltwater(step, 1.5),
     "Meltwater-style, balanced (x2)": lambda step: meltwater(step, 2.0),
     "Meltwater-style, fewer (x3)": lambda step: meltwater(step, 3.0),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from scorer.metrics import ScorerMetrics
 from scorer.surging import SurgeProcessor
 from services.clock import ManualClock
+from services.config import Brand
 from services.contracts.base import BrandId, ConversationId, Event, StoryId, event_id
 from services.contracts.codec import decode, encode
 from services.contracts.post import PostKind
@@ -33,7 +36,8 @@ ACME = BrandId("acme")
 
 
 class Lane:
-    def __init__(self) -> None:
+    def __init__(self, surges: Literal["balanced", "more"] = "balanced") -> None:
+        self.brands: dict[str, Brand] = {ACME: Brand(id=ACME, name="Acme", surges=surges)}
         registry = CollectorRegistry()
         self.clock = ManualClock(BEGIN)
         self.metrics = ScorerMetrics(registry)
@@ -43,7 +47,7 @@ class Lane:
         self.restart()
 
     def restart(self) -> None:
-        self.processor = SurgeProcessor(0, self.letters, self.metrics)
+        self.processor = SurgeProcessor(0, self.letters, self.metrics, self.brands)
         self.processor.restore(self.state)
 
     def commit(self, outcome: Outcome) -> list[Event]:
@@ -120,6 +124,17 @@ async def test_silence_ends_it_by_timer() -> None:
     assert [surge.phase for surge in said] == [SurgePhase.GROWING, SurgePhase.END], "it had grown sevenfold meanwhile"
     assert said[-1].begins < said[-1].at
     assert lane.processor.due() is None
+
+
+@pytest.mark.parametrize(("surges", "told"), [("balanced", []), ("more", [SurgePhase.START])])
+async def test_a_brand_that_wants_more_is_told_of_smaller_surges(
+    surges: Literal["balanced", "more"], told: list[SurgePhase]
+) -> None:
+    lane = Lane(surges)
+    for number in range(3 * 24 * 6):
+        lane.clock.advance(600)
+        await lane.take(lane.complaint(number))
+    assert [surge.phase for surge in await lane.storm(14)] + [s.phase for s in await lane.wait(300)] == told
 
 
 async def test_a_catch_up_is_no_storm() -> None:
