@@ -20,6 +20,7 @@ from scorer.mentions import Mentions
 from scorer.metrics import ScorerMetrics
 from scorer.mood import Moods
 from scorer.questions import asks
+from scorer.recalibrations import Recalibrations
 from scorer.sentiment.model import Reading
 from scorer.signals import Signals
 from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Card, Cascade, Told
@@ -95,12 +96,14 @@ class CascadeProcessor:
         self._cascades = KeyedState("c:", Cascade, STATE_VERSION)
         self._volumes = Volumes(partition)
         self._moods = Moods()
+        self._recalibrations = Recalibrations()
         self._taken = self._forgotten = 0
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         self._cascades.restore(entries)
         self._volumes.restore(entries)
         self._moods.restore(entries)
+        self._recalibrations.restore(entries)
 
     async def process(self, records: Sequence[Record], now: datetime) -> Outcome:
         out = Outcome()
@@ -129,6 +132,7 @@ class CascadeProcessor:
             cascade = self._cascades.get(conversation)
             if cascade is not None and epoch(now) - cascade.newest >= self._expire:
                 self._moods.learn(cascade)
+                self._recalibrations.end(cascade)
                 self._cascades.delete(conversation)
             else:
                 stale.append(conversation)
@@ -140,6 +144,7 @@ class CascadeProcessor:
         out.changes |= self._cascades.changes()
         out.changes |= self._volumes.changes()
         out.changes |= self._moods.changes()
+        out.changes |= self._recalibrations.changes()
         self._metrics.dedup_misses.inc(self._taken)
         self._metrics.dedup_forgotten.inc(self._forgotten)
         self._taken = self._forgotten = 0
@@ -292,6 +297,7 @@ class CascadeProcessor:
         if post.author_brand is None:
             cascade.remember_question(post.post_id, at)
         elif not post.is_root:
+            cascade.be_answered()
             answered = post.parent_id or (cascade.root.post_id if cascade.root is not None else None)
             if answered is not None:
                 asked = cascade.asked.pop(answered, None)
@@ -358,10 +364,15 @@ class CascadeProcessor:
     def _forecast_for(self, cascade: Cascade, conversation: str, brand: Brand, now: float, signals: Signals) -> float:
         """The probability; whatever is worth telling is told."""
         told = cascade.told.get(brand.id)
-        probability = self._forecaster.probability(cascade, brand.line, now, self._horizon)
+        said = self._forecaster.probability(cascade, brand.line, now, self._horizon)
+        over = now - cascade.begins > self._horizon
+        self._recalibrations.follow(cascade, brand.id, brand.line, said, over=over)
+        probability = self._recalibrations.probability(cascade, brand.line, said)
         if not worth_a_forecast(probability, told):
             return probability
-        prediction = self._forecaster.predict(cascade, brand.line, now, self._horizon)
+        prediction = self._recalibrations.prediction(
+            cascade, brand.line, self._forecaster.predict(cascade, brand.line, now, self._horizon)
+        )
         level = level_of(cascade, brand.line, prediction, told, now)
         if level is None or not worth_telling(level, prediction, told, now):
             return probability

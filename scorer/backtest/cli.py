@@ -14,7 +14,7 @@ from rich.table import Table
 from scorer.backtest import report, surges
 from scorer.backtest.measure import OURS, Measured
 from scorer.backtest.recorded import Recorded, read
-from scorer.backtest.replay import RIVALS, Look, follow
+from scorer.backtest.replay import RIVALS, Look, Stage
 from scorer.virality.forecast import ClosedForm, Forecaster
 from scorer.virality.learned import Learned, shipped
 from services.contracts.signal import Line
@@ -50,6 +50,10 @@ def backtest(
     trace: Trace = None,
     weights: Annotated[Path | None, typer.Option(help="other weights than the shipped ones")] = None,
     closed_form: Annotated[bool, typer.Option("--closed-form", help="the fallback instead of the model")] = False,
+    learning: Annotated[
+        bool,
+        typer.Option("--learning/--no-learning", help="learn from each story that ended how much to believe the next"),
+    ] = True,
 ) -> None:
     """Stream recorded cascades (or mention counts) through the forecaster, event by event, and say what it was worth.
 
@@ -64,14 +68,15 @@ def backtest(
     if not files:
         raise FirebreakError("needs --cascades FILE or --series FILE: your own exported history will do")
     forecaster: Forecaster = ClosedForm() if closed_form else Learned.of(weights.read_bytes()) if weights else shipped()
-    recordings = list(read(files))
+    recordings = sorted(read(files), key=lambda recorded: recorded.root_time or 0.0)
     measured = Measured(line, seconds_of(horizon))
+    stage = Stage(forecaster, Line(engagements=line), measured.horizon, learning=learning)
     gallery = report.Gallery(line)
     out = trace.open("w") if trace is not None else None
     try:
         with Progress(console=console, transient=True) as progress:
             for recorded in progress.track(recordings, description="streaming"):
-                looks = list(follow(recorded, forecaster, Line(engagements=line), measured.horizon))
+                looks = list(stage.follow(recorded))
                 measured.add(recorded, looks)
                 gallery.consider(recorded, looks)
                 if out is not None:
@@ -82,6 +87,7 @@ def backtest(
     summary: dict[str, Any] = {
         "model": forecaster.name,
         "files": [str(path) for path in files],
+        "learned": {network: known.mean for network, known in sorted(stage.learned().items())},
         **measured.summary(),
     }
     _print(console, summary)
@@ -137,6 +143,11 @@ def _print(console: Console, summary: dict[str, Any]) -> None:
     for at, found in summary["final_size"].items():
         sizes.add_row(at, str(found["cascades"]), _shown(found["median_ape"], ".3f"), _shown(found["coverage"], ".1%"))
     console.print(sizes)
+    for network, (offset, slope, further) in summary["learned"].items():
+        console.print(
+            f"learned of {network} on the way: log-odds as said x {1 + slope:.2f} {offset:+.2f}, "
+            f"{further:+.2f} for each time that the line is e times as far"
+        )
 
 
 def _row(table: Table, name: str, point: dict[str, Any]) -> None:

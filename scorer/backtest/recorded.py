@@ -2,7 +2,8 @@
 
     {"cascade_id": "...", "root_time": 1550764535.6 or null, "events": [[delay_seconds, followers or null, kind], ...]}
 
-The root comes first, with delay 0. Kinds: post, repost or retweet, quote, reply; further fields are ignored.
+The root comes first, with delay 0. Kinds: post, repost or retweet, quote, reply. Optional: `network` (else `source_dataset`),
+whose stories teach each other how much to believe; further fields are ignored.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import msgspec
 from scorer.virality.cascade import Cascade
 from services.errors import FirebreakError
 
+BRAND: Final = "brand"
 EPOCH: Final = 1_500_000_000.0
 """Where a cascade without a root time is put: only differences matter."""
 
@@ -36,6 +38,7 @@ class Recorded(msgspec.Struct):
     events: list[Event]
     source_dataset: str = ""
     root_time: float | None = None
+    network: str = ""
 
     def size_within(self, seconds: float) -> int:
         """Engagements (the root not counted) up to `seconds` after the root."""
@@ -77,6 +80,7 @@ def kind_of(recorded: str) -> str:
 
 def opened(recorded: Recorded, begin: float) -> Cascade:
     """The cascade with its root folded in."""
-    cascade = Cascade(story=recorded.cascade_id, network="recorded", brands=["brand"])
+    network = recorded.network or recorded.source_dataset or "recorded"
+    cascade = Cascade(story=recorded.cascade_id, network=network, brands=[BRAND])
     cascade.add_root(begin, recorded.events[0].followers, velocity=True)
     return cascade

@@ -12,9 +12,11 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Final
 
-from scorer.backtest.recorded import EPOCH, Recorded, kind_of, opened
+from scorer.backtest.recorded import BRAND, EPOCH, Recorded, kind_of, opened
+from scorer.recalibrations import Recalibrations
 from scorer.virality.cascade import Cascade, Told
 from scorer.virality.forecast import (
     RECHECK_SECONDS,
@@ -27,6 +29,7 @@ from scorer.virality.forecast import (
     worth_a_forecast,
     worth_telling,
 )
+from scorer.virality.recalibration import Claim, Recalibration
 from services.contracts.signal import Level, Line
 
 CHECK_SECONDS: Final = (600.0, 1_800.0, 3_600.0, 14_400.0)
@@ -82,71 +85,109 @@ class Market:
         )
 
 
-def follow(recorded: Recorded, forecaster: Forecaster, line: Line, horizon: float) -> Iterator[Look]:
-    """Every forecast until the horizon, in order. A forecast is told, and so changes the level, as in production."""
-    begin = EPOCH if recorded.root_time is None else recorded.root_time
-    cascade = opened(recorded, begin)
-    market = Market()
-    told: Told | None = None
-    recheck = math.inf
-    checks = deque(at for at in CHECK_SECONDS if at <= horizon)
+class Stage:
+    """Recorded cascades through the forecaster, one after the other. What one came to teaches those that begin after it was
+    known (`scorer.recalibrations`); give them in the order of their root times. Those without a time teach the next."""
 
-    def look(seconds: float, *, check: bool) -> Look:
-        nonlocal told
-        now = begin + seconds
-        evidence = has_evidence(cascade)
-        prediction = forecaster.predict(cascade, line, now, horizon)
-        level = level_of(cascade, line, prediction, told, now) if evidence else None
-        if not check and level is not None and worth_telling(level, prediction, told, now):
-            told = Told(
-                told.number + 1 if told else 1, level.value, prediction.probability, prediction.median, now, None
+    def __init__(self, forecaster: Forecaster, line: Line, horizon: float, *, learning: bool = True) -> None:
+        self._forecaster = forecaster
+        self._line = line
+        self._horizon = horizon
+        self._learning = learning
+        self._known = Recalibrations()
+        self._ended: list[tuple[float, int, str, list[Claim], bool]] = []
+        self._followed = 0
+
+    def learned(self) -> dict[str, Recalibration]:
+        """By network, how what is said is set right in the end."""
+        return self._known.learned()
+
+    def follow(self, recorded: Recorded) -> Iterator[Look]:
+        """Every forecast until the horizon, in order."""
+        begin = EPOCH if recorded.root_time is None else recorded.root_time
+        while self._ended and self._ended[0][0] <= begin:
+            _, _, network, claims, crossed = heappop(self._ended)
+            self._known.learn(network, claims, crossed=crossed)
+        cascade = opened(recorded, begin)
+        yield from self._looks(recorded, cascade, begin)
+        if self._learning:
+            self._end(recorded, cascade, begin)
+
+    def _end(self, recorded: Recorded, cascade: Cascade, begin: float) -> None:
+        self._followed += 1
+        assert self._line.engagements is not None, "recorded cascades are judged by a line of engagements"
+        crossing = recorded.crossing(self._line.engagements, self._horizon)
+        known = begin + (self._horizon if crossing is None else crossing)
+        at = -math.inf if recorded.root_time is None else known
+        claims = cascade.claims.get(BRAND, [])
+        heappush(self._ended, (at, self._followed, cascade.network, claims, crossing is not None))
+
+    def _looks(self, recorded: Recorded, cascade: Cascade, begin: float) -> Iterator[Look]:
+        """A forecast is told, and so changes the level, as in production."""
+        market = Market()
+        told: Told | None = None
+        recheck = math.inf
+        checks = deque(at for at in CHECK_SECONDS if at <= self._horizon)
+
+        def look(seconds: float, *, check: bool) -> Look:
+            nonlocal told
+            now = begin + seconds
+            evidence = has_evidence(cascade)
+            prediction = self._forecaster.predict(cascade, self._line, now, self._horizon)
+            if not check and not has_crossed(cascade, self._line):
+                self._known.follow(cascade, BRAND, self._line, prediction.probability, over=False)
+            prediction = self._known.prediction(cascade, self._line, prediction)
+            level = level_of(cascade, self._line, prediction, told, now) if evidence else None
+            if not check and level is not None and worth_telling(level, prediction, told, now):
+                told = Told(
+                    told.number + 1 if told else 1, level.value, prediction.probability, prediction.median, now, None
+                )
+            crossing = None
+            if worth_a_forecast(prediction.probability, told) and not has_crossed(cascade, self._line):
+                expected = self._forecaster.crossing(cascade, self._line, now, self._horizon).expected
+                crossing = None if expected is None else seconds + expected
+            return Look(
+                seconds=seconds,
+                observed=cascade.engagements,
+                probability=prediction.probability,
+                predicted=prediction.median,
+                low=prediction.low,
+                high=prediction.high,
+                crossing_seconds=crossing,
+                level=level,
+                check=check,
+                evidence=evidence,
+                rivals=market.scores(cascade, self._line, now, self._horizon, seconds),
             )
-        crossing = None
-        if worth_a_forecast(prediction.probability, told) and not has_crossed(cascade, line):
-            expected = forecaster.crossing(cascade, line, now, horizon).expected
-            crossing = None if expected is None else seconds + expected
-        return Look(
-            seconds=seconds,
-            observed=cascade.engagements,
-            probability=prediction.probability,
-            predicted=prediction.median,
-            low=prediction.low,
-            high=prediction.high,
-            crossing_seconds=crossing,
-            level=level,
-            check=check,
-            evidence=evidence,
-            rivals=market.scores(cascade, line, now, horizon, seconds),
-        )
 
-    def due(seconds: float) -> Look | None:
-        """What production would say at this moment, be it an event or a timer; afterwards the timer is set anew."""
-        nonlocal recheck
-        found = None
-        if has_evidence(cascade) and moved_enough(cascade, begin + seconds):
-            found = look(seconds, check=False)
-            cascade.looked = (cascade.engagements, cascade.everyone.reach, begin + seconds, found.probability)
-        open_ = told is not None and told.level != Level.EASING
-        recheck = seconds + RECHECK_SECONDS if open_ else math.inf
-        return found
+        def due(seconds: float) -> Look | None:
+            """What production would say at this moment, be it an event or a timer; afterwards the timer is set anew."""
+            nonlocal recheck
+            found = None
+            if has_evidence(cascade) and moved_enough(cascade, begin + seconds):
+                found = look(seconds, check=False)
+                cascade.looked = (cascade.engagements, cascade.everyone.reach, begin + seconds, found.probability)
+            open_ = told is not None and told.level != Level.EASING
+            recheck = seconds + RECHECK_SECONDS if open_ else math.inf
+            return found
 
-    def silence(until: float) -> Iterator[Look]:
-        while (at := min(checks[0] if checks else math.inf, recheck)) < until:
-            if at == recheck:
-                found = due(at)
-                if found is not None:
-                    yield found
-            else:
-                yield look(checks.popleft(), check=True)
+        def silence(until: float) -> Iterator[Look]:
+            while (at := min(checks[0] if checks else math.inf, recheck)) < until:
+                if at == recheck:
+                    found = due(at)
+                    if found is not None:
+                        yield found
+                else:
+                    yield look(checks.popleft(), check=True)
 
-    for event in recorded.events[1:]:
-        if event.delay > horizon:
-            break
-        yield from silence(event.delay)
-        at = begin + event.delay
-        cascade.add_engagement(kind_of(event.kind), at, event.followers, human=True, velocity=True)
-        market.add(event.delay)
-        found = due(event.delay)
-        if found is not None:
-            yield found
-    yield from silence(math.nextafter(horizon, math.inf))
+        for event in recorded.events[1:]:
+            if event.delay > self._horizon:
+                break
+            yield from silence(event.delay)
+            at = begin + event.delay
+            cascade.add_engagement(kind_of(event.kind), at, event.followers, human=True, velocity=True)
+            market.add(event.delay)
+            found = due(event.delay)
+            if found is not None:
+                yield found
+        yield from silence(math.nextafter(self._horizon, math.inf))

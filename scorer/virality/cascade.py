@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from scorer.virality.automation import is_copy, remembering, sketch
+from scorer.virality.recalibration import Claim
 
 KERNEL_SECONDS: Final = (600.0, 3_600.0, 20_000.0, 120_000.0, 1_000_000.0)
 KERNEL_WEIGHTS: Final = (0.436, 0.152, 0.172, 0.042, 0.198)
@@ -131,6 +132,10 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     asked: dict[str, float] = msgspec.field(default_factory=dict)
     links: list[str] = msgspec.field(default_factory=list)
     told: dict[str, Told] = msgspec.field(default_factory=dict)
+    claims: dict[str, list[Claim]] = msgspec.field(default_factory=dict)
+    """By brand, what was said of it before anybody knew: it teaches when it ends (`recalibration`)."""
+    answered: bool = False
+    """Whether the brand replied: nobody will know what the story would have become."""
     looked: tuple[int, float, float, float] = (0, 0.0, 0.0, 0.0)
     """Engagements, reach, time (epoch seconds) and the highest probability when it was last forecast."""
     ids: bytes = b""
@@ -298,6 +303,11 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         """A quote that cannot be linked yet, because the brand is not known."""
         if home not in self.links:
             self.links = [*self.links, home][-LINKS:]
+
+    def be_answered(self) -> None:
+        """The brand replied."""
+        self.answered = True
+        self.claims.clear()
 
     def forget_post(self, post_id: str) -> None:
         """A deletion: nothing of what it said stays."""

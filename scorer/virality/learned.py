@@ -1,7 +1,7 @@
 """The learned forecaster: boosted trees over the shape of a cascade, and the closed form for what they cannot know.
 
 Three things come together, because each alone does worse (Mishra et al., CIKM 2016, found the same of features and Hawkes):
-  trees        P(crosses a line) and the quantiles of the final size, from `features`; trained and calibrated on recorded
+  trees        P(crosses a line) and the quantiles of the final size, from `features`; trained on recorded
                cascades (`scorer.training.virality`), no follower counts in them
   loud voice   a recent engagement by a very large account: the closed form says what its readers may bring, and moves the
                probability at once, long before the shape of the cascade shows it
@@ -44,8 +44,6 @@ class Weights(msgspec.Struct):
     name: str
     features: list[str]
     crosses: FlatEnsemble
-    slope: float
-    offset: float
     sizes: list[FlatEnsemble]
     """Trees for the 10, 50 and 90 % quantiles of log(final size / present size)."""
     widen: list[float]
@@ -63,8 +61,6 @@ class Learned:
             raise Damaged(f"weights {weights.name!r} were made for other features: run `make train-virality`")
         self.name = weights.name
         self._crosses = grown(weights.crosses, len(NAMES))
-        self._slope = weights.slope
-        self._offset = weights.offset
         self._low, self._median, self._high = (grown(trees, len(NAMES) - LINE_FEATURES) for trees in weights.sizes)
         self._widen = tuple(weights.widen)
 
@@ -113,7 +109,7 @@ class Learned:
             return 1.0
         if math.isinf(more):
             return 0.0
-        logit = self._slope * self._crosses(with_line(shape, float(cascade.engagements), more)) + self._offset
+        logit = self._crosses(with_line(shape, float(cascade.engagements), more))
         crowd = 1.0 / (1.0 + math.exp(-max(-MOST_LOGIT, min(MOST_LOGIT, logit))))
         if not cascade.loud[0]:
             return crowd

@@ -11,6 +11,7 @@ import msgspec
 import psutil
 
 from scorer.pipeline import STATE_VERSION
+from scorer.recalibrations import Recalibrations
 from scorer.virality.automation import TEXTS
 from scorer.virality.cascade import Card, Cascade
 from scorer.virality.forecast import has_evidence, moved_enough, worth_a_forecast
@@ -37,7 +38,7 @@ def grown(number: int, size: int, rng: random.Random) -> Cascade:
 def events_a_second(size: int) -> dict[str, float]:
     """Cascades of `size` engagements each, every one looked at as the pipeline does."""
     rng = random.Random(size)
-    forecaster = shipped()
+    forecaster, known = shipped(), Recalibrations()
     plays = [
         sorted(rng.lognormvariate(8.0, 1.2) for _ in range(size)) for _ in range(max(4, CASCADES * 50 // (50 + size)))
     ]
@@ -50,11 +51,13 @@ def events_a_second(size: int) -> dict[str, float]:
             now = BEGIN + delay
             cascade.add_engagement("repost", now, 300, human=True, velocity=True)
             if has_evidence(cascade) and moved_enough(cascade, now):
-                probability = forecaster.probability(cascade, LINE, now, HORIZON)
+                said = forecaster.probability(cascade, LINE, now, HORIZON)
+                known.follow(cascade, "acme", LINE, said, over=False)
+                probability = known.probability(cascade, LINE, said)
                 cascade.looked = (cascade.engagements, cascade.everyone.reach, now, probability)
                 looks += 1
                 if worth_a_forecast(probability, None):
-                    forecaster.predict(cascade, LINE, now, HORIZON)
+                    known.prediction(cascade, LINE, forecaster.predict(cascade, LINE, now, HORIZON))
                     whole += 1
     took = time.perf_counter() - began
     events = size * len(plays)

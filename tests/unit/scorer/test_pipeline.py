@@ -453,3 +453,27 @@ async def test_a_step_done_again_says_the_same_under_the_same_ids() -> None:
     lane.restart()
     again = await lane.processor.process(records, lane.clock.now())
     assert first == again
+
+
+async def test_a_story_teaches_its_lane_what_forecasts_are_worth_when_it_crosses_or_is_over() -> None:
+    lane = Lane(line=50)
+    await lane.take(complaint(), *reposts(20))
+    assert "n:x" not in lane.committed, "nobody knows yet what it comes to"
+    await lane.take(*reposts(60, start=20))
+    crossed = lane.committed["n:x"]
+    lane.restart()
+    await lane.take(complaint("2"), *reposts(20, "2"))
+    lane.clock.advance(97 * 3600)
+    await lane.fire()
+    assert lane.committed["n:x"] != crossed
+    assert "c:x:2" not in lane.committed
+
+
+async def test_a_story_that_the_brand_answered_teaches_nothing() -> None:
+    lane = Lane(line=50)
+    await lane.take(complaint(), *reposts(20))
+    await lane.take(post("a", PostKind.REPLY, "1", parent_id="1", author_brand=ACME, text="We are on it"))
+    await lane.take(*reposts(60, start=20))
+    lane.clock.advance(97 * 3600)
+    await lane.fire()
+    assert "n:x" not in lane.committed
