@@ -47,6 +47,8 @@ go. Twice as much again spares none, and costs calibration."""
 COMPLETE_FROM: Final = {"twitter15_16": 200, "ced_weibo": 150, "tideh": 2_000}
 """These sets hold what had become popular: that so few of theirs stayed below such a line is how they were made, so they teach
 nothing about it. Half of the false alarms at a line of 100 came from believing them."""
+GROWN_SHARE: Final = 0.05
+"""Nor, while they were smaller than this share of it, about how large a small story becomes: theirs were those that grew."""
 LEAST_SIZE: Final = 3
 FARTHEST: Final = 60.0
 """Lines are drawn log-uniformly up to so many times the present size, besides those near the final one."""
@@ -171,16 +173,17 @@ def drawn(sets: Sequence[Looks], without: int | None, seed: int = 0) -> tuple[Ro
         shapes, size, cascade = looks.shapes[kept], looks.size[kept], looks.cascade[kept]
         final = np.maximum(looks.final[cascade], size)
         weight = 1 / np.sqrt(np.bincount(cascade, minlength=len(looks.final))[cascade])
-        sizes.append((shapes, np.log(final / size), weight))
-        often = ORDINARY_WEIGHT if looks.name in ORDINARY else 1.0
+        weight *= ORDINARY_WEIGHT if looks.name in ORDINARY else 1.0
         complete = COMPLETE_FROM.get(looks.name, 0)
+        grown = size >= complete * GROWN_SHARE
+        sizes.append((shapes[grown], np.log(final[grown] / size[grown]), weight[grown]))
         nearest = np.maximum(size, complete)
         far = [nearest * np.exp(rng.uniform(np.log(1.02), np.log(FARTHEST), len(size))) for _ in range(2)]
         near = final * np.exp(rng.normal(0, 0.5, len(size)))
         for line in (*far, near, np.full(len(size), 500.0), np.full(len(size), 100.0)):
             ahead = np.maximum(size + 1, np.round(line)).astype(np.float32)
             known = ahead >= complete
-            rows = lined(shapes[known], size[known], ahead[known]), final[known] >= ahead[known], weight[known] * often
+            rows = lined(shapes[known], size[known], ahead[known]), final[known] >= ahead[known], weight[known]
             crossing.append(rows)
     return Rows(*map(np.concatenate, zip(*crossing, strict=True))), Rows(*map(np.concatenate, zip(*sizes, strict=True)))
 
