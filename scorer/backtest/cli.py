@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -123,18 +124,19 @@ def _print(console: Console, summary: dict[str, Any]) -> None:
         f"[bold]{summary['cascades']:,}[/] cascades, [bold]{summary['crossing']:,}[/] cross {summary['line']} engagements "
         f"within {summary['horizon_seconds'] / 3600:.0f} h; model {summary['model']}"
     )
-    points = _table(
-        "who", "threshold", "precision", "recall", "lead min (quartiles)", "still to come", "false", "per 1,000"
-    )
+    points = _table("who", "aim", "at", "prec.", "recall", "lead", "25-75 %", "left", "false")
     for level, point in summary["shipped"].items():
-        _row(points, f"{OURS}, shipped {level}", point)
+        _row(points, OURS, level, point)
     for name in (OURS, *RIVALS):
+        points.add_section()
         for precision, point in summary["operating_points"][name].items():
-            if point is not None:
-                _row(points, f"{name} at {precision}", point)
-            else:
-                points.add_row(f"{name} at {precision}", *["never"] * 7)
+            _row(points, name, precision, point)
     console.print(points)
+    console.print(
+        "aim: a shipped level, or a precision whose threshold was chosen on these very cascades; "
+        "lead: minutes from the alert to the line; left: the share of the line still to come",
+        style="dim",
+    )
     calibration = _table("P(cross) after", "cascades", "Brier", "ECE")
     for at, found in summary["calibration"].items():
         calibration.add_row(at, str(found["cascades"]), f"{found['brier']:.3f}", f"{found['ece']:.3f}")
@@ -145,32 +147,34 @@ def _print(console: Console, summary: dict[str, Any]) -> None:
     console.print(sizes)
     for network, (offset, slope, further) in summary["learned"].items():
         console.print(
-            f"learned of {network} on the way: log-odds as said x {1 + slope:.2f} {offset:+.2f}, "
-            f"{further:+.2f} for each time that the line is e times as far"
+            f"learned of {network}: log-odds x {1 + slope:.2f} {offset:+.2f} {further:+.2f} x log(line / size)"
         )
 
 
-def _row(table: Table, name: str, point: dict[str, Any]) -> None:
-    lead = "-"
-    if point["lead_median"] is not None:
-        lead = f"{point['lead_median']:.0f} ({point['lead_q25']:.0f}-{point['lead_q75']:.0f})"
+def _row(table: Table, name: str, aim: str, point: dict[str, Any] | None) -> None:
+    if point is None:
+        table.add_row(name, aim, "never")
+        return
+    lead = point["lead_median"]
     table.add_row(
-        name,
+        name.removesuffix(" spike"),
+        aim,
         f"{point['threshold']:.3g}",
-        _shown(point["precision"], ".3f"),
-        _shown(point["recall"], ".3f"),
-        lead,
+        _shown(point["precision"], ".2f"),
+        _shown(point["recall"], ".2f"),
+        _shown(lead, ".0f"),
+        "-" if lead is None else f"{point['lead_q25']:.0f}-{point['lead_q75']:.0f}",
         _shown(point["left"], ".2f"),
-        str(point["false"]),
-        f"{point['false_per_1000']:.1f}",
+        f"{point['false']:,}",
     )
 
 
 def _table(first: str, *others: str) -> Table:
-    table = Table()
+    """Fits a terminal of 80 columns."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column(first, no_wrap=True)
     for other in others:
-        table.add_column(other, justify="right")
+        table.add_column(other, justify="right", no_wrap=True)
     return table
 
 

@@ -1,19 +1,16 @@
 """Makes `scorer/virality/weights/virality.json` from recorded cascades, and says what it is worth (`make train-virality`).
 
-Recorded cascades are folded by the code that runs in production (`scorer.virality.cascade`), looked at whenever production
-would look, and each look becomes training rows: the shape of the cascade then, with lines drawn widely relative to its size.
-Folds are contiguous in time; widening and thresholds come from cascades that the model in question did not see, streamed in the
-order in which they began, each teaching the later ones how much to believe (`scorer.recalibrations`), as in production.
-Needs the `train` extra. One thread is enough: a few minutes.
+Each look at a recorded cascade (`scorer.training.looks`) becomes training rows: its shape then, with lines drawn widely
+relative to its size. Folds are contiguous in time; widening and thresholds come from cascades that the model in question
+did not see, streamed in the order in which they began, each teaching the later ones how much to believe
+(`scorer.recalibrations`), as in production. Needs the `training` extra. One thread is enough: a few minutes.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -22,20 +19,28 @@ import typer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from scorer.backtest.measure import CALIBRATED_SECONDS, SHIPPED
-from scorer.backtest.recorded import EPOCH, Recorded, kind_of, opened, read
-from scorer.training.worth import alerts, calibration_error, size_error
-from scorer.virality.features import LEAST, NAMES, shape_of
-from scorer.virality.forecast import MIN_ENGAGEMENTS, moved_enough
-from scorer.virality.recalibration import Claim, Recalibration, claim_of, growth_to
+from scorer.backtest.replay import CHECK_SECONDS
+from scorer.training.looks import (
+    FOLDS,
+    LINES,
+    MEASURED_LINE,
+    Floats,
+    Ints,
+    Looks,
+    before_last,
+    lined,
+    look,
+    part_of,
+    streamed,
+)
+from scorer.training.worth import Alerts, alerts, calibration_error, size_error
+from scorer.virality.features import NAMES
+from scorer.virality.forecast import MIN_ENGAGEMENTS
 
 SETS: Final = (
     "twitter15_16", "ced_weibo", "auspol", "liang2021", "uc3m_brands", "tideh", "mendoza2023", "weibo_sample",
 )  # fmt: skip
 """None of them GPL or non-commercial; licences as stated in the model card."""
-HORIZON_SECONDS: Final = 72 * 3600.0
-CHECK_SECONDS: Final = (600.0, 1_800.0, 3_600.0, 14_400.0)
-"""Looked at then whether or not anything happened: silence must be learned too."""
-FOLDS: Final = 4
 SUBSAMPLE: Final = 0.2
 SMALL_LOOKS: Final = 20_000
 SMALL_SUBSAMPLE: Final = 0.6
@@ -63,96 +68,7 @@ highest that pages somebody."""
 SIZE_PARAMETERS: Final[dict[str, Any]] = PARAMETERS | {
     "max_iter": 50, "max_leaf_nodes": 15, "learning_rate": 0.15, "min_samples_leaf": 200,
 }  # fmt: skip
-MEASURED_LINE: Final = 500
-LINES: Final = (100, MEASURED_LINE)
 PRECISIONS: Final = (0.5, 0.7, 0.8, 0.9)
-
-Floats = np.ndarray[Any, np.dtype[np.float32]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-Times = np.ndarray[Any, np.dtype[np.float64]]
-
-
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """Every look at every cascade of one set: `shapes`, and by row the cascade, the seconds, the size, whether it was a
-    check; by cascade the final size, when it crossed each of `LINES` (NaN: never), its root time (epoch seconds, 0: not known)
-    and its fold."""
-
-    name: str
-    shapes: Floats
-    cascade: Ints
-    seconds: Floats
-    size: Floats
-    check: Ints
-    final: Floats
-    crossed: dict[int, Floats]
-    begin: Times
-    fold: Ints
-
-
-def look(name: str, path: Path) -> Looks:
-    shapes: list[list[float]] = []
-    rows: list[tuple[int, float, int, int]] = []
-    recordings = list(read([path]))
-    for number, recorded in enumerate(recordings):
-        for seconds, size, check, shape in _looks(recorded):
-            shapes.append(shape)
-            rows.append((number, seconds, size, check))
-    table = np.array(rows, dtype=np.float64)
-    times = np.array([recorded.root_time or 0.0 for recorded in recordings])
-    # Where a set has no times, its folds are drawn by lot.
-    keys = times if times.any() else np.random.default_rng(1).permutation(len(recordings))
-    fold = np.empty(len(recordings), dtype=np.int64)
-    fold[np.argsort(keys, kind="stable")] = np.arange(len(recordings)) * FOLDS // len(recordings)
-    final = np.array([recorded.size_within(HORIZON_SECONDS) for recorded in recordings], dtype=np.float32)
-    crossed = {
-        line: np.array(
-            [recorded.crossing(line, HORIZON_SECONDS) or np.nan for recorded in recordings], dtype=np.float32
-        )
-        for line in LINES
-    }
-    return Looks(
-        name=name,
-        shapes=np.array(shapes, dtype=np.float32),
-        cascade=table[:, 0].astype(np.int64),
-        seconds=table[:, 1].astype(np.float32),
-        size=table[:, 2].astype(np.float32),
-        check=table[:, 3].astype(np.int64),
-        final=final,
-        crossed=crossed,
-        begin=times,
-        fold=fold,
-    )
-
-
-def _looks(recorded: Recorded) -> list[tuple[float, int, int, list[float]]]:
-    cascade = opened(recorded, EPOCH)
-    checks = list(CHECK_SECONDS)
-    found: list[tuple[float, int, int, list[float]]] = []
-
-    def check_until(seconds: float) -> None:
-        while checks and checks[0] < seconds:
-            at = checks.pop(0)
-            found.append((at, cascade.engagements, 1, shape_of(cascade, EPOCH + at, HORIZON_SECONDS)))
-
-    for event in recorded.events[1:]:
-        check_until(event.delay)
-        if event.delay > HORIZON_SECONDS:
-            break
-        now = EPOCH + event.delay
-        cascade.add_engagement(kind_of(event.kind), now, event.followers, human=True, velocity=True)
-        if cascade.engagements >= MIN_ENGAGEMENTS and moved_enough(cascade, now):
-            # As if the story were likely: the model must know every look that production may take.
-            cascade.looked = (cascade.engagements, cascade.everyone.reach, now, 1.0)
-            found.append((event.delay, cascade.engagements, 0, shape_of(cascade, now, HORIZON_SECONDS)))
-    check_until(HORIZON_SECONDS)
-    return found
-
-
-def lined(shapes: Floats, size: Floats, line: Floats) -> Floats:
-    """`features.with_line`, for many at once."""
-    growth = np.log((line - size) / np.maximum(size, 1) + LEAST)
-    return np.column_stack([growth, growth - shapes[:, -1], shapes]).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,36 +146,6 @@ def cross_fitted(sets: Sequence[Looks], lines: Sequence[int], say: Any) -> Unsee
     return Unseen(margin, growth)
 
 
-def streamed(looks: Looks, margin: Floats, line: int) -> Floats:
-    """The probabilities that `scorer.backtest.replay` would state: set right by what the cascades before came to."""
-    said = np.asarray(1 / (1 + np.exp(-margin)), dtype=np.float64)
-    stated = said.copy()
-    known = Recalibration()
-    ended: list[tuple[float, int, list[Claim], bool]] = []
-    ends = np.searchsorted(looks.cascade, np.arange(len(looks.final)), side="right")
-    starts = np.searchsorted(looks.cascade, np.arange(len(looks.final)))
-    for place, number in enumerate(np.argsort(looks.begin, kind="stable")):
-        begin = float(looks.begin[number])
-        while ended and ended[0][0] <= begin:
-            _, _, claims, crossed = heappop(ended)
-            known.learn(claims, crossed)
-        claims = []
-        for row in range(starts[number], ends[number]):
-            size = int(looks.size[row])
-            if size >= line:
-                continue
-            growth = growth_to(line - size, size)
-            p = float(said[row])
-            if not looks.check[row] and (claim := claim_of(p, growth, size, claims)) is not None:
-                claims.append(claim)
-            stated[row] = known.probability(p, growth)
-        crossing = float(looks.crossed[line][number])
-        crossed = not math.isnan(crossing)
-        seconds = crossing if crossed else HORIZON_SECONDS
-        heappush(ended, (begin + seconds if begin else -math.inf, place, claims, crossed))
-    return np.asarray(stated, dtype=np.float32)
-
-
 def widened(sets: Sequence[Looks], unseen: Unseen) -> list[float]:
     """What to add to the quantiles of log growth so that each is what it says on cascades not seen in training."""
     wrong: list[Floats] = []
@@ -296,22 +182,17 @@ def report(sets: Sequence[Looks], unseen: Unseen, widen: Sequence[float], say: A
     for looks in sets:
         stated = {line: streamed(looks, unseen.margin[looks.name, line], line) for line in LINES}
         for line in LINES:
-            p = stated[line]
-            told = np.flatnonzero((looks.size < line) & (looks.size >= MIN_ENGAGEMENTS) & (looks.check == 0))
             thresholds = set(SHIPPED.values())
             if line == MEASURED_LINE:
-                thresholds |= set(frozen(looks, p, line).values())
+                thresholds |= set(frozen(looks, stated[line], line).values())
             for threshold in sorted(thresholds):
-                found = alerts(
-                    looks.cascade[told],
-                    looks.seconds[told],
-                    looks.size[told],
-                    p[told],
-                    looks.crossed[line],
-                    line,
-                    threshold,
-                )
-                say(f"{looks.name}, line {line}, {found}")
+                say(f"{looks.name}, line {line}, {_alerts(looks, stated[line], line, threshold)}")
+        for fold in range(FOLDS):
+            part = part_of(looks, looks.fold == fold)
+            p = stated[MEASURED_LINE][looks.fold[looks.cascade] == fold]
+            for precision, threshold in frozen(part, p, MEASURED_LINE).items():
+                found = _alerts(part, p, MEASURED_LINE, threshold)
+                say(f"{looks.name}, quarter {fold + 1}, precision {precision}: {found}")
         p = stated[MEASURED_LINE]
         checks = (looks.check == 1) & (looks.size < MEASURED_LINE) & (looks.seconds <= 3_600)
         label = (looks.final[looks.cascade] >= MEASURED_LINE).astype(np.int64)
@@ -329,6 +210,13 @@ def report(sets: Sequence[Looks], unseen: Unseen, widen: Sequence[float], say: A
                 say(f"  after {seconds / 60:.0f} min: size off by {error:.3f} (median), interval holds {held:.1%}")
     both = tuple(np.concatenate(part) for part in zip(*mixed, strict=True))
     say(f"all mixed, calibration error {calibration_error(both[0], both[1]):.3f}")
+
+
+def _alerts(looks: Looks, probability: Floats, line: int, threshold: float) -> Alerts:
+    """Of what production would have told, before the line is crossed."""
+    told = np.flatnonzero((looks.size < line) & (looks.size >= MIN_ENGAGEMENTS) & (looks.check == 0))
+    rows = looks.cascade[told], looks.seconds[told], looks.size[told], probability[told]
+    return alerts(*rows, looks.crossed[line], line, threshold)
 
 
 def away(looks: Looks, crossing: Any, say: Any) -> None:
@@ -374,7 +262,7 @@ def main(
     names = [name for name in SETS if name not in (leave or [])]
     sets = [look(name, folder / f"cascades_{name}" / "cascades.jsonl.gz") for name in names]
     if until:
-        sets = [_before_last(looks) for looks in sets]
+        sets = [before_last(looks) for looks in sets]
     unseen = cross_fitted(sets, LINES, typer.echo)
     widen = widened(sets, unseen)
     typer.echo(f"quantiles are widened by {widen}")
@@ -397,26 +285,6 @@ def main(
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(weights, separators=(",", ":")) + "\n")
     typer.echo(f"{out}: {out.stat().st_size:,} bytes")
-
-
-def _before_last(looks: Looks) -> Looks:
-    """Without the last fold; the others are cut anew, in the same order."""
-    cascades = looks.fold < FOLDS - 1
-    rows = cascades[looks.cascade]
-    place = np.cumsum(cascades) - 1
-    rank = np.argsort(np.argsort(looks.fold[cascades], kind="stable"), kind="stable")
-    return Looks(
-        name=looks.name,
-        shapes=looks.shapes[rows],
-        cascade=place[looks.cascade[rows]],
-        seconds=looks.seconds[rows],
-        size=looks.size[rows],
-        check=looks.check[rows],
-        final=looks.final[cascades],
-        crossed={line: seconds[cascades] for line, seconds in looks.crossed.items()},
-        begin=looks.begin[cascades],
-        fold=rank * FOLDS // max(1, int(cascades.sum())),
-    )
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def test_the_command_prints_writes_and_draws(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     summary = json.loads((tmp_path / "a.json").read_text())
     assert (summary["cascades"], summary["crossing"]) == (12, 4)
-    assert "learned of recorded on the way" in result.output
+    assert "learned of recorded: log-odds x" in result.output
     rows = [json.loads(line) for line in trace.read_text().splitlines()]
     assert set(rows[0]) == {
         "cascade_id", "seconds", "observed", "probability", "predicted", "low", "high", "crossing_seconds", "level",
