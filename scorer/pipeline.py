@@ -89,6 +89,7 @@ class CascadeProcessor:
         self._model = model
         self._forecaster = forecaster
         self._brands = brands
+        self._lines = {name: brand.line for name, brand in brands.items()}
         self._mentions = Mentions(brands.values())
         self._horizon = horizon_seconds
         self._expire = expire_seconds
@@ -132,7 +133,7 @@ class CascadeProcessor:
             cascade = self._cascades.get(conversation)
             if cascade is not None and epoch(now) - cascade.newest >= self._expire:
                 self._moods.learn(cascade)
-                self._recalibrations.end(cascade)
+                self._recalibrations.end(cascade, self._lines, self._horizon)
                 self._cascades.delete(conversation)
             else:
                 stale.append(conversation)
@@ -349,6 +350,8 @@ class CascadeProcessor:
             cascade = self._cascades.get(conversation)
             if cascade is None:
                 continue
+            if cascade.claims and now - cascade.begins > self._horizon:
+                self._recalibrations.end(cascade, self._lines, self._horizon)
             if cascade.brands and has_evidence(cascade) and moved_enough(cascade, now):
                 highest = 0.0
                 for name in cascade.brands:
@@ -365,8 +368,8 @@ class CascadeProcessor:
         """The probability; whatever is worth telling is told."""
         told = cascade.told.get(brand.id)
         said = self._forecaster.probability(cascade, brand.line, now, self._horizon)
-        over = now - cascade.begins > self._horizon
-        self._recalibrations.follow(cascade, brand.id, brand.line, said, over=over)
+        if now - cascade.begins <= self._horizon:
+            self._recalibrations.follow(cascade, brand.id, brand.line, said)
         probability = self._recalibrations.probability(cascade, brand.line, said)
         if not worth_a_forecast(probability, told):
             return probability

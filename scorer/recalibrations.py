@@ -1,7 +1,8 @@
 """How much the forecaster is to be believed on each network: what the lane's own stories taught it (`virality.recalibration`).
 
-A story teaches once: when it crosses its brand's line, or when its time is over. One that the brand answered teaches nothing,
-because alarms that were heeded would look false, and the next ones would be believed less.
+A story teaches once, when its time is over, whether it crossed its brand's line or not: were crossings learned at once and
+the others days later, every new lane and every busy day would look like a storm. One that the brand answered teaches
+nothing, because alarms that were heeded would look false, and the next ones would be believed less.
 """
 
 from __future__ import annotations
@@ -53,31 +54,36 @@ class Recalibrations:
             without_automation=known.probability(prediction.without_automation, growth),
         )
 
-    def follow(self, cascade: Cascade, brand: str, line: Line, said: float, *, over: bool) -> None:
-        """One more look at a story: remember what is said of it, or learn what it came to. `over`: its time has passed."""
-        if over:
-            self.end(cascade)
-        elif has_crossed(cascade, line):
-            self._learn(cascade, brand, crossed=True)
-        elif not cascade.answered:
-            before = cascade.claims.get(brand, [])
-            claim = claim_of(said, _growth(cascade, line), cascade.engagements, before)
-            if claim is not None:
-                cascade.claims[brand] = [*before, claim]
+    def follow(self, cascade: Cascade, brand: str, line: Line, said: float) -> None:
+        """One more look at a story whose time is not over: remember what is said of it, or that it crossed."""
+        if cascade.answered:
+            return
+        before = cascade.claims.get(brand, [])
+        if has_crossed(cascade, line):
+            if before and brand not in cascade.crossed:
+                cascade.crossed = [*cascade.crossed, brand]
+            return
+        claim = claim_of(said, _growth(cascade, line), cascade.engagements, before)
+        if claim is not None:
+            cascade.claims[brand] = [*before, claim]
 
-    def end(self, cascade: Cascade) -> None:
-        """Its time is over, and what it has not crossed by now it never does."""
-        for brand in list(cascade.claims):
-            self._learn(cascade, brand, crossed=False)
+    def end(self, cascade: Cascade, lines: Mapping[str, Line], horizon: float) -> None:
+        """Its time, `horizon` seconds from its beginning, is over, or it is forgotten before. `lines` of the brands that are
+        still watched. One found crossed only afterwards was perhaps not crossed in time, and teaches nothing."""
+        in_time = cascade.newest <= cascade.begins + horizon
+        for brand, claims in cascade.claims.items():
+            line = lines.get(brand)
+            if line is None:
+                continue
+            found = brand not in cascade.crossed and has_crossed(cascade, line)
+            if in_time or not found:
+                crossed = found or brand in cascade.crossed
+                self.learn(cascade.network, claims, crossed=crossed, weight=1.0 / len(cascade.claims))
+        cascade.claims, cascade.crossed = {}, []
 
-    def _learn(self, cascade: Cascade, brand: str, *, crossed: bool) -> None:
-        claims = cascade.claims.pop(brand, None)
-        if claims:
-            self.learn(cascade.network, claims, crossed=crossed)
-
-    def learn(self, network: str, claims: Sequence[Claim], *, crossed: bool) -> None:
+    def learn(self, network: str, claims: Sequence[Claim], *, crossed: bool, weight: float = 1.0) -> None:
         known = self._networks.get(network) or Recalibration()
-        known.learn(claims, crossed)
+        known.learn(claims, crossed, weight)
         self._networks.put(network, known, None)
 
 

@@ -86,8 +86,8 @@ class Market:
 
 
 class Stage:
-    """Recorded cascades through the forecaster, one after the other. What one came to teaches those that begin after it was
-    known (`scorer.recalibrations`); give them in the order of their root times. Those without a time teach the next."""
+    """Recorded cascades through the forecaster, one after the other. What one came to teaches those that begin when its
+    time is over (`scorer.recalibrations`); give them in the order of their root times. Those without a time teach the next."""
 
     def __init__(self, forecaster: Forecaster, line: Line, horizon: float, *, learning: bool = True) -> None:
         self._forecaster = forecaster
@@ -117,8 +117,7 @@ class Stage:
         self._followed += 1
         assert self._line.engagements is not None, "recorded cascades are judged by a line of engagements"
         crossing = recorded.crossing(self._line.engagements, self._horizon)
-        known = begin + (self._horizon if crossing is None else crossing)
-        at = -math.inf if recorded.root_time is None else known
+        at = -math.inf if recorded.root_time is None else begin + self._horizon
         claims = cascade.claims.get(BRAND, [])
         heappush(self._ended, (at, self._followed, cascade.network, claims, crossing is not None))
 
@@ -134,8 +133,8 @@ class Stage:
             now = begin + seconds
             evidence = has_evidence(cascade)
             prediction = self._forecaster.predict(cascade, self._line, now, self._horizon)
-            if not check and not has_crossed(cascade, self._line):
-                self._known.follow(cascade, BRAND, self._line, prediction.probability, over=False)
+            if not check:
+                self._known.follow(cascade, BRAND, self._line, prediction.probability)
             prediction = self._known.prediction(cascade, self._line, prediction)
             level = level_of(cascade, self._line, prediction, told, now) if evidence else None
             if not check and level is not None and worth_telling(level, prediction, told, now):

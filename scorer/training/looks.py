@@ -137,10 +137,8 @@ def streamed(looks: Looks, margin: Floats, line: int) -> Floats:
             if not looks.check[row] and (claim := claim_of(p, growth, size, claims)) is not None:
                 claims.append(claim)
             stated[row] = known.probability(p, growth)
-        crossing = float(looks.crossed[line][number])
-        crossed = not math.isnan(crossing)
-        seconds = crossing if crossed else HORIZON_SECONDS
-        heappush(ended, (begin + seconds if begin else -math.inf, place, claims, crossed))
+        crossed = not math.isnan(looks.crossed[line][number])
+        heappush(ended, (begin + HORIZON_SECONDS if begin else -math.inf, place, claims, crossed))
     return np.asarray(stated, dtype=np.float32)
 
 

@@ -133,7 +133,9 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     links: list[str] = msgspec.field(default_factory=list)
     told: dict[str, Told] = msgspec.field(default_factory=dict)
     claims: dict[str, list[Claim]] = msgspec.field(default_factory=dict)
-    """By brand, what was said of it before anybody knew: it teaches when it ends (`recalibration`)."""
+    """By brand, what was said of it before anybody knew: it teaches when its time is over (`recalibration`)."""
+    crossed: list[str] = msgspec.field(default_factory=list)
+    """Those of the brands with claims whose line it crossed."""
     answered: bool = False
     """Whether the brand replied: nobody will know what the story would have become."""
     looked: tuple[int, float, float, float] = (0, 0.0, 0.0, 0.0)
@@ -307,7 +309,7 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     def be_answered(self) -> None:
         """The brand replied."""
         self.answered = True
-        self.claims.clear()
+        self.claims, self.crossed = {}, []
 
     def forget_post(self, post_id: str) -> None:
         """A deletion: nothing of what it said stays."""

@@ -8,7 +8,7 @@ Harrison, Migon, JASA 1985). A story teaches by its claims: what was said of it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import exp, log, sqrt
 from typing import Final
 
@@ -19,13 +19,23 @@ PRIOR_VARIANCE: Final = (1.0, 0.09, 0.16)
 network is, narrow for the rest."""
 MEMORY_STORIES: Final = 1_000.0
 """A network changes: it is the last so many that count (discounting: West, Harrison, Migon)."""
+CLAIM_WEIGHT: Final = 0.5
+"""The claims of a story are about one outcome. Each weighs the same however many follow: stories that grow claim more, so a
+share of their number would tell the outcome."""
 LEAST_SLOPE: Final = 0.2
 """More must stay more, whatever was learned."""
-MOST_LOG_ODDS: Final = 30.0
+MOST_SHIFT: Final = 1.0
+"""Odds of a third, or three times as high, as much as two platforms were found to differ. Nobody tells us of alarms that were
+heeded elsewhere than in the thread, and neither they nor a flood of small stories may silence the next."""
 FIRST_CLAIM: Final = 8
 CLAIM_GROWTH: Final = 4
 LEAST_CLAIM: Final = 0.01
 """Of the crowd of stories that nobody would be told of there is nothing to learn that matters where somebody is."""
+MOST_SAID: Final = 4.6
+MOST_GROWTH: Final = 4.0
+"""What is learned between 1 and 99 %, and of lines up to 55 times the size, is what is known beyond."""
+
+_PAIRS: Final = tuple((i, j) for i in range(3) for j in range(i, 3))
 
 
 class Claim(msgspec.Struct, array_like=True):
@@ -48,41 +58,45 @@ class Recalibration(msgspec.Struct, array_like=True):
         """What `said` (a probability) is worth. 0 and 1 are no forecasts and stay."""
         if not 0.0 < said < 1.0:
             return said
-        return _logistic(self._log_odds(log_odds(said), growth))
+        believed = log_odds(said)
+        x = _known(believed, growth)
+        shift = self._log_odds(x) - x[1]
+        return _logistic(believed + max(-MOST_SHIFT, min(MOST_SHIFT, shift)))
 
-    def learn(self, claims: Sequence[Claim], crossed: bool) -> None:
-        """A story ended. Its claims are about one outcome, so together they weigh as one."""
-        if not claims:
-            return
-        self._forget()
+    def learn(self, claims: Sequence[Claim], crossed: bool, weight: float = 1.0) -> None:
+        """A story ended. `weight` is less than one where it is one of several that must end alike."""
         for claim in claims:
-            self._learn(claim, crossed, 1.0 / len(claims))
+            self._learn(claim, crossed, weight * CLAIM_WEIGHT)
 
-    def _forget(self) -> None:
-        """A story of `MEMORY_STORIES` ago weighs a third of the last; nothing is known less than before the first."""
-        widest = MEMORY_STORIES / (MEMORY_STORIES - 1.0)
-        wider = [sqrt(min(widest, prior / self.covariance[i][i])) for i, prior in enumerate(PRIOR_VARIANCE)]
-        self.covariance = [
-            [c * wi * wj for c, wj in zip(row, wider, strict=True)]
-            for row, wi in zip(self.covariance, wider, strict=True)
-        ]
-
-    def _log_odds(self, said: float, growth: float) -> float:
+    def _log_odds(self, x: tuple[float, float, float]) -> float:
         offset, slope, further = self.mean
-        return offset + max(LEAST_SLOPE, 1.0 + slope) * said + further * growth
+        return offset + max(LEAST_SLOPE, 1.0 + slope) * x[1] + further * x[2]
 
     def _learn(self, claim: Claim, crossed: bool, weight: float) -> None:
-        x = (1.0, claim.said, claim.growth)
-        p = _logistic(self._log_odds(claim.said, claim.growth))
-        towards = [sum(c * one for c, one in zip(row, x, strict=True)) for row in self.covariance]
+        x = _known(claim.said, claim.growth)
+        p = _logistic(self._log_odds(x))
         information = weight * p * (1.0 - p)
-        shrink = 1.0 + information * sum(t * one for t, one in zip(towards, x, strict=True))
+        self._forget(4.0 * information)
+        # A slope at its floor does not answer to what is claimed: moving it further down would only wind it up.
+        held = 1.0 + self.mean[1] <= LEAST_SLOPE and (crossed - p) * x[1] < 0
+        answers = (x[0], 0.0 if held else x[1], x[2])
+        towards = [sum(c * one for c, one in zip(row, answers, strict=True)) for row in self.covariance]
+        shrink = 1.0 + information * sum(t * one for t, one in zip(towards, answers, strict=True))
         step = weight * (crossed - p) / shrink
         self.mean = [mean + step * t for mean, t in zip(self.mean, towards, strict=True)]
-        self.covariance = [
-            [c - information / shrink * ti * tj for c, tj in zip(row, towards, strict=True)]
-            for row, ti in zip(self.covariance, towards, strict=True)
-        ]
+        self._reshape(lambda i, j, c: c - information / shrink * towards[i] * towards[j])
+
+    def _forget(self, information: float) -> None:
+        """`information` is 1 for a claim of which anything could be said. What was learned `MEMORY_STORIES` ago weighs a third
+        of the last; nothing is known less than before the first."""
+        widest = MEMORY_STORIES / (MEMORY_STORIES - information)
+        wider = [sqrt(min(widest, prior / self.covariance[i][i])) for i, prior in enumerate(PRIOR_VARIANCE)]
+        self._reshape(lambda i, j, c: c * wider[i] * wider[j])
+
+    def _reshape(self, of: Callable[[int, int, float], float]) -> None:
+        """Each pair once: what rounding makes of the two would grow apart, story by story, until nothing is a variance."""
+        for i, j in _PAIRS:
+            self.covariance[i][j] = self.covariance[j][i] = of(i, j, self.covariance[i][j])
 
 
 def growth_to(more: float, size: float) -> float:
@@ -103,5 +117,9 @@ def log_odds(probability: float) -> float:
     return log(bounded / (1.0 - bounded))
 
 
+def _known(said: float, growth: float) -> tuple[float, float, float]:
+    return 1.0, max(-MOST_SAID, min(MOST_SAID, said)), min(MOST_GROWTH, growth)
+
+
 def _logistic(x: float) -> float:
-    return 1.0 / (1.0 + exp(-max(-MOST_LOG_ODDS, min(MOST_LOG_ODDS, x))))
+    return 1.0 / (1.0 + exp(-x)) if x >= 0 else exp(x) / (1.0 + exp(x))

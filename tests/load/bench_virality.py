@@ -52,7 +52,7 @@ def events_a_second(size: int) -> dict[str, float]:
             cascade.add_engagement("repost", now, 300, human=True, velocity=True)
             if has_evidence(cascade) and moved_enough(cascade, now):
                 said = forecaster.probability(cascade, LINE, now, HORIZON)
-                known.follow(cascade, "acme", LINE, said, over=False)
+                known.follow(cascade, "acme", LINE, said)
                 probability = known.probability(cascade, LINE, said)
                 cascade.looked = (cascade.engagements, cascade.everyone.reach, now, probability)
                 looks += 1

@@ -21,7 +21,7 @@ from services.eventlog.base import EventLog, Record
 from tests.oracle.reference import Letter, Link, Minute, Reference, Signal
 
 COUNTED: Final = ("story", "brands", "reposts", "quotes", "replies", "snapshot", "scored", "negative")
-TIMELY: Final = frozenset({"told", "looked"})
+TIMELY: Final = frozenset({"told", "looked", "claims", "crossed"})
 SHOWN: Final = 5
 """Of each sort: enough to see what went wrong, few enough to read."""
 
@@ -37,7 +37,7 @@ class Sight:
     letters: list[Record]
 
     def fingerprint(self) -> dict[str, Any]:
-        """The state without what was told and looked at when: the same after any run over the same records."""
+        """The state without what was told, claimed and looked at when: the same after any run over the same records."""
         return {
             name: {key: value for key, value in msgspec.to_builtins(cascade).items() if key not in TIMELY}
             for name, cascade in self.state.items()

@@ -455,14 +455,18 @@ async def test_a_step_done_again_says_the_same_under_the_same_ids() -> None:
     assert first == again
 
 
-async def test_a_story_teaches_its_lane_what_forecasts_are_worth_when_it_crosses_or_is_over() -> None:
+async def test_a_story_teaches_its_lane_what_forecasts_are_worth_when_its_time_is_over() -> None:
     lane = Lane(line=50)
     await lane.take(complaint(), *reposts(20))
-    assert "n:x" not in lane.committed, "nobody knows yet what it comes to"
     await lane.take(*reposts(60, start=20))
+    assert "n:x" not in lane.committed, "that it crossed is remembered; what the others come to is not known yet"
+    lane.clock.advance(73 * 3600)
+    await lane.take(*reposts(10, start=80))
     crossed = lane.committed["n:x"]
     lane.restart()
-    await lane.take(complaint("2"), *reposts(20, "2"))
+    now = lane.clock.now()
+    await lane.take(complaint("2", platform_at=now), *reposts(20, "2", platform_at=now))
+    assert lane.committed["n:x"] == crossed
     lane.clock.advance(97 * 3600)
     await lane.fire()
     assert lane.committed["n:x"] != crossed
