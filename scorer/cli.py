@@ -9,6 +9,7 @@ from typing import Annotated
 
 import structlog
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -104,14 +105,17 @@ def score(
             told = {name: getattr(one, name) for name in one.__slots__}
             typer.echo(json.dumps({"text": text, "sentiment": label_of(one), **told}))
         return
-    table = Table("text")
-    for column in ("sentiment", "neg", "neu", "pos", "complaint", "severity", "abstain"):
+    # A column a reading, with the text last: on 80 columns it has half of them, and nothing is cut off.
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("sentiment", "neg", "neu", "pos", "complaint", "severity"):
         table.add_column(column, no_wrap=True)
+    table.add_column("text")
     for text, one in zip(texts, readings, strict=True):
         shares = [f"{share:.2f}" for share in (one.negative, one.neutral, one.positive)]
         complaint = "" if one.complaint is None else f"{one.complaint:.2f}"
         severity = "" if one.severity is None else str(one.severity)
-        table.add_row(Text(text), label_of(one), *shares, complaint, severity, one.abstain or "")
+        mood = label_of(one) if one.abstain is None else f"- ({one.abstain})"
+        table.add_row(mood, *shares, complaint, severity, Text(text))
     Console().print(table)
 
 
