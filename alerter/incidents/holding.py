@@ -78,7 +78,12 @@ def release(dossier: Dossier, now: datetime) -> Outcome:
     taken = free.acknowledged_by is not None or free.snoozed_until is not None
     draft = dossier.model_copy(update={"incident": free})
     entry = Entry("released", because)
-    return advance(dossier, draft, Trigger.NOTED, entry, now, resumes_at=None if taken else now)
+    outcome = advance(dossier, draft, Trigger.NOTED, entry, now, resumes_at=None if taken else now)
+    if outcome.entries == (entry,):
+        return outcome
+    # It became worse meanwhile. Why it is told only now comes before what is told.
+    worse = tuple(replace(one, because=f"{because}; {one.because}") for one in outcome.entries)
+    return replace(outcome, entries=worse)
 
 
 def open_storm(member: Dossier, ordinal: int, budget: int, previous: str | None, now: datetime) -> Outcome:

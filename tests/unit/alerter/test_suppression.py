@@ -226,6 +226,8 @@ def test_what_is_held_back_is_silent_until_it_is_released_and_then_says_what_bec
     assert released.messages[0].pages
     assert "the story is imminent now" in released.messages[0].because
     assert released.entries[0].kind == "released"
+    assert released.entries[0].because.startswith("not held back any more: silence by dana"), "first why only now"
+    assert released.entries[0].because.endswith("the story is imminent now")
 
 
 def test_what_was_not_told_is_not_taken_for_told() -> None:
