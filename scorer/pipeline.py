@@ -89,7 +89,6 @@ class CascadeProcessor:
         self._model = model
         self._forecaster = forecaster
         self._brands = brands
-        self._lines = {name: brand.line for name, brand in brands.items()}
         self._mentions = Mentions(brands.values())
         self._horizon = horizon_seconds
         self._expire = expire_seconds
@@ -133,7 +132,7 @@ class CascadeProcessor:
             cascade = self._cascades.get(conversation)
             if cascade is not None and epoch(now) - cascade.newest >= self._expire:
                 self._moods.learn(cascade)
-                self._recalibrations.end(cascade, self._lines, self._horizon)
+                self._recalibrations.end(cascade, self._brands, self._horizon)
                 self._cascades.delete(conversation)
             else:
                 stale.append(conversation)
@@ -351,7 +350,7 @@ class CascadeProcessor:
             if cascade is None:
                 continue
             if cascade.claims and now - cascade.begins > self._horizon:
-                self._recalibrations.end(cascade, self._lines, self._horizon)
+                self._recalibrations.end(cascade, self._brands, self._horizon)
             if cascade.brands and has_evidence(cascade) and moved_enough(cascade, now):
                 highest = 0.0
                 for name in cascade.brands:

@@ -14,6 +14,7 @@ from typing import Final
 from scorer.virality.cascade import Cascade
 from scorer.virality.forecast import Prediction, has_crossed, more_until
 from scorer.virality.recalibration import Claim, Recalibration, claim_of, growth_to
+from services.config import Brand
 from services.contracts.signal import Line
 from services.stream.state import KeyedState
 
@@ -67,17 +68,17 @@ class Recalibrations:
         if claim is not None:
             cascade.claims[brand] = [*before, claim]
 
-    def end(self, cascade: Cascade, lines: Mapping[str, Line], horizon: float) -> None:
-        """Its time, `horizon` seconds from its beginning, is over, or it is forgotten before. `lines` of the brands that are
-        still watched. One found crossed only afterwards was perhaps not crossed in time, and teaches nothing."""
+    def end(self, cascade: Cascade, brands: Mapping[str, Brand], horizon: float) -> None:
+        """Its time, `horizon` seconds from its beginning, is over, or it is forgotten before. `brands` are those that are
+        still watched. A line found crossed only afterwards was perhaps not crossed in time, and teaches nothing."""
         in_time = cascade.newest <= cascade.begins + horizon
-        for brand, claims in cascade.claims.items():
-            line = lines.get(brand)
-            if line is None:
+        for name, claims in cascade.claims.items():
+            brand = brands.get(name)
+            if brand is None:
                 continue
-            found = brand not in cascade.crossed and has_crossed(cascade, line)
+            found = name not in cascade.crossed and has_crossed(cascade, brand.line)
             if in_time or not found:
-                crossed = found or brand in cascade.crossed
+                crossed = found or name in cascade.crossed
                 self.learn(cascade.network, claims, crossed=crossed, weight=1.0 / len(cascade.claims))
         cascade.claims, cascade.crossed = {}, []
 

@@ -12,11 +12,10 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from typing import Final
 
+from scorer.backtest.hindsight import Hindsight
 from scorer.backtest.recorded import BRAND, EPOCH, Recorded, kind_of, opened
-from scorer.recalibrations import Recalibrations
 from scorer.virality.cascade import Cascade, Told
 from scorer.virality.forecast import (
     RECHECK_SECONDS,
@@ -29,7 +28,7 @@ from scorer.virality.forecast import (
     worth_a_forecast,
     worth_telling,
 )
-from scorer.virality.recalibration import Claim, Recalibration
+from scorer.virality.recalibration import Recalibration
 from services.contracts.signal import Level, Line
 
 CHECK_SECONDS: Final = (600.0, 1_800.0, 3_600.0, 14_400.0)
@@ -86,17 +85,15 @@ class Market:
 
 
 class Stage:
-    """Recorded cascades through the forecaster, one after the other. What one came to teaches those that begin when its
-    time is over (`scorer.recalibrations`); give them in the order of their root times. Those without a time teach the next."""
+    """Recorded cascades through the forecaster, one after the other, in the order of their root times."""
 
     def __init__(self, forecaster: Forecaster, line: Line, horizon: float, *, learning: bool = True) -> None:
         self._forecaster = forecaster
         self._line = line
         self._horizon = horizon
         self._learning = learning
-        self._known = Recalibrations()
-        self._ended: list[tuple[float, int, str, list[Claim], bool]] = []
-        self._followed = 0
+        self._hindsight = Hindsight(horizon)
+        self._known = self._hindsight.known
 
     def learned(self) -> dict[str, Recalibration]:
         """By network, how what is said is set right in the end."""
@@ -105,21 +102,13 @@ class Stage:
     def follow(self, recorded: Recorded) -> Iterator[Look]:
         """Every forecast until the horizon, in order."""
         begin = EPOCH if recorded.root_time is None else recorded.root_time
-        while self._ended and self._ended[0][0] <= begin:
-            _, _, network, claims, crossed = heappop(self._ended)
-            self._known.learn(network, claims, crossed=crossed)
+        self._hindsight.begin(begin)
         cascade = opened(recorded, begin)
         yield from self._looks(recorded, cascade, begin)
         if self._learning:
-            self._end(recorded, cascade, begin)
-
-    def _end(self, recorded: Recorded, cascade: Cascade, begin: float) -> None:
-        self._followed += 1
-        assert self._line.engagements is not None, "recorded cascades are judged by a line of engagements"
-        crossing = recorded.crossing(self._line.engagements, self._horizon)
-        at = -math.inf if recorded.root_time is None else begin + self._horizon
-        claims = cascade.claims.get(BRAND, [])
-        heappush(self._ended, (at, self._followed, cascade.network, claims, crossing is not None))
+            assert self._line.engagements is not None, "recorded cascades are judged by a line of engagements"
+            crossed = recorded.crossing(self._line.engagements, self._horizon) is not None
+            self._hindsight.end(recorded.root_time, cascade.network, cascade.claims.get(BRAND, []), crossed=crossed)
 
     def _looks(self, recorded: Recorded, cascade: Cascade, begin: float) -> Iterator[Look]:
         """A forecast is told, and so changes the level, as in production."""

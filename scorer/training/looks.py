@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from scorer.backtest.hindsight import Hindsight
 from scorer.backtest.recorded import EPOCH, Recorded, kind_of, opened, read
 from scorer.backtest.replay import CHECK_SECONDS
 from scorer.virality.features import LEAST, shape_of
@@ -118,16 +118,14 @@ def streamed(looks: Looks, margin: Floats, line: int) -> Floats:
     """The probabilities that `scorer.backtest.replay` would state: set right by what the cascades before came to."""
     said = np.asarray(1 / (1 + np.exp(-margin)), dtype=np.float64)
     stated = said.copy()
-    known = Recalibration()
-    ended: list[tuple[float, int, list[Claim], bool]] = []
+    hindsight = Hindsight(HORIZON_SECONDS)
     ends = np.searchsorted(looks.cascade, np.arange(len(looks.final)), side="right")
     starts = np.searchsorted(looks.cascade, np.arange(len(looks.final)))
-    for place, number in enumerate(np.argsort(looks.begin, kind="stable")):
+    for number in np.argsort(looks.begin, kind="stable"):
         begin = float(looks.begin[number])
-        while ended and ended[0][0] <= begin:
-            _, _, claims, crossed = heappop(ended)
-            known.learn(claims, crossed)
-        claims = []
+        hindsight.begin(begin)
+        known = hindsight.known.learned().get(looks.name) or Recalibration()
+        claims: list[Claim] = []
         for row in range(starts[number], ends[number]):
             size = int(looks.size[row])
             if size >= line:
@@ -138,7 +136,7 @@ def streamed(looks: Looks, margin: Floats, line: int) -> Floats:
                 claims.append(claim)
             stated[row] = known.probability(p, growth)
         crossed = not math.isnan(looks.crossed[line][number])
-        heappush(ended, (begin + HORIZON_SECONDS if begin else -math.inf, place, claims, crossed))
+        hindsight.end(begin or None, looks.name, claims, crossed=crossed)
     return np.asarray(stated, dtype=np.float32)
 
 

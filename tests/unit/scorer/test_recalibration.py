@@ -13,6 +13,7 @@ from scorer.recalibrations import Recalibrations
 from scorer.virality.cascade import Cascade
 from scorer.virality.forecast import IMMINENT_AT, LIKELY_AT, Prediction
 from scorer.virality.recalibration import Claim, Recalibration, claim_of, growth_to, log_odds
+from services.config import Brand
 from services.contracts.signal import Line
 
 LINE = Line(engagements=100)
@@ -140,7 +141,7 @@ def grow(cascade: Cascade, size: int) -> None:
         cascade.add_engagement("repost", BEGIN + n, None, human=True, velocity=True)
 
 
-LINES = {"acme": LINE, "blue": LINE}
+BRANDS = {name: Brand(id=name, name=name, line=LINE) for name in ("acme", "blue")}
 HORIZON = 72 * 3_600.0
 
 
@@ -149,7 +150,7 @@ def test_each_network_has_its_own_experience() -> None:
     for _ in range(40):
         one = story(40, "weibo")
         known.follow(one, "acme", LINE, 0.5)
-        known.end(one, LINES, HORIZON)
+        known.end(one, BRANDS, HORIZON)
     assert known.probability(story(40, "weibo"), LINE, 0.5) < 0.35
     assert known.probability(story(40, "x"), LINE, 0.5) == 0.5
 
@@ -166,10 +167,10 @@ def test_a_story_teaches_once_and_not_before_its_time_is_over(grows_to: int) -> 
     grow(one, grows_to)
     known.follow(one, "acme", LINE, 1.0 if grows_to == 100 else 0.3)
     assert known.changes() == {}, "a crossing is known earlier than that there was none: both wait"
-    known.end(one, LINES, HORIZON)
+    known.end(one, BRANDS, HORIZON)
     assert known.changes() != {}
     assert odds_moved(known) > 0 if grows_to == 100 else odds_moved(known) < 0
-    known.end(one, LINES, HORIZON)
+    known.end(one, BRANDS, HORIZON)
     assert known.changes() == {}, "once"
 
 
@@ -180,7 +181,7 @@ def test_a_crossing_that_nobody_looked_at_in_time_counts_where_it_was_in_time() 
         known.follow(one, "acme", LINE, 0.3)
         for n in range(40, 100):
             one.add_engagement("repost", BEGIN + late + n, None, human=True, velocity=True)
-        known.end(one, LINES, HORIZON)
+        known.end(one, BRANDS, HORIZON)
         assert (odds_moved(known) > 0) is teaches
         assert (known.changes() != {}) is teaches
 
@@ -191,7 +192,7 @@ def test_a_brand_that_is_no_longer_watched_teaches_nothing_and_two_weigh_as_one(
         cascade = story(40)
         for brand in brands:
             known.follow(cascade, brand, LINE, 0.3)
-        known.end(cascade, {} if known is gone else LINES, HORIZON)
+        known.end(cascade, {} if known is gone else BRANDS, HORIZON)
     assert gone.changes() == {}
     assert odds_moved(both) == pytest.approx(odds_moved(one), rel=0.1)
 
@@ -206,7 +207,7 @@ def test_an_alarm_that_was_heeded_is_not_held_against_the_next(grows_to: int) ->
         known.follow(one, "acme", LINE, 0.9)
         one.be_answered()
         known.follow(one, "acme", LINE, 0.9)
-        known.end(one, LINES, HORIZON)
+        known.end(one, BRANDS, HORIZON)
     assert known.probability(story(40), LINE, 0.9) == 0.9
 
 

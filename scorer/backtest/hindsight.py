@@ -1,0 +1,32 @@
+"""What recorded stories came to, known no sooner than it was: those that begin later learn from it, no others do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from heapq import heappop, heappush
+
+from scorer.recalibrations import Recalibrations
+from scorer.virality.recalibration import Claim
+
+
+class Hindsight:
+    """Give stories in the order of their root times (epoch seconds). Those without a time teach the next."""
+
+    def __init__(self, horizon: float) -> None:
+        self.known = Recalibrations()
+        self._horizon = horizon
+        self._ended: list[tuple[float, int, str, Sequence[Claim], bool]] = []
+        self._stories = 0
+
+    def begin(self, at: float) -> None:
+        """A story begins: learn from those whose time is over."""
+        while self._ended and self._ended[0][0] <= at:
+            _, _, network, claims, crossed = heappop(self._ended)
+            self.known.learn(network, claims, crossed=crossed)
+
+    def end(self, root_time: float | None, network: str, claims: Sequence[Claim], *, crossed: bool) -> None:
+        """What it came to, which is known when its time is over."""
+        self._stories += 1
+        over = -math.inf if root_time is None else root_time + self._horizon
+        heappush(self._ended, (over, self._stories, network, claims, crossed))
