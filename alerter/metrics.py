@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from alerter.notify.attempt import AttemptOutcome
-from alerter.notify.outbox import DeliveryState
-from alerter.rules import MILDEST, WORST
+from alerter.rules.decide import MILDEST, WORST
+from alerter.states import AttemptOutcome, DeliveryState
+from services.base.metrics import LATENCY_SECONDS
 from services.contracts.incident import Change
-from services.metrics import LATENCY_SECONDS
 
 STAGE = "alerter"
 LOOPS = ("deliverer", "publisher", "engine", "gauges", "purger", "repeater")
@@ -105,9 +104,11 @@ class AlerterMetrics:
         for loop in LOOPS:
             self.loop_errors.labels(loop)
         for outcome in AttemptOutcome:
-            self.attempts.labels(outcome)
-        for state in (DeliveryState.DELIVERED, DeliveryState.EXHAUSTED, DeliveryState.CANCELLED):
-            self.deliveries.labels(state)
+            if outcome.is_known:
+                self.attempts.labels(outcome)
+        for state in DeliveryState:
+            if state.is_over:
+                self.deliveries.labels(state)
         self.answer_digests = Counter(
             "firebreak_answer_digests_total",
             "Digests of overdue answers (sent, unowned: nobody to send it to)",

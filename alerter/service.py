@@ -14,25 +14,28 @@ from typing import Any, Final
 import structlog
 
 from alerter.api.routes import mount_api
-from alerter.console.live import Newsroom
+from alerter.console.live import LiveUpdates
 from alerter.console.pages import mount_console
-from alerter.consumer import Consumer
-from alerter.escalation import engine as escalation
-from alerter.escalation.engine import Engine
-from alerter.incidents.desk import Desk, Present
+from alerter.desk.consumer import Consumer
+from alerter.desk.context import Context
+from alerter.desk.service import IncidentService
+from alerter.escalation import pages
 from alerter.metrics import STAGE, AlerterMetrics
 from alerter.notify import outbox
+from alerter.notify.alertmanager_resend import Repeater
 from alerter.notify.deliverer import Deliverer
 from alerter.notify.egress import GuardedBackend, Resolver, allowed_networks, resolve
-from alerter.notify.links import Links
+from alerter.notify.http import HttpSender
+from alerter.notify.links import LinkSigner
 from alerter.notify.outlets import Outlets
-from alerter.notify.post import Post
 from alerter.notify.publisher import Publisher
-from alerter.notify.standing import Repeater
 from alerter.store.database import Database, DatabaseAway, default_url
 from alerter.store.installation import shared_key
-from alerter.store.retention import Keep, Purger
-from services.lifecycle import Context, Health, Service, Tasks
+from alerter.timekeeper import engine as escalation
+from alerter.timekeeper.engine import Engine
+from alerter.timekeeper.retention import Keep, Purger
+from services.base.tasks import Health, Tasks
+from services.runtime.lifecycle import Service, ServiceContext
 from services.stream.deadletter import DeadLetters
 
 log = structlog.get_logger()
@@ -41,7 +44,7 @@ GAUGES_SECONDS: Final = 5.0
 """How often the gauges are read from the database, in real time."""
 
 
-def build(context: Context) -> Service:
+def build(context: ServiceContext) -> Service:
     return Alerter(context)
 
 
@@ -51,7 +54,7 @@ class Alerter:
     name = "alerter"
 
     def __init__(
-        self, context: Context, *, wall: Callable[[], float] = time.time, resolver: Resolver = resolve
+        self, context: ServiceContext, *, wall: Callable[[], float] = time.time, resolver: Resolver = resolve
     ) -> None:
         settings = context.settings
         self.context = context
@@ -60,11 +63,11 @@ class Alerter:
         settings.data.mkdir(parents=True, exist_ok=True)
         self.database = Database(settings.database or default_url(settings.data))
         self.allowed = allowed_networks(settings.egress_allow)
-        self.links = Links(settings.public_url)
-        post = Post(GuardedBackend(self.allowed, resolver), wall)
+        self.links = LinkSigner(settings.public_url)
+        post = HttpSender(GuardedBackend(self.allowed, resolver), wall)
         self.outlets = Outlets(post, wall, self.links, self.allowed, settings.public_url)
         owner = settings.instance or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self.deliverer = Deliverer(self.database, self.outlets, context.clock, wall, owner, self.metrics)
+        self.deliverer = Deliverer(self.database, self.outlets, context.clock, wall, owner, self.metrics, pages)
         keep = Keep(timedelta(days=settings.keep_deliveries_days), timedelta(days=settings.keep_incidents_days))
         self.purger = Purger(self.database, context.clock.now, self.deliverer.wall_now, keep, self.metrics)
         self.repeater = Repeater(self.database, self.outlets.alertmanager, wall, self.metrics)
@@ -83,15 +86,15 @@ class Alerter:
             settings.batch_records,
             settings.instance,
         )
-        self.newsroom = Newsroom(self.database)
+        self.newsroom = LiveUpdates(self.database)
         self.started = False
         self._stopping = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
 
-    def present(self) -> Present:
+    def present(self) -> Context:
         settings = self.context.settings
         wall = datetime.fromtimestamp(self._wall(), UTC)
-        return Present(self.context.clock.now(), wall, self.context.config, settings.public_url)
+        return Context(self.context.clock.now(), wall, self.context.config, settings.public_url)
 
     def ring(self) -> None:
         """Something was committed: whoever waits for work looks again."""
@@ -149,9 +152,9 @@ class Alerter:
         mount_api(app, self)
         mount_console(app, self, self.newsroom)
 
-    async def act(self, work: Callable[[Desk], Any]) -> Any:
+    async def act(self, work: Callable[[IncidentService], Any]) -> Any:
         """Do what a person asked for, in one transaction."""
-        result = await self.database.write(lambda c: work(Desk(c, self.present())))
+        result = await self.database.write(lambda c: work(IncidentService(c, self.present())))
         self.ring()
         return result
 

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from deploy.local_kafka import LocalKafka
-from services.drills.show import play
-from services.settings import Settings
+from services.base.settings import Settings
+from services.tools.drills.show import play
 
 SCRIPT = Path(__file__).with_name("drills") / "demo.yaml"
 

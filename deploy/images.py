@@ -26,15 +26,15 @@ from rich.table import Table
 
 from deploy.local_kafka import LocalKafka
 from deploy.local_postgres import LocalPostgres
-from services.clock import ScaledClock, moment
-from services.drills.crowd import Night
-from services.drills.installation import free_port
-from services.drills.judge import Report
-from services.drills.player import Keys, Player, play_live, serving
-from services.drills.script import Script, load
-from services.drills.show import show_message, show_report
-from services.registry import SERVICES
-from services.sink import Sink
+from services.base.clock import ScaledClock, moment
+from services.runtime.registry import SERVICES
+from services.tools.drills.crowd import Night
+from services.tools.drills.installation import free_port
+from services.tools.drills.judge import Report
+from services.tools.drills.player import Keys, Player, play_live, serving
+from services.tools.drills.script import Script, load
+from services.tools.drills.show import show_message, show_report
+from services.tools.sink import Sink
 
 ROOT: Final = Path(__file__).parents[1]
 DOCKERFILE: Final = ROOT / "deploy" / "Dockerfile"

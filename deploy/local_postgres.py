@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from services.drills.installation import free_port
+from services.tools.drills.installation import free_port
 
 NOBODY: Final = 65534
 """PostgreSQL refuses to run as root."""

@@ -15,10 +15,10 @@ from typing import Final
 import structlog
 
 from ingest.metrics import IngestMetrics, ShedReason
+from services.base.errors import Backpressure, Transient
+from services.base.settings import Settings
 from services.contracts.topics import POSTS
-from services.errors import Backpressure, Transient
 from services.eventlog.base import Closed, EventLog
-from services.settings import Settings
 
 log = structlog.get_logger()
 

@@ -23,15 +23,15 @@ from starlette.requests import ClientDisconnect
 from ingest.admission import Admission, Shed, Visit
 from ingest.auth import ApiKeys
 from ingest.body import ENCODINGS, BodyDamaged, BodyTooLarge, BodyTooSlow, read_body
-from ingest.metrics import IngestMetrics, Outcome, ShedReason
+from ingest.metrics import IngestMetrics, RequestOutcome, ShedReason
 from ingest.normalize import Normal, Normalizer, Refused
 from ingest.openapi import RESPONSES, request_body
 from ingest.parsing import Malformed, Parser, TooMany
 from ingest.publisher import BREATH_ITEMS, Publisher
 from ingest.schemas import ItemError, Results
-from services.clock import Clock
+from services.base.clock import Clock
+from services.base.settings import Settings
 from services.eventlog.base import Unavailable
-from services.settings import Settings
 
 log = structlog.get_logger()
 
@@ -44,22 +44,22 @@ LOG_AWAY_SECONDS: Final = 5.0
 BEARER: Final = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="A key of `FIREBREAK_API_KEYS`")
 
 STATUS: Final = {
-    Outcome.MALFORMED: (400, "The body cannot be read"),
-    Outcome.UNAUTHENTICATED: (401, "An API key is needed"),
-    Outcome.TOO_SLOW: (408, "The body took too long"),
-    Outcome.TOO_LARGE: (413, "The request is too large"),
-    Outcome.UNSUPPORTED: (415, "The body is of a type that is not read here"),
-    Outcome.REJECTED: (422, "Every post was rejected"),
-    Outcome.LIMITED: (429, "Too many posts"),
-    Outcome.FAILED: (500, "Something of ours went wrong"),
-    Outcome.SHED: (503, "Not now"),
+    RequestOutcome.MALFORMED: (400, "The body cannot be read"),
+    RequestOutcome.UNAUTHENTICATED: (401, "An API key is needed"),
+    RequestOutcome.TOO_SLOW: (408, "The body took too long"),
+    RequestOutcome.TOO_LARGE: (413, "The request is too large"),
+    RequestOutcome.UNSUPPORTED: (415, "The body is of a type that is not read here"),
+    RequestOutcome.REJECTED: (422, "Every post was rejected"),
+    RequestOutcome.LIMITED: (429, "Too many posts"),
+    RequestOutcome.FAILED: (500, "Something of ours went wrong"),
+    RequestOutcome.SHED: (503, "Not now"),
 }
 
 
 class Refusal(Exception):
     """The request as a whole is refused."""
 
-    def __init__(self, outcome: Outcome, detail: str, **headers: str) -> None:
+    def __init__(self, outcome: RequestOutcome, detail: str, **headers: str) -> None:
         super().__init__(detail)
         self.outcome = outcome
         self.detail = detail
@@ -87,17 +87,20 @@ class PostsDesk:
             response, outcome = _problem(refusal.outcome, refusal.detail, refusal.headers), refusal.outcome
         except Shed as shed:
             self.metrics.shed.labels(shed.reason.value).inc()
-            outcome = Outcome.LIMITED if shed.reason is ShedReason.RATE else Outcome.SHED
+            outcome = RequestOutcome.LIMITED if shed.reason is ShedReason.RATE else RequestOutcome.SHED
             response = _problem(outcome, shed.why, {"Retry-After": _whole_seconds(shed.retry_after)})
         except ClientDisconnect:
-            response, outcome = _problem(Outcome.MALFORMED, "the client went away", {}), Outcome.DISCONNECTED
+            response, outcome = (
+                _problem(RequestOutcome.MALFORMED, "the client went away", {}),
+                RequestOutcome.DISCONNECTED,
+            )
         except Exception:  # the root of a request: the next one may fare better
             log.exception("posts_request_failed")
-            response, outcome = _problem(Outcome.FAILED, "see the log of the service", {}), Outcome.FAILED
+            response, outcome = _problem(RequestOutcome.FAILED, "see the log of the service", {}), RequestOutcome.FAILED
         self.metrics.requests.labels(outcome.value).inc()
         return response
 
-    async def _serve(self, request: Request) -> tuple[Response, Outcome]:
+    async def _serve(self, request: Request) -> tuple[Response, RequestOutcome]:
         key = self.keys.name_of(request.headers.get("authorization"))
         if key is None:
             why = (
@@ -105,7 +108,7 @@ class PostsDesk:
                 if self.keys.names
                 else "no key is configured here"
             )
-            raise Refusal(Outcome.UNAUTHENTICATED, why, WWW_Authenticate='Bearer realm="firebreak"')
+            raise Refusal(RequestOutcome.UNAUTHENTICATED, why, WWW_Authenticate='Bearer realm="firebreak"')
         with self.admission.visit(key) as visit:
             try:
                 self.publisher.check_reachable()
@@ -117,9 +120,11 @@ class PostsDesk:
                 raise Shed(ShedReason.LOG_AWAY, str(error), LOG_AWAY_SECONDS) from error
         accepted = sum(result["status"] == "accepted" for result in results)
         if not accepted:
-            return _problem(Outcome.REJECTED, f"none of {len(results)} was accepted", {}, results), Outcome.REJECTED
+            return _problem(
+                RequestOutcome.REJECTED, f"none of {len(results)} was accepted", {}, results
+            ), RequestOutcome.REJECTED
         content = pydantic_core.to_json({"results": results})
-        outcome = Outcome.ACCEPTED if accepted == len(results) else Outcome.PARTIAL
+        outcome = RequestOutcome.ACCEPTED if accepted == len(results) else RequestOutcome.PARTIAL
         return Response(content, status_code=202, media_type="application/json"), outcome
 
     async def _body(self, request: Request, visit: Visit) -> bytes:
@@ -127,10 +132,12 @@ class PostsDesk:
         encoding = request.headers.get("content-encoding", "").strip().lower()
         if encoding not in ENCODINGS:
             raise Refusal(
-                Outcome.UNSUPPORTED, "the content encodings read here are gzip and identity", Accept_Encoding="gzip"
+                RequestOutcome.UNSUPPORTED,
+                "the content encodings read here are gzip and identity",
+                Accept_Encoding="gzip",
             )
         # The connection stays: closing it under a client that still sends resets it, and the answer is never read.
-        too_large = Refusal(Outcome.TOO_LARGE, f"a body has at most {limit} bytes, decompressed")
+        too_large = Refusal(RequestOutcome.TOO_LARGE, f"a body has at most {limit} bytes, decompressed")
         claimed = request.headers.get("content-length", "")
         if claimed.isdecimal() and len(claimed) < 20 and int(claimed) > limit:
             raise too_large  # a hint only: what really comes is counted below
@@ -146,9 +153,9 @@ class PostsDesk:
             raise too_large from None
         except BodyTooSlow:
             why = f"not there after {self.settings.body_timeout_seconds:g} s"
-            raise Refusal(Outcome.TOO_SLOW, why, Connection="close") from None
+            raise Refusal(RequestOutcome.TOO_SLOW, why, Connection="close") from None
         except BodyDamaged as error:
-            raise Refusal(Outcome.MALFORMED, str(error)) from error
+            raise Refusal(RequestOutcome.MALFORMED, str(error)) from error
         self.metrics.body_bytes.inc(len(body))
         return body
 
@@ -156,12 +163,12 @@ class PostsDesk:
         try:
             items = self.parser.items(body, ndjson)
         except TooMany as error:
-            raise Refusal(Outcome.TOO_LARGE, str(error)) from error
+            raise Refusal(RequestOutcome.TOO_LARGE, str(error)) from error
         except Malformed as error:
             visit.charge(1)
-            raise Refusal(Outcome.MALFORMED, str(error)) from error
+            raise Refusal(RequestOutcome.MALFORMED, str(error)) from error
         if not items:
-            raise Refusal(Outcome.MALFORMED, "there is no post in the body")
+            raise Refusal(RequestOutcome.MALFORMED, "there is no post in the body")
         visit.charge(len(items))
         return items
 
@@ -232,7 +239,7 @@ def _is_ndjson(request: Request) -> bool:
     )
     if media not in JSON | NDJSON or charset not in UTF8:
         raise Refusal(
-            Outcome.UNSUPPORTED,
+            RequestOutcome.UNSUPPORTED,
             "send application/json or application/x-ndjson, in UTF-8",
             Accept_Post="application/json, application/x-ndjson",
         )
@@ -252,7 +259,9 @@ def _whole_seconds(seconds: float) -> str:
     return str(max(1, math.ceil(seconds)))
 
 
-def _problem(outcome: Outcome, detail: str, headers: dict[str, str], results: Sequence[Any] | None = None) -> Response:
+def _problem(
+    outcome: RequestOutcome, detail: str, headers: dict[str, str], results: Sequence[Any] | None = None
+) -> Response:
     status, title = STATUS[outcome]
     kind = f"urn:firebreak:problem:{outcome.value.replace('_', '-')}"
     problem: dict[str, Any] = {"type": kind, "title": title, "status": status, "detail": detail}

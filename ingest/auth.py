@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 from pydantic import SecretStr
 
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 
 log = structlog.get_logger()
 

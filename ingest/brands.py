@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from ahocorasick_rs import AhoCorasick
 
-from services.config import Brand
+from services.config.model import Brand
 from services.contracts.base import AccountId, BrandId
 
 LISTED: Final = 8

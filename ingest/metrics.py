@@ -11,11 +11,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ingest.brands import Why
 from ingest.schemas import Reason
+from services.base.metrics import LATENCY_SECONDS
 from services.contracts.post import PostKind
-from services.metrics import LATENCY_SECONDS
 
 
-class Outcome(StrEnum):
+class RequestOutcome(StrEnum):
     """How a request ended."""
 
     ACCEPTED = "accepted"
@@ -54,7 +54,7 @@ class IngestMetrics:
         """`networks` are those that the configuration names; all others count as one."""
         self.accepted = _counter(registry, "posts_accepted", "Posts that the log has, by kind", "kind", PostKind)
         self.rejected = _counter(registry, "posts_rejected", "Posts refused one by one, by reason", "reason", Reason)
-        self.requests = _counter(registry, "requests", "Posting requests, by how they ended", "outcome", Outcome)
+        self.requests = _counter(registry, "requests", "Posting requests, by how they ended", "outcome", RequestOutcome)
         self.shed = _counter(registry, "shed", "Requests sent away, by reason", "reason", ShedReason)
         self.mentions = _counter(registry, "brand_mentions", "Brands found in accepted posts, by why", "why", Why)
         self.unbelieved = Counter(

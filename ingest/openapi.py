@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from ingest.schemas import EXAMPLES, PostIn, Problem
-from services.settings import Settings
+from services.base.settings import Settings
 
 Schema = dict[str, Any]
 

@@ -17,9 +17,9 @@ import structlog
 from ingest.metrics import IngestMetrics
 from ingest.normalize import Observation
 from ingest.schemas import ItemError, Reason
+from services.base.crashpoints import seam
 from services.contracts.codec import MAX_EVENT_BYTES, encode
 from services.contracts.topics import POSTS
-from services.crashpoints import seam
 from services.eventlog.base import EventLog, LogError, Message, TooLarge, Unavailable
 
 log = structlog.get_logger()

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from services.base.rfc3339 import Rfc3339
 from services.contracts.post import PostKind
-from services.moment import Rfc3339
 
 MAX_COUNT: Final = 2**53
 """JSON numbers beyond are silently rounded by half of the clients in the world."""

@@ -19,7 +19,8 @@ from ingest.metrics import IngestMetrics
 from ingest.normalize import Normalizer
 from ingest.parsing import Parser
 from ingest.publisher import Publisher
-from services.lifecycle import Context, Health, Tasks
+from services.base.tasks import Health, Tasks
+from services.runtime.lifecycle import ServiceContext
 
 log = structlog.get_logger()
 
@@ -70,7 +71,7 @@ class IngestService:
         await self._desk.publisher.close(deadline)
 
 
-def build(context: Context) -> IngestService:
+def build(context: ServiceContext) -> IngestService:
     """Wire it. Raises `ConfigError` for keys that cannot be used."""
     settings, config = context.settings, context.config
     policies = {source.network: config.source_policy(source.network) for source in config.sources}

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="Score texts and judge models.")
 evaluate_app = typer.Typer(no_args_is_help=True, help="Judge models on labelled files.")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from scorer.sentiment.relevance import Mention, Verdict, judge
-from services.config import Brand
+from scorer.sentiment.relevance import BrandRelevance, Mention, judge
+from services.config.model import Brand
 
 
 class Mentions:
@@ -29,7 +29,7 @@ class Mentions:
 
     def judge(
         self, text: str, named: Sequence[str], concerned: Sequence[str], author: str | None
-    ) -> Mapping[str, Verdict]:
+    ) -> Mapping[str, BrandRelevance]:
         """How far `text` is about each brand: those it was found to name, and those its conversation is about."""
         mentions = [
             Mention(brand, match.start(), match.end())

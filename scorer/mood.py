@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from scorer.virality.cascade import Cascade
-from services.config import Brand
+from services.config.model import Brand
 from services.stream.state import KeyedState
 
 STATE_VERSION: Final = 1

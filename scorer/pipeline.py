@@ -20,10 +20,10 @@ from scorer.mentions import Mentions
 from scorer.metrics import ScorerMetrics
 from scorer.mood import Moods
 from scorer.questions import asks
-from scorer.recalibrations import Recalibrations
+from scorer.recalibration_state import Recalibrations
 from scorer.sentiment.model import Reading
 from scorer.signals import Signals
-from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Card, Cascade, Told
+from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Card, Cascade, LastAnnounced
 from scorer.virality.forecast import (
     RECHECK_SECONDS,
     Forecaster,
@@ -35,15 +35,15 @@ from scorer.virality.forecast import (
     worth_telling,
 )
 from scorer.volume import Volumes
-from services.clock import epoch, moment
-from services.config import Brand
+from services.base.clock import epoch, moment
+from services.config.model import Brand
 from services.contracts.base import BrandId, Event
 from services.contracts.codec import Unreadable, decode
 from services.contracts.post import PostKind, PostObserved, SourceCoverage, StoryLinked
 from services.contracts.signal import Level
 from services.eventlog.base import Record
 from services.stream.deadletter import DeadLetters
-from services.stream.processor import Outcome
+from services.stream.processor import StepResult
 from services.stream.state import KeyedState
 
 STATE_VERSION: Final = 3
@@ -105,8 +105,8 @@ class CascadeProcessor:
         self._moods.restore(entries)
         self._recalibrations.restore(entries)
 
-    async def process(self, records: Sequence[Record], now: datetime) -> Outcome:
-        out = Outcome()
+    async def process(self, records: Sequence[Record], now: datetime) -> StepResult:
+        out = StepResult()
         signals = Signals(out, self._metrics)
         arrivals = list(self._read(records, out))
         readings = await self._readings(arrivals)
@@ -124,8 +124,8 @@ class CascadeProcessor:
         times = [t for t in (self._cascades.next_due(), self._volumes.next_due()) if t is not None]
         return moment(min(times)) if times else None
 
-    async def fire(self, now: datetime) -> Outcome:
-        out = Outcome()
+    async def fire(self, now: datetime) -> StepResult:
+        out = StepResult()
         signals = Signals(out, self._metrics)
         stale: list[str] = []
         for conversation in self._cascades.pop_due(epoch(now)):
@@ -140,7 +140,7 @@ class CascadeProcessor:
         self._volumes.fire(epoch(now), signals)
         return self._finish(out)
 
-    def _finish(self, out: Outcome) -> Outcome:
+    def _finish(self, out: StepResult) -> StepResult:
         out.changes |= self._cascades.changes()
         out.changes |= self._volumes.changes()
         out.changes |= self._moods.changes()
@@ -153,7 +153,7 @@ class CascadeProcessor:
 
     # -- read ----------------------------------------------------------------------------------------------------------
 
-    def _read(self, records: Sequence[Record], out: Outcome) -> Iterable[Arrival]:
+    def _read(self, records: Sequence[Record], out: StepResult) -> Iterable[Arrival]:
         for record in records:
             try:
                 envelope = decode(record.value)
@@ -382,7 +382,9 @@ class CascadeProcessor:
         if crossed_at is None and has_crossed(cascade, brand.line):
             crossed_at = now
         number = told.number + 1 if told is not None else 1
-        cascade.told[brand.id] = Told(number, level.value, prediction.probability, prediction.median, now, crossed_at)
+        cascade.told[brand.id] = LastAnnounced(
+            number, level.value, prediction.probability, prediction.median, now, crossed_at
+        )
         crossing = self._forecaster.crossing(cascade, brand.line, now, self._horizon)
         signals.forecast(
             cascade,

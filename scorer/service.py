@@ -14,15 +14,15 @@ from scorer.sentiment.choose import choose
 from scorer.sentiment.metrics import ModelMetrics
 from scorer.sentiment.model import SentimentModel
 from scorer.sentiment.text import spell
-from scorer.surging import SurgeProcessor
+from scorer.surge_processor import SurgeProcessor
 from scorer.virality.forecast import Forecaster
 from scorer.virality.learned import shipped
+from services.base.tasks import Health, Tasks
 from services.contracts.topics import BASELINES, CASCADES, POSTS, SIGNALS
 from services.eventlog.base import Group
-from services.lifecycle import Context
+from services.runtime.lifecycle import ServiceContext
 from services.stream.deadletter import DeadLetters
 from services.stream.runner import Runner, Stage
-from services.tasks import Health, Tasks
 
 log = structlog.get_logger()
 
@@ -31,7 +31,7 @@ GROUP: Final = "firebreak-scorer"
 SURGE_GROUP: Final = "firebreak-surge"
 
 
-def build(context: Context) -> Scorer:
+def build(context: ServiceContext) -> Scorer:
     counted = ModelMetrics(context.registry)
     model = choose(context.settings.sentiment, counted.truncated.inc)
     return Scorer(context, model, shipped())
@@ -40,7 +40,7 @@ def build(context: Context) -> Scorer:
 class Scorer:
     name = "scorer"
 
-    def __init__(self, context: Context, model: SentimentModel, forecaster: Forecaster) -> None:
+    def __init__(self, context: ServiceContext, model: SentimentModel, forecaster: Forecaster) -> None:
         settings = context.settings
         self._model = model
         self._forecaster = forecaster

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from scorer.metrics import ScorerMetrics
 from scorer.sentiment.model import Reading
-from scorer.sentiment.relevance import Verdict
+from scorer.sentiment.relevance import BrandRelevance
 from scorer.virality.cascade import Card, Cascade
 from scorer.virality.forecast import Crossing, Prediction, reason_in_words
-from services.clock import moment
-from services.config import Brand
+from services.base.clock import moment
+from services.config.model import Brand
 from services.contracts.base import AccountId, BrandId, ConversationId, Event, EventId, StoryId, event_id
 from services.contracts.codec import encode
 from services.contracts.post import PostKind, PostObserved, SourceCoverage, SourcePolicy, StoryLinked
@@ -38,7 +38,7 @@ from services.contracts.signal import (
 )
 from services.contracts.topics import POSTS, SIGNALS, WATCH, Topic
 from services.eventlog.base import Message, Record
-from services.stream.processor import Outcome
+from services.stream.processor import StepResult
 
 if TYPE_CHECKING:
     from scorer.volume import Minute
@@ -50,7 +50,7 @@ WATCH_FOR_SECONDS: Final = 86_400.0
 class Signals:
     """Collects into one outcome."""
 
-    def __init__(self, out: Outcome, metrics: ScorerMetrics) -> None:
+    def __init__(self, out: StepResult, metrics: ScorerMetrics) -> None:
         self._out = out
         self._metrics = metrics
 
@@ -64,7 +64,7 @@ class Signals:
         post: PostObserved,
         brand: str,
         reading: Reading,
-        relevance: Verdict,
+        relevance: BrandRelevance,
         model: str,
         record: Record,
     ) -> None:

@@ -11,12 +11,13 @@ from typing import Annotated, Any, NoReturn
 import typer
 from pydantic import ValidationError
 
-from services import logs
-from services.config import Config, load
-from services.errors import FirebreakError
-from services.registry import COMMANDS, SERVICES
-from services.registry import load as load_object
-from services.settings import Settings
+from services.base import logs
+from services.base.errors import FirebreakError
+from services.base.settings import Settings
+from services.config.loading import load
+from services.config.model import Config
+from services.runtime.registry import COMMANDS, SERVICES
+from services.runtime.registry import load as load_object
 
 app = typer.Typer(
     name="firebreak",
@@ -61,8 +62,8 @@ def run(
     ] = None,
 ) -> None:
     """Run the services until SIGTERM or Ctrl-C. Settings come from FIREBREAK_... variables (see `doctor --settings`)."""
-    from services import folder
-    from services.process import Process, run_until_signalled
+    from services.runtime.process import Process, run_until_signalled
+    from services.tools import data_folder
 
     names = services or list(SERVICES)
     if unknown := set(names) - set(SERVICES):
@@ -71,7 +72,7 @@ def run(
     logs.configure(of.log_level, of.log_format)
     config = configuration(of)
     if of.log == "sqlite" or ("alerter" in names and of.database is None):
-        folder.check(of.data)
+        data_folder.check(of.data)
     run_until_signalled(lambda: Process(of, config, names))
 
 
@@ -96,7 +97,7 @@ def drill(
 
     Without --against an installation of its own is started in a temporary directory, on FIREBREAK_LOG, and ended.
     Exit code 1 when somebody was not told as expected."""
-    from services.drills.show import play
+    from services.tools.drills.show import play
 
     of = settings()
     if not play(file, of, seed=seed, speed=speed, manual=manual, against=against, sink_host=sink_host, chaos=chaos):
@@ -117,7 +118,7 @@ def replay(
 
     Times are moved so that the first post happens now. An installation of its own runs on a clock as fast as the replay;
     a running one keeps its own clock, so use --speed 1 there unless it was started on a scaled clock."""
-    from services.drills.replay import replay as replay_file
+    from services.tools.drills.replay import replay as replay_file
 
     replay_file(file, settings(), speed=speed, to=to, limit=limit, brand=brand)
 
@@ -132,7 +133,7 @@ def sink(
     ] = None,
 ) -> None:
     """Receive webhooks at /hooks/NAME, check their signatures with the reference library, and print them."""
-    from services.drills.show import run_sink
+    from services.tools.drills.show import run_sink
 
     secrets = dict(pair.partition("=")[::2] for pair in secret or [])
     if not secrets:
@@ -145,7 +146,7 @@ def topics(
     create: Annotated[bool, typer.Option("--create", help="create what is missing")] = False,
 ) -> None:
     """Show the topics with what they should be, and check or create them on FIREBREAK_KAFKA_BOOTSTRAP."""
-    from services.doctor import check_topics
+    from services.tools.doctor import check_topics
 
     of = settings()
     if not run_to_end(check_topics(of, create=create)):
@@ -164,7 +165,7 @@ def doctor(
     ] = None,
 ) -> None:
     """Explain what is wrong with the configuration or the machine. Exit code 1 when something is."""
-    from services.doctor import diagnose, quarantine_state, settings_table
+    from services.tools.doctor import diagnose, quarantine_state, settings_table
 
     if schema:
         typer.echo(json.dumps(Config.model_json_schema(), indent=2))

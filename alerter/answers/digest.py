@@ -13,20 +13,21 @@ from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
-from alerter.answers.clocks import ClockState, clock_id, overdue_at
-from alerter.escalation import overrides
-from alerter.escalation.responders import Directory, Nobody
+from alerter.answers.answer_clocks import clock_id, overdue_at
 from alerter.notify import endpoints, outbox
 from alerter.notify.formats.native import MAX_BODY_BYTES
 from alerter.notify.outbox import Cause
 from alerter.notify.outlet import Kind
+from alerter.oncall import overrides
+from alerter.oncall.responders import Directory, Nobody
+from alerter.states import ClockState
 from alerter.store.database import insert_missing
 from alerter.store.tables import answer_clocks as clocks
 from alerter.store.tables import answer_digests as digests
 from alerter.store.tables import deliveries
 from alerter.store.tables import endpoints as endpoint_rows
-from services.clock import moment
-from services.config import Config
+from services.base.clock import moment
+from services.config.model import Config
 from services.contracts.base import AccountId, BrandId
 from services.contracts.post import SourcePolicy
 from services.contracts.signal import PostRedacted

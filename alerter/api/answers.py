@@ -10,15 +10,16 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, and_, select
 
-from alerter.answers import clocks, fairness
-from alerter.answers.clocks import ClockState
+from alerter.answers import fairness
+from alerter.answers.answer_clocks import overdue_at, waited
 from alerter.api import views
 from alerter.api.auth import Caller, Reader, seen_by
-from alerter.api.backstage import Backstage, Cursor, Limit, paged
+from alerter.api.context import ApiContext, Cursor, Limit, paged
 from alerter.api.schemas import Shape
+from alerter.states import ClockState
 from alerter.store.tables import answer_clocks
+from services.config.section import Slug
 from services.contracts.post import SourcePolicy
-from services.section import Slug
 
 Days = Annotated[int, Query(ge=1, le=90)]
 
@@ -59,7 +60,7 @@ class AnswerClocks(Shape):
     next: str | None = Field(description="the cursor of the next page; null at the end")
 
 
-class Treatment(Shape):
+class TreatmentOut(Shape):
     """How one network's authors of one size were treated."""
 
     network: str
@@ -74,7 +75,7 @@ class Treatment(Shape):
 
 class Treatments(Shape):
     since: datetime
-    items: tuple[Treatment, ...]
+    items: tuple[TreatmentOut, ...]
 
 
 class OverdueItem(BaseModel):
@@ -111,7 +112,7 @@ class OverdueMessage(BaseModel):
     data: Overdue
 
 
-def mount(routes: APIRouter, service: Backstage) -> None:
+def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/answer-clocks")
     async def list_answer_clocks(
         caller: Reader,
@@ -132,8 +133,8 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         only = seen_by(caller, answer_clocks.c.brand)
         if brand is not None:
             only = and_(only, answer_clocks.c.brand == brand)
-        waited = await service.database.read(lambda c: clocks.waited(c, only, since, now))
-        return Treatments(since=since, items=tuple(_treatment(one) for one in fairness.treatments(waited)))
+        found = await service.database.read(lambda c: waited(c, only, since, now))
+        return Treatments(since=since, items=tuple(_treatment(one) for one in fairness.treatments(found)))
 
 
 def _page(
@@ -150,7 +151,7 @@ def _page(
     if brand is not None:
         query = query.where(c.brand == brand)
     if state is Wanted.OVERDUE:
-        query = query.where(clocks.overdue_at(now))
+        query = query.where(overdue_at(now))
     elif state is not None:
         query = query.where(c.state == state.value)
     rows, after = views.page(connection, query, c.asked_at, c.id, cursor, limit)
@@ -165,8 +166,8 @@ def _clock(row: Any, caller: Caller, now: datetime) -> AnswerClock:
     return AnswerClock(**fields, overdue=row.state == ClockState.RUNNING and row.due_at <= now)
 
 
-def _treatment(one: fairness.Treatment) -> Treatment:
-    return Treatment(
+def _treatment(one: fairness.Treatment) -> TreatmentOut:
+    return TreatmentOut(
         network=one.network,
         band=one.band,
         asked=one.asked,

@@ -5,17 +5,18 @@ from __future__ import annotations
 from fastapi import APIRouter
 from sqlalchemy import Connection
 
-from alerter.api import audit, schemas, views
+from alerter.api import schemas, views
 from alerter.api.auth import Caller, Reader, Responder
-from alerter.api.backstage import Backstage, Cursor, Limit, found, paged
+from alerter.api.context import ApiContext, Cursor, Limit, found, paged
 from alerter.api.problems import ABSENT, Problem
 from alerter.api.schemas import DeliveryKey
 from alerter.notify import outbox
-from alerter.notify.outbox import DeliveryState
-from services.config import Slug
+from alerter.states import DeliveryState
+from alerter.store import audit
+from services.config.section import Slug
 
 
-def mount(routes: APIRouter, service: Backstage) -> None:
+def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/deliveries")
     async def list_deliveries(
         caller: Reader,
@@ -39,7 +40,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         return schemas.Queued(delivery=delivery)
 
 
-async def send_again(service: Backstage, caller: Caller, delivery: str) -> None:
+async def send_again(service: ApiContext, caller: Caller, delivery: str) -> None:
     """Raises `Problem` 404."""
     present = service.present()
 
@@ -47,7 +48,7 @@ async def send_again(service: Backstage, caller: Caller, delivery: str) -> None:
         seen, brand = views.delivery_brand(connection, caller, delivery)
         if not seen or not outbox.resend(connection, delivery, present.now):
             return False
-        audit.record(connection, present, caller, "delivery.resent", delivery, brand)
+        audit.record(connection, present.now, caller.name, "delivery.resent", delivery, brand)
         return True
 
     if not await service.database.write(write):

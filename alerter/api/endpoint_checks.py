@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from alerter.api import schemas
-from alerter.api.backstage import Backstage
+from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.notify.egress import BadTarget, check_url
 from alerter.notify.endpoints import Draft, Purpose
@@ -16,7 +16,7 @@ from alerter.notify.kinds import TRAITS, BadSetup, check_key, checked_options
 APPRISE_URL: Final = re.compile(r"[a-z][a-z0-9+-]{1,30}://[\x21-\x7e]{1,1900}")
 
 
-def checked(service: Backstage, body: schemas.EndpointIn, brands: Sequence[str], secret: str | None) -> Draft:
+def checked(service: ApiContext, body: schemas.EndpointIn, brands: Sequence[str], secret: str | None) -> Draft:
     """Raises `Problem` 422 with the field that is wrong."""
     traits = TRAITS[body.kind]
     url = body.url or traits.url

@@ -7,21 +7,23 @@ import json
 from fastapi import APIRouter
 from sqlalchemy import Connection
 
-from alerter.api import audit, schemas, views
+from alerter.api import schemas, views
 from alerter.api.auth import Admin, Caller, Reader
-from alerter.api.backstage import Backstage, found
-from alerter.api.endpoint_care import mount_care
+from alerter.api.context import ApiContext, found
+from alerter.api.endpoint_admin import mount_care
 from alerter.api.endpoint_checks import checked, wrong
 from alerter.api.keys import brands_for
 from alerter.api.problems import ABSENT, CONFLICT, Problem
-from alerter.incidents.desk import Present
+from alerter.desk.context import Context
+from alerter.escalation import pages
 from alerter.notify import endpoints, outbox, signing
 from alerter.notify.kinds import TRAITS
 from alerter.notify.outlet import Kind
-from services.config import Slug
+from alerter.store import audit
+from services.config.section import Slug
 
 
-def mount(routes: APIRouter, service: Backstage) -> None:
+def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/endpoints", status_code=201, responses=CONFLICT)
     async def create_endpoint(caller: Admin, body: schemas.EndpointIn) -> schemas.Created:
         """Add an endpoint. Its secret is in this answer and nowhere else."""
@@ -40,7 +42,9 @@ def mount(routes: APIRouter, service: Backstage) -> None:
             detail = {"target": made.target, "brands": list(brands)} | (
                 {"kind": body.kind} if body.kind is not Kind.WEBHOOK else {}
             )
-            audit.record(connection, present, caller, "endpoint.created", body.name, audit.only(brands), detail)
+            audit.record(
+                connection, present.now, caller.name, "endpoint.created", body.name, audit.only(brands), detail
+            )
             return made
 
         made = await service.database.write(write)
@@ -67,12 +71,12 @@ def mount(routes: APIRouter, service: Backstage) -> None:
     mount_care(routes, service)
 
 
-def _remove(connection: Connection, present: Present, caller: Caller, name: str) -> bool:
+def _remove(connection: Connection, present: Context, caller: Caller, name: str) -> bool:
     brands = _brands(connection, caller, name)
     if brands is None:
         return False
-    outbox.cancel_for(connection, name, present.now)
-    audit.record(connection, present, caller, "endpoint.deleted", name, audit.only(brands))
+    outbox.cancel_for(connection, name, present.now, pages)
+    audit.record(connection, present.now, caller.name, "endpoint.deleted", name, audit.only(brands))
     return endpoints.remove(connection, name)
 
 

@@ -12,13 +12,13 @@ from pydantic import Field
 
 from alerter.api import keys
 from alerter.api.auth import Reader
-from alerter.api.backstage import Backstage
+from alerter.api.context import ApiContext
 from alerter.api.oncall import feed, schedule_of
 from alerter.api.problems import ABSENT, Problem
 from alerter.api.schemas import Shape
 from alerter.notify.links import BadLink
 from alerter.store.database import DatabaseAway
-from services.section import Slug
+from services.config.section import Slug
 
 PATH: Final = "/calendars/"
 _PURPOSE: Final = b"calendar:"
@@ -28,7 +28,7 @@ class Feed(Shape):
     url: str = Field(description="to subscribe to; whoever knows it can read this schedule, so treat it as a password")
 
 
-def mount(routes: APIRouter, service: Backstage) -> None:
+def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/schedules/{schedule}/calendar", responses=ABSENT)
     async def calendar_address(caller: Reader, schedule: Slug, request: Request) -> Feed:
         """A secret address of this schedule's calendar. It works for as long as the key that asks for it."""
@@ -41,7 +41,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         return Feed(url=f"{base.rstrip('/')}{PATH}{token}.ics")
 
 
-def mount_feeds(app: FastAPI, service: Backstage) -> None:
+def mount_feeds(app: FastAPI, service: ApiContext) -> None:
     @app.get(PATH + "{token}.ics", include_in_schema=False)
     async def secret_feed(token: str) -> Response:
         try:
@@ -54,7 +54,7 @@ def mount_feeds(app: FastAPI, service: Backstage) -> None:
             return Problem(503, "the database does not answer right now", {"retry-after": "1"}).response()
 
 
-async def _answer(service: Backstage, token: str) -> Response:
+async def _answer(service: ApiContext, token: str) -> Response:
     """Raises `BadLink` or `Problem`."""
     if not service.started:
         raise Problem(503, "not started yet", {"retry-after": "1"})

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from alerter.api import keys
 from alerter.api.auth import bearer, digest, scope_of
-from alerter.api.backstage import Backstage
+from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
 from alerter.store.database import DatabaseAway, Overtaken
@@ -23,7 +23,7 @@ from alerter.store.database import DatabaseAway, Overtaken
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def guarded_route(service: Backstage) -> type[APIRoute]:
+def guarded_route(service: ApiContext) -> type[APIRoute]:
     class GuardedRoute(APIRoute):
         def get_route_handler(self) -> Handler:
             original = super().get_route_handler()
@@ -43,7 +43,7 @@ def guarded_route(service: Backstage) -> type[APIRoute]:
     return GuardedRoute
 
 
-async def _answer(service: Backstage, request: Request, original: Handler, known: set[str], scope: Scope) -> Response:
+async def _answer(service: ApiContext, request: Request, original: Handler, known: set[str], scope: Scope) -> Response:
     key = bearer(request)
     if key is None:
         raise Problem(401, "a bearer key is needed", {"www-authenticate": "Bearer"})

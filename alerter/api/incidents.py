@@ -6,19 +6,20 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 
-from alerter.api import audit, schemas, views
+from alerter.api import schemas, views
 from alerter.api.auth import Caller, Reader, Responder
-from alerter.api.backstage import Backstage, Cursor, Limit, found, paged
+from alerter.api.context import ApiContext, Cursor, Limit, found, paged
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import IncidentKey
-from alerter.incidents.desk import Desk
-from alerter.incidents.dossier import Dossier
+from alerter.desk.service import IncidentService
+from alerter.incidents.record import IncidentRecord
 from alerter.incidents.transitions import Refused
-from services.config import Slug
+from alerter.store import audit
+from services.config.section import Slug
 from services.contracts.incident import Incident, IncidentState
 
 
-def mount(routes: APIRouter, service: Backstage) -> None:
+def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/incidents")
     async def list_incidents(
         caller: Reader,
@@ -64,22 +65,24 @@ def mount(routes: APIRouter, service: Backstage) -> None:
 
 
 async def do(
-    service: Backstage,
+    service: ApiContext,
     caller: Caller,
     incident: str,
     what: str,
     deed: schemas.Deed,
-    work: Callable[[Desk], Dossier | None],
+    work: Callable[[IncidentService], IncidentRecord | None],
 ) -> Incident:
     """A person's deed, done and written into the audit log where it changed something. Raises `Problem` 404 or 409."""
 
-    def act(desk: Desk) -> Dossier | None:
+    def act(desk: IncidentService) -> IncidentRecord | None:
         before = views.dossier_of(desk.connection, caller, incident)
         after = work(desk) if before is not None else None
         if before is not None and after is not None and after != before:
             detail = {"by": deed.by, "comment": deed.comment}
             brand = after.incident.brand
-            audit.record(desk.connection, service.present(), caller, f"incident.{what}", incident, brand, detail)
+            audit.record(
+                desk.connection, service.present().now, caller.name, f"incident.{what}", incident, brand, detail
+            )
         return after
 
     try:

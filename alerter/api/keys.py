@@ -14,21 +14,22 @@ from typing import Any, Final
 from fastapi import APIRouter
 from sqlalchemy import ColumnElement, Connection, or_, select, update
 
-from alerter.api import audit, schemas
+from alerter.api import schemas
 from alerter.api.auth import ROOT, Admin, Caller, digest, root_caller
-from alerter.api.backstage import Backstage
+from alerter.api.context import ApiContext
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.scopes import Scope
+from alerter.store import audit
 from alerter.store.database import insert_missing
 from alerter.store.tables import keys
-from services.config import Slug
+from services.config.section import Slug
 
 PREFIX: Final = "fbk_"
 """So that scanners of repositories recognise one that was committed."""
 KEY_BYTES: Final = 32
 
 
-async def caller_of(service: Backstage, given: str) -> Caller | None:
+async def caller_of(service: ApiContext, given: str) -> Caller | None:
     """Whose key has the digest `given`. Asked of the database each time, so that a revoked key ends at once everywhere."""
     root = root_caller(given, service.context.settings.admin_key)
     if root is not None:
@@ -38,7 +39,7 @@ async def caller_of(service: Backstage, given: str) -> Caller | None:
     return None if row is None else _caller(row)
 
 
-async def named(service: Backstage, name: str) -> tuple[Caller, str] | None:
+async def named(service: ApiContext, name: str) -> tuple[Caller, str] | None:
     """Whose key has this name, and its digest; `None` when it was revoked or has expired."""
     if name == ROOT:
         key = service.context.settings.admin_key
@@ -49,7 +50,7 @@ async def named(service: Backstage, name: str) -> tuple[Caller, str] | None:
     return None if row is None else (_caller(row), row.digest)
 
 
-async def _valid(service: Backstage, which: ColumnElement[bool]) -> Any:
+async def _valid(service: ApiContext, which: ColumnElement[bool]) -> Any:
     alive = or_(keys.c.ends_wall.is_(None), keys.c.ends_wall > service.present().wall)
     query = select(keys).where(which, keys.c.revoked_wall.is_(None), alive)
     return await service.database.read(lambda c: c.execute(query).one_or_none())
@@ -60,7 +61,7 @@ def _caller(row: Any) -> Caller:
     return Caller(row.name, Scope(row.scope), frozenset(brands) or None)
 
 
-def brands_for(service: Backstage, caller: Caller, wanted: Collection[str]) -> tuple[str, ...]:
+def brands_for(service: ApiContext, caller: Caller, wanted: Collection[str]) -> tuple[str, ...]:
     """The brands that something new is for: those wanted, or all that the caller sees; none stand for all there are.
     Raises `Problem` 422 for a brand that does not exist, or not for this caller."""
     known = {brand.id for brand in service.context.config.brands if caller.sees(brand.id)}
@@ -70,7 +71,7 @@ def brands_for(service: Backstage, caller: Caller, wanted: Collection[str]) -> t
     return tuple(wanted) or tuple(sorted(caller.brands or ()))
 
 
-def mount(routes: APIRouter, service: Backstage) -> None:
+def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/keys", status_code=201, responses=CONFLICT)
     async def create_key(caller: Admin, body: schemas.KeyIn) -> schemas.KeyCreated:
         """Make a key. It is in this answer and nowhere else. A limited key can only make keys within its own limits."""
@@ -93,7 +94,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
             if not insert_missing(connection, keys, [row]):
                 return None
             detail = {"scope": body.scope.value, "brands": list(brands)}
-            audit.record(connection, present, caller, "key.created", body.name, audit.only(brands), detail)
+            audit.record(connection, present.now, caller.name, "key.created", body.name, audit.only(brands), detail)
             return connection.execute(select(keys).where(keys.c.name == body.name)).one()
 
         made = await service.database.write(write) if body.name != ROOT else None
@@ -102,10 +103,10 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         return schemas.KeyCreated(**_fields(made), key=key)
 
     @routes.get("/keys")
-    async def list_keys(caller: Admin) -> schemas.Keys:
+    async def list_keys(caller: Admin) -> schemas.KeysOut:
         """Every key that was ever made, the revoked ones too. Not the settings' own."""
         rows = await service.database.read(lambda c: c.execute(select(keys).order_by(keys.c.name)).all())
-        return schemas.Keys(
+        return schemas.KeysOut(
             items=tuple(schemas.Key(**_fields(row)) for row in rows if caller.covers(json.loads(row.brands)))
         )
 
@@ -120,7 +121,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
                 return False
             if row.revoked_wall is None:
                 connection.execute(update(keys).where(keys.c.name == name).values(revoked_wall=present.wall))
-                audit.record(connection, present, caller, "key.revoked", name, audit.only(brands))
+                audit.record(connection, present.now, caller.name, "key.revoked", name, audit.only(brands))
             return True
 
         if not await service.database.write(write):

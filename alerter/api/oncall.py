@@ -11,17 +11,17 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 from sqlalchemy import Connection
 
-from alerter.api import audit
 from alerter.api.auth import Caller, Reader, Responder
-from alerter.api.backstage import Backstage
+from alerter.api.context import ApiContext
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import Comment, Person, Shape
-from alerter.escalation import calendar, oncall, overrides
-from alerter.escalation.oncall import Override
-from services.config import Config
-from services.moment import Rfc3339
-from services.rota import Schedule
-from services.section import Slug
+from alerter.oncall import calendar, overrides, shifts
+from alerter.oncall.shifts import Override
+from alerter.store import audit
+from services.base.rfc3339 import Rfc3339
+from services.config.model import Config
+from services.config.rota import Schedule
+from services.config.section import Slug
 
 MOST_AHEAD: Final = timedelta(days=366)
 EARLIEST, LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ Days = Annotated[int, Query(ge=1, le=366)]
 At = Annotated[Rfc3339 | None, Query(description="a moment with a zone; now without it")]
 
 
-class Shift(Shape):
+class ShiftOut(Shape):
     """Who is on call from `begins` up to, and without, `ends`; `responder` null: nobody."""
 
     begins: datetime
@@ -44,7 +44,7 @@ class OnCall(Shape):
     schedule: str
     description: str
     zone: str
-    now: Shift = Field(description="its end as far as 32 days ahead")
+    now: ShiftOut = Field(description="its end as far as 32 days ahead")
 
 
 class OnCalls(Shape):
@@ -52,25 +52,25 @@ class OnCalls(Shape):
     items: tuple[OnCall, ...]
 
 
-class Rota(Shape):
+class RotaOut(Shape):
     schedule: str
     zone: str
-    shifts: tuple[Shift, ...]
+    shifts: tuple[ShiftOut, ...]
 
 
-class Coverage(Shape):
+class CoverageOut(Shape):
     """When nobody is on call, and how many hours everybody is."""
 
     schedule: str
     begins: datetime
     ends: datetime
     gap_hours: float
-    gaps: tuple[Shift, ...]
+    gaps: tuple[ShiftOut, ...]
     hours: dict[str, float]
 
 
 class Coverages(Shape):
-    items: tuple[Coverage, ...]
+    items: tuple[CoverageOut, ...]
 
 
 class OverrideIn(Shape):
@@ -94,19 +94,19 @@ class Overrides(Shape):
     items: tuple[OverrideOut, ...]
 
 
-def mount(routes: APIRouter, service: Backstage) -> None:
+def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/on-call")
     async def who_is_on_call(caller: Reader, at: At = None) -> OnCalls:
         """Everybody on call now, or at a moment to come."""
         moment = _near(service, at)
-        held = await service.database.read(lambda c: overrides.between(c, moment, moment + oncall.LOOK_AHEAD))
+        held = await service.database.read(lambda c: overrides.between(c, moment, moment + shifts.LOOK_AHEAD))
         config = service.context.config
         items = [
             OnCall(
                 schedule=one.id,
                 description=one.description,
                 zone=one.zone,
-                now=_shift(oncall.on_call(one, held, moment), config),
+                now=_shift(shifts.on_call(one, held, moment), config),
             )
             for one in visible(caller, config)
         ]
@@ -121,15 +121,15 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         return Coverages(items=tuple(_coverage(one, held, begin, end, config) for one in visible(caller, config)))
 
     @routes.get("/schedules/{schedule}/shifts", responses=ABSENT)
-    async def list_shifts(caller: Reader, schedule: Slug, begins: At = None, days: Days = 14) -> Rota:
+    async def list_shifts(caller: Reader, schedule: Slug, begins: At = None, days: Days = 14) -> RotaOut:
         """Every shift of the coming days, gaps included."""
         one = schedule_of(service, caller, schedule)
         begin = _near(service, begins)
         end = begin + timedelta(days=days)
         held = await service.database.read(lambda c: overrides.between(c, begin, end, [schedule]))
-        shifts = oncall.shifts(one, held, begin, end)
+        rota = shifts.unroll(one, held, begin, end)
         config = service.context.config
-        return Rota(schedule=one.id, zone=one.zone, shifts=tuple(_shift(shift, config) for shift in shifts))
+        return RotaOut(schedule=one.id, zone=one.zone, shifts=tuple(_shift(shift, config) for shift in rota))
 
     @routes.get("/schedules/{schedule}/calendar.ics", responses=ABSENT, response_class=Response)
     async def calendar_feed(caller: Reader, schedule: Slug) -> Response:
@@ -155,16 +155,16 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         await step_back(service, caller, schedule, override)
 
 
-async def feed(service: Backstage, caller: Caller, schedule: str) -> Response:
+async def feed(service: ApiContext, caller: Caller, schedule: str) -> Response:
     """Raises `Problem` 404."""
     one, now = schedule_of(service, caller, schedule), service.present().now
     begin, end = now - calendar.BACK, now + calendar.AHEAD
     held = await service.database.read(lambda c: overrides.between(c, begin, end, [schedule]))
-    text = calendar.feed(one, oncall.shifts(one, held, begin, end), service.context.config, now)
+    text = calendar.feed(one, shifts.unroll(one, held, begin, end), service.context.config, now)
     return Response(text, media_type="text/calendar; charset=utf-8")
 
 
-async def stand_in(service: Backstage, caller: Caller, schedule: str, body: OverrideIn) -> OverrideOut:
+async def stand_in(service: ApiContext, caller: Caller, schedule: str, body: OverrideIn) -> OverrideOut:
     """Raises `Problem` 404, 409 or 422."""
     schedule_of(service, caller, schedule)
     now = service.present().now
@@ -177,7 +177,9 @@ async def stand_in(service: Backstage, caller: Caller, schedule: str, body: Over
             return False
         overrides.add(connection, made)
         detail = body.model_dump(mode="json")
-        audit.record(connection, service.present(), caller, "override.created", f"{schedule}/{id_}", None, detail)
+        audit.record(
+            connection, service.present().now, caller.name, "override.created", f"{schedule}/{id_}", None, detail
+        )
         return True
 
     if not await service.database.write(write):
@@ -185,14 +187,14 @@ async def stand_in(service: Backstage, caller: Caller, schedule: str, body: Over
     return _override(made)
 
 
-async def step_back(service: Backstage, caller: Caller, schedule: str, override: str) -> None:
+async def step_back(service: ApiContext, caller: Caller, schedule: str, override: str) -> None:
     """Raises `Problem` 404."""
     schedule_of(service, caller, schedule)
 
     def write(connection: Connection) -> bool:
         gone = overrides.remove(connection, schedule, override)
         if gone:
-            audit.record(connection, service.present(), caller, "override.deleted", f"{schedule}/{override}")
+            audit.record(connection, service.present().now, caller.name, "override.deleted", f"{schedule}/{override}")
         return gone
 
     if not await service.database.write(write):
@@ -214,7 +216,7 @@ def visible(caller: Caller, config: Config) -> Sequence[Schedule]:
     return [one for one in config.schedules if one.id in owners or f"schedule:{one.id}" in targets]
 
 
-def schedule_of(service: Backstage, caller: Caller, name: str) -> Schedule:
+def schedule_of(service: ApiContext, caller: Caller, name: str) -> Schedule:
     """Raises `Problem` 404."""
     found = next((one for one in visible(caller, service.context.config) if one.id == name), None)
     if found is None:
@@ -222,7 +224,7 @@ def schedule_of(service: Backstage, caller: Caller, name: str) -> Schedule:
     return found
 
 
-def _near(service: Backstage, at: datetime | None) -> datetime:
+def _near(service: ApiContext, at: datetime | None) -> datetime:
     """The moment that was asked for, within what calendars can count."""
     return service.present().now if at is None else min(max(at, EARLIEST), LATEST).astimezone(UTC)
 
@@ -247,15 +249,17 @@ def _check(body: OverrideIn, config: Config, now: datetime) -> None:
         raise Problem(422, "; ".join(f"{field}: {why}" for field, why in wrong), errors=errors)
 
 
-def _shift(shift: oncall.Shift, config: Config) -> Shift:
+def _shift(shift: shifts.Shift, config: Config) -> ShiftOut:
     person = config.responder(shift.responder) if shift.responder is not None else None
     name = person.called if person is not None else None
-    return Shift(begins=shift.begins, ends=shift.ends, responder=shift.responder, name=name, why=shift.why)
+    return ShiftOut(begins=shift.begins, ends=shift.ends, responder=shift.responder, name=name, why=shift.why)
 
 
-def _coverage(schedule: Schedule, held: Sequence[Override], begin: datetime, end: datetime, config: Config) -> Coverage:
-    seen = oncall.coverage(schedule, held, begin, end)
-    return Coverage(
+def _coverage(
+    schedule: Schedule, held: Sequence[Override], begin: datetime, end: datetime, config: Config
+) -> CoverageOut:
+    seen = shifts.coverage(schedule, held, begin, end)
+    return CoverageOut(
         schedule=schedule.id,
         begins=begin,
         ends=end,

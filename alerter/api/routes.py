@@ -7,15 +7,27 @@ from typing import Final
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
 
-from alerter.api import answers, audit, deeds, deliveries, endpoints, feeds, incidents, keys, oncall, schemas, silences
-from alerter.api.answers_back import mount_answers_back
-from alerter.api.backstage import Backstage
+from alerter.api import (
+    actions,
+    answers,
+    audit,
+    deliveries,
+    endpoints,
+    feeds,
+    incidents,
+    keys,
+    oncall,
+    schemas,
+    silences,
+)
+from alerter.api.context import ApiContext
 from alerter.api.guard import guarded_route
+from alerter.api.inbound import mount_answers_back
 from alerter.api.problems import ALWAYS
 
 MODULES: Final = (
     incidents,
-    deeds,
+    actions,
     silences,
     deliveries,
     endpoints,
@@ -29,7 +41,7 @@ MODULES: Final = (
 MAX_BODY_BYTES: Final = 256_000
 
 
-def mount_api(app: FastAPI, service: Backstage) -> None:
+def mount_api(app: FastAPI, service: ApiContext) -> None:
     bearer = HTTPBearer(auto_error=False, description="the installation's admin key, or one made with it")
     route_class = guarded_route(service)
     for module in MODULES:

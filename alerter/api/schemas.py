@@ -9,16 +9,15 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints
 
 from alerter.api.scopes import Scope
-from alerter.escalation.steps import StepState
 from alerter.incidents.outcomes import Worth
-from alerter.notify.endpoints import EndpointState
-from alerter.notify.outbox import DeliveryState
 from alerter.notify.outlet import Kind
-from alerter.suppression import Covers, Matcher
-from services.config import Policy, Slug
+from alerter.silences.matching import Covers, Matcher
+from alerter.states import DeliveryState, EndpointState, StepState
+from services.base.rfc3339 import Rfc3339
+from services.config.model import Policy
+from services.config.section import Slug
 from services.contracts.base import BrandId
 from services.contracts.incident import Incident, OutcomeMark
-from services.moment import Rfc3339
 
 IncidentKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 DeliveryKey = Annotated[str, StringConstraints(pattern=r"^msg_[0-9a-f]{32}$")]
@@ -168,11 +167,11 @@ class KeyCreated(Key):
     key: str = Field(description="the key itself; shown this once")
 
 
-class Keys(Shape):
+class KeysOut(Shape):
     items: tuple[Key, ...]
 
 
-class Change(Shape):
+class AuditedChange(Shape):
     """One change that somebody made."""
 
     at: datetime
@@ -184,7 +183,7 @@ class Change(Shape):
 
 
 class Changes(Shape):
-    items: tuple[Change, ...]
+    items: tuple[AuditedChange, ...]
     next: str | None = Field(description="the cursor of the next page; null at the end")
 
 
@@ -212,7 +211,7 @@ class Reassignment(Deed):
     to: Person = Field(description="who shall take it", examples=["lee"])
 
 
-class Verdict(Deed):
+class OutcomeIn(Deed):
     outcome: OutcomeMark
 
 
@@ -269,7 +268,7 @@ class SilenceIn(Shape):
     comment: Comment = ""
 
 
-class Silence(Shape):
+class SilenceOut(Shape):
     id: str
     covers: Covers
     matchers: tuple[Matcher, ...]
@@ -281,7 +280,7 @@ class Silence(Shape):
 
 
 class Silences(Shape):
-    items: tuple[Silence, ...]
+    items: tuple[SilenceOut, ...]
 
 
 class Incidents(Shape):

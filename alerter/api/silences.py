@@ -8,20 +8,20 @@ from fastapi import APIRouter, Query
 from pydantic import StringConstraints
 from sqlalchemy import Connection, select
 
-from alerter import silences
-from alerter.api import audit, schemas
+from alerter.api import schemas
 from alerter.api.auth import Caller, Reader, Responder
-from alerter.api.backstage import Backstage, Limit
+from alerter.api.context import ApiContext, Limit
 from alerter.api.problems import ABSENT, Problem
-from alerter.store import tables
-from alerter.suppression import Field, Silence
+from alerter.silences import store
+from alerter.silences.matching import Field, Silence
+from alerter.store import audit, tables
 
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
-def mount(routes: APIRouter, service: Backstage) -> None:
+def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/silences", status_code=201)
-    async def create_silence(caller: Responder, body: schemas.SilenceIn) -> schemas.Silence:
+    async def create_silence(caller: Responder, body: schemas.SilenceIn) -> schemas.SilenceOut:
         """Nobody is told of what matches, until it ends; then what is still open is told. Never of severity 1. With `covers:
         volume` (a planned campaign) only what many posts alone explain is held back, never complaints or anger."""
         now = service.present().now
@@ -36,7 +36,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
             raise Problem(422, why, errors=[{"at": "body.matchers", "why": why}])
 
         def write(connection: Connection) -> Silence:
-            made = silences.add(
+            made = store.add(
                 connection, body.covers, body.matchers, starts_at, body.ends_at, body.by, body.comment, now
             )
             if not caller.covers(made.brands):
@@ -59,14 +59,14 @@ def mount(routes: APIRouter, service: Backstage) -> None:
             query = select(tables.silences).order_by(tables.silences.c.ends_at.desc(), tables.silences.c.id)
             if not ended:
                 query = query.where(tables.silences.c.ends_at > now)
-            every = (silences.silence_of(row) for row in connection.execute(query))
+            every = (store.silence_of(row) for row in connection.execute(query))
             return [silence for silence in every if caller.covers(silence.brands)][:limit]
 
         return schemas.Silences(items=tuple(_shown(s) for s in await service.database.read(read)))
 
     @routes.get("/silences/{silence}", responses=ABSENT)
-    async def get_silence(caller: Reader, silence: Key) -> schemas.Silence:
-        known = await service.database.read(lambda c: silences.find(c, silence))
+    async def get_silence(caller: Reader, silence: Key) -> schemas.SilenceOut:
+        known = await service.database.read(lambda c: store.find(c, silence))
         return _shown(_visible(caller, known))
 
     @routes.delete("/silences/{silence}", status_code=204, responses=ABSENT)
@@ -75,8 +75,8 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         now = service.present().now
 
         def write(connection: Connection) -> None:
-            known = _visible(caller, silences.find(connection, silence))
-            if silences.end(connection, silence, now):
+            known = _visible(caller, store.find(connection, silence))
+            if store.end(connection, silence, now):
                 _record(connection, service, caller, "silence.ended", known)
 
         await service.database.write(write)
@@ -89,13 +89,13 @@ def _visible(caller: Caller, silence: Silence | None) -> Silence:
     return silence
 
 
-def _record(connection: Connection, service: Backstage, caller: Caller, what: str, silence: Silence) -> None:
+def _record(connection: Connection, service: ApiContext, caller: Caller, what: str, silence: Silence) -> None:
     detail = {"by": silence.author, "comment": silence.comment, "ends_at": silence.ends_at.isoformat()}
-    audit.record(connection, service.present(), caller, what, silence.id, audit.only(silence.brands), detail)
+    audit.record(connection, service.present().now, caller.name, what, silence.id, audit.only(silence.brands), detail)
 
 
-def _shown(silence: Silence) -> schemas.Silence:
-    return schemas.Silence(
+def _shown(silence: Silence) -> schemas.SilenceOut:
+    return schemas.SilenceOut(
         id=silence.id,
         covers=silence.covers,
         matchers=silence.matchers,

@@ -18,14 +18,13 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, and_, or_, sel
 from alerter.api import schemas
 from alerter.api.auth import Caller, seen_by
 from alerter.escalation import policy, steps
-from alerter.incidents import explain
-from alerter.incidents.dossier import Dossier
-from alerter.notify.endpoints import EndpointState
-from alerter.notify.outbox import DeliveryState
+from alerter.incidents import words
+from alerter.incidents.record import IncidentRecord
+from alerter.incidents.source_policy import SourcePolicies, dossier_outside
 from alerter.notify.outlet import Kind
+from alerter.states import DeliveryState, EndpointState, StepState
 from alerter.store.tables import attempts, deliveries, endpoints, incidents, timeline
-from alerter.terms import SourcePolicies, dossier_outside
-from services.clock import moment
+from services.base.clock import moment
 
 _EPOCH = moment(0)
 
@@ -64,7 +63,7 @@ def page(
     return rows[:limit], cursor_of(getattr(last_shown, at.name), getattr(last_shown, key.name))
 
 
-def shown_to(caller: Caller, dossier: Dossier, policies: SourcePolicies) -> Dossier:
+def shown_to(caller: Caller, dossier: IncidentRecord, policies: SourcePolicies) -> IncidentRecord:
     """A key that is limited to brands is outside the house: it reads of posts what a webhook would say of them."""
     return dossier_outside(dossier, policies) if caller.outside else dossier
 
@@ -84,19 +83,21 @@ def incident_page(
     if state is not None:
         query = query.where(incidents.c.state == state)
     rows, after = page(connection, query, incidents.c.opened_at, incidents.c.id, cursor, limit)
-    dossiers = (Dossier.model_validate_json(row.dossier) for row in rows)
+    dossiers = (IncidentRecord.model_validate_json(row.dossier) for row in rows)
     items = tuple(shown_to(caller, dossier, policies).incident for dossier in dossiers)
     return schemas.Incidents(items=items, next=after)
 
 
-def dossier_of(connection: Connection, caller: Caller, incident: str) -> Dossier | None:
+def dossier_of(connection: Connection, caller: Caller, incident: str) -> IncidentRecord | None:
     """All that we know of it; `shown_to` tells what of it the caller may read. `None`: there is none, for this caller."""
     query = select(incidents.c.dossier).where(incidents.c.id == incident, seen_by(caller, incidents.c.brand))
     text = connection.scalar(query)
-    return None if text is None else Dossier.model_validate_json(text)
+    return None if text is None else IncidentRecord.model_validate_json(text)
 
 
-def dossier_shown(connection: Connection, caller: Caller, policies: SourcePolicies, incident: str) -> Dossier | None:
+def dossier_shown(
+    connection: Connection, caller: Caller, policies: SourcePolicies, incident: str
+) -> IncidentRecord | None:
     dossier = dossier_of(connection, caller, incident)
     return None if dossier is None else shown_to(caller, dossier, policies)
 
@@ -130,9 +131,9 @@ def explanation(
     ).all()
     return schemas.Explanation(
         incident=dossier.incident,
-        how_sure=explain.how_sure(dossier.incident),
-        by_when=explain.by_when(dossier.incident),
-        who_has_it=explain.who_has_it(dossier.incident),
+        how_sure=words.how_sure(dossier.incident),
+        by_when=words.by_when(dossier.incident),
+        who_has_it=words.who_has_it(dossier.incident),
         policy=dossier.policy,
         steps=tuple(planned),
         timeline=tuple(lines),
@@ -140,9 +141,9 @@ def explanation(
     )
 
 
-def _ahead(dossier: Dossier, known: Mapping[int, Sequence[Any]]) -> dict[int, datetime]:
+def _ahead(dossier: IncidentRecord, known: Mapping[int, Sequence[Any]]) -> dict[int, datetime]:
     """When the steps after the one that waits will be due, if nobody acknowledges."""
-    waiting = next((n for n, (_, state, _) in known.items() if state is steps.StepState.WAITING), None)
+    waiting = next((n for n, (_, state, _) in known.items() if state is StepState.WAITING), None)
     if waiting is None:
         return {}
     return dict(policy.plan(dossier.policy, waiting, known[waiting][0], dossier.incident.answer_by))

@@ -7,18 +7,19 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection, func, select
 
-from alerter.answers.clocks import ClockState, overdue_at
+from alerter.answers.answer_clocks import overdue_at
 from alerter.api.auth import Caller, seen_by
-from alerter.api.backstage import Backstage
-from alerter.console import live, paper
-from alerter.console.door import Signed
+from alerter.api.context import ApiContext
+from alerter.console import live, rendering
 from alerter.console.live import About
+from alerter.console.middleware import Signed
+from alerter.states import ClockState
 from alerter.store.tables import answer_clocks
 
 MAX_SHOWN: Final = 200
 
 
-def mount(routes: APIRouter, service: Backstage) -> None:
+def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/answers")
     async def show_answers(request: Request, visit: Signed) -> Response:
         present = service.present()
@@ -32,7 +33,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         rows, waiting, overdue, version = await service.database.read(read)
         config = present.config
         owners = {account.id: account.owner for brand in config.brands for account in brand.accounts}
-        return paper.page(
+        return rendering.page(
             service,
             request,
             "answers.html",

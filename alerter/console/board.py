@@ -10,11 +10,12 @@ from sqlalchemy import Connection, select
 
 from alerter.api.auth import Caller, seen_by
 from alerter.console.chart import Chart, draw
-from alerter.incidents import explain
-from alerter.incidents.dossier import ENDED, Dossier, Facet
-from alerter.rules import LEVEL_RANK
+from alerter.incidents import words
+from alerter.incidents.record import Facet, IncidentRecord
+from alerter.rules.conditions import LEVEL_RANK
+from alerter.states import ENDED
 from alerter.store.tables import incidents
-from services.config import Config
+from services.config.model import Config
 from services.contracts.incident import Incident, IncidentState
 from services.contracts.signal import Level, PostCard
 
@@ -52,7 +53,7 @@ def ended_texts(connection: Connection, caller: Caller) -> list[str]:
     return list(connection.scalars(query.order_by(incidents.c.changed_at.desc()).limit(MAX_ENDED)))
 
 
-def card(dossier: Dossier, config: Config, now: datetime, width: float, height: float) -> Card:
+def card(dossier: IncidentRecord, config: Config, now: datetime, width: float, height: float) -> Card:
     incident = dossier.incident
     root = incident.root or next(iter(dossier.cards.every()), None)
     brand = config.brand(incident.brand)
@@ -65,7 +66,7 @@ def card(dossier: Dossier, config: Config, now: datetime, width: float, height: 
         owner=owner,
         account=account,
         root=root,
-        line=explain.line_words(incident.outlook.line) if incident.outlook is not None else "",
+        line=words.line_words(incident.outlook.line) if incident.outlook is not None else "",
         measured_at=facet.at if facet is not None else None,
         going_on=incident.state is IncidentState.ACTIVE,
         late=incident.answer_by is not None and incident.answer_by <= now,
@@ -73,7 +74,7 @@ def card(dossier: Dossier, config: Config, now: datetime, width: float, height: 
     )
 
 
-def leading(dossier: Dossier) -> Facet | None:
+def leading(dossier: IncidentRecord) -> Facet | None:
     """The forecast that stands for the story: of the conversation that is nearest to the line."""
     ranked = sorted(dossier.facets.values(), key=lambda f: (-LEVEL_RANK[f.outlook.level], -f.outlook.probability, f.at))
     return ranked[0] if ranked else None

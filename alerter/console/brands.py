@@ -10,17 +10,18 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
-from alerter import volume
-from alerter.answers import clocks, fairness
+from alerter.answers import fairness
+from alerter.answers.answer_clocks import waited
 from alerter.api import views
-from alerter.api.backstage import Backstage
+from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
-from alerter.console import days, live, paper
-from alerter.console.door import Signed
-from alerter.incidents import explain, outcomes
+from alerter.console import days, live, rendering
+from alerter.console.middleware import Signed
+from alerter.incidents import outcomes, words
+from alerter.store import volume
 from alerter.store.tables import answer_clocks
 from alerter.store.tables import outcomes as alarms
-from services.config import Slug
+from services.config.section import Slug
 
 DAYS: Final = 30
 MAX_BRANDS: Final = 500
@@ -28,11 +29,11 @@ MAX_INCIDENTS: Final = 50
 CHART: Final = (720.0, 160.0)
 
 
-def mount(routes: APIRouter, service: Backstage) -> None:
+def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/brands")
     async def list_brands(request: Request, visit: Signed) -> Response:
         seen = [brand for brand in service.context.config.brands if visit.caller.sees(brand.id)]
-        return paper.page(service, request, "brands.html", brands=seen[:MAX_BRANDS], more=len(seen) > MAX_BRANDS)
+        return rendering.page(service, request, "brands.html", brands=seen[:MAX_BRANDS], more=len(seen) > MAX_BRANDS)
 
     @routes.get("/brands/{brand}")
     async def show_brand(request: Request, visit: Signed, brand: Slug) -> Response:
@@ -45,11 +46,11 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         def read(connection: Connection) -> dict[str, Any]:
             # From the first midnight on, so that the first bar is a whole day.
             begin = (since + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-            waited = clocks.waited(connection, answer_clocks.c.brand == brand, since, present.now)
+            kept_waiting = waited(connection, answer_clocks.c.brand == brand, since, present.now)
             return {
                 "hours": volume.hours(connection, brand, begin),
                 "alarms": outcomes.kept(connection, since, alarms.c.brand == brand),
-                "treatments": fairness.treatments(waited),
+                "treatments": fairness.treatments(kept_waiting),
                 "incidents": views.incident_page(
                     connection, caller, present.config.source_policy, brand, None, None, MAX_INCIDENTS
                 ).items,
@@ -57,7 +58,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
             }
 
         facts = await service.database.read(read)
-        return paper.page(
+        return rendering.page(
             service,
             request,
             "brand.html",
@@ -68,6 +69,6 @@ def mount(routes: APIRouter, service: Backstage) -> None:
             summary=outcomes.summarize(facts["alarms"]),
             treatments=facts["treatments"],
             incidents=[one for one in facts["incidents"] if one.opened_at >= since],
-            state_words=explain.STATE_WORDS,
+            state_words=words.STATE_WORDS,
             version=facts["version"],
         )

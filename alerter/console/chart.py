@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from alerter.incidents.dossier import Facet
+from alerter.incidents.record import Facet
 
 FAN_POINTS: Final = 24
 MIN_AHEAD_SECONDS: Final = 30 * 60.0

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from statistics import median
 from typing import Final
 
-from alerter.volume import Hour
+from alerter.store.volume import Hour
 
 USUAL_FROM_DAYS: Final = 3
 """Before, nothing can be called usual."""

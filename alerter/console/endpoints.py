@@ -8,15 +8,15 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from alerter.api import deliveries, endpoint_care, views
-from alerter.api.backstage import Backstage, found
+from alerter.api import deliveries, endpoint_admin, views
+from alerter.api.context import ApiContext, found
 from alerter.api.schemas import DeliveryKey
 from alerter.api.scopes import Scope
-from alerter.console import live, paper, said
-from alerter.console.deeds import may
-from alerter.console.door import HOME, Signed
+from alerter.console import flash, live, rendering
+from alerter.console.actions import may
+from alerter.console.middleware import HOME, Signed
 from alerter.notify.kinds import TRAITS
-from services.config import Slug
+from services.config.section import Slug
 
 PAGE: Final = f"{HOME}/endpoints"
 MAX_SHOWN: Final = 50
@@ -25,7 +25,7 @@ GRACE_HOURS: Final = 24.0
 """The old secret signs beside the new one for a day, unless the API asks for another time."""
 
 
-def mount(routes: APIRouter, service: Backstage) -> None:
+def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/endpoints")
     async def show_endpoints(request: Request, visit: Signed, done: str = "") -> Response:
         caller = visit.caller
@@ -36,7 +36,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
                 one.name: views.delivery_page(c, caller, one.name, None, None, RECENT).items for one in own[:MAX_SHOWN]
             }
         )
-        return paper.page(
+        return rendering.page(
             service,
             request,
             "endpoints.html",
@@ -46,7 +46,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
             may_act=caller.may(Scope.RESPOND),
             may_manage=caller.may(Scope.ADMIN),
             signs={one.name for one in own if TRAITS[one.kind].signs},
-            said=said.WORDS.get(done),
+            said=flash.WORDS.get(done),
         )
 
     @routes.get("/deliveries/{delivery}")
@@ -54,23 +54,23 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         caller = visit.caller
         shown = found(await service.database.read(lambda c: views.delivery_shown(c, caller, delivery)))
         body = json.dumps(shown.body, indent=2, ensure_ascii=False)
-        return paper.page(service, request, "delivery.html", delivery=shown, body=body)
+        return rendering.page(service, request, "delivery.html", delivery=shown, body=body)
 
     @routes.post("/endpoints/{name}/test")
     async def test(visit: Signed, name: Slug) -> Response:
-        await endpoint_care.send_test(service, may(visit, Scope.ADMIN), name)
+        await endpoint_admin.send_test(service, may(visit, Scope.ADMIN), name)
         return RedirectResponse(f"{PAGE}?done=tested", 303)
 
     @routes.post("/endpoints/{name}/enable")
     async def enable(visit: Signed, name: Slug) -> Response:
-        await endpoint_care.enable(service, may(visit, Scope.ADMIN), name)
+        await endpoint_admin.enable(service, may(visit, Scope.ADMIN), name)
         return RedirectResponse(f"{PAGE}?done=enabled", 303)
 
     @routes.post("/endpoints/{name}/secret")
     async def rotate(request: Request, visit: Signed, name: Slug) -> Response:
         """The new secret stands on the answer and nowhere else, so there is nothing to go back to."""
-        made = await endpoint_care.rotate(service, may(visit, Scope.ADMIN), name, GRACE_HOURS)
-        return paper.page(service, request, "secret.html", name=name, made=made)
+        made = await endpoint_admin.rotate(service, may(visit, Scope.ADMIN), name, GRACE_HOURS)
+        return rendering.page(service, request, "secret.html", name=name, made=made)
 
     @routes.post("/deliveries/{delivery}/resend")
     async def resend(visit: Signed, delivery: DeliveryKey) -> Response:

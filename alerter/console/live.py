@@ -18,10 +18,9 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, func, select
 
-from alerter.answers.clocks import ClockState
 from alerter.api.auth import Caller, seen_by
 from alerter.console.board import OPEN
-from alerter.notify.outbox import DeliveryState
+from alerter.states import ClockState, DeliveryState
 from alerter.store.database import Database, DatabaseAway
 from alerter.store.tables import answer_clocks, attempts, audit, deliveries, incidents
 
@@ -67,7 +66,7 @@ def _short(parts: list[object]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-class Page:
+class LivePage:
     """One open stream."""
 
     def __init__(self, caller: Caller, known: str, about: About) -> None:
@@ -77,13 +76,13 @@ class Page:
         self.news = asyncio.Event()
 
 
-class Newsroom:
+class LiveUpdates:
     """Looks for what changed, once for all pages with the same brands, and only while a page is open."""
 
     def __init__(self, database: Database) -> None:
         self.bell = asyncio.Event()
         self._database = database
-        self._pages: set[Page] = set()
+        self._pages: set[LivePage] = set()
         self._closed = False
 
     @property
@@ -127,7 +126,7 @@ class Newsroom:
         self, caller: Caller, known: str, still: Callable[[], Awaitable[bool]], about: About = About.INCIDENTS
     ) -> AsyncIterator[bytes]:
         """Events for one page that shows the state `known`. `still()` is awaited now and then: false ends the stream."""
-        page = Page(caller, known, about)
+        page = LivePage(caller, known, about)
         self._pages.add(page)
         self.bell.set()
         try:

@@ -10,17 +10,17 @@ from fastapi.responses import RedirectResponse, StreamingResponse
 
 from alerter.api import views
 from alerter.api.auth import Caller
-from alerter.api.backstage import Backstage, found
+from alerter.api.context import ApiContext, found
 from alerter.api.problems import Problem
 from alerter.api.schemas import IncidentKey
 from alerter.api.scopes import Scope
-from alerter.console import answers, board, brands, deeds, endpoints, live, paper, rota, said, sessions
+from alerter.console import actions, answers, board, brands, endpoints, flash, live, rendering, rota, sessions
 from alerter.console.board import Card
-from alerter.console.door import HOME, Form, Signed, console_route
-from alerter.console.live import About, Newsroom
-from alerter.incidents import explain
-from alerter.incidents.dossier import Dossier
-from services.config import Config
+from alerter.console.live import About, LiveUpdates
+from alerter.console.middleware import HOME, Form, Signed, console_route
+from alerter.incidents import words
+from alerter.incidents.record import IncidentRecord
+from services.config.model import Config
 
 MAX_FORM_BYTES: Final = 32_000
 MAX_NAMES: Final = 200
@@ -30,11 +30,11 @@ First = Annotated[int, Query(alias="from", ge=0, le=board.MAX_OPEN)]
 Since = Annotated[str, Query(max_length=40)]
 
 
-def mount_console(app: FastAPI, service: Backstage, newsroom: Newsroom) -> None:
+def mount_console(app: FastAPI, service: ApiContext, newsroom: LiveUpdates) -> None:
     for open_to_all, fill in (
         (True, _door),
         (False, _pages),
-        (False, deeds.mount),
+        (False, actions.mount),
         (False, rota.mount),
         (False, answers.mount),
         (False, brands.mount),
@@ -56,12 +56,12 @@ def mount_console(app: FastAPI, service: Backstage, newsroom: Newsroom) -> None:
         return RedirectResponse(HOME, 307)
 
 
-def _door(routes: APIRouter, service: Backstage) -> None:
+def _door(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/login")
     async def ask_for_key(request: Request, next: str = HOME) -> Response:  # noqa: A002 - its name in the address
         if request.state.visitor is not None:
             return RedirectResponse(_inside(next), 303)
-        return paper.page(service, request, "login.html", next=_inside(next), wrong=False, person="")
+        return rendering.page(service, request, "login.html", next=_inside(next), wrong=False, person="")
 
     @routes.post("/login")
     async def log_in(request: Request, form: Form) -> Response:
@@ -71,7 +71,7 @@ def _door(routes: APIRouter, service: Backstage) -> None:
         token = await sessions.open_session(service, form.get("key", "").strip(), person)
         target = _inside(form.get("next", HOME))
         if token is None:
-            return paper.page(service, request, "login.html", 401, next=target, wrong=True, person=person)
+            return rendering.page(service, request, "login.html", 401, next=target, wrong=True, person=person)
         response = RedirectResponse(target, 303)
         public = service.context.settings.public_url or ""
         response.set_cookie(
@@ -88,10 +88,10 @@ def _door(routes: APIRouter, service: Backstage) -> None:
 
     @routes.get("/static/{version}/{name}")
     async def static(version: str, name: str) -> Response:
-        if name not in paper.KINDS or version != paper.static(name)[1]:
+        if name not in rendering.KINDS or version != rendering.static(name)[1]:
             raise Problem(404, "there is no such file")
-        headers = {"cache-control": paper.FOREVER}
-        return Response(paper.static(name)[0], media_type=paper.KINDS[name], headers=headers)
+        headers = {"cache-control": rendering.FOREVER}
+        return Response(rendering.static(name)[0], media_type=rendering.KINDS[name], headers=headers)
 
 
 def _inside(address: str) -> str:
@@ -100,7 +100,7 @@ def _inside(address: str) -> str:
     return address if clean and "//" not in address and "\\" not in address and address.isprintable() else HOME
 
 
-def _pages(routes: APIRouter, service: Backstage) -> None:
+def _pages(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("")
     async def show_board(request: Request, visit: Signed, done: str = "", first: First = 0) -> Response:
         caller = visit.caller
@@ -110,7 +110,7 @@ def _pages(routes: APIRouter, service: Backstage) -> None:
         every = sorted(_cards(service, caller, opened, BOARD_CHART), key=board.urgency)
         cards = every[first : first + board.SHOWN]
         nobodys = sum(one.incident.acknowledged_by is None for one in every)
-        return paper.page(
+        return rendering.page(
             service,
             request,
             "board.html",
@@ -119,20 +119,20 @@ def _pages(routes: APIRouter, service: Backstage) -> None:
             counts=(nobodys, len(every) - nobodys),
             first=first,
             step=board.SHOWN,
-            ended=[Dossier.model_validate_json(text).incident for text in ended],
+            ended=[IncidentRecord.model_validate_json(text).incident for text in ended],
             version=version,
             may_act=caller.may(Scope.RESPOND),
-            said=said.WORDS.get(done),
-            state_words=explain.STATE_WORDS,
+            said=flash.WORDS.get(done),
+            state_words=words.STATE_WORDS,
         )
 
     @routes.get("/incidents/{incident}")
     async def show_incident(request: Request, visit: Signed, incident: IncidentKey, done: str = "") -> Response:
-        return await _incident_page(service, request, visit.caller, incident, said.WORDS.get(done))
+        return await _incident_page(service, request, visit.caller, incident, flash.WORDS.get(done))
 
 
 async def _incident_page(
-    service: Backstage, request: Request, caller: Caller, incident: str, word: str | None
+    service: ApiContext, request: Request, caller: Caller, incident: str, word: str | None
 ) -> Response:
     config = service.context.config
 
@@ -143,7 +143,7 @@ async def _incident_page(
 
     dossier, explained, version = found(await service.database.read(read))
     one = board.card(dossier, config, service.present().now, *PAGE_CHART)
-    return paper.page(
+    return rendering.page(
         service,
         request,
         "incident.html",
@@ -157,25 +157,25 @@ async def _incident_page(
         version=version,
         ended=dossier.ended,
         may_act=caller.may(Scope.RESPOND),
-        state_words=explain.STATE_WORDS,
+        state_words=words.STATE_WORDS,
         said=word,
     )
 
 
-def _cards(service: Backstage, caller: Caller, texts: Sequence[str], size: tuple[float, float]) -> list[Card]:
+def _cards(service: ApiContext, caller: Caller, texts: Sequence[str], size: tuple[float, float]) -> list[Card]:
     present = service.present()
     config = present.config
-    every = (views.shown_to(caller, Dossier.model_validate_json(text), config.source_policy) for text in texts)
+    every = (views.shown_to(caller, IncidentRecord.model_validate_json(text), config.source_policy) for text in texts)
     return [board.card(dossier, config, present.now, *size) for dossier in every]
 
 
-def _playbook(config: Config, dossier: Dossier) -> str | None:
+def _playbook(config: Config, dossier: IncidentRecord) -> str | None:
     """As the configuration has it now; the first step is the one that was sent."""
     rule = next((rule for rule in config.rules if rule.id == dossier.incident.rule), None)
     return config.playbooks.get(rule.playbook or "") if rule is not None else None
 
 
-def _live(routes: APIRouter, service: Backstage, newsroom: Newsroom) -> None:
+def _live(routes: APIRouter, service: ApiContext, newsroom: LiveUpdates) -> None:
     @routes.get("/live")
     async def listen(request: Request, visit: Signed, since: Since = "", about: About = About.INCIDENTS) -> Response:
         if newsroom.full:

@@ -11,17 +11,18 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from alerter.api import oncall as api
-from alerter.api.backstage import Backstage
+from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
-from alerter.console import live, paper, said
-from alerter.console.deeds import filled, may
-from alerter.console.door import HOME, Form, Signed
-from alerter.escalation import oncall, overrides
-from alerter.escalation.oncall import Coverage, Override, Shift
-from alerter.escalation.wallclock import instant, wall_of
-from services.config import Config, Slug
-from services.rota import Schedule, zone_of
+from alerter.console import flash, live, rendering
+from alerter.console.actions import filled, may
+from alerter.console.middleware import HOME, Form, Signed
+from alerter.oncall import overrides, shifts
+from alerter.oncall.shifts import Coverage, Override, Shift
+from alerter.oncall.wallclock import instant, wall_of
+from services.config.model import Config
+from services.config.rota import Schedule, zone_of
+from services.config.section import Slug
 
 AHEAD: Final = timedelta(days=14)
 NEXT_SHIFTS: Final = 6
@@ -29,7 +30,7 @@ MAX_SCHEDULES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Rota:
+class RotaView:
     """One schedule as the page shows it; the times of its form are what the clocks in its zone show."""
 
     schedule: Schedule
@@ -41,7 +42,7 @@ class Rota:
     responders: tuple[tuple[str, str], ...]
 
 
-def mount(routes: APIRouter, service: Backstage) -> None:
+def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/on-call")
     async def show_rotas(request: Request, visit: Signed, done: str = "") -> Response:
         present = service.present()
@@ -49,7 +50,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         standing, version = await service.database.read(
             lambda c: (overrides.between(c, present.now, present.now + AHEAD), live.fingerprint(c, visit.caller))
         )
-        return paper.page(
+        return rendering.page(
             service,
             request,
             "on-call.html",
@@ -58,7 +59,7 @@ def mount(routes: APIRouter, service: Backstage) -> None:
             zone_of=zone_of,
             version=version,
             may_act=visit.caller.may(Scope.RESPOND),
-            said=said.WORDS.get(done),
+            said=flash.WORDS.get(done),
         )
 
     @routes.post("/on-call/{schedule}/overrides")
@@ -87,15 +88,15 @@ def mount(routes: APIRouter, service: Backstage) -> None:
         return RedirectResponse(f"{HOME}/on-call?done=removed", 303)
 
 
-def rota(schedule: Schedule, standing: Sequence[Override], config: Config, now: datetime) -> Rota:
-    shifts = oncall.shifts(schedule, standing, now, now + AHEAD)
+def rota(schedule: Schedule, standing: Sequence[Override], config: Config, now: datetime) -> RotaView:
+    rota = shifts.unroll(schedule, standing, now, now + AHEAD)
     serving = {name for layer in schedule.layers for name in layer.responders}
     listed = sorted((one.id not in serving, one.called, one.id) for one in config.responders)
-    return Rota(
+    return RotaView(
         schedule=schedule,
-        now=shifts[0],
-        next=tuple(shifts[1 : NEXT_SHIFTS + 1]),
-        coverage=oncall.coverage(schedule, standing, now, now + AHEAD),
+        now=rota[0],
+        next=tuple(rota[1 : NEXT_SHIFTS + 1]),
+        coverage=shifts.coverage(schedule, standing, now, now + AHEAD),
         overrides=tuple(one for one in standing if one.schedule == schedule.id),
         today=wall_of(now, zone_of(schedule.zone)).replace(second=0, microsecond=0),
         responders=tuple((id_, called) for _, called, id_ in listed),

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from alerter.api import keys
 from alerter.api.auth import Caller, digest
-from alerter.api.backstage import Backstage
+from alerter.api.context import ApiContext
 from alerter.store.tables import sessions
 
 COOKIE: Final = "firebreak_session"
@@ -42,7 +42,7 @@ def csrf_of(token: str) -> str:
     return hmac.new(token.encode(), b"firebreak console form", hashlib.sha256).hexdigest()
 
 
-async def open_session(service: Backstage, key: str, person: str) -> str | None:
+async def open_session(service: ApiContext, key: str, person: str) -> str | None:
     """The new session's token; `None` when the key opens nothing. `person` of "" is whoever the key is named after."""
     given = digest(key)
     caller = await keys.caller_of(service, given)
@@ -59,7 +59,7 @@ async def open_session(service: Backstage, key: str, person: str) -> str | None:
     return token
 
 
-async def visitor_of(service: Backstage, token: str | None) -> Visitor | None:
+async def visitor_of(service: ApiContext, token: str | None) -> Visitor | None:
     """Whose session this is, if it has not ended."""
     if not token:
         return None
@@ -78,5 +78,5 @@ def _renew(connection: Connection, held: str, wall: datetime) -> None:
     connection.execute(update(sessions).where(sessions.c.digest == held).values(ends_wall=wall + LASTS))
 
 
-async def close_session(service: Backstage, visitor: Visitor) -> None:
+async def close_session(service: ApiContext, visitor: Visitor) -> None:
     await service.database.write(lambda c: c.execute(delete(sessions).where(sessions.c.digest == visitor.session)))

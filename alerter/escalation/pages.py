@@ -11,12 +11,12 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final, cast
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from alerter.notify.health import TRIP_FAILURES
+from alerter.states import DeliveryState, PageState
 from alerter.store.tables import deliveries, endpoints, pages
 
 ARRIVES_WITHIN: Final = timedelta(seconds=60)
@@ -25,14 +25,6 @@ IN_FLIGHT: Final = timedelta(seconds=15)
 """Real time that one attempt may take: on a clock that runs fast its minute may be over before it had the chance to arrive."""
 LOOK_AGAIN: Final = timedelta(seconds=10)
 _ONLY_FAILS: Final = "the endpoint only fails, and is tried now and then"
-
-
-class PageState(StrEnum):
-    SENT = "sent"
-    ARRIVED = "arrived"
-    FAILED = "failed"
-    VOID = "void"
-    """Somebody has the incident, or it is over: it does not matter any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +101,12 @@ def failing_endpoints(connection: Connection, now: datetime) -> frozenset[str]:
     return frozenset(connection.scalars(query))
 
 
-def endpoint_fails(connection: Connection, endpoint: str, now: datetime) -> bool:
+def endpoint_failing(connection: Connection, endpoint: str, now: datetime) -> bool:
     """An endpoint only fails: what waits for it, and is not on its way, is looked at now; whether there is any."""
     waiting = select(deliveries.c.id).where(
-        deliveries.c.endpoint == endpoint, deliveries.c.state == "pending", deliveries.c.lease_ends_wall.is_(None)
+        deliveries.c.endpoint == endpoint,
+        deliveries.c.state == DeliveryState.PENDING,
+        deliveries.c.lease_ends_wall.is_(None),
     )
     hurried = (
         update(pages)
@@ -157,10 +151,10 @@ def take(connection: Connection, page: int, now: datetime, wall: datetime) -> tu
     ).one_or_none()
     if row is None or row.state != PageState.SENT or row.check_at > now:
         return None
-    if row.delivered == "delivered":
+    if row.delivered == DeliveryState.DELIVERED:
         _move(connection, page, {"state": PageState.ARRIVED})
         return None
-    untried = row.delivered == "pending" and row.outcome is None
+    untried = row.delivered == DeliveryState.PENDING and row.outcome is None
     if row.failed is None and untried and wall - row.paged_wall < IN_FLIGHT:
         _move(connection, page, {"check_at": now + LOOK_AGAIN})
         return None

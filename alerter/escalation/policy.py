@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.config import Policy, Step
+from services.config.model import Policy, Step
 
 LEAST_BETWEEN_STEPS: Final = timedelta(seconds=60)
 """However little time is left: a person needs a moment to take the phone and read. A shorter configured delay stands."""

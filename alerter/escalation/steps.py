@@ -6,20 +6,13 @@ The row of the next step is written by the transaction that does the one before,
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Final, cast
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from alerter.escalation import pages
+from alerter.states import StepState
 from alerter.store.tables import steps
-
-
-class StepState(StrEnum):
-    WAITING = "waiting"
-    DONE = "done"
-    CANCELLED = "cancelled"
-
 
 _ADD: Final = insert(steps)
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from alerter.incidents import cards, deeds
+from alerter.incidents import actions, cards
 from alerter.incidents.cards import Cards, PostKey
-from alerter.incidents.dossier import (
-    Dossier,
+from alerter.incidents.record import (
+    AnswerTerms,
     Entry,
     Facet,
+    IncidentRecord,
     Message,
-    Outcome,
     Surging,
-    Terms,
     Told,
+    Transition,
     heard,
     outlook,
     refresh,
@@ -27,8 +27,9 @@ from alerter.incidents.dossier import (
     worse,
 )
 from alerter.incidents.transitions import TELL_AGAIN_AFTER, Trigger, advance, easing, hushed, trigger_of
-from alerter.rules import LEVEL_RANK, Decision, Grade
-from services.config import Policy
+from alerter.rules.conditions import LEVEL_RANK
+from alerter.rules.decide import Decision, Grade
+from services.config.model import Policy
 from services.contracts.base import BrandId, StoryId, event_id
 from services.contracts.incident import Change, Incident, IncidentState
 from services.contracts.signal import BrandSurge, CascadeForecast, Level, PostAnswered, PostNegative, SurgePhase
@@ -58,9 +59,9 @@ def open_incident(
     first_step: str | None,
     complaint: int | None,
     now: datetime,
-    terms: Terms | None = None,
+    terms: AnswerTerms | None = None,
     previous: str | None = None,
-) -> Outcome:
+) -> Transition:
     """The policy, the reason and the playbook's first step are frozen into it here."""
     state = IncidentState.PRIOR
     if isinstance(signal, BrandSurge) or (isinstance(signal, CascadeForecast) and signal.level is Level.CROSSED):
@@ -81,7 +82,7 @@ def open_incident(
         first_step=first_step,
         previous=previous,
     )
-    blank = Dossier(
+    blank = IncidentRecord(
         incident=incident,
         ordinal=ordinal,
         brand_name=brand_name,
@@ -90,14 +91,16 @@ def open_incident(
         told=Told(severity=severity, rank=-1, high=None, at=now),
         touched_at=now,
         complaint=complaint,
-        terms=terms or Terms(),
+        terms=terms or AnswerTerms(),
     )
     dossier = refresh(_take(blank, signal, decision.grade, now), {})
     dossier = dossier.model_copy(update={"told": heard(dossier, now)})
-    return Outcome(dossier, (Entry("opened", decision.reason),), (Message(Change.OPENED, decision.reason),))
+    return Transition(dossier, (Entry("opened", decision.reason),), (Message(Change.OPENED, decision.reason),))
 
 
-def join(dossier: Dossier, signal: Opening | PostAnswered, grade: Grade | None, now: datetime) -> Outcome | None:
+def join(
+    dossier: IncidentRecord, signal: Opening | PostAnswered, grade: Grade | None, now: datetime
+) -> Transition | None:
     """What a further signal of the story does; `None`: nothing (it is old, doubled, or says nothing new)."""
     if dossier.ended or _stale(dossier, signal):
         return None
@@ -120,7 +123,7 @@ def join(dossier: Dossier, signal: Opening | PostAnswered, grade: Grade | None, 
     return advance(dossier, draft, trigger_of(draft), Entry("forecast", signal.reason), now)
 
 
-def _stale(dossier: Dossier, signal: Opening | PostAnswered) -> bool:
+def _stale(dossier: IncidentRecord, signal: Opening | PostAnswered) -> bool:
     """Whether we know better already: numbers of forecasts and times of surges only grow."""
     if isinstance(signal, CascadeForecast):
         known = dossier.facets.get(signal.conversation)
@@ -130,7 +133,7 @@ def _stale(dossier: Dossier, signal: Opening | PostAnswered) -> bool:
     return isinstance(signal, PostAnswered) and dossier.answered_at is not None
 
 
-def _take(dossier: Dossier, signal: Opening, grade: Grade, now: datetime) -> Dossier:
+def _take(dossier: IncidentRecord, signal: Opening, grade: Grade, now: datetime) -> IncidentRecord:
     """With what the signal knows; state, severity and sequence are not touched yet."""
     changes: dict[str, Any] = {"touched_at": now}
     if grade.floor is not None:
@@ -178,7 +181,7 @@ def _take(dossier: Dossier, signal: Opening, grade: Grade, now: datetime) -> Dos
     return dossier.model_copy(update=changes)
 
 
-def due(dossier: Dossier) -> datetime | None:
+def due(dossier: IncidentRecord) -> datetime | None:
     """When `fire` has something to do, should nothing happen before."""
     if dossier.ended:
         return None
@@ -195,11 +198,11 @@ def due(dossier: Dossier) -> datetime | None:
     return min(moments)
 
 
-def _silent_after(dossier: Dossier) -> timedelta:
+def _silent_after(dossier: IncidentRecord) -> timedelta:
     return CALM_FOR if dossier.storm else SILENT_AFTER
 
 
-def fire(dossier: Dossier, now: datetime) -> Outcome | None:
+def fire(dossier: IncidentRecord, now: datetime) -> Transition | None:
     """Do what time alone brings: the all-clear, the end of a silent story, an acknowledgement or a snooze that is over, what
     had to wait to be told."""
     moment = due(dossier)
@@ -213,22 +216,22 @@ def fire(dossier: Dossier, now: datetime) -> Outcome | None:
         why = "nothing more beyond the page budget for an hour" if dossier.storm else "no signal for a day"
         return advance(dossier, draft, easing(dossier), Entry("silent", why), now)
     if dossier.incident.acknowledged_until is not None and dossier.incident.acknowledged_until <= now:
-        return deeds.lapse(dossier, now)
+        return actions.lapse(dossier, now)
     if dossier.incident.snoozed_until is not None and dossier.incident.snoozed_until <= now:
-        return deeds.wake(dossier, now)
+        return actions.wake(dossier, now)
     if hushed(dossier):
         return None  # held back until now: whether that goes on is not for this clock to say
     return advance(dossier, dossier, Trigger.NOTED, Entry("retold", "worse than what was told"), now)
 
 
 def escalate(
-    dossier: Dossier,
+    dossier: IncidentRecord,
     number: int,
     endpoints: tuple[str, ...],
     now: datetime,
     words: str | None = None,
     why: str | None = None,
-) -> Outcome:
+) -> Transition:
     """Step `number` of the policy tells these endpoints. The first that anybody hears is that it opened. `words` say who was
     told by what, `why` what went otherwise than the policy says."""
     again = number > 0 or dossier.audience != ()
@@ -243,7 +246,7 @@ def escalate(
     return advance(dossier, tell(dossier, endpoints, now), Trigger.NOTED, entry, now, Message(change, because))
 
 
-def redact(dossier: Dossier, post: PostKey, now: datetime) -> Outcome | None:
+def redact(dossier: IncidentRecord, post: PostKey, now: datetime) -> Transition | None:
     """Forget the post, also after the end; `None` when that was done already. One that is not kept any more is remembered
     as deleted too, so that no late forecast brings it back."""
     if post in dossier.cards.redacted:
@@ -251,10 +254,10 @@ def redact(dossier: Dossier, post: PostKey, now: datetime) -> Outcome | None:
     forgetting = dossier.model_copy(update={"cards": cards.forget(dossier.cards, post)})
     after = refresh(forgetting, {"sequence": dossier.incident.sequence + 1, "changed_at": now})
     because = f"post {post[1]} was deleted on {post[0]}; its text is forgotten"
-    return Outcome(after, (Entry("redacted", because),), (Message(Change.UPDATED, because, pages=False),))
+    return Transition(after, (Entry("redacted", because),), (Message(Change.UPDATED, because, pages=False),))
 
 
-def reopens(ended: Dossier, signal: Opening, severity: int, now: datetime) -> bool:
+def reopens(ended: IncidentRecord, signal: Opening, severity: int, now: datetime) -> bool:
     """Whether a signal that fires a rule opens the story anew. What a person closed comes back only when it got worse, and so
     does everything while it cools down: a story that flickers around its rule is one story."""
     cool = (ended.ended_at or ended.incident.changed_at) + timedelta(minutes=ended.terms.cool_down_minutes)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
-from alerter.incidents.dossier import ENDED, Dossier
+from alerter.incidents.record import IncidentRecord
 from alerter.store.tables import outcomes
 from services.contracts.incident import IncidentState, OutcomeMark
 
@@ -65,7 +65,7 @@ class Alarm:
         return None if self.told_at is None or self.crossed_at is None else self.crossed_at - self.told_at
 
 
-def alarm_of(dossier: Dossier) -> Alarm:
+def alarm_of(dossier: IncidentRecord) -> Alarm:
     incident = dossier.incident
     return Alarm(
         incident=incident.id,
@@ -92,7 +92,7 @@ def worth(alarm: Alarm) -> Worth:
         return Worth.CROSSED if in_time else Worth.CROSSED_BEFORE
     if alarm.answered_at is not None or alarm.state is IncidentState.AVERTED:
         return Worth.AVERTED
-    if alarm.state not in ENDED:
+    if not alarm.state.is_over:
         return Worth.OPEN
     return Worth.NEVER_CROSSED if alarm.state is IncidentState.EXPIRED else Worth.HANDLED
 
@@ -143,7 +143,7 @@ def _lead(minutes: list[float]) -> Lead:
     return Lead(len(minutes), sum(m > 0 for m in minutes), median(minutes), tenths[0], tenths[-1])
 
 
-def keep(connection: Connection, dossier: Dossier) -> None:
+def keep(connection: Connection, dossier: IncidentRecord) -> None:
     """Write down what is known of it now, over what was."""
     alarm = alarm_of(dossier)
     row = {name: getattr(alarm, name) for name in Alarm.__slots__}

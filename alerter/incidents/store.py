@@ -14,12 +14,13 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, tupl
 
 from alerter.incidents import cards, model
 from alerter.incidents.cards import PostKey
-from alerter.incidents.dossier import ENDED, Dossier, Entry, Outcome
-from alerter.incidents.holding import STORM
+from alerter.incidents.record import Entry, IncidentRecord, Transition
+from alerter.incidents.suppression import STORM
+from alerter.states import ENDED
 from alerter.store.database import Overtaken, insert_missing
 from alerter.store.tables import incidents, mentions, seen, stories, timeline
+from services.base.errors import Damaged
 from services.contracts.base import BrandId, EventId, StoryId
-from services.errors import Damaged
 
 SEEN_OFFSETS: Final = 20_000
 """A signal that was appended twice is recognised within so many records of its partition."""
@@ -58,7 +59,7 @@ class IncidentStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._dossiers: dict[str, Dossier] = {}
+        self._dossiers: dict[str, IncidentRecord] = {}
         self._stories: dict[tuple[BrandId, StoryId], Story] = {}
         self._stored: set[tuple[BrandId, StoryId]] = set()
 
@@ -87,7 +88,7 @@ class IncidentStore:
             self._stored.add((brand, story))
         self._stories[brand, story] = known
 
-    def load(self, incident: str) -> Dossier | None:
+    def load(self, incident: str) -> IncidentRecord | None:
         """Raises `Damaged` where the row cannot be read."""
         if incident not in self._dossiers:
             text = self._connection.scalar(
@@ -96,15 +97,15 @@ class IncidentStore:
             if text is None:
                 return None
             try:
-                self._dossiers[incident] = Dossier.model_validate_json(text)
+                self._dossiers[incident] = IncidentRecord.model_validate_json(text)
             except ValidationError as error:
                 raise Damaged(f"incident {incident} cannot be read: {error.error_count()} fields are wrong") from None
         return self._dossiers[incident]
 
     def save(
         self,
-        before: Dossier | None,
-        outcome: Outcome,
+        before: IncidentRecord | None,
+        outcome: Transition,
         origin: Origin | None,
         now: datetime,
         wall: datetime | None = None,
@@ -133,7 +134,7 @@ class IncidentStore:
         self._mention(before, after)
         self._note(incident.id, incident.sequence, outcome.entries, origin, now, _took_micro(origin, wall))
 
-    def rest(self, dossier: Dossier) -> None:
+    def rest(self, dossier: IncidentRecord) -> None:
         """There was nothing to do: its timer is set anew."""
         due = (incidents.c.id == dossier.incident.id, incidents.c.sequence == dossier.incident.sequence)
         self._connection.execute(update(incidents).where(*due).values(due_at=model.due(dossier)))
@@ -143,7 +144,7 @@ class IncidentStore:
         query = select(func.count()).select_from(incidents)
         return self._connection.scalar(query.where(incidents.c.brand == brand, incidents.c.told_at > since)) or 0
 
-    def _mention(self, before: Dossier | None, after: Dossier) -> None:
+    def _mention(self, before: IncidentRecord | None, after: IncidentRecord) -> None:
         known = {cards.key(card) for card in before.cards.every()} if before is not None else set()
         new = {cards.key(card) for card in after.cards.every()} - known
         rows = [{"network": network, "post_id": post, "incident": after.incident.id} for network, post in sorted(new)]
@@ -176,7 +177,7 @@ class IncidentStore:
         if lines:
             self._connection.execute(_ADD_LINES, lines)
 
-    def mentioning(self, post: PostKey) -> list[Dossier]:
+    def mentioning(self, post: PostKey) -> list[IncidentRecord]:
         """Every incident, ended or not, that quotes this post."""
         network, post_id = post
         ids = self._connection.scalars(

@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from alerter.incidents import explain
-from alerter.incidents.dossier import ENDED, Dossier, Entry, Message, Outcome, heard, refresh, worse
-from alerter.rules import WORST
+from alerter.incidents import words
+from alerter.incidents.record import Entry, IncidentRecord, Message, Transition, heard, refresh, worse
+from alerter.rules.decide import WORST
+from services.base.errors import FirebreakError
 from services.contracts.incident import Change, IncidentState
 from services.contracts.signal import Level
-from services.errors import FirebreakError
 
 TELL_AGAIN_AFTER: Final = timedelta(minutes=10)
 """Who works on it must not be buried by it. What became worse meanwhile is told when this has passed."""
@@ -77,7 +77,7 @@ class Refused(FirebreakError):
     """That cannot happen to an incident in this state."""
 
 
-def trigger_of(dossier: Dossier) -> Trigger:
+def trigger_of(dossier: IncidentRecord) -> Trigger:
     """The worst of what its conversations and its surge do. It eases only when all of them do."""
     levels = {facet.outlook.level for facet in dossier.facets.values()}
     if Level.CROSSED in levels:
@@ -88,21 +88,21 @@ def trigger_of(dossier: Dossier) -> Trigger:
     return rising[0] if rising else easing(dossier)
 
 
-def easing(dossier: Dossier) -> Trigger:
+def easing(dossier: IncidentRecord) -> Trigger:
     if dossier.answered_at is not None:
         return Trigger.EASES_ANSWERED
     return Trigger.EASES_HELD if dossier.acted else Trigger.EASES_UNTOUCHED
 
 
-def hushed(dossier: Dossier) -> bool:
+def hushed(dossier: IncidentRecord) -> bool:
     """Somebody has it, or will look at it later, or a silence holds it back: it updates silently."""
     incident = dossier.incident
     return incident.acknowledged_by is not None or incident.snoozed_until is not None or incident.held is not None
 
 
 def advance(
-    before: Dossier,
-    draft: Dossier,
+    before: IncidentRecord,
+    draft: IncidentRecord,
     trigger: Trigger,
     entry: Entry,
     now: datetime,
@@ -110,7 +110,7 @@ def advance(
     *,
     halts: bool = False,
     resumes_at: datetime | None = None,
-) -> Outcome:
+) -> Transition:
     """Make the change: state, severity, sequence, what everybody reads. Without `say`, whether people hear of it depends
     on what it came to; with it, what had to wait to be told goes on waiting. Raises `Refused`."""
     state = TRANSITIONS.get((before.incident.state, trigger))
@@ -121,43 +121,43 @@ def advance(
         after = after.model_copy(update={"eased_at": None})
     elif before.incident.state is not state or trigger is Trigger.GROWS:
         after = after.model_copy(update={"eased_at": now})
-    if state in ENDED:
+    if state.is_over:
         over = after.incident.model_copy(update={"held": None})
         after = after.model_copy(update={"incident": over, "ended_at": now})
-    if after.incident.severity == WORST and after.incident.snoozed_until is not None and state not in ENDED:
+    if after.incident.severity == WORST and after.incident.snoozed_until is not None and not state.is_over:
         # Severity 1 is never put off: it wakes, and the policy goes on at once.
         awake = after.incident.model_copy(update={"snoozed_by": None, "snoozed_until": None})
         after, resumes_at = after.model_copy(update={"incident": awake}), now
     if say is not None:
-        return Outcome(after, (entry,), (say,), halts, resumes_at)
+        return Transition(after, (entry,), (say,), halts, resumes_at)
     message = _worth_telling(before, after, entry, now)
     if message is None:
         # Timelines hold decisions, not every number: a hot story is forecast thousands of times.
         quiet = entry.kind in ("forecast", "negative") and _visible(before) == _visible(after)
-        return Outcome(after, () if quiet else (entry,), (), halts, resumes_at)
+        return Transition(after, () if quiet else (entry,), (), halts, resumes_at)
     if message.pages:
         after = after.model_copy(update={"told": heard(after, now)})
-    return Outcome(after, (Entry(entry.kind, message.because, entry.actor),), (message,), halts, resumes_at)
+    return Transition(after, (Entry(entry.kind, message.because, entry.actor),), (message,), halts, resumes_at)
 
 
-def _visible(dossier: Dossier) -> tuple[object, ...]:
+def _visible(dossier: IncidentRecord) -> tuple[object, ...]:
     level = dossier.incident.outlook.level if dossier.incident.outlook else None
     return dossier.incident.state, dossier.incident.severity, level
 
 
-def _became_worst(dossier: Dossier) -> bool:
+def _became_worst(dossier: IncidentRecord) -> bool:
     return dossier.incident.severity == WORST < dossier.told.severity
 
 
-def _may_tell(dossier: Dossier, now: datetime) -> bool:
+def _may_tell(dossier: IncidentRecord, now: datetime) -> bool:
     """Ten minutes have passed; or it became severity 1, which waits for nothing (and can happen once a told severity)."""
     return now - dossier.told.at >= TELL_AGAIN_AFTER or _became_worst(dossier)
 
 
-def _worth_telling(before: Dossier, after: Dossier, entry: Entry, now: datetime) -> Message | None:
+def _worth_telling(before: IncidentRecord, after: IncidentRecord, entry: Entry, now: datetime) -> Message | None:
     was, state = before.incident.state, after.incident.state
-    if state in ENDED:
-        return Message(Change.RESOLVED, f"{entry.because}; {explain.STATE_WORDS[state]}")
+    if state.is_over:
+        return Message(Change.RESOLVED, f"{entry.because}; {words.STATE_WORDS[state]}")
     found = worse(after)
     # Whoever has it reads it anyway; but nothing hides that it became severity 1.
     aloud = not hushed(after) or _became_worst(after)
@@ -168,7 +168,7 @@ def _worth_telling(before: Dossier, after: Dossier, entry: Entry, now: datetime)
     if found and _may_tell(after, now) and aloud:
         return Message(Change.UPDATED, "; ".join(found))
     if state is not was:
-        return Message(Change.UPDATED, f"{entry.because}; {explain.STATE_WORDS[state]}", pages=False)
+        return Message(Change.UPDATED, f"{entry.because}; {words.STATE_WORDS[state]}", pages=False)
     if found and not aloud and _visible(before) != _visible(after):
         return Message(Change.UPDATED, "; ".join(found), pages=False)
     return None

@@ -14,11 +14,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from alerter.notify.attempt import AttemptOutcome, Result
+from alerter.notify.attempt import Result
 from alerter.notify.egress import Network
 from alerter.notify.formats import plain
 from alerter.notify.formats.notice import Notice, Status, notice_of
-from alerter.notify.outlet import Letter
+from alerter.notify.outlet import OutboundMessage
+from alerter.states import AttemptOutcome
 
 WORKERS: Final = 4
 TIMEOUT_SECONDS: Final = 20.0
@@ -36,14 +37,14 @@ Started = asyncio.subprocess.Process
 
 
 class AppriseOutlet:
-    def __init__(self, allowed: Sequence[Network], body: Callable[[Letter], bytes]) -> None:
+    def __init__(self, allowed: Sequence[Network], body: Callable[[OutboundMessage], bytes]) -> None:
         self._allowed = [str(network) for network in allowed]
         self._body = body
         self._places = asyncio.Semaphore(WORKERS)
         self._idle: list[Started] = []
         self._all: set[Started] = set()
 
-    async def deliver(self, letter: Letter) -> Result:
+    async def deliver(self, letter: OutboundMessage) -> Result:
         notice = notice_of(self._body(letter))
         if notice is None:
             return Result(AttemptOutcome.DELIVERED, detail="nothing to tell: it was never sent a post's words")

@@ -25,7 +25,7 @@ LOCAL_SCHEMES: Final = frozenset(
 """They speak to this machine, not to a person."""
 
 
-class Refused(OSError):
+class NotTaken(OSError):
     """An address that is not allowed, or something that no message needs."""
 
 
@@ -50,7 +50,7 @@ class Guard:
 
     def _refuse(self, why: str) -> None:
         self.said = why
-        raise Refused(why)
+        raise NotTaken(why)
 
 
 class Heard(logging.Handler):

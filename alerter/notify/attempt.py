@@ -3,19 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class AttemptOutcome(StrEnum):
-    DELIVERED = "delivered"
-    REFUSED = "refused"
-    """An answer other than 2xx."""
-    GONE = "gone"
-    """410: the receiver wants nothing more, ever."""
-    TIMEOUT = "timeout"
-    UNREACHABLE = "unreachable"
-    BLOCKED = "blocked"
-    """The address is not allowed."""
+from alerter.states import AttemptOutcome
 
 
 @dataclass(frozen=True, slots=True)

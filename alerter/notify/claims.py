@@ -16,15 +16,15 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from alerter.escalation import pages
-from alerter.notify import outbox, retries, standing
-from alerter.notify.attempt import AttemptOutcome, Result
-from alerter.notify.care import follow, health_of
-from alerter.notify.endpoints import EndpointState, keys_of_many
+from alerter.notify import alertmanager_resend, outbox, retries
+from alerter.notify.attempt import Result
+from alerter.notify.endpoint_health import follow, health_of
+from alerter.notify.endpoints import keys_of_many
 from alerter.notify.health import Turn, after_sending, sends_allowed
 from alerter.notify.kinds import TRAITS
-from alerter.notify.outbox import DeliveryState
-from alerter.notify.outlet import Keys, Kind, Letter
+from alerter.notify.listener import DeliveryListener
+from alerter.notify.outlet import Keys, Kind, OutboundMessage
+from alerter.states import AttemptOutcome, DeliveryState, EndpointState
 from alerter.store.tables import attempts, deliveries, endpoints
 
 LEASE: Final = timedelta(seconds=30)
@@ -37,7 +37,7 @@ USUAL_PLACES: Final = 16
 class Claimed:
     """One attempt that has been recorded as begun."""
 
-    letter: Letter
+    letter: OutboundMessage
     number: int
     tries: int
     swept: bool
@@ -64,7 +64,7 @@ class Recorded:
 
 
 @dataclass(slots=True)
-class Record:
+class Recording:
     deliveries: dict[str, Recorded] = field(default_factory=dict)
     turns: list[tuple[str, Turn]] = field(default_factory=list)
     """Endpoints that began to fail, recovered, or were disabled."""
@@ -182,7 +182,13 @@ def _begin(connection: Connection, rows: Sequence[Any], owner: str, now: datetim
     old = _overtaken(connection, [row for row in rows if TRAITS[Kind(known[row.endpoint].kind)].stateful])
     swept = _sweep(connection, [row.id for row in rows if row.attempts], now)
     begun = [
-        {"delivery": row.id, "number": row.attempts + 1, "begun_at": now, "begun_wall": wall, "outcome": "begun"}
+        {
+            "delivery": row.id,
+            "number": row.attempts + 1,
+            "begun_at": now,
+            "begun_wall": wall,
+            "outcome": AttemptOutcome.BEGUN,
+        }
         for row in rows
     ]
     ends = wall + LEASE
@@ -204,8 +210,8 @@ def _begin(connection: Connection, rows: Sequence[Any], owner: str, now: datetim
     ]
 
 
-def _letter(row: Any, body: bytes, endpoint: Any, keys: Mapping[str, Keys], overtaken: bool) -> Letter:
-    return Letter(
+def _letter(row: Any, body: bytes, endpoint: Any, keys: Mapping[str, Keys], overtaken: bool) -> OutboundMessage:
+    return OutboundMessage(
         delivery=row.id,
         endpoint=row.endpoint,
         kind=Kind(endpoint.kind),
@@ -243,13 +249,15 @@ def _sweep(connection: Connection, ids: Sequence[str], now: datetime) -> set[str
     """Of these, the ones whose last attempt has no end on record: it is written down as unknown."""
     if not ids:
         return set()
-    which = (attempts.c.delivery.in_(ids), attempts.c.outcome == "begun")
+    which = (attempts.c.delivery.in_(ids), attempts.c.outcome == AttemptOutcome.BEGUN)
     swept = set(connection.scalars(select(attempts.c.delivery).where(*which)))
     if swept:
         connection.execute(
             update(attempts)
             .where(*which)
-            .values(outcome="unknown", ended_at=now, detail="no record of its end: the process was interrupted")
+            .values(
+                outcome=AttemptOutcome.UNKNOWN, ended_at=now, detail="no record of its end: the process was interrupted"
+            )
         )
     return swept
 
@@ -283,9 +291,16 @@ _MOVE: Final = (
 )
 
 
-def record(connection: Connection, ended: Sequence[Ended], now: datetime, wall: datetime, rng: Random) -> Record:
+def record_attempts(
+    connection: Connection,
+    ended: Sequence[Ended],
+    now: datetime,
+    wall: datetime,
+    rng: Random,
+    listener: DeliveryListener,
+) -> Recording:
     """What came of these attempts, and what follows from it."""
-    done = Record()
+    done = Recording()
     if not ended:
         return done
     connection.execute(
@@ -324,15 +339,19 @@ def record(connection: Connection, ended: Sequence[Ended], now: datetime, wall: 
                 }
             )
         if state is DeliveryState.DELIVERED:
-            pages.arrived(connection, row.id)
-        elif pages.failing(connection, row.id, claimed.tries, state is not DeliveryState.PENDING, now):
+            listener.arrived(connection, row.id)
+        elif listener.failing(connection, row.id, claimed.tries, state is not DeliveryState.PENDING, now):
             done.page_failed = True
         done.page_failed |= result.outcome is AttemptOutcome.GONE
         done.deliveries[row.id] = Recorded(state, row.created_wall, row.type)
     if moves:
         connection.execute(_MOVE, moves)
-    standing.note(connection, [claimed.letter for claimed, result in ended if result.outcome is _ARRIVED], wall)
-    done.turns, unreached = follow(connection, [(one.letter.endpoint, result) for one, result in ended], now, wall)
+    alertmanager_resend.note(
+        connection, [claimed.letter for claimed, result in ended if result.outcome is _ARRIVED], wall
+    )
+    done.turns, unreached = follow(
+        connection, [(one.letter.endpoint, result) for one, result in ended], now, wall, listener
+    )
     done.page_failed |= unreached
     return done
 

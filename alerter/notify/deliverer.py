@@ -18,17 +18,18 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection
 
-from alerter.bells import GLANCE_SECONDS, until_due
 from alerter.metrics import AlerterMetrics
-from alerter.notify import care, claims, outbox
-from alerter.notify.attempt import AttemptOutcome, Result
-from alerter.notify.claims import Claimed, Claims, Ended, Record
+from alerter.notify import claims, endpoint_health, outbox
+from alerter.notify.attempt import Result
+from alerter.notify.claims import Claimed, Claims, Ended, Recording
 from alerter.notify.health import Turn
-from alerter.notify.outbox import DeliveryState
+from alerter.notify.listener import DeliveryListener
 from alerter.notify.outlet import Outlet
+from alerter.states import AttemptOutcome, DeliveryState
 from alerter.store.database import Database, DatabaseAway
-from services.clock import Clock
-from services.crashpoints import seam
+from alerter.store.wakeup import GLANCE_SECONDS, until_due
+from services.base.clock import Clock
+from services.base.crashpoints import seam
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class Deliverer:
         wall: Callable[[], float],
         owner: str,
         metrics: AlerterMetrics,
+        listener: DeliveryListener,
         rng: Random | None = None,
     ) -> None:
         self._database = database
@@ -54,6 +56,7 @@ class Deliverer:
         self._wall = wall
         self._owner = owner
         self._metrics = metrics
+        self._listener = listener
         self._rng = rng or Random()  # noqa: S311 - jitter
         self.bell = asyncio.Event()
         self.page_failed: Callable[[], None] = lambda: None
@@ -122,10 +125,10 @@ class Deliverer:
             if not fallbacks and (not room or due is None or due > now):
                 return Claims()
 
-        def work(connection: Connection) -> tuple[Record, Claims]:
-            recorded = claims.record(connection, ended, now, wall, self._rng)
+        def work(connection: Connection) -> tuple[Recording, Claims]:
+            recorded = claims.record_attempts(connection, ended, now, wall, self._rng, self._listener)
             if fallbacks:
-                care.fall_back(connection, now, wall)
+                endpoint_health.fall_back(connection, now, wall)
             return recorded, claims.claim(connection, self._owner, now, wall, room, busy)
 
         try:
@@ -183,7 +186,7 @@ class Deliverer:
             log.exception("attempt_broke", delivery=claimed.letter.delivery, endpoint=claimed.letter.endpoint)
             return Result(AttemptOutcome.UNREACHABLE, detail=type(error).__name__)
 
-    def _say(self, claimed: Claimed, result: Result, record: Record) -> None:
+    def _say(self, claimed: Claimed, result: Result, record: Recording) -> None:
         self._metrics.attempts.labels(result.outcome).inc()
         recorded = record.deliveries.get(claimed.letter.delivery)
         if recorded is None:
@@ -204,7 +207,7 @@ class Deliverer:
             state=recorded.state.value,
         )
 
-    def _say_turns(self, record: Record) -> None:
+    def _say_turns(self, record: Recording) -> None:
         for endpoint, turn in record.turns:
             if turn is Turn.DISABLED:
                 self._metrics.endpoints_disabled.inc()

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import httpcore2
 
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

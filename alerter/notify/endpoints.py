@@ -12,16 +12,12 @@ from typing import Any, Final, cast
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from alerter.notify.outlet import Keys, Kind
+from alerter.states import EndpointState
 from alerter.store.database import insert_missing
 from alerter.store.tables import endpoints, secrets
 from services.contracts.base import BrandId
 
 ALL: Final = "all"
-
-
-class EndpointState(StrEnum):
-    ENABLED = "enabled"
-    DISABLED = "disabled"
 
 
 class Purpose(StrEnum):

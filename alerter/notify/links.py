@@ -36,7 +36,7 @@ class Ticket:
     endpoint: str
 
 
-class Links:
+class LinkSigner:
     """`key` is the installation's, the same for all replicas; without it, or without a public URL, there are no links."""
 
     def __init__(self, public_url: str | None, key: bytes | None = None) -> None:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final, cast
 
 from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, insert, or_, select, update
 
-from alerter.escalation import pages
-from alerter.notify.endpoints import EndpointState
+from alerter.notify.listener import DeliveryListener
+from alerter.states import DeliveryState, EndpointState
 from alerter.store.database import insert_missing
 from alerter.store.tables import deliveries, endpoints, publications
 from services.contracts.base import event_id
@@ -29,14 +28,6 @@ _WELL: Final = {"failures": 0, "failing_since": None, "told_failing": False, "pa
 FALLBACK_TRIES: Final = 3
 FALLBACK_AFTER: Final = timedelta(seconds=60)
 """A message that its endpoint failed to take so often, or for so long, goes to its fallback too."""
-
-
-class DeliveryState(StrEnum):
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    EXHAUSTED = "exhausted"
-    CANCELLED = "cancelled"
-    """Its endpoint was disabled or deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +123,14 @@ def ready(now: datetime) -> ColumnElement[bool]:
     return or_(endpoints.c.paused_until.is_(None), endpoints.c.paused_until <= now)
 
 
-def disable(connection: Connection, endpoint: str, because: str, now: datetime) -> None:
+def disable(connection: Connection, endpoint: str, because: str, now: datetime, listener: DeliveryListener) -> None:
     """Nothing more goes there, nor what was waiting for it."""
     connection.execute(
         update(endpoints)
         .where(endpoints.c.name == endpoint)
         .values(state=EndpointState.DISABLED, disabled_because=because, **_WELL)
     )
-    cancel_for(connection, endpoint, now)
+    cancel_for(connection, endpoint, now, listener)
 
 
 def hurry(connection: Connection, endpoint: str, now: datetime) -> None:
@@ -149,9 +140,9 @@ def hurry(connection: Connection, endpoint: str, now: datetime) -> None:
     connection.execute(update(deliveries).where(*waiting, later).values(next_attempt_at=now))
 
 
-def cancel_for(connection: Connection, endpoint: str, now: datetime) -> None:
+def cancel_for(connection: Connection, endpoint: str, now: datetime, listener: DeliveryListener) -> None:
     """All that waits for this endpoint."""
-    pages.endpoint_gone(connection, endpoint, now)
+    listener.endpoint_gone(connection, endpoint, now)
     _cancel(connection, deliveries.c.endpoint == endpoint, now)
 
 

@@ -41,7 +41,7 @@ class Keys:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutboundMessage:
     """One attempt's worth of work."""
 
     delivery: str
@@ -59,7 +59,7 @@ class Letter:
 
 
 class Outlet(Protocol):
-    async def deliver(self, letter: Letter) -> Result:
+    async def deliver(self, letter: OutboundMessage) -> Result:
         """Make one attempt. Never raises for what the other side does."""
 
     async def close(self) -> None:

@@ -9,15 +9,16 @@ from typing import Any
 
 from alerter.notify import signing
 from alerter.notify.apprise_outlet import AppriseOutlet
-from alerter.notify.attempt import AttemptOutcome, Result
+from alerter.notify.attempt import Result
 from alerter.notify.egress import Network
 from alerter.notify.formats import alertmanager, pagerduty, slack, teams
 from alerter.notify.formats.alertmanager import Alert
 from alerter.notify.formats.notice import Notice, notice_of
+from alerter.notify.http import HttpSender, Request
 from alerter.notify.kinds import AlertmanagerOptions, AlertmanagerWebhookOptions
-from alerter.notify.links import Links
-from alerter.notify.outlet import Kind, Letter, Outlet
-from alerter.notify.post import Post, Request
+from alerter.notify.links import LinkSigner
+from alerter.notify.outlet import Kind, OutboundMessage, Outlet
+from alerter.states import AttemptOutcome
 
 NOTHING_TO_TELL = Result(AttemptOutcome.DELIVERED, detail="nothing to tell: it was never sent a post's words")
 OVERTAKEN = Result(AttemptOutcome.DELIVERED, detail="nothing to tell: a newer state of it has arrived already")
@@ -27,16 +28,21 @@ class Outlets:
     """The outlets of one process. `wall` gives real seconds since 1970: receivers compare it with their own clock."""
 
     def __init__(
-        self, post: Post, wall: Callable[[], float], links: Links, allowed: Sequence[Network], public_url: str | None
+        self,
+        post: HttpSender,
+        wall: Callable[[], float],
+        links: LinkSigner,
+        allowed: Sequence[Network],
+        public_url: str | None,
     ) -> None:
         self.post = post
         self.alertmanager = AlertmanagerPush(post, wall, links)
 
-        def said(form: Callable[[Notice, Letter], bytes]) -> Outlet:
-            return Posted(post, lambda letter: _noticed(letter, links, form))
+        def said(form: Callable[[Notice, OutboundMessage], bytes]) -> Outlet:
+            return HttpOutlet(post, lambda letter: _noticed(letter, links, form))
 
         self._of: Mapping[Kind, Outlet] = {
-            Kind.WEBHOOK: Posted(post, lambda letter: signed(letter, int(wall()), links)),
+            Kind.WEBHOOK: HttpOutlet(post, lambda letter: signed(letter, int(wall()), links)),
             Kind.PAGERDUTY: said(lambda notice, letter: pagerduty.render(notice, letter.keys.key or "")),
             Kind.ALERTMANAGER: self.alertmanager,
             Kind.ALERTMANAGER_WEBHOOK: said(lambda notice, letter: _as_webhook(notice, letter, public_url)),
@@ -45,7 +51,7 @@ class Outlets:
             Kind.APPRISE: AppriseOutlet(allowed, lambda letter: stamped(letter, links)),
         }
 
-    async def deliver(self, letter: Letter) -> Result:
+    async def deliver(self, letter: OutboundMessage) -> Result:
         return OVERTAKEN if letter.overtaken else await self._of[letter.kind].deliver(letter)
 
     async def close(self) -> None:
@@ -53,14 +59,14 @@ class Outlets:
             await outlet.close()
 
 
-class Posted:
+class HttpOutlet:
     """An outlet that is one POST; `render` answers `None` where there is nothing to tell."""
 
-    def __init__(self, post: Post, render: Callable[[Letter], Request | None]) -> None:
+    def __init__(self, post: HttpSender, render: Callable[[OutboundMessage], Request | None]) -> None:
         self._post = post
         self._render = render
 
-    async def deliver(self, letter: Letter) -> Result:
+    async def deliver(self, letter: OutboundMessage) -> Result:
         request = self._render(letter)
         return NOTHING_TO_TELL if request is None else await self._post.post(request)
 
@@ -72,12 +78,12 @@ class AlertmanagerPush:
     """To every member of the cluster: they do not tell each other. One that took it is enough; the alert is sent to all
     of them again soon."""
 
-    def __init__(self, post: Post, wall: Callable[[], float], links: Links) -> None:
+    def __init__(self, post: HttpSender, wall: Callable[[], float], links: LinkSigner) -> None:
         self._post = post
         self._wall = wall
         self._links = links
 
-    async def deliver(self, letter: Letter) -> Result:
+    async def deliver(self, letter: OutboundMessage) -> Result:
         alerts = self.alerts(letter.body, letter.endpoint, letter.options, letter.made)
         return NOTHING_TO_TELL if not alerts else await self.push(letter.url, letter.options, alerts)
 
@@ -100,17 +106,19 @@ class AlertmanagerPush:
         await self._post.close()
 
 
-def signed(letter: Letter, timestamp: int, links: Links) -> Request:
+def signed(letter: OutboundMessage, timestamp: int, links: LinkSigner) -> Request:
     """Our own message by Standard Webhooks; the timestamp is that of the attempt."""
     body = stamped(letter, links)
     return Request(letter.url, signing.headers(letter.keys.signing, letter.delivery, timestamp, body), body)
 
 
-def stamped(letter: Letter, links: Links) -> bytes:
+def stamped(letter: OutboundMessage, links: LinkSigner) -> bytes:
     return links.stamped(letter.body, letter.endpoint, letter.made)
 
 
-def _noticed(letter: Letter, links: Links, form: Callable[[Notice, Letter], bytes]) -> Request | None:
+def _noticed(
+    letter: OutboundMessage, links: LinkSigner, form: Callable[[Notice, OutboundMessage], bytes]
+) -> Request | None:
     notice = notice_of(stamped(letter, links))
     if notice is None:
         return None
@@ -119,6 +127,6 @@ def _noticed(letter: Letter, links: Links, form: Callable[[Notice, Letter], byte
     return Request(letter.url, headers, form(notice, letter))
 
 
-def _as_webhook(notice: Notice, letter: Letter, public_url: str | None) -> bytes:
+def _as_webhook(notice: Notice, letter: OutboundMessage, public_url: str | None) -> bytes:
     receiver = AlertmanagerWebhookOptions.model_validate(letter.options).receiver
     return alertmanager.render_webhook(notice, receiver, public_url)

@@ -7,13 +7,13 @@ from typing import Final
 
 import structlog
 
-from alerter.bells import until_due
 from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
 from alerter.store.database import Database, DatabaseAway
-from services.clock import Clock
+from alerter.store.wakeup import until_due
+from services.base.clock import Clock
+from services.base.retry import backoff
 from services.eventlog.base import EventLog, Message, TooLarge, Unavailable
-from services.retry import backoff
 
 log = structlog.get_logger()
 

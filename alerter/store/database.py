@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from alerter.store import migrate
-from services.errors import FirebreakError, Transient
+from services.base.errors import FirebreakError, Transient
 
 try:
     import fcntl

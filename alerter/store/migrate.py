@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from services.errors import Damaged
+from services.base.errors import Damaged
 
 FOLDER: Final = Path(__file__).with_name("migrations")
 HEAD: Final = max((path.name.split("_")[0] for path in (FOLDER / "versions").glob("[0-9]*.py")), default="")

@@ -18,8 +18,8 @@ from scorer.backtest.recorded import Recorded, read
 from scorer.backtest.replay import RIVALS, Look, Stage
 from scorer.virality.forecast import ClosedForm, Forecaster
 from scorer.virality.learned import Learned, shipped
+from services.base.errors import FirebreakError
 from services.contracts.signal import Line
-from services.errors import FirebreakError
 
 app = typer.Typer(add_completion=False)
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from heapq import heappop, heappush
 
-from scorer.recalibrations import Recalibrations
+from scorer.recalibration_state import Recalibrations
 from scorer.virality.recalibration import Claim
 
 

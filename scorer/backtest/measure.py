@@ -40,7 +40,7 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BacktestResult:
     cascade_id: str
     final: int
     crossed_at: float | None
@@ -72,7 +72,7 @@ class Measured:
     def __init__(self, line: int, horizon: float) -> None:
         self.line = line
         self.horizon = horizon
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[BacktestResult] = []
         self._calibration: dict[float, list[tuple[float, bool]]] = defaultdict(list)
         self._sizes: dict[float, list[tuple[float, float, float, int]]] = defaultdict(list)
 
@@ -91,7 +91,7 @@ class Measured:
                 tracks[OURS].add(look.probability, look.seconds, look.observed)
                 for name, score in zip(RIVALS, look.rivals, strict=True):
                     tracks[name].add(score, look.seconds, look.observed)
-        self.outcomes.append(Outcome(recorded.cascade_id, final, crossed_at, tracks))
+        self.outcomes.append(BacktestResult(recorded.cascade_id, final, crossed_at, tracks))
 
     def at(self, name: str, threshold: float) -> Point:
         leads, left, of_final = [], [], []

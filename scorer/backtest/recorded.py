@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from scorer.virality.cascade import Cascade
-from services.errors import FirebreakError
+from services.base.errors import FirebreakError
 
 BRAND: Final = "brand"
 EPOCH: Final = 1_500_000_000.0

@@ -16,7 +16,7 @@ from typing import Final
 
 from scorer.backtest.hindsight import Hindsight
 from scorer.backtest.recorded import BRAND, EPOCH, Recorded, kind_of, opened
-from scorer.virality.cascade import Cascade, Told
+from scorer.virality.cascade import Cascade, LastAnnounced
 from scorer.virality.forecast import (
     RECHECK_SECONDS,
     ClosedForm,
@@ -113,7 +113,7 @@ class Stage:
     def _looks(self, recorded: Recorded, cascade: Cascade, begin: float) -> Iterator[Look]:
         """A forecast is told, and so changes the level, as in production."""
         market = Market()
-        told: Told | None = None
+        told: LastAnnounced | None = None
         recheck = math.inf
         checks = deque(at for at in CHECK_SECONDS if at <= self._horizon)
 
@@ -127,7 +127,7 @@ class Stage:
             prediction = self._known.prediction(cascade, self._line, prediction)
             level = level_of(cascade, self._line, prediction, told, now) if evidence else None
             if not check and level is not None and worth_telling(level, prediction, told, now):
-                told = Told(
+                told = LastAnnounced(
                     told.number + 1 if told else 1, level.value, prediction.probability, prediction.median, now, None
                 )
             crossing = None

@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from scorer.surge import SENSITIVITIES, Rule, Watch
-from services.errors import FirebreakError
+from scorer.surge_model import SENSITIVITIES, Rule, Watch
+from services.base.errors import FirebreakError
 
 HOUR: Final = 3_600.0
 DAY: Final = 86_400.0
@@ -45,7 +45,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class DetectorScore:
     rule: str
     caught: int
     windows: int
@@ -207,7 +207,7 @@ def alarms(series: Series, on: Step) -> Iterator[float]:
 
 def score(
     rule: str, found: dict[str, list[float]], series: Sequence[Series], windows: dict[str, list[tuple[float, float]]]
-) -> Score:
+) -> DetectorScore:
     caught = false = total = 0
     delays = []
     for one in series:
@@ -223,7 +223,7 @@ def score(
                 delays.append((times[place] - begin) / 60)
         false += len(times) - inside
     days = sum(one.times[-1] - one.times[0] for one in series) / DAY
-    return Score(rule, caught, total, false, days, median(delays) if delays else None)
+    return DetectorScore(rule, caught, total, false, days, median(delays) if delays else None)
 
 
 def run(files: Sequence[Path], windows: Path | None, trace: Path | None, json_: Path | None, console: Console) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from scorer.sentiment.model import Reading, SentimentModel
-from services.errors import Backpressure
+from services.base.errors import Backpressure
 
 Key = tuple[str, str]
 """The spelled text and its language: what makes two texts the same to the model."""

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scorer.sentiment.model import Reading
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 
 Array = npt.NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from scorer.sentiment.model import SentimentModel
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 
 SHIPPED = "shipped"
 LEXICON = "lexicon"

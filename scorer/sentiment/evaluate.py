@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from scorer.sentiment.calibration import LABELS, expected_calibration_error
 from scorer.sentiment.model import Reading, SentimentModel
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 
 CHUNK_TEXTS = 512
 _CODED = {"0": "negative", "1": "neutral", "2": "positive"}

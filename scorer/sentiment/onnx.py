@@ -23,7 +23,7 @@ from scorer.sentiment.calibration import Calibration, load_calibration
 from scorer.sentiment.language import LanguageGate
 from scorer.sentiment.model import Reading
 from scorer.sentiment.text import MAX_TOKENS, says_something, spell
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 
 log = structlog.get_logger()
 

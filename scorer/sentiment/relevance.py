@@ -65,7 +65,7 @@ class Mention:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class BrandRelevance:
     """How far a text is about a brand (0 to 1), and why."""
 
     score: float
@@ -149,7 +149,7 @@ def judge(
     author: str | None = None,
     inherited: Sequence[str] = (),
     excluded: Sequence[tuple[int, int]] = (),
-) -> dict[str, Verdict]:
+) -> dict[str, BrandRelevance]:
     """A verdict for every brand that `mentions` names or that the text's conversation is about (`inherited`).
 
     `author` is the brand whose own account wrote the text, `excluded` are spans in which a name means something else.
@@ -170,7 +170,7 @@ def judge(
             told[brand] = Role.ELSEWHERE if others else Role.CONVERSATION
     if author is not None and author in told:
         told[author] = Role.OWN_ACCOUNT
-    return {brand: Verdict(SCORES[role], role) for brand, role in told.items()}
+    return {brand: BrandRelevance(SCORES[role], role) for brand, role in told.items()}
 
 
 def _inside(mention: Mention, spans: Sequence[tuple[int, int]]) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from scorer.training.corpora import HEADS
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 
 BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of `model.safetensors` of sentence-transformers/all-MiniLM-L6-v2: figures are comparable only from the same start."""

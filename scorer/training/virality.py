@@ -1,9 +1,9 @@
 """Makes `scorer/virality/weights/virality.json` from recorded cascades, and says what it is worth (`make train-virality`).
 
-Each look at a recorded cascade (`scorer.training.looks`) becomes training rows: its shape then, with lines drawn widely
+Each look at a recorded cascade (`scorer.training.snapshots`) becomes training rows: its shape then, with lines drawn widely
 relative to its size. Folds are contiguous in time; widening and thresholds come from cascades that the model in question
 did not see, streamed in the order in which they began, each teaching the later ones how much to believe
-(`scorer.recalibrations`), as in production. Needs the `training` extra. One thread is enough: a few minutes.
+(`scorer.recalibration_state`), as in production. Needs the `training` extra. One thread is enough: a few minutes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from scorer.backtest.measure import CALIBRATED_SECONDS, SHIPPED
 from scorer.backtest.replay import CHECK_SECONDS
-from scorer.training.looks import (
+from scorer.training.evaluation import Alerts, alerts, calibration_error, size_error
+from scorer.training.snapshots import (
     FOLDS,
     LINES,
     MEASURED_LINE,
@@ -33,7 +34,6 @@ from scorer.training.looks import (
     part_of,
     streamed,
 )
-from scorer.training.worth import Alerts, alerts, calibration_error, size_error
 from scorer.virality.features import NAMES
 from scorer.virality.forecast import MIN_ENGAGEMENTS
 

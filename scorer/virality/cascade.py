@@ -82,7 +82,7 @@ class Excitation(msgspec.Struct, array_like=True):
             self.waiting = [w + reach for w in self.waiting]
 
 
-class Told(msgspec.Struct, array_like=True):
+class LastAnnounced(msgspec.Struct, array_like=True):
     """The last forecast that went out for one brand."""
 
     number: int
@@ -131,7 +131,7 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     exemplars: list[Card] = msgspec.field(default_factory=list)
     asked: dict[str, float] = msgspec.field(default_factory=dict)
     links: list[str] = msgspec.field(default_factory=list)
-    told: dict[str, Told] = msgspec.field(default_factory=dict)
+    told: dict[str, LastAnnounced] = msgspec.field(default_factory=dict)
     claims: dict[str, list[Claim]] = msgspec.field(default_factory=dict)
     """By brand, what was said of it before anybody knew: it teaches when its time is over (`recalibration`)."""
     crossed: list[str] = msgspec.field(default_factory=list)

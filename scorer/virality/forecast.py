@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from scorer.virality import hawkes
-from scorer.virality.cascade import Cascade, Excitation, Told
+from scorer.virality.cascade import Cascade, Excitation, LastAnnounced
 from services.contracts.signal import Level, Line
 
 WATCH_AT: Final = 0.42
@@ -19,8 +19,8 @@ LIKELY_AT: Final = 0.57
 IMMINENT_AT: Final = 0.81
 """Frozen on validation folds of Twitter15/16 (line 500, 72 h, every event): a story that reaches them for the first time goes
 on to cross with precision 0.5, 0.7 and 0.93 (`scorer.training.virality`), and with 0.4, 0.62 and 0.9 on Weibo, because what is
-said is set right for each network first (`scorer.recalibrations`). 0.78 would do for 0.9, at three minutes more of lead and
-half as many false alarms again at a line of 100."""
+said is set right for each network first (`scorer.recalibration_state`). 0.78 would do for 0.9, at three minutes more of lead
+and half as many false alarms again at a line of 100."""
 IMMINENT_WITHIN_SECONDS: Final = 3_600.0
 KEEP: Final = 0.6
 MIN_ENGAGEMENTS: Final = 5
@@ -160,12 +160,14 @@ def moved_enough(cascade: Cascade, now: float) -> bool:
     )
 
 
-def worth_a_forecast(probability: float, told: Told | None) -> bool:
+def worth_a_forecast(probability: float, told: LastAnnounced | None) -> bool:
     """Whether more than the probability is wanted: somebody was told already, or may have to be."""
     return told is not None or probability >= WATCH_AT
 
 
-def level_of(cascade: Cascade, line: Line, prediction: Prediction, told: Told | None, now: float) -> Level | None:
+def level_of(
+    cascade: Cascade, line: Line, prediction: Prediction, told: LastAnnounced | None, now: float
+) -> Level | None:
     """The level now; `None` is below watching. Falls only with hysteresis, and to `EASING` once it was told."""
     before = Level(told.level) if told is not None else None
     crossed = has_crossed(cascade, line)
@@ -198,7 +200,7 @@ _AT_LEAST: Final = {
 }
 
 
-def worth_telling(level: Level | None, prediction: Prediction, told: Told | None, now: float) -> bool:
+def worth_telling(level: Level | None, prediction: Prediction, told: LastAnnounced | None, now: float) -> bool:
     """Whether this forecast says something that the last one did not. Nothing is told below watching."""
     if level is None:
         return False

@@ -28,8 +28,8 @@ from scorer.virality.forecast import (
     more_until,
 )
 from scorer.virality.trees import FlatEnsemble, grown
+from services.base.errors import Damaged
 from services.contracts.signal import Line
-from services.errors import Damaged
 
 LOUD_SPREAD: Final = 1.0
 """Standard deviation of the logarithm of what a loud voice brings: far wider than that of the crowd."""

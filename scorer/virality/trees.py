@@ -13,7 +13,7 @@ from typing import Final, cast
 
 import msgspec
 
-from services.errors import Damaged
+from services.base.errors import Damaged
 
 MOST_DEPTH: Final = 60
 Ensemble = Callable[[Sequence[float]], float]

@@ -21,6 +21,11 @@ class IncidentState(StrEnum):
     AVERTED = "averted"
     EXPIRED = "expired"
 
+    @property
+    def is_over(self) -> bool:
+        """Whether this is one of the ends: an incident never leaves it."""
+        return self in (IncidentState.RESOLVED, IncidentState.AVERTED, IncidentState.EXPIRED)
+
 
 class Change(StrEnum):
     """What happened to an incident; the type of the webhook is `incident.` and this word."""

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from services.errors import FirebreakError, Transient
+from services.base.errors import FirebreakError, Transient
 
 
 class Capability(StrEnum):

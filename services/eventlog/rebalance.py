@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 
-class Stage(StrEnum):
+class LaneStage(StrEnum):
     """Where an assigned partition stands."""
 
     PARKED = "parked"
@@ -30,11 +30,11 @@ class Stage(StrEnum):
 
 
 NEXT: Final = {
-    Stage.PARKED: frozenset({Stage.ACQUIRING, Stage.ENDING}),
-    Stage.ACQUIRING: frozenset({Stage.ACQUIRING, Stage.READING, Stage.SPENT, Stage.ENDING}),
-    Stage.READING: frozenset({Stage.ACQUIRING, Stage.SPENT, Stage.ENDING}),
-    Stage.SPENT: frozenset({Stage.ACQUIRING, Stage.ENDING}),
-    Stage.ENDING: frozenset[Stage](),
+    LaneStage.PARKED: frozenset({LaneStage.ACQUIRING, LaneStage.ENDING}),
+    LaneStage.ACQUIRING: frozenset({LaneStage.ACQUIRING, LaneStage.READING, LaneStage.SPENT, LaneStage.ENDING}),
+    LaneStage.READING: frozenset({LaneStage.ACQUIRING, LaneStage.SPENT, LaneStage.ENDING}),
+    LaneStage.SPENT: frozenset({LaneStage.ACQUIRING, LaneStage.ENDING}),
+    LaneStage.ENDING: frozenset[LaneStage](),
 }
 
 
@@ -66,9 +66,9 @@ class Revocation(NamedTuple):
 class _Lane:
     assigned: int
     turn: int
-    stage: Stage = Stage.PARKED
+    stage: LaneStage = LaneStage.PARKED
 
-    def to(self, stage: Stage) -> None:
+    def to(self, stage: LaneStage) -> None:
         if stage not in NEXT[self.stage]:
             raise AssertionError(f"a partition went from {self.stage} to {stage}")
         self.stage = stage
@@ -85,9 +85,9 @@ class Rebalance:
     @property
     def assigned(self) -> frozenset[int]:
         """What may be acquired now."""
-        return frozenset(number for number, lane in self._lanes.items() if lane.stage is not Stage.ENDING)
+        return frozenset(number for number, lane in self._lanes.items() if lane.stage is not LaneStage.ENDING)
 
-    def stage(self, partition: int) -> Stage | None:
+    def stage(self, partition: int) -> LaneStage | None:
         lane = self._lanes.get(partition)
         return lane.stage if lane else None
 
@@ -104,19 +104,19 @@ class Rebalance:
         if ending:
             self._deadline = now + grace
         for number in ending:
-            self._lanes[number].to(Stage.ENDING)
+            self._lanes[number].to(LaneStage.ENDING)
         return Revocation(ending, self._deadline)
 
     def ended(self) -> None:
         """The deadline passed, or everybody was done before: what was ending is absent."""
-        self._lanes = {number: lane for number, lane in self._lanes.items() if lane.stage is not Stage.ENDING}
+        self._lanes = {number: lane for number, lane in self._lanes.items() if lane.stage is not LaneStage.ENDING}
 
     def acquire(self, partition: int) -> Ticket | None:
         """Begin to own it; an earlier ticket is superseded. `None` when it is not ours, or ending."""
         lane = self._lanes.get(partition)
-        if lane is None or lane.stage is Stage.ENDING:
+        if lane is None or lane.stage is LaneStage.ENDING:
             return None
-        lane.to(Stage.ACQUIRING)
+        lane.to(LaneStage.ACQUIRING)
         self._turn += 1
         lane.turn = self._turn
         return Ticket(partition, lane.turn)
@@ -124,17 +124,17 @@ class Rebalance:
     def read(self, ticket: Ticket) -> bool:
         """The restore is complete; whether the ticket still holds, and reading may begin."""
         lane = self._current(ticket)
-        if lane is None or lane.stage not in {Stage.ACQUIRING, Stage.READING}:
+        if lane is None or lane.stage not in {LaneStage.ACQUIRING, LaneStage.READING}:
             return False
-        if lane.stage is Stage.ACQUIRING:
-            lane.to(Stage.READING)
+        if lane.stage is LaneStage.ACQUIRING:
+            lane.to(LaneStage.READING)
         return True
 
     def spend(self, ticket: Ticket) -> None:
         """Its owner failed or closed. Says nothing about others' turns, nor about one that is ending anyway."""
         lane = self._current(ticket)
-        if lane is not None and lane.stage in {Stage.ACQUIRING, Stage.READING}:
-            lane.to(Stage.SPENT)
+        if lane is not None and lane.stage in {LaneStage.ACQUIRING, LaneStage.READING}:
+            lane.to(LaneStage.SPENT)
 
     def standing(self, ticket: Ticket, now: float) -> Standing:
         lane = self._lanes.get(ticket.partition)
@@ -142,7 +142,7 @@ class Rebalance:
             return Standing.GONE
         if lane.turn != ticket.turn:
             return Standing.SUPERSEDED
-        if lane.stage is Stage.ENDING:
+        if lane.stage is LaneStage.ENDING:
             return Standing.ENDING if now < self._deadline else Standing.GONE
         return Standing.HOLDS
 

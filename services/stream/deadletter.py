@@ -14,9 +14,9 @@ from typing import Final
 import structlog
 from prometheus_client import Counter
 
-from services.clock import Clock
+from services.base.clock import Clock
+from services.base.errors import FirebreakError
 from services.contracts.topics import DEADLETTER
-from services.errors import FirebreakError
 from services.eventlog.base import Message, Record
 
 log = structlog.get_logger()

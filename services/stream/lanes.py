@@ -18,8 +18,10 @@ from typing import Final
 
 import structlog
 
-from services.crashpoints import seam
-from services.errors import FirebreakError
+from services.base.crashpoints import seam
+from services.base.errors import FirebreakError
+from services.base.metrics import FloorMetrics
+from services.base.tasks import Health, Tasks
 from services.eventlog.base import (
     Closed,
     EventLog,
@@ -33,8 +35,6 @@ from services.eventlog.base import (
     Unavailable,
     Uncertain,
 )
-from services.metrics import FloorMetrics
-from services.tasks import Health, Tasks
 
 log = structlog.get_logger()
 

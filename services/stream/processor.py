@@ -11,7 +11,7 @@ from services.eventlog.base import Message, Record
 
 
 @dataclass(slots=True)
-class Outcome:
+class StepResult:
     """What one step wants done, all or nothing: messages (dead letters included) and changed state."""
 
     appends: list[Message] = field(default_factory=list)
@@ -28,11 +28,11 @@ class Processor(Protocol):
         Raises `Damaged` where an entry is of an unknown version or cannot be read.
         """
 
-    async def process(self, records: Sequence[Record], now: datetime) -> Outcome:
+    async def process(self, records: Sequence[Record], now: datetime) -> StepResult:
         """Think about these records, in order. A record that cannot be read becomes a dead letter, never an error."""
 
     def due(self) -> datetime | None:
         """When the earliest timer wants to fire; `None` without timers."""
 
-    async def fire(self, now: datetime) -> Outcome:
+    async def fire(self, now: datetime) -> StepResult:
         """Do what the timers that are due by `now` want done."""

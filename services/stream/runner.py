@@ -13,15 +13,15 @@ from typing import NoReturn
 
 import structlog
 
-from services.clock import Clock
-from services.crashpoints import seam
-from services.errors import FirebreakError
+from services.base.clock import Clock
+from services.base.crashpoints import seam
+from services.base.errors import FirebreakError
+from services.base.metrics import FloorMetrics
+from services.base.tasks import Health, Tasks
 from services.eventlog.base import EventLog, Group, Membership, Owner, Record, TooLarge, Transaction
-from services.metrics import FloorMetrics
 from services.stream.deadletter import DeadLetters
 from services.stream.lanes import READ_SECONDS, Again, Lane, Lanes
-from services.stream.processor import Outcome, Processor
-from services.tasks import Health, Tasks
+from services.stream.processor import Processor, StepResult
 
 log = structlog.get_logger()
 
@@ -98,9 +98,9 @@ class Runner:
             await self._set_aside(lane, owner, records, after, "too_large_output", str(error))
         lane.committed(records, time.monotonic() - began)
 
-    async def _think(self, processor: Processor, records: Sequence[Record]) -> Outcome:
+    async def _think(self, processor: Processor, records: Sequence[Record]) -> StepResult:
         now = self._clock.now()
-        outcome = await processor.process(records, now) if records else Outcome()
+        outcome = await processor.process(records, now) if records else StepResult()
         due = processor.due()
         if due is not None and due <= now:
             fired = await processor.fire(now)

@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from services.errors import Damaged
+from services.base.errors import Damaged
 
 T = TypeVar("T", bound=msgspec.Struct)
 _HEAD: Final = struct.Struct(">Bd")

@@ -16,7 +16,7 @@ from ingest.metrics import IngestMetrics
 from scorer.metrics import ScorerMetrics
 from scorer.sentiment.batcher import BatcherMetrics
 from scorer.sentiment.metrics import ModelMetrics
-from services.metrics import FloorMetrics
+from services.base.metrics import FloorMetrics
 from tests.deploy.tools import DEPLOY
 
 OF_SCRAPING = {"job", "instance", "alertname", "alertstate", "severity", "le"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from services.settings import Settings
+from services.base.settings import Settings
 from tests.deploy.tools import DEPLOY, ROOT, find, run
 
 CHART = DEPLOY / "helm" / "firebreak"

@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from scorer.service import GROUP as SCORER_GROUP
-from services.config import parse
+from services.base.settings import Settings
+from services.config.loading import parse
 from services.contracts.topics import POSTS
-from services.http import DRAIN_SECONDS
-from services.registry import SERVICES
-from services.settings import Settings
+from services.runtime.http import DRAIN_SECONDS
+from services.runtime.registry import SERVICES
 from tests.deploy.measured import boards
 from tests.deploy.rendered import (
     CHART,

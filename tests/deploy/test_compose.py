@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from deploy.local_kafka import VERSION
-from services.registry import SERVICES
-from services.settings import Settings
+from services.base.settings import Settings
+from services.runtime.registry import SERVICES
 from tests.deploy.rendered import ENVIRONMENT, SECRET
 from tests.deploy.tools import DEPLOY, ROOT, find, run
 

@@ -22,21 +22,21 @@ import pytest
 import yaml
 from fastapi import FastAPI, Response
 
-from services.clock import ScaledClock, moment
-from services.config import Config
+from services.base.clock import ScaledClock, moment
+from services.base.settings import Settings
+from services.config.model import Config
 from services.contracts.base import event_id
 from services.contracts.codec import encode
 from services.contracts.post import CoverageState, SourceCoverage
 from services.contracts.topics import POSTS, SIGNALS
-from services.drills.crowd import Night
-from services.drills.installation import Installation
-from services.drills.player import Keys, Player, play_live
-from services.drills.script import Script, load
 from services.eventlog.base import Message
-from services.http import Server
-from services.process import open_log
-from services.settings import Settings
-from services.sink import Sink
+from services.runtime.http import Server
+from services.runtime.process import open_log
+from services.tools.drills.crowd import Night
+from services.tools.drills.installation import Installation
+from services.tools.drills.player import Keys, Player, play_live
+from services.tools.drills.script import Script, load
+from services.tools.sink import Sink
 from tests.deploy.measured import boards, queries
 from tests.deploy.tools import DEPLOY, find
 

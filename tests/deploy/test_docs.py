@@ -15,10 +15,11 @@ from fastapi import FastAPI, Request, Response
 
 from alerter.api.schemas import EndpointIn
 from alerter.notify.outlet import Kind
-from services.config import Policy, parse
-from services.drills.installation import Installation
-from services.drills.player import Keys
-from services.http import Server
+from services.config.loading import parse
+from services.config.model import Policy
+from services.runtime.http import Server
+from services.tools.drills.installation import Installation
+from services.tools.drills.player import Keys
 from tests.deploy.measured import boards
 from tests.deploy.tools import DEPLOY, ROOT, find, run
 

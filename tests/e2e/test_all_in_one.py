@@ -12,11 +12,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from services.clock import RealClock
-from services.config import parse
-from services.drills.installation import Installation
-from services.drills.player import Keys, serving
-from services.sink import Sink
+from services.base.clock import RealClock
+from services.config.loading import parse
+from services.tools.drills.installation import Installation
+from services.tools.drills.player import Keys, serving
+from services.tools.sink import Sink
 
 CONFIG = parse(
     """

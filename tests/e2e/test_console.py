@@ -17,16 +17,17 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
+from alerter.escalation import pages
 from alerter.notify import outbox
 from alerter.service import Alerter
-from services.clock import ManualClock
-from services.drills.crowd import Night
-from services.drills.player import LOOPBACK, STORY_BEGINS, Keys, Player, idle, moments, serving
-from services.drills.script import load
-from services.process import Process
-from services.rota import Responder, Schedule
-from services.settings import Settings
-from services.sink import Sink
+from services.base.clock import ManualClock
+from services.base.settings import Settings
+from services.config.rota import Responder, Schedule
+from services.runtime.process import Process
+from services.tools.drills.crowd import Night
+from services.tools.drills.player import LOOPBACK, STORY_BEGINS, Keys, Player, idle, moments, serving
+from services.tools.drills.script import load
+from services.tools.sink import Sink
 from tests.browser import browser
 
 if TYPE_CHECKING:
@@ -251,7 +252,7 @@ async def break_an_endpoint(stage: Stage) -> None:
         while not (await client.get("/v1/deliveries", params={"endpoint": BROKEN})).json()["items"][0]["attempts"]:
             await asyncio.sleep(0.05)
     now = stage.clock.now()
-    await alerter.database.write(lambda c: outbox.disable(c, BROKEN, "it failed for five days", now))
+    await alerter.database.write(lambda c: outbox.disable(c, BROKEN, "it failed for five days", now, pages))
 
 
 async def _deliveries(page: Page, stage: Stage) -> list[tuple[str, str]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.drills.player import play_manual
-from services.drills.script import load
+from services.tools.drills.player import play_manual
+from services.tools.drills.script import load
 
 DRILLS = sorted((Path(__file__).parents[2] / "deploy" / "drills").glob("*.yaml"))
 

@@ -14,8 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.local_kafka import KafkaUnavailable, LocalKafka
+from services.base.errors import ConfigError, Damaged
 from services.contracts.topics import CASCADES, POSTS, SIGNALS
-from services.errors import ConfigError, Damaged
 from services.eventlog.base import (
     Fenced,
     Group,

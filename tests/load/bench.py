@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from services import logs
+from services.base import logs
 from tests.load import (
     bench_http,
     bench_log,

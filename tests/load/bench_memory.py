@@ -12,10 +12,10 @@ from typing import Any
 import httpx2
 import psutil
 
-from services.drills.installation import Installation
-from services.drills.player import Keys
-from services.process import open_log
-from services.settings import Settings
+from services.base.settings import Settings
+from services.runtime.process import open_log
+from services.tools.drills.installation import Installation
+from services.tools.drills.player import Keys
 from tests.load.bench_http import CONFIG
 from tests.load.posts import engagements
 

@@ -17,10 +17,10 @@ from typing import Any
 import uvloop
 
 from deploy.local_kafka import LocalKafka
-from services.config import parse
+from services.base.settings import Settings
+from services.config.loading import parse
 from services.contracts.topics import POSTS
-from services.process import Process, collect_rarely
-from services.settings import Settings
+from services.runtime.process import Process, collect_rarely
 from tests.load.posts import engagements
 
 EVENTS = int(os.environ.get("FIREBREAK_BENCH_EVENTS", "200000"))
@@ -46,7 +46,7 @@ print(int(count) / (time.perf_counter() - marks[0]))
 
 
 async def filled(settings: Settings) -> None:
-    from services.process import open_log
+    from services.runtime.process import open_log
 
     log = open_log(settings)
     await log.start()

@@ -11,7 +11,7 @@ import msgspec
 import psutil
 
 from scorer.pipeline import STATE_VERSION
-from scorer.recalibrations import Recalibrations
+from scorer.recalibration_state import Recalibrations
 from scorer.virality.automation import TEXTS
 from scorer.virality.cascade import Card, Cascade
 from scorer.virality.forecast import has_evidence, moved_enough, worth_a_forecast

@@ -22,16 +22,16 @@ from alerter.notify import endpoints, outbox, signing
 from alerter.notify.endpoints import Draft, Purpose
 from alerter.notify.outbox import Cause
 from alerter.service import Alerter
-from services.clock import RealClock
+from services.base.clock import RealClock
+from services.base.metrics import FloorMetrics
+from services.base.settings import Settings
+from services.base.tasks import Tasks
 from services.contracts.base import event_id
 from services.contracts.codec import encode
 from services.contracts.topics import SIGNALS
 from services.eventlog.base import Message
 from services.eventlog.sqlite import SqliteLog
-from services.lifecycle import Context
-from services.metrics import FloorMetrics
-from services.settings import Settings
-from services.tasks import Tasks
+from services.runtime.lifecycle import ServiceContext
 from tests.load.bench_http import quantile
 from tests.unit.alerter import make
 
@@ -97,7 +97,9 @@ async def alerter(folder: Path, port: int, names: int) -> AsyncIterator[tuple[Al
     registry = CollectorRegistry()
     log = SqliteLog(folder / "log.db", 4, retention=False)
     await log.start()
-    one = Alerter(Context(settings, make.config(policies=[policy]), log, RealClock(), registry, FloorMetrics(registry)))
+    one = Alerter(
+        ServiceContext(settings, make.config(policies=[policy]), log, RealClock(), registry, FloorMetrics(registry))
+    )
     await one.database.start()
     for number in range(names):
         url, secrets = f"http://127.0.0.1:{port}/{number}", {Purpose.SIGNING: signing.new_secret()}

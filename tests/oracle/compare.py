@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from scorer.inspect import cascades
+from scorer.state_tools import cascades
 from scorer.virality.cascade import Cascade
 from services.contracts.topics import DEADLETTER, POSTS, SIGNALS, WATCH
 from services.eventlog.base import EventLog, Record

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from services.config import Config, parse
+from services.config.loading import parse
+from services.config.model import Config
 from services.contracts.base import AccountId, BrandId, ConversationId, event_id
 from services.contracts.codec import encode
 from services.contracts.post import Author, Counters, CoverageState, PostKind, PostObserved, PostRef, SourceCoverage

@@ -20,11 +20,11 @@ import httpx2
 import yaml
 
 from scorer.service import GROUP
+from services.base.settings import Settings
 from services.contracts.topics import POSTS
-from services.drills.installation import Member
 from services.eventlog.base import EventLog, Message, Unavailable
-from services.process import open_log
-from services.settings import Settings
+from services.runtime.process import open_log
+from services.tools.drills.installation import Member
 from tests.oracle.compare import Sight, differences, look, reference_of
 from tests.oracle.simulator import BRANDS, CONFIG, NOW
 

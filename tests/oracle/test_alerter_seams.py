@@ -13,14 +13,14 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from services.clock import RealClock
+from services.base.clock import RealClock
+from services.base.crashpoints import SEAMS
 from services.contracts.codec import decode
 from services.contracts.incident import IncidentChanged
 from services.contracts.topics import INCIDENTS, SIGNALS
-from services.crashpoints import SEAMS
-from services.drills.player import serving
 from services.eventlog.base import EventLog, Message
-from services.sink import Sink, Webhooked
+from services.tools.drills.player import serving
+from services.tools.sink import Sink, Webhooked
 from tests.oracle.compare import records
 from tests.oracle.scenes import Fates, played
 from tests.oracle.simulator import simulate

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from services.crashpoints import SEAMS
+from services.base.crashpoints import SEAMS
 from tests.oracle.compare import Sight
 from tests.oracle.scenes import Fates, played
 from tests.oracle.simulator import Simulation, simulate

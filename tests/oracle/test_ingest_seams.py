@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from services.crashpoints import SEAMS
+from services.base.crashpoints import SEAMS
 from tests.oracle.compare import Sight
 from tests.oracle.poster import Poster
 from tests.oracle.reference import Reference

@@ -12,7 +12,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from scorer.inspect import _all_of_it
+from scorer.state_tools import _all_of_it
 from services.contracts.topics import POSTS
 from services.eventlog.base import Message, Record
 from services.eventlog.sqlite import SqliteLog

@@ -1,6 +1,6 @@
 """Our own webhook body: the whole incident and, in words, what every message states. Always below 20 kB.
 
-What a source's terms keep in the house stays there (`alerter.terms`).
+What a source's terms keep in the house stays there (`alerter.incidents.source_policy`).
 What does not fit goes in a stated order: long texts, then exemplars, then the loudest voices, then the root's text, then
 long words of ours; what happened, why, by when and who has it always arrive.
 """
@@ -12,9 +12,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
-from alerter.incidents import explain
+from alerter.incidents import words
 from alerter.incidents.cards import PostKey
-from alerter.terms import SourcePolicies, incident_outside
+from alerter.incidents.source_policy import SourcePolicies, incident_outside
 from services.contracts.incident import Change, Incident
 from services.contracts.signal import PostCard, PostRedacted
 
@@ -35,10 +35,10 @@ def render(incident: Incident, change: Change, because: str, policies: SourcePol
     data["loudest"] = [_card(card) for card in shown.loudest]
     data["exemplars"] = [_card(card) for card in shown.exemplars]
     data["because"] = because
-    data["state_words"] = explain.STATE_WORDS[incident.state]
-    data["how_sure"] = explain.how_sure(incident)
-    data["by_when"] = explain.by_when(incident)
-    data["who_has_it"] = explain.who_has_it(incident)
+    data["state_words"] = words.STATE_WORDS[incident.state]
+    data["how_sure"] = words.how_sure(incident)
+    data["by_when"] = words.by_when(incident)
+    data["who_has_it"] = words.who_has_it(incident)
     data["links"] = _links(incident.id, root, public_url)
     return _fit({"type": f"incident.{change.value}", "timestamp": incident.changed_at.isoformat(), "data": data})
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 import structlog
 from aiokafka import AIOKafkaProducer
 
+from services.base.retry import backoff
 from services.eventlog.base import Closed, Message, Unavailable
 from services.eventlog.kafka.wire import KAFKA_ERRORS, Wire, brief, check_sizes, retrieved
-from services.retry import backoff
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from collections import deque
 from services.eventlog.base import Record
 
 
-class Lane:
+class PartitionQueue:
     """Records that wait for their owner. `position` is the consumer's: past control records too."""
 
     def __init__(self, position: int) -> None:

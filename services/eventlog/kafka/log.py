@@ -17,6 +17,7 @@ from typing import Final
 
 import structlog
 
+from services.base.settings import Settings
 from services.contracts.topics import TOPICS, Topic
 from services.eventlog.base import Batch, Capability, Closed, EventLog, Group, Listener, Membership, Message
 from services.eventlog.kafka import topics as declared
@@ -24,7 +25,6 @@ from services.eventlog.kafka.appender import Appender
 from services.eventlog.kafka.membership import KafkaMembership
 from services.eventlog.kafka.offsets import Offsets
 from services.eventlog.kafka.wire import KafkaSecurity, Wire
-from services.settings import Settings
 
 log = structlog.get_logger()
 

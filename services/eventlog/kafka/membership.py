@@ -23,15 +23,15 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 
+from services.base.retry import backoff
 from services.eventlog.base import Batch, Closed, Fenced, Group, Listener, NotAssigned, Restored, Unavailable
-from services.eventlog.kafka.hanging import end_what_hangs, how_it_ended
-from services.eventlog.kafka.lane import Lane
+from services.eventlog.kafka.dangling_transactions import end_what_hangs, how_it_ended
+from services.eventlog.kafka.lane import PartitionQueue
 from services.eventlog.kafka.offsets import POLL_MS, Offsets
 from services.eventlog.kafka.owner import KafkaOwner
 from services.eventlog.kafka.restore import restore
 from services.eventlog.kafka.wire import KAFKA_ERRORS, Wire, brief, record_of, retrieved
 from services.eventlog.rebalance import Rebalance, Standing, Ticket
-from services.retry import backoff
 
 log = structlog.get_logger()
 
@@ -69,7 +69,7 @@ class KafkaMembership:
         self._instance = instance
         self._outputs = tuple(outputs)
         self._state = Rebalance()
-        self._lanes: dict[int, Lane] = {}
+        self._lanes: dict[int, PartitionQueue] = {}
         self._owners: dict[int, KafkaOwner] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._acquiring = asyncio.Semaphore(ACQUIRES_AT_ONCE)
@@ -144,7 +144,7 @@ class KafkaMembership:
         coordinator = getattr(self._consumer, "_coordinator", None)
         return (int(getattr(coordinator, "generation", 0)) << 32) | ticket.turn
 
-    def lane(self, ticket: Ticket) -> Lane | None:
+    def lane(self, ticket: Ticket) -> PartitionQueue | None:
         return self._lanes.get(ticket.partition)
 
     def take(self, ticket: Ticket, max_records: int) -> Batch:
@@ -168,7 +168,7 @@ class KafkaMembership:
         tp = self._tp(ticket.partition)
         try:
             self._consumer.seek(tp, position)
-            self._lanes[ticket.partition] = Lane(position)
+            self._lanes[ticket.partition] = PartitionQueue(position)
             self._consumer.resume(tp)
         except IllegalStateError:
             # A rebalance is under way, and its callback has not reached us yet.
@@ -228,7 +228,7 @@ class KafkaMembership:
             lane.full = True
             self._pause(partition)
 
-    async def _follow(self, consumer: AIOKafkaConsumer, partition: int, lane: Lane) -> None:
+    async def _follow(self, consumer: AIOKafkaConsumer, partition: int, lane: PartitionQueue) -> None:
         try:
             # Every lane has a position since its seek, so this answers without waiting.
             position = await consumer.position(self._tp(partition))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ProducerFenced
 
-from services.crashpoints import seam
+from services.base.crashpoints import seam
 from services.eventlog.base import (
     Batch,
     Closed,
@@ -36,7 +36,7 @@ from services.eventlog.kafka.wire import KAFKA_ERRORS, Wire, brief, check_sizes,
 from services.eventlog.rebalance import Standing, Ticket
 
 if TYPE_CHECKING:
-    from services.eventlog.kafka.lane import Lane
+    from services.eventlog.kafka.lane import PartitionQueue
     from services.eventlog.kafka.membership import KafkaMembership
 
 # With a seam armed each step is waited for, so that a crash at it leaves an open transaction at the broker: without this
@@ -243,10 +243,10 @@ class KafkaOwner:
         self._wire.discard(self._writer, grace=0.0)
         self._member.spent(self._ticket)
 
-    def _reading(self) -> Lane:
+    def _reading(self) -> PartitionQueue:
         """The lane, if this owner may read."""
         self._check_open(reading=True)
-        lane: Lane | None = self._member.lane(self._ticket)
+        lane: PartitionQueue | None = self._member.lane(self._ticket)
         if lane is None:
             raise NotAssigned(f"{self._name} is parked")
         if lane.error is not None:

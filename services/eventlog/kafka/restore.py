@@ -12,7 +12,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from services.errors import Damaged
+from services.base.errors import Damaged
 from services.eventlog.base import Gap, Restored, Unavailable
 from services.eventlog.kafka.offsets import POLL_MS, Offsets
 from services.eventlog.kafka.wire import KAFKA_ERRORS, REQUEST_MS, Wire, brief

@@ -14,8 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from services.base.errors import ConfigError
 from services.contracts.topics import Topic
-from services.errors import ConfigError
 from services.eventlog.base import Unavailable
 from services.eventlog.kafka.wire import KAFKA_ERRORS, MAX_BATCH_BYTES, OPEN_SECONDS, Wire, brief
 

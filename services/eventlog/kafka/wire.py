@@ -22,7 +22,7 @@ from aiokafka.partitioner import murmur2
 from pydantic import SecretStr
 
 from services.eventlog.base import Message, Record, TooLarge, Unavailable
-from services.eventlog.kafka.quiet import hush
+from services.eventlog.kafka.log_throttle import hush
 
 MAX_RECORD_BYTES: Final = 950_000
 """Key and value. The broker's default for a batch is 1,048,588; the rest is for the batch's and record's own bytes."""

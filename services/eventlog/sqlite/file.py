@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from services.errors import Damaged
+from services.base.errors import Damaged
 from services.eventlog.base import Closed, Unavailable
 
 T = TypeVar("T")

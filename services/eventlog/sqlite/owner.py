@@ -10,7 +10,7 @@ import contextlib
 import sqlite3
 from typing import TYPE_CHECKING
 
-from services.crashpoints import seam
+from services.base.crashpoints import seam
 from services.eventlog.base import Batch, Closed, Fenced, Gap, NotAssigned, Restored, Transaction
 from services.eventlog.sqlite.sizes import check_sizes
 

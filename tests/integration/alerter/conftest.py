@@ -16,18 +16,18 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from alerter.service import Alerter
-from services.clock import ManualClock
-from services.config import Config
+from services.base.clock import ManualClock
+from services.base.metrics import FloorMetrics
+from services.base.settings import Settings
+from services.base.tasks import Tasks
+from services.config.model import Config
 from services.contracts.base import Event, event_id
 from services.contracts.codec import decode, encode
 from services.contracts.envelope import Envelope
 from services.contracts.topics import INCIDENTS, SIGNALS
 from services.eventlog.base import Message
 from services.eventlog.sqlite import SqliteLog
-from services.lifecycle import Context
-from services.metrics import FloorMetrics
-from services.settings import Settings
-from services.tasks import Tasks
+from services.runtime.lifecycle import ServiceContext
 from tests.integration.alerter.receiver import Receiver
 from tests.postgres_fixture import MakeDatabase
 from tests.unit.alerter import make
@@ -65,7 +65,9 @@ class House:
         self.app = FastAPI()
         self.log = SqliteLog(self.settings.data / "log.db", self.settings.partitions, retention=False)
         await self.log.start()
-        context = Context(self.settings, self.config, self.log, self.clock, self.registry, FloorMetrics(self.registry))
+        context = ServiceContext(
+            self.settings, self.config, self.log, self.clock, self.registry, FloorMetrics(self.registry)
+        )
         self.alerter = Alerter(context, **more)
         self.alerter.mount(self.app)
         loop = asyncio.get_running_loop()

@@ -16,16 +16,16 @@ from alerter.notify import endpoints
 from alerter.notify.endpoints import Draft, Purpose
 from alerter.service import Alerter
 from alerter.store.tables import steps
-from services.clock import RealClock
+from services.base.clock import RealClock
+from services.base.metrics import FloorMetrics
+from services.base.settings import Settings
+from services.base.tasks import Tasks
 from services.contracts.base import event_id
 from services.contracts.codec import encode
 from services.contracts.topics import SIGNALS
 from services.eventlog.base import Message
 from services.eventlog.sqlite import SqliteLog
-from services.lifecycle import Context
-from services.metrics import FloorMetrics
-from services.settings import Settings
-from services.tasks import Tasks
+from services.runtime.lifecycle import ServiceContext
 from tests.unit.alerter import make
 
 STEP_MINUTES = 0.005
@@ -40,7 +40,7 @@ async def live(folder: Path, url: str, secret: str) -> None:
     registry, clock = CollectorRegistry(), RealClock()
     log = SqliteLog(folder / "log.db", 1, lease_seconds=0.3, beat_seconds=0.1, retention=False)
     await log.start()
-    context = Context(settings, make.config(policies=[policy]), log, clock, registry, FloorMetrics(registry))
+    context = ServiceContext(settings, make.config(policies=[policy]), log, clock, registry, FloorMetrics(registry))
     alerter = Alerter(context)
     await alerter.database.start()
     await alerter.database.write(

@@ -17,16 +17,16 @@ from alerter.notify import endpoints
 from alerter.notify.endpoints import Draft, Purpose
 from alerter.service import Alerter
 from alerter.store.tables import pages, steps
-from services.clock import RealClock
+from services.base.clock import RealClock
+from services.base.metrics import FloorMetrics
+from services.base.settings import Settings
+from services.base.tasks import Tasks
 from services.contracts.base import event_id
 from services.contracts.codec import encode
 from services.contracts.topics import SIGNALS
 from services.eventlog.base import Message
 from services.eventlog.sqlite import SqliteLog
-from services.lifecycle import Context
-from services.metrics import FloorMetrics
-from services.settings import Settings
-from services.tasks import Tasks
+from services.runtime.lifecycle import ServiceContext
 from tests.unit.alerter import make
 
 STEPS = (
@@ -44,7 +44,7 @@ async def live(folder: Path, base: str, secret: str, database: str | None) -> No
     log = SqliteLog(folder / "log.db", 1, lease_seconds=0.3, beat_seconds=0.1, retention=False)
     await log.start()
     config = make.config(policies=[{"id": "default", "steps": STEPS}], responders=PEOPLE)
-    alerter = Alerter(Context(settings, config, log, clock, registry, FloorMetrics(registry)))
+    alerter = Alerter(ServiceContext(settings, config, log, clock, registry, FloorMetrics(registry)))
     await alerter.database.start()
     for name in NAMES:
         draft = Draft(name, f"{base}/{name}", secrets={Purpose.SIGNING: secret})

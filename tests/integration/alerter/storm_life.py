@@ -17,17 +17,17 @@ from alerter.notify import endpoints
 from alerter.notify.endpoints import Draft, Purpose
 from alerter.service import Alerter
 from alerter.store.tables import deliveries, incidents
-from services.clock import ScaledClock, moment
+from services.base.clock import ScaledClock, moment
+from services.base.metrics import FloorMetrics
+from services.base.settings import Settings
+from services.base.tasks import Tasks
 from services.contracts.base import event_id
 from services.contracts.codec import encode
 from services.contracts.signal import Level
 from services.contracts.topics import SIGNALS
 from services.eventlog.base import Message
 from services.eventlog.sqlite import SqliteLog
-from services.lifecycle import Context
-from services.metrics import FloorMetrics
-from services.settings import Settings
-from services.tasks import Tasks
+from services.runtime.lifecycle import ServiceContext
 from tests.unit.alerter import make
 
 POLICY = {"id": "default", "steps": [{"endpoints": ["all"]}]}
@@ -42,7 +42,7 @@ async def live(folder: Path, speed: float, database: str | None, instance: str |
     clock = ScaledClock(moment(make.NOW.timestamp()), speed, plan["origin"])
     log = SqliteLog(folder / "log.db", 4, lease_seconds=2.0, beat_seconds=0.3, retention=False)
     await log.start()
-    context = Context(settings, make.config(policies=[POLICY]), log, clock, registry, FloorMetrics(registry))
+    context = ServiceContext(settings, make.config(policies=[POLICY]), log, clock, registry, FloorMetrics(registry))
     alerter = Alerter(context)
     await alerter.database.start()
     for name, url in plan["endpoints"].items():

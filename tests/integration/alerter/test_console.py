@@ -15,7 +15,7 @@ import pytest
 
 from alerter.api.auth import Caller
 from alerter.api.scopes import Scope
-from alerter.console import paper
+from alerter.console import rendering
 from alerter.console.live import fingerprint
 from alerter.store.tables import sessions
 from services.contracts.signal import CrossingTime, Level
@@ -237,7 +237,7 @@ async def test_a_page_with_all_it_needs_is_below_100_kb(house: House) -> None:
     await house.settle()
     incident = (await house.incidents())[0]["id"]
     async with sign_in(house) as client:
-        assets = sum(len(paper.static(name)[0]) for name in paper.KINDS)
+        assets = sum(len(rendering.static(name)[0]) for name in rendering.KINDS)
         for path in ("/console", f"/console/incidents/{incident}", "/console/endpoints"):
             page = (await client.get(path)).content
             assert len(page) + assets < MAX_PAGE_BYTES, (path, len(page), assets)
@@ -258,7 +258,7 @@ async def test_many_incidents_are_shown_page_by_page_the_most_urgent_first(house
     assert len(due) == count
     found: list[str] = []
     async with sign_in(house) as client:
-        assets = sum(len(paper.static(name)[0]) for name in paper.KINDS)
+        assets = sum(len(rendering.static(name)[0]) for name in rendering.KINDS)
         path: str | None = "/console"
         while path is not None:
             page = (await client.get(path)).text
@@ -274,11 +274,11 @@ async def test_many_incidents_are_shown_page_by_page_the_most_urgent_first(house
 
 async def test_static_files_are_kept_for_ever_under_an_address_of_their_content(house: House) -> None:
     async with browser(house) as client:
-        for name, kind in paper.KINDS.items():
-            answer = await client.get(paper.static_address(name))
+        for name, kind in rendering.KINDS.items():
+            answer = await client.get(rendering.static_address(name))
             assert answer.headers["content-type"].startswith(kind)
             assert "immutable" in answer.headers["cache-control"]
-        for path in ("old/console.css", f"{paper.static('console.js')[1]}/console.css", "x/..%2F..%2Fpages.py"):
+        for path in ("old/console.css", f"{rendering.static('console.js')[1]}/console.css", "x/..%2F..%2Fpages.py"):
             assert (await client.get(f"/console/static/{path}")).status_code == 404
 
 

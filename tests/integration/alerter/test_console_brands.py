@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerter import volume
+from alerter.store import volume
 from services.contracts.base import BrandId
 from services.contracts.signal import BrandVolume, Level
 from tests.integration.alerter.conftest import House, MakeHouse

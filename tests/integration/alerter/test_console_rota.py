@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from alerter.escalation import overrides
-from alerter.escalation.oncall import Override
+from alerter.oncall import overrides
+from alerter.oncall.shifts import Override
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.integration.alerter.test_console import csrf, sign_in
 from tests.integration.alerter.test_keys import make_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx2
 
-from services.config import Config
+from services.config.model import Config
 from services.contracts.signal import Level
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.unit.alerter import make

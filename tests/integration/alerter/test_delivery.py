@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from alerter.notify import claims, post
+from alerter.notify import claims, http
 from alerter.notify.health import LONGEST_PAUSE_SECONDS
 from alerter.notify.retries import WAITS_SECONDS
 from tests.integration.alerter import receiver
@@ -113,13 +113,13 @@ async def test_a_hostile_answer_is_one_recorded_attempt(
 ) -> None:
     if outcome == "timeout":  # the others answer, on a loaded machine perhaps late
         monkeypatch.setattr(house.alerter.outlets.post, "timeout_seconds", 0.3)
-    monkeypatch.setattr(post, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(http, "BODY_SECONDS", 0.2)
     house.receiver.answers["/desk"] = answer
     await house.signal(make.forecast())
     await house.settle()
     (attempt,) = (await the_delivery(house))["attempts"]
     assert (attempt["outcome"], attempt["status"]) == (outcome, status)
-    assert len(attempt["detail"] or "") <= post.KEPT_BODY_BYTES
+    assert len(attempt["detail"] or "") <= http.KEPT_BODY_BYTES
 
 
 async def test_an_endpoint_that_stalls_holds_up_nobody_else(make_house: MakeHouse) -> None:

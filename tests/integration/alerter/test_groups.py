@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from alerter.incidents import groups
+from alerter.desk import groups
+from alerter.desk.rehearsal import Rehearsal
 from alerter.incidents.store import Origin
-from alerter.rehearsal import Rehearsal
-from services.config import Config
+from services.config.model import Config
 from services.contracts.base import AccountId, event_id
 from services.contracts.signal import Level
 from tests.integration.alerter.conftest import House, MakeHouse

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from services.config import Config
+from services.config.model import Config
 from services.contracts.signal import Level
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.integration.alerter.test_keys import make_key

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.clock import ManualClock
+from services.base.clock import ManualClock
 from services.contracts.base import ConversationId, StoryId
 from tests.integration.alerter.conftest import MakeHouse
 from tests.unit.alerter import make

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select, update
 
-from alerter import consumer
-from alerter.incidents.desk import Desk
+from alerter.desk import consumer
+from alerter.desk.service import IncidentService
 from alerter.store.database import Database, DatabaseAway, Overtaken, default_url
 from alerter.store.tables import deliveries, incidents, positions, publications, seen
 from services.contracts.signal import Level
@@ -65,7 +65,7 @@ async def test_an_incident_that_another_replica_changed_is_loaded_again(house: H
     (incident,) = await house.incidents()
 
     def both(connection: Connection) -> None:
-        desk = Desk(connection, house.alerter.present())
+        desk = IncidentService(connection, house.alerter.present())
         desk.store.load(incident["id"])
         connection.execute(update(incidents).values(sequence=incidents.c.sequence + 1))
         desk.acknowledge(incident["id"], "dana", "")
@@ -78,15 +78,15 @@ async def test_an_incident_that_another_replica_changed_is_loaded_again(house: H
 async def test_one_signal_that_breaks_us_is_set_aside_and_the_others_are_applied(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = Desk.apply
+    honest = IncidentService.apply
 
-    def breaking(desk: Desk, event: Any, origin: Any) -> Any:
+    def breaking(desk: IncidentService, event: Any, origin: Any) -> Any:
         verdict = honest(desk, event, origin)
         if event.story == "bsky:cursed":
             raise KeyError("a mistake of ours")
         return verdict
 
-    monkeypatch.setattr(Desk, "apply", breaking)
+    monkeypatch.setattr(IncidentService, "apply", breaking)
     await house.signal(make.forecast(story="bsky:cursed"), make.forecast())
     await house.settle()
     (incident,) = await house.incidents()

@@ -11,16 +11,16 @@ import pytest
 from sqlalchemy import func, select
 from typer.testing import CliRunner
 
-from alerter import cli
-from alerter.incidents.holding import STORM
+from alerter.cli import app
 from alerter.incidents.store import forget_stories
-from alerter.purging import Purge
-from alerter.store import retention
+from alerter.incidents.suppression import STORM
 from alerter.store.tables import metadata
-from services.clock import ManualClock
+from alerter.timekeeper import retention
+from alerter.timekeeper.purging import Purge
+from services.base.clock import ManualClock
+from services.base.errors import ConfigError
+from services.base.settings import Settings
 from services.contracts.signal import Level
-from services.errors import ConfigError
-from services.settings import Settings
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.unit.alerter import make
@@ -42,7 +42,7 @@ def old_house(make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch) -> House:
 
 
 async def purge(*words: str, typed: str | None = None) -> Any:
-    return await asyncio.to_thread(lambda: CliRunner().invoke(cli.app, ["purge", *words], typed))
+    return await asyncio.to_thread(lambda: CliRunner().invoke(app.app, ["purge", *words], typed))
 
 
 async def resolved(house: House, story: str, **more: Any) -> str:

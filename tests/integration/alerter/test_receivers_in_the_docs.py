@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from standardwebhooks import Webhook
 
-from services.drills.installation import free_port
+from services.tools.drills.installation import free_port
 from tests.deploy.tools import ROOT, find
 from tests.integration.alerter.conftest import House
 

@@ -11,16 +11,17 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from alerter import cli
-from alerter.explained import lines_of
+from alerter.cli import app
+from alerter.cli.explain import lines_of
+from alerter.desk.rehearsal import Rehearsal
 from alerter.incidents.store import Origin
-from alerter.rehearsal import Rehearsal
-from services.config import Config, over
+from services.base.errors import ConfigError
+from services.config.loading import over
+from services.config.model import Config
 from services.contracts.base import Event, event_id
 from services.contracts.codec import encode
 from services.contracts.signal import Level
 from services.contracts.topics import SIGNALS
-from services.errors import ConfigError
 from services.eventlog.base import Message
 from services.eventlog.sqlite import SqliteLog
 from tests.integration.alerter.conftest import House, MakeHouse
@@ -116,14 +117,14 @@ async def test_rules_are_tried_on_the_log_beside_the_present_ones(
 
     rules = await prepared(tmp_path, monkeypatch)
     invoke = CliRunner().invoke
-    result = await asyncio.to_thread(invoke, cli.app, ["rules", "try", str(rules), "--since", "1h", "--json"])
+    result = await asyncio.to_thread(invoke, app.app, ["rules", "try", str(rules), "--since", "1h", "--json"])
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
     assert (told["tried"]["signals"], len(told["tried"]["incidents"]), len(told["present"]["incidents"])) == (3, 2, 1)
     assert {one["rule"] for one in told["tried"]["incidents"]} == {"early"}
-    shown = await asyncio.to_thread(invoke, cli.app, ["rules", "try", str(rules), "--since", "1h"])
+    shown = await asyncio.to_thread(invoke, app.app, ["rules", "try", str(rules), "--since", "1h"])
     assert "(new)" in shown.output
-    wrong = await asyncio.to_thread(invoke, cli.app, ["rules", "try", str(rules), "--since", "soon"])
+    wrong = await asyncio.to_thread(invoke, app.app, ["rules", "try", str(rules), "--since", "soon"])
     assert wrong.exit_code != 0
     assert "30d" in wrong.output
 
@@ -158,7 +159,7 @@ async def test_an_incident_is_explained_from_the_first_post_to_the_pager(
     assert lines[1].after_seconds == 20 * 60
     assert lines[2].why == "desk: delivered 204"
     assert lines[3].why.startswith("step 2 will tell")
-    cli.show_explanation(told)
+    app.show_explanation(told)
     shown = capsys.readouterr().out
     assert "Acme: a story on bsky" in shown
     assert "rule viral" in shown

@@ -17,9 +17,9 @@ from sqlalchemy.exc import IntegrityError
 
 from alerter.store import migrate
 from alerter.store.database import Database, default_url, engine_of
-from alerter.store.retention import Keep, purge
 from alerter.store.tables import endpoints, metadata, positions, secrets
-from services.errors import Damaged
+from alerter.timekeeper.retention import Keep, purge
+from services.base.errors import Damaged
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import MakeHouse
 from tests.unit.alerter import make

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from alerter.notify import egress
-from alerter.notify.attempt import AttemptOutcome
-from alerter.notify.post import Post, Request
+from alerter.notify.http import HttpSender, Request
+from alerter.states import AttemptOutcome
 
 
 async def loopback(_host: str, _port: int) -> Sequence[str]:
@@ -72,7 +72,7 @@ async def test_only_a_certificate_for_the_name_in_the_url_will_do(
     if trusted:
         context.load_verify_locations(tmp_path / "cert.pem")
     backend = egress.GuardedBackend(egress.allowed_networks("127.0.0.0/8"), loopback)
-    post = Post(backend, time.time, tls=context)
+    post = HttpSender(backend, time.time, tls=context)
     result = await post.post(Request(f"https://{host}:{port}/x", {}, b"{}"))
     await post.close()
     assert result.outcome is outcome, result

@@ -15,16 +15,18 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from ingest.service import IngestService, build
-from services.clock import ManualClock
-from services.config import Config, parse
+from services.base.clock import ManualClock
+from services.base.metrics import FloorMetrics
+from services.base.settings import Settings
+from services.base.tasks import Tasks
+from services.config.loading import parse
+from services.config.model import Config
 from services.contracts.codec import decode
 from services.contracts.post import PostObserved
 from services.contracts.topics import POSTS
 from services.eventlog.base import Batch, Capability, EventLog, Group, Listener, Membership, Message
 from services.eventlog.sqlite import SqliteLog
-from services.lifecycle import Context, Tasks
-from services.metrics import FloorMetrics
-from services.settings import Settings
+from services.runtime.lifecycle import ServiceContext
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 KEY = "a-key-for-tests-only"
@@ -88,10 +90,10 @@ class FaultyLog:
         await self.inner.close()
 
 
-def context_of(log: EventLog, config: Config | None = None, **settings: Any) -> Context:
+def context_of(log: EventLog, config: Config | None = None, **settings: Any) -> ServiceContext:
     registry = CollectorRegistry()
     given = {"api_keys": f"tests:{KEY}", "retention": False, **settings}
-    return Context(
+    return ServiceContext(
         settings=Settings(**given),
         config=config or parse(CONFIG),
         log=log,
@@ -106,7 +108,7 @@ class Desk:
     service: IngestService
     log: FaultyLog
     client: httpx2.AsyncClient
-    context: Context
+    context: ServiceContext
 
     async def post(self, content: Any, kind: str | None = "application/json", **headers: str) -> httpx2.Response:
         """Post bytes as they are, anything else as JSON."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.service import build
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 from services.eventlog.base import Unavailable
 from services.eventlog.sqlite import SqliteLog
 from tests.integration.ingest.desk import POST, Desk, context_of, desk_at

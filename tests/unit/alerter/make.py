@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.config import Config, Policy, Rule
+from services.config.model import Config, Policy
+from services.config.rule import Rule
 from services.contracts.base import AccountId, BrandId, ConversationId, StoryId
 from services.contracts.post import PostKind, SourcePolicy
 from services.contracts.signal import (

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerter.console.chart import draw, growth, nice_top, observed_points
-from alerter.incidents.dossier import Facet, outlook
+from alerter.incidents.record import Facet, outlook
 from services.contracts.signal import CrossingTime, Interval, Level, Line
 from tests.unit.alerter import make
 

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerter import rules
-from alerter.conditions import Opening, spoken_of
+from alerter.rules import decide
+from alerter.rules.conditions import Opening, spoken_of
+from services.config.rule import TOPICS
 from services.contracts.base import AccountId
 from services.contracts.signal import Interval, Level, SurgePhase
-from services.rule import TOPICS
 from tests.unit.alerter import make
 
 
-def fires(signal: Opening, /, **conditions: Any) -> rules.Considered:
+def fires(signal: Opening, /, **conditions: Any) -> decide.Considered:
     rule = make.rule(**{"level": None, **conditions})
-    return rules.consider(rule, signal, rules.grade(signal, make.LINE, None), None)
+    return decide.consider(rule, signal, decide.grade(signal, make.LINE, None), None)
 
 
 big = Interval(low=900, median=1500, high=3000)
@@ -114,8 +114,8 @@ def test_words_inside_of_words_do_not_count(text: str) -> None:
 def test_a_topic_may_be_one_s_own_and_the_word_that_is_named_is_never_the_post_s() -> None:
     rule = make.rule(level=None, topics=("luggage",))
     signal = saying("my SUITCASES are gone, call 0171 2345")
-    graded = rules.grade(signal, make.LINE, None)
-    considered = rules.consider(rule, signal, graded, None, {"luggage": ("suitcase*",)})
+    graded = decide.grade(signal, make.LINE, None)
+    considered = decide.consider(rule, signal, graded, None, {"luggage": ("suitcase*",)})
     assert considered.because == "it speaks of luggage (suitcase*)"
 
 
@@ -128,7 +128,7 @@ def test_no_text_breaks_the_search(text: str) -> None:
 
 def test_a_rule_raises_what_it_fires_at() -> None:
     safety = make.rule(id="safety", level=None, topics=("safety",), raises_to=1)
-    decision = rules.decide(saying("fire!"), [safety], make.LINE, None, make.NOW)
+    decision = decide.decide(saying("fire!"), [safety], make.LINE, None, make.NOW)
     assert decision is not None
     assert (decision.grade.severity, decision.grade.floor) == (1, 1)
     assert "raised from 3 by rule safety" in decision.reason
@@ -137,16 +137,16 @@ def test_a_rule_raises_what_it_fires_at() -> None:
 def test_a_later_rule_raises_a_story_that_another_one_found() -> None:
     asked = [make.rule(), make.rule(id="safety", level=None, topics=("safety",), raises_to=1)]
     signal = saying("on fire")
-    graded = rules.grade(signal, make.LINE, None)
-    raised = rules.raised(signal, asked, graded, None)
+    graded = decide.grade(signal, make.LINE, None)
+    raised = decide.raised(signal, asked, graded, None)
     assert (raised.severity, raised.floor) == (1, 1)
     assert "rule safety" in raised.words
-    assert rules.raised(saying("slow"), asked, graded, None) == graded
-    assert rules.raised(signal, [asked[1].model_copy(update={"brands": ("other",)})], graded, None) == graded
+    assert decide.raised(saying("slow"), asked, graded, None) == graded
+    assert decide.raised(signal, [asked[1].model_copy(update={"brands": ("other",)})], graded, None) == graded
 
 
 @pytest.mark.parametrize("severity", [1, 2, 3, 4])
 def test_raising_never_lowers(severity: int) -> None:
     mild = make.rule(id="mild", level=None, topics=("safety",), raises_to=4)
-    graded = rules.Grade(severity, "")
-    assert rules.raised(saying("fire"), [mild], graded, None).severity == severity
+    graded = decide.Grade(severity, "")
+    assert decide.raised(saying("fire"), [mild], graded, None).severity == severity

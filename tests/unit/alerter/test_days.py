@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerter.console.days import month
-from alerter.volume import Hour
+from alerter.store.volume import Hour
 from tests.unit.alerter import make
 
 COUNTS = st.tuples(st.integers(0, 10_000), st.integers(0, 10_000)).map(sorted)

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from alerter import rules
-from alerter.conditions import Topics
-from alerter.grouping import Group, group_of
-from services.config import over, parse
+from alerter.rules import decide
+from alerter.rules.conditions import Topics
+from alerter.rules.grouping import Group, group_of
+from services.base.errors import ConfigError
+from services.config.loading import over, parse
+from services.config.rule import TOPICS
 from services.contracts.base import AccountId, BrandId
-from services.errors import ConfigError
-from services.rule import TOPICS
 from tests.unit.alerter import make
 
 BY = ("account", "topic", "language", "source")
@@ -36,13 +36,13 @@ def post(story: str = "p1", **more: Any) -> Any:
 
 def test_a_rule_that_does_not_group_has_no_group() -> None:
     assert group_of(make.rule(), make.forecast(), TOPICS) is None
-    decision = rules.decide(make.forecast(), [make.rule()], make.LINE, None, make.NOW)
+    decision = decide.decide(make.forecast(), [make.rule()], make.LINE, None, make.NOW)
     assert decision is not None
     assert decision.group is None
 
 
 def test_a_decision_knows_the_group_of_its_rule() -> None:
-    decision = rules.decide(make.forecast(), [make.rule(group_by=("account",))], make.LINE, None, make.NOW)
+    decision = decide.decide(make.forecast(), [make.rule(group_by=("account",))], make.LINE, None, make.NOW)
     assert decision is not None
     assert decision.group is not None
     assert (decision.group.words, decision.group.within) == ("account bsky:acme", timedelta(hours=1))

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from alerter import rules
-from alerter.incidents import deeds, explain, model, transitions
-from alerter.incidents.dossier import ENDED, Dossier, Entry, Outcome, Terms
+from alerter.incidents import actions, model, transitions, words
+from alerter.incidents.record import AnswerTerms, Entry, IncidentRecord, Transition
 from alerter.incidents.transitions import TRANSITIONS, Trigger
+from alerter.rules import decide
+from alerter.states import ENDED
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, IncidentState, OutcomeMark
 from services.contracts.signal import CrossingTime, Interval, Level, SurgePhase
@@ -19,20 +20,20 @@ from tests.unit.alerter import make
 MINUTE = timedelta(minutes=1)
 
 
-def opened(signal: rules.Opening | None = None, now: datetime = make.NOW, ordinal: int = 0) -> Outcome:
+def opened(signal: decide.Opening | None = None, now: datetime = make.NOW, ordinal: int = 0) -> Transition:
     signal = signal or make.forecast()
-    decision = rules.Decision(make.rule(), rules.grade(signal, make.LINE, None), "because")
+    decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
     story = StoryId(make.STORY)
     return model.open_incident(signal, decision, story, ordinal, "Acme", make.POLICY, "Answer.", None, now)
 
 
-def joined(dossier: Dossier, signal: rules.Opening, now: datetime) -> Outcome:
-    outcome = model.join(dossier, signal, rules.grade(signal, make.LINE, None), now)
+def joined(dossier: IncidentRecord, signal: decide.Opening, now: datetime) -> Transition:
+    outcome = model.join(dossier, signal, decide.grade(signal, make.LINE, None), now)
     assert outcome is not None
     return outcome
 
 
-def in_state(state: IncidentState) -> Dossier:
+def in_state(state: IncidentState) -> IncidentRecord:
     dossier = opened().dossier
     return dossier.model_copy(
         update={
@@ -62,10 +63,10 @@ def test_an_end_is_final() -> None:
     assert not [key for key in TRANSITIONS if key[0] in ENDED]
     for state in ENDED:
         dossier = in_state(state)
-        assert model.join(dossier, make.forecast(9, Level.CROSSED), rules.Grade(1, ""), make.NOW) is None
+        assert model.join(dossier, make.forecast(9, Level.CROSSED), decide.Grade(1, ""), make.NOW) is None
         assert model.due(dossier) is None
         with pytest.raises(transitions.Refused):
-            deeds.acknowledge(dossier, "dana", "", make.NOW)
+            actions.acknowledge(dossier, "dana", "", make.NOW)
 
 
 def test_every_state_can_be_reached_and_left() -> None:
@@ -92,7 +93,7 @@ def test_the_id_depends_on_brand_story_and_opening_alone() -> None:
 def test_what_never_crossed_ends_by_who_acted(acted: str, end: IncidentState) -> None:
     dossier = opened().dossier
     if acted in ("acknowledged", "both"):
-        taken = deeds.acknowledge(dossier, "dana", "", make.NOW)
+        taken = actions.acknowledge(dossier, "dana", "", make.NOW)
         assert taken is not None
         dossier = taken.dossier
     if acted in ("answered", "both"):
@@ -151,14 +152,14 @@ def test_a_surge_keeps_it_active_until_it_ends() -> None:
 
 def test_old_and_doubled_signals_change_nothing() -> None:
     dossier = joined(opened(make.forecast(5)).dossier, make.surge(minutes=5), make.NOW).dossier
-    grade = rules.Grade(1, "")
+    grade = decide.Grade(1, "")
     for number in (4, 5):
         assert model.join(dossier, make.forecast(number, Level.CROSSED), grade, make.NOW) is None
     for minutes in (4, 5):
         assert model.join(dossier, make.surge(minutes=minutes), grade, make.NOW) is None
     first = joined(dossier, make.negative("p7"), make.NOW)
     assert (
-        model.join(first.dossier, make.negative("p7"), rules.grade(make.negative("p7"), make.LINE, None), make.NOW)
+        model.join(first.dossier, make.negative("p7"), decide.grade(make.negative("p7"), make.LINE, None), make.NOW)
         is None
     )
     answered = model.join(dossier, make.answered(), None, make.NOW)
@@ -217,7 +218,7 @@ def test_answer_by_is_the_earliest_bound_of_any_conversation() -> None:
 
 
 def test_what_a_person_closed_comes_back_only_when_it_got_worse() -> None:
-    closed = deeds.resolve(opened().dossier, "dana", "", make.NOW).dossier
+    closed = actions.resolve(opened().dossier, "dana", "", make.NOW).dossier
     days = make.NOW + timedelta(days=2)
     assert not model.reopens(closed, make.forecast(2, Level.LIKELY), 3, days)
     assert model.reopens(closed, make.forecast(2, Level.LIKELY), 2, days)
@@ -226,8 +227,8 @@ def test_what_a_person_closed_comes_back_only_when_it_got_worse() -> None:
 
 def test_a_story_that_flickers_around_its_rule_cools_down_unless_it_is_worse_than_it_ever_was() -> None:
     signal = make.forecast(1, Level.IMMINENT)
-    decision = rules.Decision(make.rule(), rules.grade(signal, make.LINE, None), "because")
-    terms = Terms(cool_down_minutes=30)
+    decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
+    terms = AnswerTerms(cool_down_minutes=30)
     first = model.open_incident(
         signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW, terms
     )
@@ -237,15 +238,15 @@ def test_a_story_that_flickers_around_its_rule_cools_down_unless_it_is_worse_tha
     assert model.reopens(over, make.forecast(3, Level.CROSSED), 2, soon)
     assert model.reopens(over, make.forecast(3, Level.LIKELY), 1, soon)
     assert model.reopens(over, make.forecast(3, Level.LIKELY), 4, later)
-    marked = deeds.mark(over, "dana", OutcomeMark.USEFUL, "", soon)
+    marked = actions.mark(over, "dana", OutcomeMark.USEFUL, "", soon)
     assert marked is not None
     assert model.reopens(marked.dossier, make.forecast(3, Level.LIKELY), 4, later), "a mark does not begin it anew"
 
 
-def in_a_surge(usual: float, promise: float | None) -> Dossier:
+def in_a_surge(usual: float, promise: float | None) -> IncidentRecord:
     signal = make.forecast()
-    decision = rules.Decision(make.rule(), rules.grade(signal, make.LINE, None), "because")
-    terms = Terms(usual_answer_minutes=usual, promise_minutes=promise)
+    decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
+    terms = AnswerTerms(usual_answer_minutes=usual, promise_minutes=promise)
     first = model.open_incident(
         signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW, terms
     )
@@ -255,11 +256,11 @@ def in_a_surge(usual: float, promise: float | None) -> Dossier:
 def test_an_answer_is_due_before_the_line_by_as_long_as_one_usually_takes() -> None:
     incident = in_a_surge(20, None).incident
     assert incident.answer_by == make.NOW + 25 * MINUTE
-    assert explain.by_when(incident) == (
+    assert words.by_when(incident) == (
         "Answer by 2026-03-01 09:25 UTC: from 09:45 UTC on it may cross the line, and an answer usually takes 20 minutes."
     )
     late = in_a_surge(60, None).incident
-    assert explain.by_when(late).startswith("Answer now: from 09:45 UTC on")
+    assert words.by_when(late).startswith("Answer now: from 09:45 UTC on")
     assert late.answer_by == late.opened_at, "nobody is late for what could not be known"
 
 
@@ -267,18 +268,18 @@ def test_a_surge_uses_the_brand_s_promise_and_whichever_is_first_counts() -> Non
     assert in_a_surge(20, 60).incident.answer_by == make.NOW + 25 * MINUTE
     dossier = in_a_surge(20, 10)
     assert dossier.incident.answer_by == make.NOW + 10 * MINUTE
-    assert "promised within 10 minutes" in explain.by_when(dossier.incident)
+    assert "promised within 10 minutes" in words.by_when(dossier.incident)
     over = joined(dossier, make.surge(SurgePhase.END, minutes=5), make.NOW)
     assert over.dossier.incident.answer_by == make.NOW + 25 * MINUTE
 
 
 def test_what_a_rule_raised_stays_raised() -> None:
     signal = make.forecast()
-    decision = rules.Decision(make.rule(), rules.Grade(1, "raised", 1), "because")
+    decision = decide.Decision(make.rule(), decide.Grade(1, "raised", 1), "because")
     first = model.open_incident(signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW)
     assert joined(first.dossier, make.forecast(2, Level.WATCH), make.NOW).dossier.incident.severity == 1
     plain = opened().dossier
-    raised = model.join(plain, make.negative(severity=1), rules.Grade(2, "raised", 2), make.NOW)
+    raised = model.join(plain, make.negative(severity=1), decide.Grade(2, "raised", 2), make.NOW)
     assert raised is not None
     assert raised.dossier.incident.severity == 2
     assert joined(raised.dossier, make.forecast(2, Level.WATCH), make.NOW).dossier.incident.severity == 2

@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from alerter import rules
-from alerter.incidents import deeds, model, transitions
-from alerter.incidents.dossier import ENDED, Dossier, Outcome
+from alerter.incidents import actions, model, transitions
+from alerter.incidents.record import IncidentRecord, Transition
 from alerter.incidents.transitions import TRANSITIONS, Refused
+from alerter.rules import decide
+from alerter.states import ENDED
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, IncidentState, OutcomeMark
 from services.contracts.signal import Interval, Level, SurgePhase
@@ -23,7 +24,7 @@ CONVERSATIONS = st.sampled_from([make.STORY, "bsky:q1", "bsky:q2"])
 
 
 class Life(RuleBasedStateMachine):
-    dossier: Dossier
+    dossier: IncidentRecord
 
     @initialize(level=st.sampled_from(Level))
     def opens(self, level: Level) -> None:
@@ -34,12 +35,12 @@ class Life(RuleBasedStateMachine):
         self.crossed = level is Level.CROSSED
         self.waits = True
         signal = make.forecast(1, level)
-        decision = rules.Decision(make.rule(), rules.grade(signal, make.LINE, None), "because")
+        decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
         self.dossier = model.open_incident(
             signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, self.now
         ).dossier
 
-    def take(self, outcome: Outcome | None) -> None:
+    def take(self, outcome: Transition | None) -> None:
         if outcome is None:
             return
         before, after = self.dossier.incident, outcome.dossier.incident
@@ -60,7 +61,8 @@ class Life(RuleBasedStateMachine):
             assert message.because
             if message.pages and message.change is Change.UPDATED:
                 became_active = after.state is IncidentState.ACTIVE and before.state is not after.state
-                worst = after.severity == 1 and self.dossier.told.severity > 1
+                # Severity 1 is never put off: it ends a snooze, also where people heard of a severity 1 before.
+                worst = after.severity == 1 and (self.dossier.told.severity > 1 or before.snoozed_until is not None)
                 if outcome.entries[0].kind in ("lapsed", "woken", "reassigned"):
                     continue
                 assert worst or not transitions.hushed(self.dossier), "whoever has it is not disturbed"
@@ -80,21 +82,21 @@ class Life(RuleBasedStateMachine):
             final_size=Interval(low=size / 2, median=size, high=size * 2), mood=make.mood() if sour else None,
         )  # fmt: skip
         self.crossed = self.crossed or (level is Level.CROSSED and not self.dossier.ended)
-        outcome = model.join(self.dossier, signal, rules.grade(signal, make.LINE, None), self.now)
+        outcome = model.join(self.dossier, signal, decide.grade(signal, make.LINE, None), self.now)
         assert (outcome is None) == self.dossier.ended
         self.take(outcome)
-        assert model.join(self.dossier, signal, rules.grade(signal, make.LINE, None), self.now) is None
+        assert model.join(self.dossier, signal, decide.grade(signal, make.LINE, None), self.now) is None
 
     @rule(phase=st.sampled_from(SurgePhase), factor=st.floats(1, 50))
     def surges(self, phase: SurgePhase, factor: float) -> None:
         self.surged += 1
         signal = make.surge(phase, minutes=self.surged, factor=factor)
-        self.take(model.join(self.dossier, signal, rules.grade(signal, make.LINE, None), self.now))
+        self.take(model.join(self.dossier, signal, decide.grade(signal, make.LINE, None), self.now))
 
     @rule(post=st.integers(0, 20), severity=st.integers(0, 4))
     def somebody_complains(self, post: int, severity: int) -> None:
         signal = make.negative(f"n{post}", severity)
-        self.take(model.join(self.dossier, signal, rules.grade(signal, make.LINE, None), self.now))
+        self.take(model.join(self.dossier, signal, decide.grade(signal, make.LINE, None), self.now))
 
     @rule()
     def brand_answers(self) -> None:
@@ -109,27 +111,27 @@ class Life(RuleBasedStateMachine):
         until = None if minutes is None else self.now + timedelta(minutes=minutes)
         if self.dossier.ended:
             with pytest.raises(Refused):
-                deeds.acknowledge(self.dossier, by, "", self.now, until)
+                actions.acknowledge(self.dossier, by, "", self.now, until)
         else:
-            self.take(deeds.acknowledge(self.dossier, by, "", self.now, until))
+            self.take(actions.acknowledge(self.dossier, by, "", self.now, until))
 
     @rule(by=PEOPLE, minutes=st.integers(1, 600))
     def snoozed(self, by: str, minutes: int) -> None:
         until = self.now + timedelta(minutes=minutes)
         if self.dossier.ended or self.dossier.incident.severity == 1:
             with pytest.raises(Refused):
-                deeds.snooze(self.dossier, by, "", self.now, until)
+                actions.snooze(self.dossier, by, "", self.now, until)
         else:
-            self.take(deeds.snooze(self.dossier, by, "", self.now, until))
+            self.take(actions.snooze(self.dossier, by, "", self.now, until))
 
     @rule(by=PEOPLE, to=PEOPLE)
     def reassigned(self, by: str, to: str) -> None:
         if not self.dossier.ended:
-            self.take(deeds.reassign(self.dossier, by, to, "", self.now))
+            self.take(actions.reassign(self.dossier, by, to, "", self.now))
 
     @rule(by=PEOPLE, outcome=st.sampled_from(OutcomeMark))
     def marked(self, by: str, outcome: OutcomeMark) -> None:
-        self.take(deeds.mark(self.dossier, by, outcome, "", self.now))
+        self.take(actions.mark(self.dossier, by, outcome, "", self.now))
         assert self.dossier.incident.outcome is outcome
 
     @rule()
@@ -151,7 +153,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def survives_storage(self) -> None:
         text = self.dossier.model_dump_json(exclude_defaults=True)
-        assert Dossier.model_validate_json(text) == self.dossier
+        assert IncidentRecord.model_validate_json(text) == self.dossier
 
     @invariant()
     def stays_in_bounds(self) -> None:

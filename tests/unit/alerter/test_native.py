@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerter import rules
 from alerter.api.webhook_schema import webhook_schema
 from alerter.incidents import model
+from alerter.incidents.source_policy import SourcePolicies
 from alerter.notify.formats import native
-from alerter.terms import SourcePolicies
+from alerter.rules import decide
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, Incident
 from services.contracts.post import SourcePolicy
@@ -28,7 +28,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30_000)
 
 def incident(*exemplars: PostCard, root: PostCard | None = None, **more: Any) -> Incident:
     signal = make.forecast(root=root or make.card(), exemplars=exemplars, loudest=exemplars)
-    decision = rules.Decision(make.rule(), rules.Grade(2, "bad"), "because")
+    decision = decide.Decision(make.rule(), decide.Grade(2, "bad"), "because")
     made = model.open_incident(signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, "Answer.", None, make.NOW)
     return made.dossier.incident.model_copy(update=more)
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerter.escalation import oncall
-from alerter.escalation.oncall import Override, Shift, shifts
-from alerter.escalation.wallclock import wall_of
-from services.rota import Layer, Rotation, Schedule, Window, zone_of
+from alerter.oncall import shifts
+from alerter.oncall.shifts import Override, Shift, unroll
+from alerter.oncall.wallclock import wall_of
+from services.config.rota import Layer, Rotation, Schedule, Window, zone_of
 
 HARD = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Pacific/Apia", "Asia/Kathmandu")
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
@@ -42,7 +42,7 @@ def at(moment: str, zone: str = "Europe/Berlin") -> datetime:
 
 
 def who(of: Schedule, moment: datetime, *overrides: Override) -> str | None:
-    return oncall.on_call(of, overrides, moment).responder
+    return shifts.on_call(of, overrides, moment).responder
 
 
 some_windows = st.lists(
@@ -98,7 +98,7 @@ def test_shifts_fill_the_time_without_gap_or_overlap(
     of: Schedule, others: list[Override], begin: datetime, hours: int
 ) -> None:
     end = begin + hours * HOUR
-    rota = shifts(of, others, begin, end)
+    rota = unroll(of, others, begin, end)
     assert (rota[0].begins, rota[-1].ends) == (begin, end)
     assert all(a.ends == b.begins for a, b in pairwise(rota))
     assert all(shift.begins < shift.ends for shift in rota)
@@ -109,8 +109,8 @@ def test_who_is_on_call_does_not_depend_on_where_one_begins_to_look(
     of: Schedule, others: list[Override], begin: datetime, hours: int
 ) -> None:
     moment = begin + hours * HOUR
-    seen = next(s for s in shifts(of, others, begin, moment + HOUR) if s.begins <= moment < s.ends)
-    now = oncall.on_call(of, others, moment)
+    seen = next(s for s in unroll(of, others, begin, moment + HOUR) if s.begins <= moment < s.ends)
+    now = shifts.on_call(of, others, moment)
     assert (now.responder, now.why) == (seen.responder, seen.why)
 
 
@@ -165,7 +165,7 @@ def test_hand_offs_stay_on_the_wall_when_the_clocks_change(zone: str, nights: tu
     lengths = set()
     for night in nights:
         begin = at(f"{night}T00:00", zone) - timedelta(days=1)
-        rota = shifts(schedule(twelve, zone=zone), (), begin, begin + timedelta(days=4))
+        rota = unroll(schedule(twelve, zone=zone), (), begin, begin + timedelta(days=4))
         for a, b in pairwise(rota):
             assert a.ends == b.begins
             assert wall_of(a.ends, zone_of(zone)).strftime("%H:%M") in ("08:00", "20:00")
@@ -179,7 +179,7 @@ def test_hand_offs_stay_on_the_wall_when_the_clocks_change(zone: str, nights: tu
 def test_night_and_day_layers_meet_on_every_day_of_the_year(zone: str) -> None:
     day = layer(id="day", only=[{"begins": "02:30", "ends": "14:15"}])
     night = layer(id="night", responders=["gus"], only=[{"begins": "14:15", "ends": "02:30"}])
-    seen = oncall.coverage(schedule(day, night, zone=zone), (), BEGIN + timedelta(days=2), BEGIN + timedelta(days=360))
+    seen = shifts.coverage(schedule(day, night, zone=zone), (), BEGIN + timedelta(days=2), BEGIN + timedelta(days=360))
     assert seen.gaps == ()
     assert sum(seen.hours.values()) == pytest.approx(358 * 24)
 
@@ -188,9 +188,9 @@ def test_everybody_serves_although_weekends_are_skipped() -> None:
     working = layer(
         responders=PEOPLE, only=[{"days": ["mon", "tue", "wed", "thu", "fri"], "begins": "09:00", "ends": "17:00"}]
     )
-    seen = oncall.coverage(schedule(working), (), BEGIN, BEGIN + timedelta(days=7 * 7))
+    seen = shifts.coverage(schedule(working), (), BEGIN, BEGIN + timedelta(days=7 * 7))
     assert seen.hours == dict.fromkeys(PEOPLE, 5 * 8.0)
-    order = [s.responder for s in shifts(schedule(working), (), BEGIN, BEGIN + timedelta(days=12)) if s.responder]
+    order = [s.responder for s in unroll(schedule(working), (), BEGIN, BEGIN + timedelta(days=12)) if s.responder]
     assert order == ["ana", "ben", "cem", "dee", "eva", "fay", "gus", "ana", "ben", "cem"]
 
 
@@ -207,14 +207,14 @@ def test_a_gap_is_reported_with_its_length() -> None:
     office = layer(
         rotation="weekly", only=[{"days": ["mon", "tue", "wed", "thu", "fri"], "begins": "09:00", "ends": "17:00"}]
     )
-    seen = oncall.coverage(schedule(office), (), at("2026-01-05T09:00"), at("2026-01-12T09:00"))
+    seen = shifts.coverage(schedule(office), (), at("2026-01-05T09:00"), at("2026-01-12T09:00"))
     assert [round(gap.seconds / 3600) for gap in seen.gaps] == [16, 16, 16, 16, 64]
     assert seen.gap_seconds == 128 * 3600
     assert seen.hours == {"ana": 40.0}
 
 
 def test_before_its_first_hand_off_a_layer_has_nobody() -> None:
-    assert oncall.on_call(schedule(), (), at("2026-01-05T08:00")) == Shift(
+    assert shifts.on_call(schedule(), (), at("2026-01-05T08:00")) == Shift(
         at("2026-01-05T08:00"), at("2026-01-05T09:00")
     )
 
@@ -230,7 +230,7 @@ def test_an_override_takes_over_and_the_newest_wins() -> None:
 def test_a_replacement_counts_only_where_the_person_would_be_on_call() -> None:
     begin = at("2026-01-05T09:00")
     swap = override("gus", begin, 72, replaces="ben")
-    rota = shifts(schedule(), [swap], begin, begin + 72 * HOUR)
+    rota = unroll(schedule(), [swap], begin, begin + 72 * HOUR)
     assert [shift.responder for shift in rota] == ["ana", "gus", "ana"]
 
 

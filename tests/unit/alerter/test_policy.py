@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerter.escalation import policy
-from services.config import Policy
+from services.config.model import Policy
 from tests.unit.alerter.make import NOW
 
 MINUTE = timedelta(minutes=1)

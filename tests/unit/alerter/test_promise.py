@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerter.answers import fairness, promise
+from alerter.answers import fairness, sla
 from alerter.answers.fairness import Waited
-from alerter.escalation.wallclock import open_spans
-from services.rota import Promise, zone_of
+from alerter.oncall.wallclock import open_spans
+from services.config.rota import Promise, zone_of
 
 OFFICE = {"days": ["mon", "tue", "wed", "thu", "fri"], "begins": "09:00", "ends": "17:00"}
 
@@ -35,12 +35,12 @@ def office(minutes: float = 60, zone: str = "Europe/Berlin") -> Promise:
 def test_only_opening_hours_count(asked: str, due: str) -> None:
     berlin = zone_of("Europe/Berlin")
     moment = datetime.fromisoformat(asked).replace(tzinfo=berlin).astimezone(UTC)
-    assert promise.due(office(), moment) == datetime.fromisoformat(due).replace(tzinfo=berlin)
+    assert sla.due(office(), moment) == datetime.fromisoformat(due).replace(tzinfo=berlin)
 
 
 def test_around_the_clock_it_is_just_later() -> None:
     at = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
-    assert promise.due(Promise(minutes=90), at) == at + timedelta(minutes=90)
+    assert sla.due(Promise(minutes=90), at) == at + timedelta(minutes=90)
 
 
 @given(
@@ -50,14 +50,14 @@ def test_around_the_clock_it_is_just_later() -> None:
 )
 def test_between_asking_and_due_lie_just_so_many_opening_minutes(at: datetime, minutes: int, zone: str) -> None:
     of = office(minutes, zone)
-    spans = open_spans(of.hours, zone_of(zone), at, promise.due(of, at))
+    spans = open_spans(of.hours, zone_of(zone), at, sla.due(of, at))
     assert sum(((s.ends - s.begins) for s in spans), timedelta(0)) == timedelta(minutes=minutes)
 
 
 def test_hours_that_never_suffice_end_somewhere() -> None:
     never = Promise.model_validate({"minutes": 14 * 1440, "hours": [{**OFFICE, "days": ["mon"], "ends": "09:01"}]})
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    assert promise.due(never, at) == at + promise.MOST
+    assert sla.due(never, at) == at + sla.MOST
 
 
 def test_each_follower_count_has_its_band() -> None:

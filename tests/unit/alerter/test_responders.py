@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from alerter.escalation.oncall import Override
-from alerter.escalation.responders import Contact, Directory, Nobody, account_of
-from services.config import Config
+from alerter.oncall.responders import Contact, Directory, Nobody, account_of
+from alerter.oncall.shifts import Override
+from services.config.model import Config
 from services.contracts.base import AccountId, BrandId
 from tests.unit.alerter import make
 from tests.unit.alerter.make import NOW

@@ -9,28 +9,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerter import rules, suppression
-from alerter.incidents import holding, model
-from alerter.incidents.dossier import Dossier, Entry, Outcome
+from alerter.incidents import model, suppression
+from alerter.incidents.record import Entry, IncidentRecord, Transition
 from alerter.incidents.transitions import Trigger, advance
-from alerter.suppression import Covers, Field, Matcher, Silence
+from alerter.rules import decide
+from alerter.silences import matching
+from alerter.silences.matching import Covers, Field, Matcher, Silence
+from services.config.quiet_hours import QuietHours
 from services.contracts.base import StoryId
 from services.contracts.incident import HeldBy, IncidentState
 from services.contracts.signal import Level, SurgePhase
-from services.quiet import QuietHours
 from tests.unit.alerter import make
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 
 
-def opened(signal: rules.Opening | None = None) -> Outcome:
+def opened(signal: decide.Opening | None = None) -> Transition:
     signal = signal or make.forecast()
-    decision = rules.Decision(make.rule(), rules.grade(signal, make.LINE, None), "because")
+    decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
     return model.open_incident(signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW)
 
 
-def of_severity(severity: int) -> Dossier:
+def of_severity(severity: int) -> IncidentRecord:
     dossier = opened().dossier
     return dossier.model_copy(update={"incident": dossier.incident.model_copy(update={"severity": severity})})
 
@@ -76,32 +77,32 @@ BRAND = matcher(Field.BRAND, "acme")
 )
 def test_a_matcher_matches_what_the_incident_has(field: Field, hit: str, miss: str) -> None:
     dossier = opened(make.forecast(root=make.card(language="en-GB"))).dossier
-    assert suppression.covers(silence(matcher(field, hit)), dossier)
-    assert suppression.covers(silence(matcher(field, "zzz", hit)), dossier)
-    assert not suppression.covers(silence(matcher(field, miss)), dossier)
-    assert not suppression.covers(silence(matcher(field, hit, negate=True)), dossier)
-    assert suppression.covers(silence(matcher(field, miss, negate=True)), dossier)
+    assert matching.covers(silence(matcher(field, hit)), dossier)
+    assert matching.covers(silence(matcher(field, "zzz", hit)), dossier)
+    assert not matching.covers(silence(matcher(field, miss)), dossier)
+    assert not matching.covers(silence(matcher(field, hit, negate=True)), dossier)
+    assert matching.covers(silence(matcher(field, miss, negate=True)), dossier)
 
 
 def test_every_matcher_must_match() -> None:
     dossier = opened().dossier
-    assert suppression.covers(silence(BRAND, matcher(Field.NETWORK, "bsky")), dossier)
-    assert not suppression.covers(silence(BRAND, matcher(Field.NETWORK, "x")), dossier)
+    assert matching.covers(silence(BRAND, matcher(Field.NETWORK, "bsky")), dossier)
+    assert not matching.covers(silence(BRAND, matcher(Field.NETWORK, "x")), dossier)
 
 
 def test_a_silence_holds_from_its_start_to_its_end_and_says_who_and_why() -> None:
     dossier = opened().dossier
     one = silence(BRAND, starts=1)
-    held = suppression.held(dossier, [one], (), make.NOW + HOUR)
+    held = matching.held(dossier, [one], (), make.NOW + HOUR)
     assert held is not None
     assert (held.by, held.until) == (HeldBy.SILENCE, make.NOW + 2 * HOUR)
     assert held.reason == "silence by dana until 2026-03-01 11:00 UTC: the app is rolled out"
     for hours in (0.99, 2):
-        assert suppression.held(dossier, [one], (), make.NOW + hours * HOUR) is None
+        assert matching.held(dossier, [one], (), make.NOW + hours * HOUR) is None
 
 
 def test_of_several_the_last_to_end_counts() -> None:
-    held = suppression.held(opened().dossier, [silence(BRAND, lasts=3), silence(BRAND, lasts=2)], (), make.NOW)
+    held = matching.held(opened().dossier, [silence(BRAND, lasts=3), silence(BRAND, lasts=2)], (), make.NOW)
     assert held is not None
     assert held.until == make.NOW + 3 * HOUR
 
@@ -126,9 +127,9 @@ cheerful = make.card(negative=0.05)
         (make.surge(share=None), False),
     ],
 )
-def test_a_mute_covers_volume_and_never_mood(signal: rules.Opening, covered: bool) -> None:
+def test_a_mute_covers_volume_and_never_mood(signal: decide.Opening, covered: bool) -> None:
     dossier = opened(signal).dossier
-    held = suppression.held(dossier, [silence(BRAND, covers=Covers.VOLUME)], (), make.NOW)
+    held = matching.held(dossier, [silence(BRAND, covers=Covers.VOLUME)], (), make.NOW)
     if dossier.incident.severity == 1:
         pytest.skip("severity 1 is never held back")
     assert (held is not None and held.by is HeldBy.MUTE) == covered
@@ -137,9 +138,9 @@ def test_a_mute_covers_volume_and_never_mood(signal: rules.Opening, covered: boo
 def test_a_mute_ends_for_a_story_whose_mood_turns() -> None:
     dossier = opened(make.forecast(root=cheerful, mood=fine)).dossier
     turned = make.forecast(2, root=cheerful, mood=make.mood())
-    after = model.join(dossier, turned, rules.grade(turned, make.LINE, None), make.NOW)
+    after = model.join(dossier, turned, decide.grade(turned, make.LINE, None), make.NOW)
     assert after is not None
-    assert suppression.held(after.dossier, [silence(BRAND, covers=Covers.VOLUME)], (), make.NOW) is None
+    assert matching.held(after.dossier, [silence(BRAND, covers=Covers.VOLUME)], (), make.NOW) is None
 
 
 NIGHT = QuietHours.model_validate(
@@ -158,7 +159,7 @@ NIGHT = QuietHours.model_validate(
     ],
 )
 def test_quiet_hours_are_what_the_clock_on_the_wall_shows(at: datetime, until: datetime | None) -> None:
-    held = suppression.held(of_severity(3), (), (NIGHT,), at)
+    held = matching.held(of_severity(3), (), (NIGHT,), at)
     assert (held.until if held is not None else None) == until
 
 
@@ -168,12 +169,12 @@ def test_quiet_hours_are_what_the_clock_on_the_wall_shows(at: datetime, until: d
 )
 def test_quiet_hours_lower_by_one_and_hold_the_mildest(severity: int, holds_from: int, held: bool) -> None:
     hours = NIGHT.model_copy(update={"holds_from": holds_from})
-    found = suppression.held(of_severity(severity), (), (hours,), datetime(2026, 1, 10, 23, 0, tzinfo=UTC))
+    found = matching.held(of_severity(severity), (), (hours,), datetime(2026, 1, 10, 23, 0, tzinfo=UTC))
     assert (found is not None) == held
     if found is not None:
         assert f"severity {severity} counts as {min(4, severity + 1)}" in found.reason
     other = hours.model_copy(update={"brands": ("other",)})
-    assert suppression.held(of_severity(4), (), (other,), datetime(2026, 1, 10, 23, 0, tzinfo=UTC)) is None
+    assert matching.held(of_severity(4), (), (other,), datetime(2026, 1, 10, 23, 0, tzinfo=UTC)) is None
 
 
 anything = st.lists(
@@ -191,7 +192,7 @@ anything = st.lists(
 @given(anything, st.booleans(), st.integers(0, 5000))
 def test_nothing_ever_holds_back_severity_1(silences: list[Silence], night: bool, minutes: int) -> None:
     hours = (NIGHT.model_copy(update={"holds_from": 3}),) if night else ()
-    assert suppression.held(of_severity(1), silences, hours, make.NOW + minutes * MINUTE) is None
+    assert matching.held(of_severity(1), silences, hours, make.NOW + minutes * MINUTE) is None
 
 
 @given(anything, st.integers(2, 4), st.integers(0, 5000))
@@ -199,28 +200,28 @@ def test_whatever_holds_back_ends_later_than_now_and_has_a_reason(
     silences: list[Silence], severity: int, minutes: int
 ) -> None:
     now = make.NOW + minutes * MINUTE
-    held = suppression.held(of_severity(severity), silences, (NIGHT,), now)
+    held = matching.held(of_severity(severity), silences, (NIGHT,), now)
     if held is not None:
         assert held.until > now
         assert held.reason
-        free = suppression.held(of_severity(severity), silences, (NIGHT,), held.until)
+        free = matching.held(of_severity(severity), silences, (NIGHT,), held.until)
         assert free is None or free.until > held.until, "looked at again at the end, it is not the same reason"
 
 
-def held_back() -> Dossier:
-    held = suppression.held(opened().dossier, [silence(BRAND)], (), make.NOW)
+def held_back() -> IncidentRecord:
+    held = matching.held(opened().dossier, [silence(BRAND)], (), make.NOW)
     assert held is not None
-    return holding.hold_from_the_start(opened(), held).dossier
+    return suppression.hold_from_the_start(opened(), held).dossier
 
 
 def test_what_is_held_back_is_silent_until_it_is_released_and_then_says_what_became_worse() -> None:
     dossier = held_back()
     assert model.due(dossier) == make.NOW + HOUR
     signal = make.forecast(2, Level.IMMINENT)
-    came = model.join(dossier, signal, rules.grade(signal, make.LINE, None), make.NOW + 30 * MINUTE)
+    came = model.join(dossier, signal, decide.grade(signal, make.LINE, None), make.NOW + 30 * MINUTE)
     assert came is not None
     assert not any(message.pages for message in came.messages)
-    released = holding.release(came.dossier, make.NOW + HOUR)
+    released = suppression.release(came.dossier, make.NOW + HOUR)
     assert released.resumes_at == make.NOW + HOUR
     assert released.dossier.incident.held is None
     assert released.messages[0].pages
@@ -233,11 +234,11 @@ def test_what_is_held_back_is_silent_until_it_is_released_and_then_says_what_bec
 def test_what_was_not_told_is_not_taken_for_told() -> None:
     before = held_back()
     crossed = make.forecast(2, Level.CROSSED)
-    came = model.join(opened().dossier, crossed, rules.grade(crossed, make.LINE, None), make.NOW + 20 * MINUTE)
+    came = model.join(opened().dossier, crossed, decide.grade(crossed, make.LINE, None), make.NOW + 20 * MINUTE)
     assert came is not None
     assert came.messages[0].pages
     assert before.incident.held is not None
-    kept = holding.hold_what_came(before, came, before.incident.held)
+    kept = suppression.hold_what_came(before, came, before.incident.held)
     assert not kept.messages[0].pages
     assert kept.dossier.told == before.told
     assert kept.halts
@@ -245,27 +246,27 @@ def test_what_was_not_told_is_not_taken_for_told() -> None:
 
 def test_an_end_ends_what_held_it_back() -> None:
     eased = make.forecast(2, Level.EASING)
-    over = model.join(held_back(), eased, rules.grade(eased, make.LINE, None), make.NOW + MINUTE)
+    over = model.join(held_back(), eased, decide.grade(eased, make.LINE, None), make.NOW + MINUTE)
     assert over is not None
     assert (over.dossier.incident.state, over.dossier.incident.held) == (IncidentState.EXPIRED, None)
 
 
 def test_a_storm_counts_what_it_stands_for_and_is_as_bad_as_the_worst() -> None:
     member = of_severity(3)
-    storm = holding.open_storm(member, 0, 12, None, make.NOW)
+    storm = suppression.open_storm(member, 0, 12, None, make.NOW)
     assert storm.dossier.incident.state is IncidentState.ACTIVE
     assert "12 incidents an hour" in storm.messages[0].because
     assert storm.dossier.incident.title == "Acme: a storm: 1 further incident beyond the page budget"
-    soon = holding.join_storm(storm.dossier, of_severity(4), make.NOW + MINUTE)
+    soon = suppression.join_storm(storm.dossier, of_severity(4), make.NOW + MINUTE)
     assert (soon.messages, soon.dossier.incident.severity) == ((), 3)
-    worse = holding.join_storm(soon.dossier, of_severity(2), make.NOW + 11 * MINUTE)
+    worse = suppression.join_storm(soon.dossier, of_severity(2), make.NOW + 11 * MINUTE)
     assert "severity rose from 3 to 2" in worse.messages[0].because
     assert worse.dossier.incident.title.startswith("Acme: a storm: 3 further incidents")
-    assert suppression.kinds(worse.dossier) == ("storm",)
+    assert matching.kinds(worse.dossier) == ("storm",)
 
 
 def test_a_storm_is_over_an_hour_after_the_last_and_another_of_calm() -> None:
-    dossier = holding.open_storm(of_severity(3), 0, 12, None, make.NOW).dossier
+    dossier = suppression.open_storm(of_severity(3), 0, 12, None, make.NOW).dossier
     due = model.due(dossier)
     assert due == make.NOW + model.CALM_FOR
     eased = model.fire(dossier, due)
@@ -281,7 +282,7 @@ def test_severity_1_breaks_what_holds_it_back() -> None:
     worst = before.model_copy(update={"floor": 1})
     came = advance(before, worst, Trigger.NOTED, Entry("negative", "a fire"), make.NOW)
     assert came.messages[0].pages
-    out = holding.release_with(came, make.NOW, "severity 1 is never held back")
+    out = suppression.release_with(came, make.NOW, "severity 1 is never held back")
     assert out.messages[0].pages
     assert out.resumes_at == make.NOW
     assert out.dossier.incident.held is None
@@ -291,7 +292,7 @@ def test_a_surge_that_ended_does_not_count_against_a_mute() -> None:
     dossier = opened(make.forecast(root=cheerful, mood=fine)).dossier
     for phase, minutes in ((SurgePhase.START, 1), (SurgePhase.END, 2)):
         signal = make.surge(phase, minutes=minutes, share=0.9)
-        after = model.join(dossier, signal, rules.grade(signal, make.LINE, None), make.NOW)
+        after = model.join(dossier, signal, decide.grade(signal, make.LINE, None), make.NOW)
         assert after is not None
         dossier = after.dossier
-    assert suppression.volume_alone(dossier)
+    assert matching.volume_alone(dossier)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerter.escalation.wallclock import Span, instant, merged, open_spans, wall_of
-from services.rota import Window
+from alerter.oncall.wallclock import Span, instant, merged, open_spans, wall_of
+from services.config.rota import Window
 
 ZONES = sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("posix", "right")))
 HARD = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Pacific/Apia", "America/Santiago")

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from ingest.admission import STALE_SECONDS, Admission, LagWatch, Shed, TokenBucket
 from ingest.metrics import IngestMetrics, ShedReason
+from services.base.settings import Settings
 from services.eventlog.base import Closed, EventLog, Unavailable
-from services.settings import Settings
 
 
 class StubLog:

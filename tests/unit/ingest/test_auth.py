@@ -7,7 +7,7 @@ import structlog
 from pydantic import SecretStr
 
 from ingest.auth import ApiKeys
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 
 KEY = "a-long-and-secret-key"
 OTHER = "another:long-key,of".replace(",", ";")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.brands import BrandBook, Found, Why, fold
-from services.config import Account, Brand
+from services.config.model import Account, Brand
 
 
 def brand(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from ingest.metrics import IngestMetrics, Outcome, ShedReason
+from ingest.metrics import IngestMetrics, RequestOutcome, ShedReason
 from ingest.schemas import Reason
 
 
@@ -13,7 +13,7 @@ def test_every_reason_is_a_zero_from_the_start() -> None:
     IngestMetrics(registry)
     for name, label, values in (
         ("posts_rejected", "reason", Reason),
-        ("requests", "outcome", Outcome),
+        ("requests", "outcome", RequestOutcome),
         ("shed", "reason", ShedReason),
     ):
         for value in values:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ingest.brands import BrandBook
 from ingest.normalize import Normal, Normalizer, Refused, clean
 from ingest.schemas import EXAMPLES, PostIn, Reason
-from services.config import Account, Brand
+from services.config.model import Account, Brand
 from services.contracts.codec import decode, encode
 from services.contracts.post import PostKind, PostObserved, SourcePolicy
 

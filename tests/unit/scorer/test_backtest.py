@@ -17,8 +17,8 @@ from scorer.backtest.recorded import Event, Recorded, read
 from scorer.backtest.replay import Look, Stage
 from scorer.virality.forecast import LIKELY_AT
 from scorer.virality.learned import shipped
+from services.base.errors import FirebreakError
 from services.contracts.signal import Level, Line
-from services.errors import FirebreakError
 
 HORIZON = 72 * 3600.0
 

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from scorer.sentiment.batcher import Batcher, BatcherMetrics
 from scorer.sentiment.model import Reading
-from services.errors import Backpressure
+from services.base.errors import Backpressure
 
 
 class Echo:

@@ -16,7 +16,7 @@ from scorer.sentiment.calibration import (
     softmax,
 )
 from scorer.sentiment.model import Reading
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 
 
 def test_without_a_fit_the_logits_are_left_alone() -> None:

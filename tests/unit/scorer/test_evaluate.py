@@ -16,7 +16,7 @@ from scorer.cli import app
 from scorer.sentiment import choose
 from scorer.sentiment.evaluate import evaluate, f1, macro_f1, macro_recall, read_labelled
 from scorer.sentiment.model import Reading, SentimentModel
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 
 ROWS = [
     {"text": "bad", "label": "negative", "complaint": "1", "severity": "4"},

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.virality import hawkes
-from scorer.virality.cascade import KERNEL_SECONDS, Card, Cascade, Told
+from scorer.virality.cascade import KERNEL_SECONDS, Card, Cascade, LastAnnounced
 from scorer.virality.forecast import (
     IMMINENT_AT,
     KEEP,
@@ -123,8 +123,8 @@ def prediction(p: float, soon: bool = False) -> Prediction:
     return Prediction(low=10, median=100, high=1000, probability=p, without_automation=p, soon=soon)
 
 
-def told(level: Level, p: float = 0.5, at: float = BEGIN, size: float = 100) -> Told:
-    return Told(1, level.value, p, size, at)
+def told(level: Level, p: float = 0.5, at: float = BEGIN, size: float = 100) -> LastAnnounced:
+    return LastAnnounced(1, level.value, p, size, at)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from scorer.virality.cascade import Cascade
 from scorer.virality.features import LINE_FEATURES, NAMES, shape_of, with_line
 from scorer.virality.learned import Learned, Weights, loud_outlook, shipped
 from scorer.virality.trees import FlatEnsemble, FlatTree, grown
+from services.base.errors import Damaged
 from services.contracts.signal import Line
-from services.errors import Damaged
 
 BEGIN = 1_700_000_000.0
 HORIZON = 72 * 3600.0

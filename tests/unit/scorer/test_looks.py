@@ -13,7 +13,7 @@ import pytest
 
 from scorer.backtest.recorded import Event, Recorded, read
 from scorer.backtest.replay import Stage
-from scorer.training.looks import HORIZON_SECONDS, Looks, look, part_of, streamed
+from scorer.training.snapshots import HORIZON_SECONDS, Looks, look, part_of, streamed
 from scorer.virality.features import NAMES, with_line
 from scorer.virality.learned import Weights, shipped
 from scorer.virality.trees import grown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scorer.mentions import Mentions
 from scorer.sentiment.relevance import Role
-from services.config import parse
+from services.config.loading import parse
 
 BRANDS = parse(
     """

@@ -13,7 +13,7 @@ import pytest
 from scorer.sentiment.evaluate import label_of
 from scorer.sentiment.onnx import SHIPPED, OnnxModel, cut, describe_cpu
 from scorer.sentiment.text import MAX_TOKENS
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 
 
 @pytest.fixture(scope="module")

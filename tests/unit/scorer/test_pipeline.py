@@ -15,8 +15,9 @@ from scorer.sentiment.lexicon import Lexicon
 from scorer.sentiment.model import Reading
 from scorer.virality.cascade import DEDUP_IDS
 from scorer.virality.forecast import ClosedForm
-from services.clock import ManualClock
-from services.config import Brand
+from services.base.clock import ManualClock
+from services.base.metrics import FloorMetrics
+from services.config.model import Brand
 from services.contracts.base import BrandId, ConversationId, Event, event_id
 from services.contracts.codec import decode, encode
 from services.contracts.post import (
@@ -42,9 +43,8 @@ from services.contracts.signal import (
 )
 from services.contracts.topics import DEADLETTER, POSTS, SIGNALS
 from services.eventlog.base import Record
-from services.metrics import FloorMetrics
 from services.stream.deadletter import DeadLetters
-from services.stream.processor import Outcome
+from services.stream.processor import StepResult
 
 BEGIN = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
 ACME = BrandId("acme")
@@ -92,7 +92,7 @@ class Lane:
     async def fire(self) -> list[Event]:
         return self.commit(await self.processor.fire(self.clock.now()))
 
-    def commit(self, outcome: Outcome) -> list[Event]:
+    def commit(self, outcome: StepResult) -> list[Event]:
         for key, value in outcome.changes.items():
             if value is None:
                 self.committed.pop(key, None)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorer.recalibrations import Recalibrations
+from scorer.recalibration_state import Recalibrations
 from scorer.virality.cascade import Cascade
 from scorer.virality.forecast import IMMINENT_AT, LIKELY_AT, Prediction
 from scorer.virality.recalibration import Claim, Recalibration, claim_of, growth_to, log_odds
-from services.config import Brand
+from services.config.model import Brand
 from services.contracts.signal import Line
 
 LINE = Line(engagements=100)

@@ -22,7 +22,7 @@ from scorer.training.export import SERVED, build, quantise, recover
 from scorer.training.fit import fit_line, fit_map
 from scorer.training.network import MoodNetwork, load_base
 from scorer.training.sentiment import Recipe, Run, collate, loss_of, make_batches
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 
 torch: Any = import_module("torch")
 WIDTH = 24

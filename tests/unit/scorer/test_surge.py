@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.surge import HOUR, KEPT_BUCKETS, Baseline, Rule, Watch, surprise
+from scorer.surge_model import HOUR, KEPT_BUCKETS, Baseline, Rule, Watch, surprise
 
 BEGIN = 1_772_400_000.0
 BUCKET = 300.0

@@ -9,9 +9,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from scorer.metrics import ScorerMetrics
-from scorer.surging import SurgeProcessor
-from services.clock import ManualClock
-from services.config import Brand
+from scorer.surge_processor import SurgeProcessor
+from services.base.clock import ManualClock
+from services.base.metrics import FloorMetrics
+from services.config.model import Brand
 from services.contracts.base import BrandId, ConversationId, Event, StoryId, event_id
 from services.contracts.codec import decode, encode
 from services.contracts.post import PostKind
@@ -27,9 +28,8 @@ from services.contracts.signal import (
 )
 from services.contracts.topics import SIGNALS
 from services.eventlog.base import Record
-from services.metrics import FloorMetrics
 from services.stream.deadletter import DeadLetters
-from services.stream.processor import Outcome
+from services.stream.processor import StepResult
 
 BEGIN = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
 ACME = BrandId("acme")
@@ -50,7 +50,7 @@ class Lane:
         self.processor = SurgeProcessor(0, self.letters, self.metrics, self.brands)
         self.processor.restore(self.state)
 
-    def commit(self, outcome: Outcome) -> list[Event]:
+    def commit(self, outcome: StepResult) -> list[Event]:
         for key, value in outcome.changes.items():
             assert value is not None
             self.state[key] = value

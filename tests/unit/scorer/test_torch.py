@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.errors import ConfigError
+from services.base.errors import ConfigError
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")

@@ -8,8 +8,8 @@ from itertools import islice
 
 import pytest
 
-from services.clock import ManualClock, RealClock, ScaledClock, epoch, moment, wait
-from services.retry import backoff
+from services.base.clock import ManualClock, RealClock, ScaledClock, epoch, moment, wait
+from services.base.retry import backoff
 
 BEGIN = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from services.drills.compare import compare
-from services.drills.judge import Page, Report, Verdict
+from services.tools.drills.compare import compare
+from services.tools.drills.judge import DrillCheck, Page, Report
 
 
-def report(messages: int, told: dict[str, float], verdicts: tuple[Verdict, ...] = ()) -> Report:
+def report(messages: int, told: dict[str, float], verdicts: tuple[DrillCheck, ...] = ()) -> Report:
     pages = [Page(story, "acme", at, None) for story, at in told.items()]
     return Report(verdicts, (), messages, pages)
 
@@ -36,6 +36,6 @@ def test_the_same_is_the_same() -> None:
 
 
 def test_only_what_the_old_rules_gave_can_be_broken() -> None:
-    good, bad = Verdict(True, "told"), Verdict(False, "nobody was told")
+    good, bad = DrillCheck(True, "told"), DrillCheck(False, "nobody was told")
     assert compare(report(1, {}, (good,)), report(1, {}, (bad,))).broken == ["nobody was told"]
     assert compare(report(1, {}, (bad,)), report(1, {}, (bad,))).broken == []

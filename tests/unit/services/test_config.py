@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.config import Config, load, parse
+from services.base.errors import ConfigError
+from services.config.loading import load, parse
+from services.config.model import Config
 from services.contracts.post import SourcePolicy
-from services.errors import ConfigError
 
 GOOD = """\
 brands:

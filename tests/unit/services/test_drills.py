@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from services.drills.crowd import Night
-from services.drills.judge import Received, judge
-from services.drills.script import Script, load
-from services.errors import ConfigError
+from services.base.errors import ConfigError
+from services.tools.drills.crowd import Night
+from services.tools.drills.judge import Received, judge
+from services.tools.drills.script import Script, load
 
 NIGHT: dict[str, Any] = {
     "title": "t",

@@ -7,8 +7,8 @@ import socket
 import pytest
 from fastapi import FastAPI
 
-from services.errors import ConfigError
-from services.http import Server
+from services.base.errors import ConfigError
+from services.runtime.http import Server
 
 
 def test_a_port_in_use_is_an_error_that_says_what_to_set() -> None:

@@ -13,12 +13,12 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
-from services import process as module
-from services.config import parse
+from services.base.settings import Settings
+from services.base.tasks import TaskEnded
+from services.config.loading import parse
 from services.eventlog.base import Unavailable
-from services.process import Process
-from services.settings import Settings
-from services.tasks import TaskEnded
+from services.runtime import process as module
+from services.runtime.process import Process
 
 CONFIG = parse("brands: [{id: acme, name: Acme}]")
 

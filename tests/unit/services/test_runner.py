@@ -14,16 +14,16 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
-from services.clock import ManualClock, moment
+from services.base.clock import ManualClock, moment
+from services.base.metrics import FloorMetrics
+from services.base.tasks import Tasks
 from services.contracts.topics import CASCADES, DEADLETTER, POSTS, SIGNALS
 from services.eventlog.base import Fenced, Group, Message, Owner, Record, Transaction, Unavailable, Uncertain
 from services.eventlog.sqlite import SqliteLog
-from services.metrics import FloorMetrics
 from services.stream.deadletter import DeadLetterFlood, DeadLetters
 from services.stream.lanes import FencedTooOften
-from services.stream.processor import Outcome
+from services.stream.processor import StepResult
 from services.stream.runner import Runner, Stage
-from services.tasks import Tasks
 
 BEGIN = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
 PATIENCE = 20.0
@@ -43,8 +43,8 @@ class Counting:
             count, wake = json.loads(entry)
             self.count, self.wake = count, wake
 
-    async def process(self, records: Sequence[Record], now: datetime) -> Outcome:
-        out = Outcome()
+    async def process(self, records: Sequence[Record], now: datetime) -> StepResult:
+        out = StepResult()
         for record in records:
             value = record.value or b""
             if value == b"poison":
@@ -63,12 +63,12 @@ class Counting:
     def due(self) -> datetime | None:
         return None if self.wake is None else moment(self.wake)
 
-    async def fire(self, now: datetime) -> Outcome:
+    async def fire(self, now: datetime) -> StepResult:
         assert self.wake is not None
         assert now.timestamp() >= self.wake
         self.wake = 4e9
         total = f"total {self.count}".encode()
-        return Outcome([Message(SIGNALS.name, "acme", total, 0)], {"count": json.dumps([self.count, 4e9]).encode()})
+        return StepResult([Message(SIGNALS.name, "acme", total, 0)], {"count": json.dumps([self.count, 4e9]).encode()})
 
 
 class Bench:

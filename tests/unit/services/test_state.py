@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from services.errors import Damaged
+from services.base.errors import Damaged
 from services.stream.state import KeyedState
 
 

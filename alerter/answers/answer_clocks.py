@@ -1,0 +1,142 @@
+"""Answer clocks as rows: one for each complaint or question about a brand, at any reach, until the brand answers it.
+
+No text and no author is kept: what is there says where the post is, how far its author reaches, and by when it is due. What
+a source's terms keep in the house has no link here either. Inside a transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
+
+from alerter.answers import sla
+from alerter.answers.fairness import Waited, band_of
+from alerter.incidents.source_policy import SourcePolicies, outside
+from alerter.oncall.responders import account_of
+from alerter.states import ClockState
+from alerter.store.database import insert_missing
+from alerter.store.tables import answer_clocks as clocks
+from services.config.model import Config
+from services.contracts.base import BrandId, event_id
+from services.contracts.post import SourcePolicy
+from services.contracts.signal import PostAnswered, PostAsked, PostCard, PostNegative, PostRedacted
+
+COMPLAINT_FROM: Final = 0.5
+"""Least probability at which something negative counts as a complaint; a model that does not say leaves it open."""
+KEEP: Final = timedelta(days=100)
+"""A quarter, and some: what fairness is shown over."""
+MOST_MEASURED: Final = 100_000
+KEEP_EARLY: Final = timedelta(days=2)
+"""An answer to what was not seen, or not seen as a complaint: the post may come late."""
+
+
+def concerns(signal: PostNegative | PostAsked) -> bool:
+    """Whether it waits for an answer."""
+    return isinstance(signal, PostAsked) or signal.complaint is None or signal.complaint >= COMPLAINT_FROM
+
+
+def start(connection: Connection, signal: PostNegative | PostAsked, config: Config, now: datetime) -> bool:
+    """Start the clock of a post, once; whether it was. One that was fetched late is due from when we heard of it."""
+    brand = config.brand(signal.brand)
+    if brand is None or not concerns(signal):
+        return False
+    post = signal.post
+    mine = clocks.c.id == clock_id(signal.brand, post.network, post.post_id)
+    due_at = sla.due(brand.promise, now if signal.backfill else post.at)
+    values = {
+        "conversation": signal.conversation,
+        "account": account_of(brand, [post]),
+        "kind": "question" if isinstance(signal, PostAsked) else "complaint",
+        "band": band_of(post.followers),
+        "followers": post.followers,
+        "asked_at": post.at,
+        "due_at": due_at,
+        **_links(post, config.source_policy),
+    }
+    row = {**_place(signal.brand, post.network, post.post_id), "noted_at": now, **values}
+    if insert_missing(connection, clocks, [row | {"state": ClockState.RUNNING, "tell_at": due_at}]):
+        return True
+    # Its answer came first: the two were read from the network in the wrong order.
+    early = connection.execute(
+        update(clocks).where(mine, clocks.c.state == ClockState.EARLY).values(**values, state=ClockState.ANSWERED)
+    )
+    return bool(early.rowcount)
+
+
+def _links(post: PostCard, terms: SourcePolicies) -> dict[str, str | None]:
+    """Where to answer, as far as the source's terms let that leave the house."""
+    shown = outside(post, terms)
+    if shown is None:
+        return {"permalink": None, "reply_link": None, "policy": SourcePolicy.INTERNAL.value}
+    return {"permalink": shown.permalink, "reply_link": shown.reply_link, "policy": shown.policy.value}
+
+
+def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:
+    """The brand answered a post; whether its clock was running."""
+    network = signal.conversation.partition(":")[0]
+    place = _place(signal.brand, network, signal.post_id)
+    answered = {"answered_at": signal.at, "answer_id": signal.answer_id, "tell_at": None}
+    stopped = connection.execute(
+        update(clocks)
+        .where(clocks.c.id == place["id"], clocks.c.state == ClockState.RUNNING)
+        .values(**answered, state=ClockState.ANSWERED)
+    )
+    if stopped.rowcount:
+        return True
+    row = {**place, "conversation": signal.conversation, "state": ClockState.EARLY, "noted_at": now}
+    insert_missing(connection, clocks, [row | answered])
+    return False
+
+
+def withdraw(connection: Connection, signal: PostRedacted) -> bool:
+    """The post was deleted: whether it had a clock. Only that there was one, and how it went, is kept."""
+    mine = clocks.c.id == clock_id(signal.brand, signal.network, signal.post_id)
+    bare = {"permalink": None, "reply_link": None, "account": None}
+    known = connection.execute(update(clocks).where(mine, clocks.c.state != ClockState.EARLY).values(**bare)).rowcount
+    gone = update(clocks).where(mine, clocks.c.state == ClockState.RUNNING)
+    connection.execute(gone.values(state=ClockState.WITHDRAWN, tell_at=None))
+    return bool(known)
+
+
+def clock_id(brand: str, network: str, post_id: str) -> str:
+    return event_id("answer", brand, network, post_id)
+
+
+def _place(brand: BrandId, network: str, post_id: str) -> dict[str, str]:
+    return {"id": clock_id(brand, network, post_id), "brand": brand, "network": network, "post_id": post_id}
+
+
+def overdue_at(now: datetime) -> ColumnElement[bool]:
+    return and_(clocks.c.state == ClockState.RUNNING, clocks.c.due_at <= now)
+
+
+def overdue_counts(connection: Connection, now: datetime) -> dict[str, int]:
+    """Brand -> complaints and questions that are due and not answered."""
+    rows = connection.execute(select(clocks.c.brand, func.count()).where(overdue_at(now)).group_by(clocks.c.brand))
+    return {brand: count for brand, count in rows}  # noqa: C416 - rows are no pairs to a type checker
+
+
+def waited(connection: Connection, only: ColumnElement[bool], since: datetime, now: datetime) -> list[Waited]:
+    """What came since then, the newest `MOST_MEASURED`, for the statistics; deleted posts count for nothing."""
+    query = (
+        select(clocks.c.network, clocks.c.band, clocks.c.asked_at, clocks.c.answered_at, clocks.c.due_at)
+        .where(only, clocks.c.asked_at >= since, clocks.c.state.in_([ClockState.RUNNING, ClockState.ANSWERED]))
+        .order_by(clocks.c.asked_at.desc())
+        .limit(MOST_MEASURED)
+    )
+    return [_waited(row, now) for row in connection.execute(query)]
+
+
+def _waited(row: Any, now: datetime) -> Waited:
+    answered = row.answered_at is not None
+    seconds = max(0.0, (row.answered_at - row.asked_at).total_seconds()) if answered else None
+    return Waited(row.network, row.band, seconds, (row.answered_at if answered else now) >= row.due_at)
+
+
+def forget(connection: Connection, now: datetime) -> int:
+    """Drop what is too old to be shown."""
+    old = delete(clocks).where(clocks.c.noted_at < now - KEEP)
+    early = delete(clocks).where(clocks.c.state == ClockState.EARLY, clocks.c.noted_at < now - KEEP_EARLY)
+    return connection.execute(old).rowcount + connection.execute(early).rowcount

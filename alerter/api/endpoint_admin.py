@@ -1,0 +1,114 @@
+"""Looking after endpoints: a test, a new secret, switching one on again, sending again what did not arrive."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from fastapi import APIRouter
+from sqlalchemy import Connection
+
+from alerter.api import schemas, views
+from alerter.api.auth import Admin, Caller
+from alerter.api.context import ApiContext, found
+from alerter.api.problems import ABSENT, CONFLICT, Problem
+from alerter.desk.context import Context
+from alerter.notify import endpoints, outbox, signing
+from alerter.notify.formats import native
+from alerter.notify.kinds import TRAITS
+from alerter.notify.outbox import Cause
+from alerter.states import EndpointState
+from alerter.store import audit
+from services.config.section import Slug
+
+
+def mount_care(routes: APIRouter, service: ApiContext) -> None:
+    @routes.post("/endpoints/{name}/test", status_code=202, responses={**ABSENT, **CONFLICT})
+    async def test_endpoint(caller: Admin, name: Slug) -> schemas.Queued:
+        """Send it an `endpoint.test`. GET /v1/deliveries says what came of it."""
+        return schemas.Queued(delivery=await send_test(service, caller, name))
+
+    @routes.post("/endpoints/{name}/secret", status_code=201, responses={**ABSENT, **CONFLICT})
+    async def rotate_secret(caller: Admin, name: Slug, body: schemas.RotateIn) -> schemas.Rotated:
+        """A new secret signs from now on, the old ones beside it for the time of grace: receivers change in their own time."""
+        return await rotate(service, caller, name, body.grace_hours)
+
+    @routes.post("/endpoints/{name}/enable", responses=ABSENT)
+    async def enable_endpoint(caller: Admin, name: Slug) -> schemas.Endpoint:
+        """Messages go there again. What was cancelled meanwhile is sent by `resend`."""
+        return await enable(service, caller, name)
+
+    @routes.post("/endpoints/{name}/resend", status_code=202, responses={**ABSENT, **CONFLICT})
+    async def resend_failed(caller: Admin, name: Slug, body: schemas.ResendIn) -> schemas.Resent:
+        """Send again all that did not arrive there since then, each under its own id."""
+        present = service.present()
+
+        def write(connection: Connection) -> int:
+            shown = found(views.endpoint_shown(connection, caller, name))
+            if shown.state is not EndpointState.ENABLED:
+                raise Problem(409, f"the endpoint {name} is disabled")
+            count = outbox.resend_failed(connection, name, body.since, present.now)
+            detail = {"since": body.since.isoformat(), "deliveries": count}
+            audit.record(
+                connection, present.now, caller.name, "endpoint.resent", name, audit.only(shown.brands), detail
+            )
+            return count
+
+        count = await service.database.write(write)
+        service.ring()
+        return schemas.Resent(deliveries=count)
+
+
+async def rotate(service: ApiContext, caller: Caller, name: str, grace_hours: float) -> schemas.Rotated:
+    """Raises `Problem` 404, or 409 where there is no secret of ours."""
+    present = service.present()
+    secret, old_end = signing.new_secret(), present.wall + timedelta(hours=grace_hours)
+
+    def write(connection: Connection) -> None:
+        shown = found(views.endpoint_shown(connection, caller, name))
+        if not TRAITS[shown.kind].signs:
+            raise Problem(409, f"an endpoint of the kind {shown.kind} has no secret of ours")
+        endpoints.rotate(connection, name, secret, old_end)
+        detail = {"old_ends_at": old_end.isoformat()}
+        audit.record(connection, present.now, caller.name, "endpoint.rotated", name, audit.only(shown.brands), detail)
+
+    await service.database.write(write)
+    return schemas.Rotated(secret=secret, old_ends_at=old_end)
+
+
+async def enable(service: ApiContext, caller: Caller, name: str) -> schemas.Endpoint:
+    """Raises `Problem` 404."""
+    present = service.present()
+
+    def write(connection: Connection) -> schemas.Endpoint:
+        shown = found(views.endpoint_shown(connection, caller, name))
+        endpoints.enable(connection, name)
+        audit.record(connection, present.now, caller.name, "endpoint.enabled", name, audit.only(shown.brands))
+        return found(views.endpoint_shown(connection, caller, name))
+
+    return await service.database.write(write)
+
+
+async def send_test(service: ApiContext, caller: Caller, name: str) -> str:
+    """The delivery's id. Raises `Problem` 404 or 409."""
+    present = service.present()
+    cause = Cause("endpoint.test", None, ("test", uuid.uuid4().hex))
+    state = await service.database.write(lambda c: _test(c, present, caller, name, cause))
+    if state is None:
+        raise Problem(404, f"there is no endpoint {name}")
+    if state is not EndpointState.ENABLED:
+        raise Problem(409, f"the endpoint {name} is disabled")
+    service.ring()
+    return outbox.delivery_id(cause, name)
+
+
+def _test(connection: Connection, present: Context, caller: Caller, name: str, cause: Cause) -> EndpointState | None:
+    shown = views.endpoint_shown(connection, caller, name)
+    if shown is None:
+        return None
+    state, brands = shown.state, shown.brands
+    if state is EndpointState.ENABLED:
+        outbox.end_pause(connection, name)
+        outbox.enqueue(connection, cause, native.render_test(name, present.now), [name], present.now, present.wall)
+        audit.record(connection, present.now, caller.name, "endpoint.tested", name, audit.only(brands))
+    return state

@@ -1,0 +1,1 @@
+"""The alerter's commands of `firebreak`."""

@@ -1,0 +1,119 @@
+"""Templates to pages, and the static files beside them, each under an address that changes with its content."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from fastapi import Request, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from alerter.api.context import ApiContext
+from alerter.console.sessions import Visitor
+
+KINDS: Final = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
+PAGES: Final = (
+    ("/console", "Board"),
+    ("/console/answers", "Answers due"),
+    ("/console/on-call", "On call"),
+    ("/console/brands", "Brands"),
+    ("/console/endpoints", "Endpoints"),
+)
+"""What the navigation leads to."""
+FOREVER: Final = "public, max-age=31536000, immutable"
+_markdown: Final = MarkdownIt("commonmark", {"html": False})
+
+
+def ago(seconds: float) -> str:
+    """A span of time, in the largest unit that says something: 45 s, 12 min, 3 h 20, 4 days."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    if whole < 2 * 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d}"
+    return f"{whole // 86400} days"
+
+
+def short(number: float) -> str:
+    """A number as people say it: 940, 12,500, 1.2 M."""
+    return f"{number / 1e6:,.1f} M" if abs(number) >= 1e6 else f"{number:,.0f}"
+
+
+def stamp(at: datetime) -> Markup:
+    """A moment that the browser shows in its own zone; without scripts it is UTC."""
+    return Markup('<time datetime="{}">{} UTC</time>').format(at.isoformat(), f"{at:%d %b %H:%M}")
+
+
+def clock(at: datetime) -> Markup:
+    """Only the time of day."""
+    return Markup('<time datetime="{}" data-clock>{} UTC</time>').format(at.isoformat(), f"{at:%H:%M}")
+
+
+def web(address: str | None) -> str | None:
+    """The address if a browser may be sent there: whoever posts writes it, and `javascript:` is an address too."""
+    return address if address is not None and address.startswith(("https://", "http://")) else None
+
+
+def markdown(text: str) -> Markup:
+    """Safe: raw HTML in it is shown, not run."""
+    return Markup(_markdown.render(text))  # noqa: S704 - markdown-it escapes with html=False
+
+
+@cache
+def static(name: str) -> tuple[bytes, str]:
+    """A file's content, and a word for its version."""
+    content = (files("alerter.console") / "static" / name).read_bytes()
+    return content, hashlib.sha256(content).hexdigest()[:12]
+
+
+def static_address(name: str) -> str:
+    return f"/console/static/{static(name)[1]}/{name}"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("alerter.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "ago": ago,
+        "short": short,
+        "stamp": stamp,
+        "clock": clock,
+        "markdown": markdown,
+        "web": web,
+    }
+    environment.globals |= {"static": static_address, "pages": PAGES}
+    return environment
+
+
+def page(service: ApiContext, request: Request, template: str, status: int = 200, **facts: Any) -> Response:
+    """A whole page. Every template knows `now`, `visitor` (or none) and what it was given."""
+    settings = service.context.settings
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    now = service.present().now
+    text = (
+        _environment()
+        .get_template(template)
+        .render(
+            now=now,
+            speed=settings.clock_speed if settings.clock_begin is not None else 1,
+            visitor=visitor,
+            path=request.url.path,
+            status=status,
+            seconds_to=lambda at: (at - now) / timedelta(seconds=1),
+            **facts,
+        )
+    )
+    return Response(text, status, media_type="text/html")

@@ -1,0 +1,47 @@
+"""Whether people may be told of an incident now, from what the database and the configuration say: for one transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from alerter.incidents.record import IncidentRecord
+from alerter.incidents.store import IncidentStore
+from alerter.rules.decide import WORST
+from alerter.silences import matching, store
+from alerter.silences.matching import Silence
+from services.config.model import Config
+from services.contracts.base import BrandId
+from services.contracts.incident import Held
+
+BUDGET_OVER: Final = timedelta(hours=1)
+
+
+class Gate:
+    def __init__(self, connection: Connection, store: IncidentStore, config: Config, now: datetime) -> None:
+        self._connection = connection
+        self._store = store
+        self._config = config
+        self._now = now
+        self._silences: list[Silence] | None = None
+
+    def held(self, dossier: IncidentRecord) -> Held | None:
+        """Why nobody is told now; `None`: people are told."""
+        if self._silences is None:  # read once a transaction: a storm opens hundreds of incidents in it
+            self._silences = store.in_force(self._connection, self._now)
+        return matching.held(dossier, self._silences, self._config.quiet_hours, self._now)
+
+    def budget(self, brand: BrandId) -> int | None:
+        configured = self._config.brand(brand)
+        return configured.pages_per_hour if configured is not None else None
+
+    def overflows(self, dossier: IncidentRecord) -> int | None:
+        """The brand's page budget, where this incident would go beyond it; `None`: there is room, or it needs none."""
+        incident = dossier.incident
+        budget = self.budget(incident.brand)
+        if budget is None or dossier.told_at is not None or dossier.storm or incident.severity == WORST:
+            return None
+        told = self._store.told_since(incident.brand, self._now - BUDGET_OVER)
+        return budget if told >= budget else None

@@ -1,0 +1,99 @@
+"""Groups of stories that share one incident, kept for one transaction: which incident takes a story in, and how it joins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from alerter.desk.gate import Gate
+from alerter.incidents import model
+from alerter.incidents.record import Entry, IncidentRecord, Message, Transition
+from alerter.incidents.store import IncidentStore
+from alerter.incidents.transitions import Trigger, advance
+from alerter.rules import decide
+from alerter.rules.conditions import Opening
+from alerter.rules.decide import Decision
+from alerter.rules.grouping import Group
+from alerter.store.tables import groupings
+from services.config.model import Config
+from services.contracts.base import StoryId
+from services.contracts.incident import Change, HeldBy
+
+MOST_MEMBERS: Final = 500
+"""Stories of one incident; the next opens another. More would say nothing to a person, and make its timeline endless."""
+
+_ADD: Final = insert(groupings)
+_PUT: Final = update(groupings).where(groupings.c.key == bindparam("of_key"))
+_ONE_MORE: Final = _PUT.values(members=groupings.c.members + 1)
+
+
+class Groups:
+    def __init__(self, connection: Connection, store: IncidentStore, gate: Gate, now: datetime) -> None:
+        self._connection = connection
+        self._store = store
+        self._gate = gate
+        self._now = now
+
+    def host(self, group: Group | None, opened: IncidentRecord) -> IncidentRecord | None:
+        """The incident that takes in what would open otherwise (`opened`); `None`: it opens.
+
+        A story only joins what people hear of as they would hear of itself: what is silenced must not hide one that is not.
+        """
+        host = self._taking_in(group)
+        if host is None:
+            return None
+        was, held = host.incident.held, self._gate.held(opened)
+        if was is None:
+            alike = held is None or held.by is HeldBy.QUIET_HOURS
+        else:
+            beyond = was.by is HeldBy.PAGE_BUDGET and self._gate.overflows(opened) is not None
+            alike = held is not None or beyond
+        return host if alike else None
+
+    def joined(self, group: Group) -> None:
+        self._connection.execute(_ONE_MORE, {"of_key": group.key})
+
+    def opened(self, group: Group | None, incident: str) -> None:
+        """From now on it takes in the group's stories; unless one does that people hear of already."""
+        known = self._taking_in(group)
+        if group is None or (known is not None and known.incident.held is None):
+            return
+        values = {"incident": incident, "members": 1}
+        if not self._connection.execute(_PUT, {"of_key": group.key, **values}).rowcount:
+            self._connection.execute(_ADD, {"key": group.key, **values})
+
+    def _taking_in(self, group: Group | None) -> IncidentRecord | None:
+        if group is None:
+            return None
+        row: Any = self._connection.execute(select(groupings).where(groupings.c.key == group.key)).one_or_none()
+        dossier = self._store.load(row.incident) if row is not None and row.members < MOST_MEMBERS else None
+        if dossier is None or dossier.ended or self._now - dossier.incident.opened_at > group.within:
+            return None
+        return dossier
+
+
+def join(
+    host: IncidentRecord, signal: Opening, story: StoryId, decision: Decision, group: Group, complaint: int | None,
+    config: Config, now: datetime,
+) -> Transition:  # fmt: skip
+    """What a story that would have opened an incident does to the one that takes it in: all that a further signal does, and a
+    line that says so. `complaint`: the worst of the story so far, which counts for the incident from now on."""
+    known = [c for c in (host.complaint, complaint) if c is not None]
+    host = host.model_copy(update={"complaint": max(known, default=None)})
+    grade = decide.raised(signal, config.rules, decision.grade, host.complaint, config.every_topic)
+    minutes = (now - host.incident.opened_at).total_seconds() / 60
+    because = (
+        f"story {story} joins instead of opening another incident: rule {decision.rule.id} groups what has the same values "
+        f"({group.words}) within {group.within.total_seconds() / 60:g} minutes, and this one opened {minutes:.0f} minutes ago"
+    )
+    entry = Entry("grouped", because)
+    outcome = model.join(host, signal, grade, now)
+    if outcome is None:  # it says nothing new of the incident; that it is in it is new
+        outcome = advance(host, host.model_copy(update={"touched_at": now}), Trigger.NOTED, entry, now)
+        outcome = replace(outcome, entries=tuple(e for e in outcome.entries if e.kind != entry.kind))
+    told = tuple(replace(message, because=f"{message.because}; {because}") for message in outcome.messages)
+    silent = Message(Change.UPDATED, because, pages=False)
+    return replace(outcome, entries=(entry, *outcome.entries), messages=told or (silent,))

@@ -1,0 +1,125 @@
+"""What other rules would have done with the signals that were: the very desk that works every day, over a database in memory
+that nobody else sees. Steps, timers, silences' places and page budgets take part; nothing is sent, and nobody acknowledges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, create_engine, func, select, update
+from sqlalchemy.pool import StaticPool
+
+from alerter.desk.context import Context
+from alerter.desk.service import IncidentService
+from alerter.escalation import steps
+from alerter.incidents import outcomes, store
+from alerter.incidents.outcomes import Alarm, Summary
+from alerter.incidents.record import IncidentRecord
+from alerter.incidents.store import IncidentStore, Origin
+from alerter.notify import endpoints
+from alerter.notify.endpoints import Draft
+from alerter.states import DeliveryState, PageState
+from alerter.store.tables import deliveries, incidents, metadata, pages, publications
+from services.config.model import Config
+from services.contracts.base import Event
+from services.contracts.incident import Incident
+
+MOST_AT_ONCE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """One incident that would have been, and how many messages about it."""
+
+    incident: Incident
+    alarm: Alarm
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`messages` are those to one endpoint each, as receivers would count them."""
+
+    signals: int
+    incidents: tuple[Rehearsed, ...]
+    messages: int
+    worth: Summary
+
+
+class Rehearsal:
+    """One configuration, one run. Signals must come in the order of time."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        metadata.create_all(self._engine)
+        self._signals = 0
+        self._now: datetime | None = None
+
+    def play(self, event: Event, origin: Origin, at: datetime) -> None:
+        """What falls due until then, then the signal."""
+        with self._engine.begin() as connection:
+            if self._now is None:
+                for name in sorted(_endpoints(self._config)):
+                    endpoints.add(connection, Draft(name, "https://nobody.invalid/"), at)
+            self._until(connection, at)
+            self._signals += 1
+            self._desk(connection, at).apply(event, origin)
+            self._arrive(connection, at)
+
+    def report(self, until: datetime | None = None) -> Report:
+        """What came of it, up to then."""
+        with self._engine.begin() as connection:
+            if until is not None and self._now is not None:
+                self._until(connection, until)
+            counts: dict[str, int] = {
+                row[0]: row[1]
+                for row in connection.execute(
+                    select(deliveries.c.incident, func.count()).group_by(deliveries.c.incident)
+                )
+            }
+            rows = connection.execute(select(incidents.c.dossier).order_by(incidents.c.opened_at, incidents.c.id))
+            dossiers = [IncidentRecord.model_validate_json(row.dossier) for row in rows]
+        self._engine.dispose()
+        found = tuple(Rehearsed(d.incident, outcomes.alarm_of(d), counts.get(d.incident.id, 0)) for d in dossiers)
+        worth = outcomes.summarize(one.alarm for one in found)
+        return Report(self._signals, found, sum(counts.values()), worth)
+
+    def _desk(self, connection: Connection, at: datetime) -> IncidentService:
+        return IncidentService(connection, Context(at, at, self._config, None))
+
+    def _until(self, connection: Connection, until: datetime) -> None:
+        """Steps and timers, each at its own time."""
+        while (due := _next_due(connection)) is not None and due <= until:
+            at = max(due, self._now or due)
+            for incident, number in steps.due(connection, at, MOST_AT_ONCE):
+                self._desk(connection, at).step(incident, number)
+            for incident in IncidentStore(connection).due(at, MOST_AT_ONCE):
+                self._desk(connection, at).fire(incident)
+            self._arrive(connection, at)
+        self._now = max(until, self._now or until)
+
+    @staticmethod
+    def _arrive(connection: Connection, at: datetime) -> None:
+        """Everything arrives at once, so that no policy goes on because of a receiver."""
+        pending = deliveries.c.state == DeliveryState.PENDING
+        connection.execute(update(deliveries).where(pending).values(state=DeliveryState.DELIVERED, finished_at=at))
+        connection.execute(update(pages).where(pages.c.state == PageState.SENT).values(state=PageState.ARRIVED))
+        connection.execute(publications.delete())
+
+
+def _next_due(connection: Connection) -> datetime | None:
+    """Of what is rehearsed: pages arrive at once, and digests of overdue answers are no business of rules."""
+    return min((m for m in (steps.next_due(connection), store.next_due(connection)) if m is not None), default=None)
+
+
+def _endpoints(config: Config) -> Iterator[str]:
+    for policy in config.policies:
+        for target in (*policy.fallback, *(target for step in policy.steps for target in step.targets)):
+            if ":" not in target and target not in ("all", "owner"):
+                yield target
+    for responder in config.responders:
+        yield from responder.methods

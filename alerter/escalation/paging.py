@@ -1,0 +1,190 @@
+"""Who a step of a policy tells, in one transaction: targets become people, people the first of their methods that works.
+
+A target that leads to nobody falls through to the policy's fallback, and the message says so. What was paged is written down
+(`pages`), so that a page that does not arrive goes on to the next method, then to the next step, and at last to the fallback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Final
+
+from sqlalchemy import Connection
+
+from alerter.escalation import pages, policy, steps
+from alerter.escalation.pages import Page
+from alerter.incidents.record import IncidentRecord
+from alerter.notify import endpoints
+from alerter.oncall import overrides
+from alerter.oncall.responders import Contact, Directory, Nobody, account_of
+from services.config.model import Config
+from services.contracts.base import AccountId, BrandId
+
+_A_MOMENT: Final = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Somebody who is paged now, by the first of `methods`."""
+
+    contact: Contact
+    methods: tuple[str, ...]
+    fallback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """What a step comes to: who is paged, and which of its targets led to nobody."""
+
+    number: int
+    called: tuple[Recipient, ...] = ()
+    missing: tuple[Nobody, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The endpoints that are told now."""
+        return tuple(dict.fromkeys(one.methods[0] for one in self.called))
+
+    @property
+    def said(self) -> str | None:
+        """What went otherwise than the policy says, in words."""
+        if not self.missing:
+            return None
+        instead = [one.contact.who for one in self.called if one.fallback]
+        told = f"told {', '.join(instead)} instead" if instead else "there is no fallback to tell instead"
+        return f"{'; '.join(nobody.because for nobody in self.missing)}: {told}"
+
+    @property
+    def words(self) -> str:
+        told = [
+            one.contact.who if one.methods[0] == one.contact.who else f"{one.contact.who} by {one.methods[0]}"
+            for one in self.called
+        ]
+        return f"step {self.number + 1} told {', '.join(told) or 'nobody: no endpoint'}"
+
+
+class Paging:
+    """For one transaction."""
+
+    def __init__(self, connection: Connection, config: Config, now: datetime, wall: datetime) -> None:
+        self._connection = connection
+        self._config = config
+        self._now = now
+        self._wall = wall
+        self._directory: Directory | None = None
+        self._usable: dict[tuple[tuple[str, ...], BrandId], frozenset[str]] = {}
+
+    @property
+    def directory(self) -> Directory:
+        """Read when the first target needs it: most transactions page nobody."""
+        if self._directory is None:
+            schedules = self._config.schedules
+            held = overrides.between(self._connection, self._now, self._now + _A_MOMENT) if schedules else []
+            self._directory = Directory(self._config, held)
+        return self._directory
+
+    @cached_property
+    def _failing(self) -> frozenset[str]:
+        return pages.failing_endpoints(self._connection, self._now)
+
+    def call(self, dossier: IncidentRecord, number: int) -> PageRequest:
+        """Who step `number` tells."""
+        called, missing = self._contacts(dossier, policy.step_of(dossier.policy, number).targets, False)
+        instead: list[Recipient] = []
+        if missing and dossier.policy.fallback:
+            instead, _ = self._contacts(dossier, dossier.policy.fallback, True)
+        return PageRequest(number, (*called, *instead), tuple(missing))
+
+    def again(self, failed: Page, methods: tuple[str, ...]) -> PageRequest:
+        """The same person by their next method."""
+        contact = Contact(failed.target, failed.who, methods, methods[0])
+        return PageRequest(failed.number, (Recipient(contact, methods, failed.fallback),))
+
+    def is_last(self, dossier: IncidentRecord, number: int) -> bool:
+        return number + 1 >= policy.count(dossier.policy)
+
+    def last_resort(self, dossier: IncidentRecord, number: int) -> PageRequest | None:
+        """The fallback, when a step's page fails and no further step comes; `None` where there is none, or it was told."""
+        if not dossier.policy.fallback or pages.of_step(self._connection, dossier.incident.id, number, True):
+            return None
+        called, _ = self._contacts(dossier, dossier.policy.fallback, True)
+        return PageRequest(number, tuple(called)) if called else None
+
+    def _contacts(
+        self, dossier: IncidentRecord, targets: Sequence[str], fallback: bool
+    ) -> tuple[list[Recipient], list[Nobody]]:
+        incident = dossier.incident
+        called: list[Recipient] = []
+        missing: list[Nobody] = []
+        for target in targets:
+            if target == endpoints.ALL:
+                everybody = sorted(self.usable((endpoints.ALL,), incident.brand))
+                called += [Recipient(Contact(target, name, (name,), name), (name,), fallback) for name in everybody]
+                continue
+            found = self.directory.find(target, self._account(dossier), self._now)
+            if isinstance(found, Nobody):
+                missing.append(found)
+                continue
+            methods = self.usable_in_order(found.methods, incident.brand)
+            if methods:
+                called.append(Recipient(found, methods, fallback))
+            else:
+                missing.append(Nobody(target, f"{found.who} cannot be reached by {', '.join(found.methods)}"))
+        return called, missing
+
+    def _account(self, dossier: IncidentRecord) -> AccountId | None:
+        return account_of(self._config.brand(dossier.incident.brand), dossier.cards.every())
+
+    def usable(self, names: tuple[str, ...], brand: BrandId) -> frozenset[str]:
+        """Looked up once a transaction: a storm opens hundreds of incidents of one brand in it."""
+        if (names, brand) not in self._usable:
+            self._usable[names, brand] = frozenset(endpoints.chosen(self._connection, names, brand))
+        return self._usable[names, brand]
+
+    def usable_in_order(self, names: tuple[str, ...], brand: BrandId) -> tuple[str, ...]:
+        usable = self.usable(names, brand)
+        return tuple(name for name in names if name in usable)
+
+    def reach(self, person: str, brand: BrandId) -> tuple[str, ...]:
+        """The first working method of whoever calls themselves so, where that is a responder."""
+        found = self.directory.person(person)
+        return () if found is None else self.usable_in_order(found.methods, brand)[:1]
+
+    def record(self, incident: str, call: PageRequest, deliveries: dict[str, str]) -> None:
+        """Write down what was paged; `deliveries`: endpoint -> the delivery that was enqueued there."""
+        made = [
+            Page(
+                incident,
+                call.number,
+                one.contact.target,
+                one.contact.who,
+                one.methods[0],
+                deliveries[one.methods[0]],
+                one.methods[1:],
+                one.fallback,
+            )
+            for one in call.called
+        ]
+        pages.add(self._connection, made, self._now, self._wall, self._failing)
+
+    def schedule_next(self, dossier: IncidentRecord, call: PageRequest) -> None:
+        """The step after this one; at once when this one had nobody to tell."""
+        following = call.number + 1
+        if following < policy.count(dossier.policy):
+            due = policy.due(dossier.policy, following, self._now, dossier.incident.answer_by)
+            because = None if call.called else f"step {call.number + 1} had nobody to tell"
+            steps.schedule(
+                self._connection, dossier.incident.id, following, due if call.called else self._now, because=because
+            )
+
+    def hasten(self, dossier: IncidentRecord) -> None:
+        """There is less time than there was: the step that waits comes sooner."""
+        incident = dossier.incident
+        waiting = steps.waiting(self._connection, incident.id)
+        if waiting is not None:
+            number, due_at, since = waiting
+            due = policy.due(dossier.policy, number, since or incident.opened_at, incident.answer_by)
+            steps.hasten(self._connection, incident.id, number, min(due_at, max(due, self._now)))

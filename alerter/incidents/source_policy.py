@@ -1,0 +1,56 @@
+"""What a source's terms let leave the house, decided here for everything that does: webhooks, the digests of what is overdue,
+and what a key limited to brands reads in the API and the console. Pure.
+
+Of `ids_only` posts neither text nor author goes out, of `internal` ones nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from alerter.incidents.cards import Cards
+from alerter.incidents.record import IncidentRecord
+from services.contracts.incident import Incident
+from services.contracts.post import SourcePolicy
+from services.contracts.signal import PostCard
+
+SourcePolicies = Callable[[str], SourcePolicy]
+"""What the configuration says of a network."""
+_STRICTNESS: Final = {SourcePolicy.TEXT_ALLOWED: 0, SourcePolicy.IDS_ONLY: 1, SourcePolicy.INTERNAL: 2}
+
+
+def outside(card: PostCard, policies: SourcePolicies) -> PostCard | None:
+    """The card as it may leave the house, with the policy that holds: the stricter of the post's own and its network's."""
+    policy = max(card.policy, policies(card.network), key=_STRICTNESS.__getitem__)
+    if policy is SourcePolicy.INTERNAL:
+        return None
+    if policy is SourcePolicy.TEXT_ALLOWED:
+        return card
+    author = (card.author or "").removeprefix("@").lower()
+    # Many networks write the handle into the link; a connector that can should give the form with the id alone.
+    named = {
+        name: None for name in ("permalink", "reply_link") if author and author in (getattr(card, name) or "").lower()
+    }
+    return card.model_copy(update={"author": None, "text": None, "policy": policy, **named})
+
+
+def several_outside(cards: Iterable[PostCard], policies: SourcePolicies) -> tuple[PostCard, ...]:
+    return tuple(shown for card in cards if (shown := outside(card, policies)) is not None)
+
+
+def incident_outside(incident: Incident, policies: SourcePolicies) -> Incident:
+    return incident.model_copy(update=_posts(incident, policies))
+
+
+def dossier_outside(dossier: IncidentRecord, policies: SourcePolicies) -> IncidentRecord:
+    cards = dossier.cards.model_copy(update=_posts(dossier.cards, policies))
+    return dossier.model_copy(update={"incident": incident_outside(dossier.incident, policies), "cards": cards})
+
+
+def _posts(held: Incident | Cards, policies: SourcePolicies) -> dict[str, PostCard | tuple[PostCard, ...] | None]:
+    return {
+        "root": outside(held.root, policies) if held.root is not None else None,
+        "loudest": several_outside(held.loudest, policies),
+        "exemplars": several_outside(held.exemplars, policies),
+    }

@@ -1,0 +1,120 @@
+"""What an Alertmanager must be told again and again: a firing alert, or it ends by itself; an ended one for a while, in case a
+member of the cluster was away. Real time throughout: Alertmanager has no other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from alerter.metrics import AlerterMetrics
+from alerter.notify.kinds import AlertmanagerOptions
+from alerter.notify.outlet import Kind, OutboundMessage
+from alerter.notify.outlets import AlertmanagerPush
+from alerter.states import AttemptOutcome, EndpointState
+from alerter.store.database import Database
+from alerter.store.loops import PeriodicLoop
+from alerter.store.tables import endpoints, standing
+from services.contracts.incident import IncidentState
+
+log = structlog.get_logger()
+
+ENDED_FOR: Final = timedelta(minutes=5)
+MOST_ALERTS: Final = 200
+
+
+def note(connection: Connection, arrived: Sequence[OutboundMessage], wall: datetime) -> None:
+    """These were taken: whatever an Alertmanager now knows of them is to be repeated."""
+    for letter in arrived:
+        if (
+            letter.kind is not Kind.ALERTMANAGER
+            or letter.overtaken
+            or not letter.body.startswith(b'{"type":"incident.')
+        ):
+            continue
+        incident = json.loads(letter.body)["data"]
+        again = timedelta(seconds=AlertmanagerOptions.model_validate(letter.options).resend_seconds)
+        values: dict[str, Any] = {
+            "sequence": incident["sequence"],
+            "body": letter.body,
+            "made_wall": letter.made,
+            "due_wall": wall + again,
+            "ends_wall": wall + ENDED_FOR if IncidentState(incident["state"]).is_over else None,
+        }
+        place = (standing.c.endpoint == letter.endpoint, standing.c.incident == incident["id"])
+        known = connection.scalar(select(standing.c.sequence).where(*place))
+        if known is None:
+            connection.execute(insert(standing).values(endpoint=letter.endpoint, incident=incident["id"], **values))
+        elif known <= incident["sequence"]:
+            connection.execute(update(standing).where(*place).values(**values))
+
+
+_AGAIN: Final = (
+    update(standing)
+    .where(standing.c.endpoint == bindparam("where"), standing.c.incident == bindparam("which"))
+    .values(due_wall=bindparam("due"))
+)
+
+
+def due(connection: Connection, wall: datetime) -> list[Any]:
+    """What is to be said again now, an endpoint's together; it is due again after its time, whatever comes of it."""
+    connection.execute(delete(standing).where(standing.c.ends_wall < wall))
+    rows = connection.execute(
+        select(*standing.c, endpoints.c.url, endpoints.c.options)
+        .join(endpoints, endpoints.c.name == standing.c.endpoint)
+        .where(standing.c.due_wall <= wall, endpoints.c.state == EndpointState.ENABLED)
+        .order_by(standing.c.endpoint, standing.c.incident)
+        .limit(MOST_ALERTS)
+        .with_for_update(skip_locked=True, of=standing)
+    ).all()
+    again = [
+        {
+            "where": row.endpoint,
+            "which": row.incident,
+            "due": wall + timedelta(seconds=json.loads(row.options)["resend_seconds"]),
+        }
+        for row in rows
+    ]
+    if again:
+        connection.execute(_AGAIN, again)
+    return list(rows)
+
+
+def anything(connection: Connection, wall: datetime) -> bool:
+    return connection.scalar(select(standing.c.incident).where(standing.c.due_wall <= wall).limit(1)) is not None
+
+
+class Repeater(PeriodicLoop):
+    name = "repeater"
+    every_seconds = 1.0
+
+    def __init__(
+        self, database: Database, outlet: AlertmanagerPush, wall: Callable[[], float], metrics: AlerterMetrics
+    ) -> None:
+        super().__init__(metrics)
+        self._database = database
+        self._outlet = outlet
+        self._wall = wall
+
+    async def turn(self) -> None:
+        """Say again what is due."""
+        wall = datetime.fromtimestamp(self._wall(), UTC)
+        if not await self._database.read(lambda c: anything(c, wall)):
+            return
+        rows = await self._database.write(lambda c: due(c, wall))
+        by_endpoint: dict[str, list[Any]] = {}
+        for row in rows:
+            by_endpoint.setdefault(row.endpoint, []).append(row)
+        for endpoint, those in by_endpoint.items():
+            options = json.loads(those[0].options)
+            alerts = [
+                alert for row in those for alert in self._outlet.alerts(row.body, endpoint, options, row.made_wall)
+            ]
+            result = await self._outlet.push(those[0].url, options, alerts)
+            if result.outcome is not AttemptOutcome.DELIVERED:
+                log.warning("alerts_not_repeated", endpoint=endpoint, alerts=len(those), outcome=result.outcome.value)

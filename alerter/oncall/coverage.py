@@ -1,0 +1,27 @@
+"""How well the coming week is covered, for the gauges. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from alerter.oncall.shifts import Override, coverage
+from services.config.model import Config
+
+AHEAD: Final = timedelta(days=7)
+
+
+class Covered(NamedTuple):
+    gap_seconds: float
+    """Of the coming week."""
+    now: bool
+
+
+def measure(config: Config, overrides: Sequence[Override], now: datetime) -> dict[str, Covered]:
+    """By schedule."""
+    found = {}
+    for schedule in config.schedules:
+        seen = coverage(schedule, overrides, now, now + AHEAD)
+        found[schedule.id] = Covered(seen.gap_seconds, not (seen.gaps and seen.gaps[0].begins == now))
+    return found

@@ -1,0 +1,61 @@
+"""Overrides of schedules as rows: who takes over from whom, for how long, as people ask at run time. Inside a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Annotated, Final
+
+from pydantic import StringConstraints
+from sqlalchemy import Connection, Select, delete, insert, select
+
+from alerter.oncall.shifts import Override
+from alerter.store.tables import overrides
+from services.contracts.base import event_id
+
+Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+MOST: Final = 1000
+"""Of one schedule that are not over yet."""
+KEPT_FOR: Final = timedelta(days=400)
+"""So that last year's on-call can be shown."""
+
+
+def add(connection: Connection, override: Override) -> None:
+    connection.execute(
+        insert(overrides).values(
+            id=override.id,
+            schedule=override.schedule,
+            begins=override.begins,
+            ends=override.ends,
+            responder=override.responder,
+            replaces=override.replaces,
+            by=override.by,
+            comment=override.comment,
+            made_at=override.made_at,
+        )
+    )
+
+
+def new_id(schedule: str, by: str, now: datetime, dice: str) -> str:
+    return event_id("override", schedule, by, now, dice)
+
+
+def remove(connection: Connection, schedule: str, id_: str) -> bool:
+    query = delete(overrides).where(overrides.c.schedule == schedule, overrides.c.id == id_)
+    return bool(connection.execute(query).rowcount)
+
+
+def between(
+    connection: Connection, begin: datetime, end: datetime, schedules: Collection[str] | None = None
+) -> list[Override]:
+    """Those that count for any moment from `begin` up to `end`, the oldest first."""
+    query: Select[tuple[object, ...]] = select(overrides).where(overrides.c.begins < end, overrides.c.ends > begin)
+    if schedules is not None:
+        query = query.where(overrides.c.schedule.in_(list(schedules)))
+    rows = connection.execute(query.order_by(overrides.c.made_at, overrides.c.id))
+    return [Override(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+def forget(connection: Connection, now: datetime) -> int:
+    """Drop those that ended long ago."""
+    return connection.execute(delete(overrides).where(overrides.c.ends < now - KEPT_FOR)).rowcount

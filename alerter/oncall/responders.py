@@ -1,0 +1,109 @@
+"""From the targets that a policy names to people and the endpoints they are reached by. Pure.
+
+Policies are frozen when an incident opens; who stands behind `responder:`, `schedule:` and `owner` is looked up when the page
+is made, so that an override or a new phone counts at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from alerter.oncall.shifts import Override, on_call
+from services.config.model import Brand, Config
+from services.config.rota import OWNER, Responder, Schedule
+from services.contracts.base import AccountId
+from services.contracts.signal import PostCard
+
+_A_MOMENT: Final = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Somebody, or something, that can be told: `methods` are names of endpoints in the order in which they are tried."""
+
+    target: str
+    who: str
+    methods: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nobody:
+    """A target that leads to nobody now, and why."""
+
+    target: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The configuration's people and schedules, with the overrides that hold."""
+
+    config: Config
+    overrides: Sequence[Override] = ()
+
+    def find(self, target: str, account: AccountId | None, at: datetime) -> Contact | Nobody:
+        """Who `target` is at this moment, for an incident about this account."""
+        if target == OWNER:
+            return self.owner_of(account, at)
+        kind, _, name = target.rpartition(":")
+        if kind == "responder":
+            responder = self.config.responder(name)
+            return _person(responder, target) if responder else Nobody(target, f"there is no responder {name} any more")
+        if kind == "schedule":
+            schedule = self.config.schedule(name)
+            return self._of_schedule(schedule, target, at) if schedule else _gone(target, name)
+        return Contact(target, name, (name,), name)
+
+    def owner_of(self, account: AccountId | None, at: datetime) -> Contact | Nobody:
+        """Whoever answers for this account: a responder, whoever is on call for a schedule, or an endpoint."""
+        owner = self.config.owner(account) if account is not None else None
+        if owner is None:
+            return Nobody(OWNER, f"nobody owns {account or 'an account that is not known'}")
+        responder, schedule = self.config.responder(owner), self.config.schedule(owner)
+        if responder is not None:
+            return _person(responder, OWNER)
+        if schedule is not None:
+            return self._of_schedule(schedule, OWNER, at)
+        return Contact(OWNER, owner, (owner,), owner)
+
+    def person(self, name: str) -> Contact | None:
+        """The responder of this id or name, for a message to somebody who said who they are."""
+        found = self.config.responder(name) or next((r for r in self.config.responders if r.name == name), None)
+        return None if found is None else _person(found, f"responder:{found.id}")
+
+    def _of_schedule(self, schedule: Schedule, target: str, at: datetime) -> Contact | Nobody:
+        shift = on_call(schedule, self.overrides, at, _A_MOMENT)
+        if shift.responder is None:
+            return Nobody(target, f"nobody is on call for schedule {schedule.id}")
+        responder = self.config.responder(shift.responder)
+        if responder is None:
+            return Nobody(target, f"{shift.responder}, on call for schedule {schedule.id}, is no responder any more")
+        found = _person(responder, target)
+        return Contact(target, f"{found.who} (on call for {schedule.id})", found.methods, found.digest)
+
+
+def _person(responder: Responder, target: str) -> Contact:
+    return Contact(target, responder.called, responder.methods, responder.digest or responder.methods[0])
+
+
+def _gone(target: str, name: str) -> Nobody:
+    return Nobody(target, f"there is no schedule {name} any more")
+
+
+def account_of(brand: Brand | None, cards: Iterable[PostCard]) -> AccountId | None:
+    """Which of the brand's accounts these posts concern: the one they speak to, or else the one on their network, or else
+    the brand's first."""
+    if brand is None or not brand.accounts:
+        return None
+    cards = list(cards)
+    own = {account.id for account in brand.accounts}
+    spoken_to = next((card.account for card in cards if card.account in own), None)
+    if spoken_to is not None:
+        return spoken_to
+    networks = [card.network for card in cards]
+    near = next((account.id for network in networks for account in brand.accounts if account.network == network), None)
+    return near or brand.accounts[0].id

@@ -1,0 +1,60 @@
+"""Which stories share one incident, where a rule groups them: those of one brand with the same values. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from alerter.rules.conditions import Facts, Opening, Topics, account_of, language_of, source_of, spoken_of
+from services.config.rule import GroupBy, Rule
+from services.contracts.base import event_id
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`key` is the same for all that belong together, `words` say by what; so long after it opened (`within`) an incident
+    takes in further stories."""
+
+    key: str
+    words: str
+    within: timedelta
+
+
+def group_of(rule: Rule, signal: Opening, topics: Topics) -> Group | None:
+    """The group in which this rule opens an incident at this signal; `None`: the rule groups nothing.
+
+    What a signal does not have is a value too: complaints that name no account belong together.
+    """
+    if not rule.group_by:
+        return None
+    facts = Facts(signal, None, 0, topics)
+    values = {by: _VALUES[by](rule, facts) for by in sorted(rule.group_by)}
+    # As JSON: none at all is not a topic that somebody named `none`.
+    key = event_id("group", signal.brand, rule.id, json.dumps(values))
+    words = ", ".join(_say(by, found) for by, found in values.items())
+    return Group(key, words, timedelta(minutes=rule.group_minutes))
+
+
+def _say(by: GroupBy, found: list[str]) -> str:
+    return f"{by} {' and '.join(found)}" if found else f"no {by}"
+
+
+def _one(value: str | None) -> list[str]:
+    return [] if value is None else [value]
+
+
+def _topics(rule: Rule, facts: Facts) -> list[str]:
+    """Those that are spoken of: among the rule's own where it asks for some, else among all that there are."""
+    asked = rule.topics or tuple(facts.topics)
+    return sorted(topic for topic in set(asked) if spoken_of(facts.topics.get(topic, ()), facts.signal) is not None)
+
+
+_VALUES: Final[Mapping[GroupBy, Callable[[Rule, Facts], list[str]]]] = {
+    "account": lambda _, facts: _one(account_of(facts)),
+    "language": lambda _, facts: _one(language_of(facts)),
+    "source": lambda _, facts: _one(source_of(facts)),
+    "topic": _topics,
+}

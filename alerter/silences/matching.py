@@ -1,0 +1,180 @@
+"""What keeps people from being told for a while: silences, campaign mutes, quiet hours. Pure; every decision has its reason.
+
+Nothing here holds back severity 1, ever. A silence covers what its matchers match; a mute covers volume and never mood, since a
+campaign explains many posts but no anger; quiet hours lower an incident by one severity and hold what is mildest then. What is
+held back is opened and kept all the same, and looked at again when the reason ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Annotated, Final
+
+from pydantic import Field as PydanticField
+from pydantic import StringConstraints
+
+from alerter.incidents.record import IncidentRecord
+from alerter.oncall.wallclock import Span, open_spans
+from alerter.rules.decide import MILDEST, WORST
+from services.config.quiet_hours import QuietHours
+from services.config.rota import zone_of
+from services.config.section import Section
+from services.contracts.incident import Held, HeldBy
+
+LOOK: Final = timedelta(days=8)
+"""Quiet hours are looked up so far ahead: windows come back every week."""
+
+
+class Covers(StrEnum):
+    """ALL: whatever the matchers match. VOLUME: only what many posts alone explain (a planned campaign)."""
+
+    ALL = "all"
+    VOLUME = "volume"
+
+
+class Field(StrEnum):
+    """What a matcher may look at."""
+
+    BRAND = "brand"
+    ACCOUNT = "account"
+    NETWORK = "network"
+    LANGUAGE = "language"
+    STORY = "story"
+    INCIDENT = "incident"
+    RULE = "rule"
+    SEVERITY = "severity"
+    KIND = "kind"
+
+
+class Matcher(Section):
+    """Holds when the incident has one of these values there (or, negated, none of them). `*` stands for any letters."""
+
+    field: Field
+    values: tuple[Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00]+$")], ...] = (
+        PydanticField(min_length=1, max_length=100)
+    )
+    negate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """In force from `starts_at` up to, and without, `ends_at`."""
+
+    id: str
+    covers: Covers
+    matchers: tuple[Matcher, ...]
+    starts_at: datetime
+    ends_at: datetime
+    author: str
+    comment: str
+    created_at: datetime
+
+    def in_force(self, now: datetime) -> bool:
+        return self.starts_at <= now < self.ends_at
+
+    @property
+    def brands(self) -> tuple[str, ...]:
+        """Those that it is limited to; none: it may cover any brand."""
+        exact = [m.values for m in self.matchers if m.field is Field.BRAND and not m.negate]
+        plain = [values for values in exact if not any("*" in value for value in values)]
+        return plain[0] if plain else ()
+
+
+def held(
+    dossier: IncidentRecord, silences: Sequence[Silence], quiet_hours: Sequence[QuietHours], now: datetime
+) -> Held | None:
+    """Why nobody is told of it now, and until when; `None`: people are told."""
+    if dossier.ended or dossier.incident.severity == WORST:
+        return None
+    covering = [s for s in silences if s.in_force(now) and covers(s, dossier)]
+    if covering:
+        last = max(covering, key=lambda s: (s.ends_at, s.id))
+        kind = HeldBy.SILENCE if last.covers is Covers.ALL else HeldBy.MUTE
+        what = "silence" if kind is HeldBy.SILENCE else "campaign mute (volume, not mood)"
+        said = f": {last.comment}" if last.comment else ""
+        reason = f"{what} by {last.author} until {last.ends_at:%Y-%m-%d %H:%M} UTC{said}"
+        return Held(by=kind, name=last.id, until=last.ends_at, reason=reason)
+    return _by_quiet_hours(dossier, quiet_hours, now)
+
+
+def covers(silence: Silence, dossier: IncidentRecord) -> bool:
+    """Whether every matcher matches, and, for a mute, volume alone is what there is to see."""
+    facts = facts_of(dossier)
+    matched = all(matches(matcher, facts[matcher.field]) for matcher in silence.matchers)
+    return matched and (silence.covers is Covers.ALL or volume_alone(dossier))
+
+
+def matches(matcher: Matcher, found: Sequence[str]) -> bool:
+    hit = any(fnmatchcase(value.casefold(), _literal(wanted)) for value in found for wanted in matcher.values)
+    return hit is not matcher.negate
+
+
+def _literal(wanted: str) -> str:
+    """Only `*` is special."""
+    return "".join(f"[{c}]" if c in "[?" else c for c in wanted.casefold())
+
+
+def facts_of(dossier: IncidentRecord) -> dict[Field, tuple[str, ...]]:
+    incident, cards = dossier.incident, dossier.cards.every()
+    return {
+        Field.BRAND: (incident.brand,),
+        Field.ACCOUNT: tuple(card.account for card in cards if card.account is not None),
+        Field.NETWORK: tuple(card.network for card in cards),
+        Field.LANGUAGE: tuple(card.language.partition("-")[0] for card in cards if card.language is not None),
+        Field.STORY: (incident.story,),
+        Field.INCIDENT: (incident.id,),
+        Field.RULE: (incident.rule,),
+        Field.SEVERITY: (str(incident.severity),),
+        Field.KIND: kinds(dossier),
+    }
+
+
+def kinds(dossier: IncidentRecord) -> tuple[str, ...]:
+    """What it is made of: forecast, surge, complaint, storm."""
+    made = {
+        "forecast": bool(dossier.facets),
+        "surge": dossier.surge is not None and not dossier.storm,
+        "complaint": dossier.complaint_severity is not None,
+        "storm": dossier.storm > 0,
+    }
+    return tuple(kind for kind, there in made.items() if there)
+
+
+def volume_alone(dossier: IncidentRecord) -> bool:
+    """Whether many posts are all there is: no complaint in it, no root or audience that turned, no surge of the angry. Where
+    the mood is not known this is false: a mute must not cover what nobody could read."""
+    surge = dossier.surge
+    if dossier.complaint_severity is not None or dossier.storm:
+        return False
+    parts = [facet.volume for facet in dossier.facets.values()]
+    if surge is not None and not surge.ended:
+        parts.append(surge.volume)
+    return bool(parts) and all(parts)
+
+
+def _by_quiet_hours(dossier: IncidentRecord, quiet_hours: Sequence[QuietHours], now: datetime) -> Held | None:
+    incident = dossier.incident
+    lowered = min(MILDEST, incident.severity + 1)
+    found: list[tuple[datetime, QuietHours]] = []
+    for hours in quiet_hours:
+        if (hours.brands and incident.brand not in hours.brands) or lowered < hours.holds_from:
+            continue
+        span = quiet_now(hours, now)
+        if span is not None:
+            found.append((span.ends, hours))
+    if not found:
+        return None
+    until, hours = max(found, key=lambda pair: pair[0])
+    local = until.astimezone(zone_of(hours.zone))
+    reason = f"quiet hours until {local:%H:%M} {hours.zone}: severity {incident.severity} counts as {lowered} and waits"
+    return Held(by=HeldBy.QUIET_HOURS, name=hours.id, until=until, reason=reason)
+
+
+def quiet_now(hours: QuietHours, now: datetime) -> Span | None:
+    """The quiet hours that `now` lies in."""
+    spans = open_spans(hours.windows, zone_of(hours.zone), now - LOOK, now + LOOK)
+    return next((span for span in spans if span.begins <= now < span.ends), None)

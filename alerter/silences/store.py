@@ -1,0 +1,70 @@
+"""Silences as rows: made and ended at run time, kept after their end, so that what was held back can be explained."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from alerter.silences.matching import Covers, Matcher, Silence
+from alerter.states import ENDED
+from alerter.store.tables import incidents, silences
+
+KEEP: Final = timedelta(days=90)
+"""What ended so long ago is forgotten."""
+MOST: Final = 10_000
+"""Of them in force or to come; each is matched against every incident that is about to be told."""
+
+
+def add(
+    connection: Connection,
+    covers: Covers,
+    matchers: Collection[Matcher],
+    starts_at: datetime,
+    ends_at: datetime,
+    author: str,
+    comment: str,
+    now: datetime,
+) -> Silence:
+    silence = Silence(secrets.token_hex(16), covers, tuple(matchers), starts_at, ends_at, author, comment, now)
+    row = {name: getattr(silence, name) for name in Silence.__slots__}
+    row["matchers"] = json.dumps([matcher.model_dump(mode="json") for matcher in silence.matchers])
+    connection.execute(insert(silences), row)
+    connection.execute(delete(silences).where(silences.c.ends_at < now - KEEP))
+    return silence
+
+
+def in_force(connection: Connection, now: datetime) -> list[Silence]:
+    rows = connection.execute(select(silences).where(silences.c.starts_at <= now, silences.c.ends_at > now).limit(MOST))
+    return [silence_of(row) for row in rows]
+
+
+def find(connection: Connection, silence: str) -> Silence | None:
+    row = connection.execute(select(silences).where(silences.c.id == silence)).one_or_none()
+    return None if row is None else silence_of(row)
+
+
+def end(connection: Connection, silence: str, now: datetime) -> bool:
+    """It ends now; whether it had not ended. What it held back is looked at again at once."""
+    ended = connection.execute(
+        update(silences).where(silences.c.id == silence, silences.c.ends_at > now).values(ends_at=now)
+    ).rowcount
+    if ended:
+        reconsider(connection, now)
+    return bool(ended)
+
+
+def reconsider(connection: Connection, now: datetime) -> None:
+    """Whatever is held back is looked at again now: its timer is due."""
+    waiting = (incidents.c.held_until.is_not(None), incidents.c.state.not_in(ENDED))
+    connection.execute(update(incidents).where(*waiting).values(due_at=now))
+
+
+def silence_of(row: Any) -> Silence:
+    fields = {name: getattr(row, name) for name in Silence.__slots__}
+    matchers = tuple(Matcher.model_validate(matcher) for matcher in json.loads(row.matchers))
+    return Silence(**{**fields, "covers": Covers(row.covers), "matchers": matchers})

@@ -1,0 +1,45 @@
+"""Work that is done again every so often, for as long as the alerter runs."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import structlog
+
+from alerter.metrics import AlerterMetrics
+from alerter.store.database import DatabaseAway
+
+log = structlog.get_logger()
+
+
+class PeriodicLoop(ABC):
+    """A database that is away is counted, and left for the next round."""
+
+    name: ClassVar[str]
+    every_seconds: ClassVar[float]
+    """Real time from the end of a round to the next."""
+
+    def __init__(self, metrics: AlerterMetrics) -> None:
+        self._metrics = metrics
+        self._stop = asyncio.Event()
+
+    @abstractmethod
+    async def turn(self) -> None:
+        """One round. Raises `DatabaseAway`."""
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                await self.turn()
+            except DatabaseAway as error:
+                self._metrics.loop_errors.labels(self.name).inc()
+                log.warning("tries_again", loop=self.name, why=str(error))
+            try:
+                await asyncio.wait_for(self._stop.wait(), self.every_seconds)
+            except TimeoutError:
+                continue

@@ -1,0 +1,122 @@
+"""What a person deletes before its time (`firebreak purge`): the deletes of `retention`, of one brand if wanted, counted first.
+
+Runs beside the services, in a process of its own: small transactions with a pause between them, and patience where the
+database is busy.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, exists, func, make_url, select
+from sqlalchemy.exc import OperationalError
+
+from alerter.states import ClockState, DeliveryState
+from alerter.store import audit, migrate
+from alerter.store.database import DatabaseAway, default_url, engine_of
+from alerter.store.tables import answer_clocks, attempts, deliveries, incidents
+from alerter.timekeeper.retention import drop_incidents, ended_before, hanging_on
+from services.base.errors import ConfigError
+from services.base.settings import Settings
+
+T = TypeVar("T")
+
+MOST_CLOCKS: Final = 500
+"""In one transaction."""
+PAUSE_SECONDS: Final = 0.05
+"""Between two transactions: SQLite lets one write at a time, and the services go first."""
+MOST_TRIES: Final = 10
+
+
+class Purged(NamedTuple):
+    incidents: int
+    answer_clocks: int
+
+
+class Purge:
+    """Raises `ConfigError` where there is no database of this version, `DatabaseAway` where it does not answer."""
+
+    def __init__(self, settings: Settings, before: datetime, brand: str | None = None) -> None:
+        url = settings.database or default_url(settings.data)
+        path = make_url(url).database
+        if make_url(url).get_backend_name() == "sqlite" and not (path and Path(path).exists()):
+            raise ConfigError(f"there is no database at {path}: set FIREBREAK_DATABASE or FIREBREAK_DATA")
+        self._engine: Engine = engine_of(url)
+        self._before = before
+        self._brand = brand
+        waits = exists().where(deliveries.c.incident == incidents.c.id, deliveries.c.state == DeliveryState.PENDING)
+        self._incidents = and_(ended_before(before), ~waits, *self._of(incidents.c.brand))
+        over = answer_clocks.c.state != ClockState.RUNNING
+        self._clocks = and_(answer_clocks.c.noted_at < before, over, *self._of(answer_clocks.c.brand))
+
+    def _of(self, column: ColumnElement[str]) -> list[ColumnElement[bool]]:
+        return [] if self._brand is None else [column == self._brand]
+
+    def __enter__(self) -> Self:
+        try:
+            found = self._patiently(migrate.version)
+            if found != migrate.HEAD:
+                raise ConfigError(f"the database has version {found}, this program knows {migrate.HEAD}")
+        except BaseException:
+            self._engine.dispose()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._engine.dispose()
+
+    def rows(self) -> dict[str, int]:
+        """How many rows of which table would go."""
+        return self._patiently(self._rows)
+
+    def _rows(self, connection: Connection) -> dict[str, int]:
+        gone = select(incidents.c.id).where(self._incidents)
+        sent = select(deliveries.c.id).where(deliveries.c.incident.in_(gone))
+        queries = {"incidents": select(func.count()).select_from(incidents).where(self._incidents)}
+        for table, column in hanging_on(incidents):
+            if table.name != "stories":  # stays, without its incident
+                queries[table.name] = select(func.count()).select_from(table).where(table.c[column].in_(gone))
+        queries["deliveries"] = select(func.count()).select_from(deliveries).where(deliveries.c.incident.in_(gone))
+        queries["attempts"] = select(func.count()).select_from(attempts).where(attempts.c.delivery.in_(sent))
+        queries["answer_clocks"] = select(func.count()).select_from(answer_clocks).where(self._clocks)
+        return {name: connection.scalar(query) or 0 for name, query in queries.items()}
+
+    def run(self, who: str, rows: Mapping[str, int]) -> Purged:
+        """Delete them. The audit log has it before anything is gone: who, and what was to go (`rows`)."""
+        detail = {"before": self._before.date().isoformat(), "rows": {name: n for name, n in rows.items() if n}}
+        on = self._brand or "all brands"
+        self._patiently(
+            lambda c: audit.record(c, datetime.now(UTC), f"cli:{who}", "incidents.purged", on, self._brand, detail)
+        )
+        return Purged(self._all(lambda c: drop_incidents(c, self._incidents)), self._all(self._drop_clocks))
+
+    def _drop_clocks(self, connection: Connection) -> int:
+        old = list(connection.scalars(select(answer_clocks.c.id).where(self._clocks).limit(MOST_CLOCKS)))
+        connection.execute(delete(answer_clocks).where(answer_clocks.c.id.in_(old)))
+        return len(old)
+
+    def _all(self, some: Callable[[Connection], int]) -> int:
+        total = 0
+        while gone := self._patiently(some):
+            total += gone
+            time.sleep(PAUSE_SECONDS)
+        return total
+
+    def _patiently(self, work: Callable[[Connection], T]) -> T:
+        """In one transaction; again, where the database was busy."""
+        for left in reversed(range(MOST_TRIES)):
+            try:
+                with self._engine.begin() as connection:
+                    return work(connection)
+            except OperationalError as error:
+                if not left:
+                    raise DatabaseAway(str(error.orig)) from None
+                time.sleep(PAUSE_SECONDS)
+        raise AssertionError("the last try returns or raises")

@@ -1,0 +1,179 @@
+"""Reads the operator's YAML file into a `Config`, and tells every mistake in it by file, line and field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from services.base.errors import ConfigError
+from services.config.model import Config
+from services.config.rule import CONDITIONS
+from services.contracts.base import AccountId
+
+Place = tuple[str | int, ...]
+
+
+def load(path: Path) -> Config:
+    """The configuration in `path`.
+
+    Raises `ConfigError` with every mistake found, one a line: `file:line: field: what is wrong and what would be right`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from error
+    return parse(text, str(path))
+
+
+def over(path: Path, base: Config) -> Config:
+    """The configuration in `path`; where it names no brands (a file of rules alone, say) its sections stand in for those of
+    `base`. Raises `ConfigError`."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return load(path)  # which says what is wrong
+    if not isinstance(raw, dict) or "brands" in raw:
+        return load(path)
+    whole = base.model_dump(mode="json", exclude_defaults=True) | raw
+    return parse(yaml.safe_dump(whole, sort_keys=False), f"{path} over the present configuration")
+
+
+def parse(text: str, name: str = "configuration") -> Config:
+    """Like `load`, of a text."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+        raw = loader.construct_document(node) if node is not None else None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{name}:{line}: not YAML: {error.problem}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{name}: not YAML: {error}") from error
+    finally:
+        loader.dispose()
+    if node is None or not isinstance(raw, dict):
+        raise ConfigError(f"{name}:1: expected a mapping with `brands`, got {type(raw).__name__}")
+    lines = dict(_lines(node, (), set()))
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        # A list that lost its only item to a mistake inside is no second mistake.
+        inside = {e["loc"][:depth] for e in found for depth in range(1, len(e["loc"]))}
+        told = [e for e in found if e["loc"] not in inside]
+        raise ConfigError("\n".join(_say(name, lines, e["loc"], _advice(e)) for e in told)) from error
+    mistakes = [_say(name, lines, place, what) for place, what in _references(config)]
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    return config
+
+
+def _lines(node: yaml.Node, place: Place, seen: set[int]) -> Iterator[tuple[Place, int]]:
+    """Each field's line. A node that an alias repeats is walked once: it may even contain itself."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    yield place, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _lines(value, (*place, key.value), seen)
+            yield (*place, key.value), key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _lines(value, (*place, index), seen)
+
+
+def _say(name: str, lines: dict[Place, int], place: Place, what: str) -> str:
+    known = place
+    while known and known not in lines:
+        known = known[:-1]
+    return f"{name}:{lines.get(known, 1)}: {'.'.join(map(str, place))}: {what}"
+
+
+def _advice(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "no such field here; see `firebreak doctor --schema` for those there are"
+    if error["type"] == "missing":
+        return "this field is required"
+    return f"{error['msg']}, got {str(error['input'])[:80]!r}"
+
+
+def _references(config: Config) -> Iterator[tuple[Place, str]]:
+    """What no single field can know: doubled ids, and names that lead nowhere."""
+    for section, ids in (
+        ("brands", [b.id for b in config.brands]),
+        ("rules", [r.id for r in config.rules]),
+        ("policies", [p.id for p in config.policies]),
+        ("responders", [r.id for r in config.responders]),
+        ("schedules", [s.id for s in config.schedules]),
+        ("quiet_hours", [q.id for q in config.quiet_hours]),
+    ):
+        seen: set[str] = set()
+        for index, slug in enumerate(ids):
+            if slug in seen:
+                yield (section, index, "id"), f"{slug!r} is there already; ids must differ"
+            seen.add(slug)
+    owners: dict[AccountId, str] = {}
+    for index, brand in enumerate(config.brands):
+        for number, account in enumerate(brand.accounts):
+            if account.id in owners:
+                yield (
+                    ("brands", index, "accounts", number, "handle"),
+                    f"{account.id} is an account of {owners[account.id]!r} already",
+                )
+            owners[account.id] = brand.id
+    yield from _rule_references(config)
+    yield from _rota_references(config)
+
+
+def _rule_references(config: Config) -> Iterator[tuple[Place, str]]:
+    brands, policies = {b.id for b in config.brands}, {p.id for p in config.policies}
+    for index, hours in enumerate(config.quiet_hours):
+        for number, slug in enumerate(hours.brands):
+            if slug not in brands:
+                yield ("quiet_hours", index, "brands", number), f"no brand {slug!r}; there are {_names(brands)}"
+    for index, rule in enumerate(config.rules):
+        if rule.policy not in policies:
+            yield ("rules", index, "policy"), f"no policy {rule.policy!r}; there are {_names(policies)}"
+        if rule.playbook is not None and rule.playbook not in config.playbooks:
+            yield ("rules", index, "playbook"), f"no playbook {rule.playbook!r}; there are {_names(config.playbooks)}"
+        for number, slug in enumerate(rule.brands):
+            if slug not in brands:
+                yield ("rules", index, "brands", number), f"no brand {slug!r}; there are {_names(brands)}"
+        for number, slug in enumerate(rule.topics):
+            if slug not in config.every_topic:
+                yield ("rules", index, "topics", number), f"no topic {slug!r}; there are {_names(config.every_topic)}"
+        if not rule.has_condition:
+            yield ("rules", index), f"needs a condition: topics, {', '.join(CONDITIONS[:-1])} or {CONDITIONS[-1]}"
+
+
+def _rota_references(config: Config) -> Iterator[tuple[Place, str]]:
+    responders, schedules = {r.id for r in config.responders}, {s.id for s in config.schedules}
+    known = {"responder": responders, "schedule": schedules}
+    for index, schedule in enumerate(config.schedules):
+        if schedule.id in responders:
+            yield ("schedules", index, "id"), f"{schedule.id!r} is a responder already; an owner could be either"
+        for number, layer in enumerate(schedule.layers):
+            for place, name in enumerate(layer.responders):
+                if name not in responders:
+                    where = ("schedules", index, "layers", number, "responders", place)
+                    yield where, f"no responder {name!r}; there are {_names(responders)}"
+    for index, policy in enumerate(config.policies):
+        places: list[tuple[Place, str]] = [(("fallback", n), target) for n, target in enumerate(policy.fallback)]
+        for number, step in enumerate(policy.steps):
+            places += [(("steps", number, "targets", n), target) for n, target in enumerate(step.targets)]
+        for inside, target in places:
+            kind, _, name = target.rpartition(":")
+            if kind and name not in known[kind]:
+                yield ("policies", index, *inside), f"no {kind} {name!r}; there are {_names(known[kind])}"
+
+
+def _names(names: Any) -> str:
+    listed = sorted(names)
+    return ", ".join(listed[:8]) + (", ..." if len(listed) > 8 else "") if listed else "none"

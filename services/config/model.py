@@ -1,0 +1,145 @@
+"""The operator's one YAML file: brands with their accounts, rules, policies and playbooks. Checked whole before it is taken;
+an error names file, line, field and what would be right. Secrets never stand here: they come from the environment.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field
+
+from services.config.quiet_hours import QuietHours
+from services.config.rota import Promise, Responder, Schedule, Target
+from services.config.rule import TOPICS, Handle, Rule, Topic
+from services.config.section import Section, Slug, Words
+from services.contracts.base import AccountId, BrandId, Probability
+from services.contracts.post import SourcePolicy
+from services.contracts.signal import Line
+
+
+class Account(Section):
+    """A brand's own handle on one network, and who answers for it."""
+
+    network: Slug
+    handle: Handle
+    owner: Slug = Field(description="the responder or team that answers for this account")
+
+    @property
+    def id(self) -> AccountId:
+        return AccountId(f"{self.network}:{self.handle.removeprefix('@').lower()}")
+
+
+class Brand(Section):
+    id: Slug
+    name: Words
+    names: tuple[Words, ...] = Field((), description="further ways people write it; matched whole, in any case")
+    hashtags: tuple[Words, ...] = ()
+    exclude: tuple[Words, ...] = Field((), description="phrases in which the name means something else")
+    accounts: tuple[Account, ...] = ()
+    line: Line = Field(Line(engagements=500), description="what this brand calls viral")
+    negative_from: Probability = Field(0.0, description="least probability at which a post counts as negative about it")
+    surges: Literal["balanced", "more"] = Field(
+        "balanced", description="how readily many complaints at once are told as a surge; `more` also brings false ones"
+    )
+    usual_answer_minutes: Annotated[float, Field(ge=0, le=24 * 60)] = Field(
+        15, description="from a page to an answer in public: an answer is due so long before the line may be crossed"
+    )
+    usual_negative_share: Probability = Field(0.3, description="of replies and quotes, until it has been learned")
+    pages_per_hour: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None,
+        description="incidents told in an hour; what goes beyond makes one storm incident. Severity 1 is always told",
+    )
+    promise: Promise = Field(Promise(), description="by when a complaint or a question is answered")
+
+    @property
+    def key(self) -> BrandId:
+        return BrandId(self.id)
+
+
+class Source(Section):
+    """What a network's terms let leave the house."""
+
+    network: Slug
+    policy: SourcePolicy = SourcePolicy.TEXT_ALLOWED
+
+
+class Step(Section):
+    """Who is told, and how long after the step before (the first: after the incident opened)."""
+
+    after_minutes: Annotated[float, Field(ge=0, le=7 * 24 * 60)] = 0
+    targets: tuple[Target, ...] = Field(
+        min_length=1, max_length=50, validation_alias=AliasChoices("targets", "endpoints")
+    )
+
+
+class Policy(Section):
+    id: Slug
+    steps: tuple[Step, ...] = Field(min_length=1, max_length=20)
+    acknowledgement_minutes: Annotated[float, Field(ge=1, le=7 * 24 * 60)] = Field(
+        30, description="then an acknowledgement expires: whoever gave it is told again, and the policy goes on"
+    )
+    repeat: Annotated[int, Field(ge=0, le=5)] = Field(0, description="so often again, while nobody acknowledges")
+    repeat_after_minutes: Annotated[float, Field(ge=1, le=7 * 24 * 60)] = Field(
+        10, description="from the last step to the first one of the next round"
+    )
+    fallback: tuple[Target, ...] = Field(
+        (), max_length=50, description="told when a shift has nobody, or the last page cannot be delivered"
+    )
+
+
+class Config(Section):
+    """The whole file."""
+
+    brands: tuple[Brand, ...] = Field(min_length=1, max_length=10_000)
+    sources: tuple[Source, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    policies: tuple[Policy, ...] = ()
+    responders: tuple[Responder, ...] = Field((), max_length=10_000)
+    schedules: tuple[Schedule, ...] = Field((), max_length=1000)
+    quiet_hours: tuple[QuietHours, ...] = Field((), max_length=1000)
+    playbooks: dict[Slug, str] = Field({}, description="Markdown steps; the first goes into every message")
+    topics: dict[Slug, Topic] = Field({}, description="what rules may ask for, besides recall, safety and breach")
+
+    @cached_property
+    def every_topic(self) -> dict[str, tuple[str, ...]]:
+        """Ours, and the file's over them."""
+        return {**TOPICS, **self.topics}
+
+    def brand(self, brand: BrandId) -> Brand | None:
+        return self._brands.get(brand)
+
+    def responder(self, name: str) -> Responder | None:
+        return self._responders.get(name)
+
+    def schedule(self, name: str) -> Schedule | None:
+        return self._schedules.get(name)
+
+    def owner(self, account: AccountId) -> str | None:
+        """Who answers for this account of a brand."""
+        return self._owners.get(account)
+
+    @cached_property
+    def _brands(self) -> dict[str, Brand]:
+        return {brand.id: brand for brand in self.brands}
+
+    @cached_property
+    def _responders(self) -> dict[str, Responder]:
+        return {responder.id: responder for responder in self.responders}
+
+    @cached_property
+    def _schedules(self) -> dict[str, Schedule]:
+        return {schedule.id: schedule for schedule in self.schedules}
+
+    @cached_property
+    def _owners(self) -> dict[AccountId, str]:
+        return {account.id: account.owner for brand in self.brands for account in brand.accounts}
+
+    @property
+    def networks(self) -> frozenset[str]:
+        """Every network that it speaks of."""
+        accounts = (account.network for brand in self.brands for account in brand.accounts)
+        return frozenset(accounts) | {source.network for source in self.sources}
+
+    def source_policy(self, network: str) -> SourcePolicy:
+        return next((s.policy for s in self.sources if s.network == network), SourcePolicy.TEXT_ALLOWED)

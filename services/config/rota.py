@@ -1,0 +1,149 @@
+"""Who works when, as the configuration file says it: responders, schedules with their layers, and opening hours.
+
+Times of day and hand-offs are what the clocks on the wall show in the schedule's own IANA zone, never offsets or durations:
+a shift from 22:00 to 06:00 begins and ends at these times also in the two nights in which the clocks change.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, Field, NaiveDatetime, model_validator
+
+from services.config.section import Section, Slug, Words
+
+DAY_MINUTES: Final = 24 * 60
+_TIME_OF_DAY: Final = re.compile(r"^([01]?\d|2[0-4]):([0-5]\d)$")
+OWNER: Final = "owner"
+"""The target that means: whoever answers for the account in question."""
+
+
+def _minutes(value: Any) -> Any:
+    # YAML 1.1 reads an unquoted 18:00 as the number 18 * 60, which are the minutes since midnight just the same.
+    if isinstance(value, str):
+        match = _TIME_OF_DAY.match(value)
+        if match is None:
+            raise ValueError('a time of day is written like "08:30"; the end of the day is "24:00"')
+        return int(match[1]) * 60 + int(match[2])
+    return value
+
+
+def _zone(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            zone_of(value)
+        except (ValueError, OSError, KeyError):
+            raise ValueError("not a zone of the IANA database; Europe/Berlin is one") from None
+    return value
+
+
+@lru_cache(maxsize=1024)
+def zone_of(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+TimeOfDay = Annotated[int, BeforeValidator(_minutes), Field(ge=0, le=DAY_MINUTES, description='minutes, or "08:30"')]
+Zone = Annotated[str, BeforeValidator(_zone), Field(max_length=64, description="IANA name, such as Europe/Berlin")]
+Target = Annotated[
+    str,
+    Field(
+        pattern=r"^((responder|schedule):)?[a-z0-9][a-z0-9_-]{0,63}$",
+        description="an endpoint's name, `all`, `owner` (of the account), `responder:NAME` or `schedule:NAME`",
+    ),
+]
+
+
+class Day(StrEnum):
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+DAYS: Final = tuple(Day)
+
+
+class Window(Section):
+    """A time of the week. One that ends at or before its beginning ends on the next day."""
+
+    days: tuple[Day, ...] = Field(DAYS, min_length=1, max_length=7, description="those on which it begins")
+    begins: TimeOfDay = 0
+    ends: TimeOfDay = DAY_MINUTES
+
+    @property
+    def minutes(self) -> int:
+        return self.ends - self.begins + (DAY_MINUTES if self.ends <= self.begins else 0)
+
+
+class Responder(Section):
+    """A person, and how to reach them: names of endpoints, in the order in which they are tried."""
+
+    id: Slug
+    name: Words | None = None
+    methods: tuple[Slug, ...] = Field(min_length=1, max_length=10, description="endpoints, the first one first")
+    digest: Slug | None = Field(
+        None, description="the endpoint for what can wait, such as overdue answers; the first method without it"
+    )
+
+    @property
+    def called(self) -> str:
+        return self.name or self.id
+
+
+class Rotation(StrEnum):
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    CUSTOM = "custom"
+
+
+_HOURS: Final = {Rotation.DAILY: 24, Rotation.WEEKLY: 7 * 24}
+
+
+class Layer(Section):
+    """Responders in turn. A layer stands above those before it: where it has somebody, they are on call."""
+
+    id: Slug
+    rotation: Rotation
+    shift_hours: Annotated[int, Field(ge=1, le=366 * 24)] | None = Field(
+        None, description="with `rotation: custom`: from one hand-off to the next, on the wall's clock"
+    )
+    begins: NaiveDatetime = Field(description="the first hand-off, on the wall's clock, without a zone")
+    ends: NaiveDatetime | None = None
+    responders: tuple[Slug, ...] = Field(min_length=1, max_length=500, description="in the order of their turns")
+    only: tuple[Window, ...] = Field((), max_length=50, description="when this layer counts; empty: always")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Layer:
+        if (self.rotation is Rotation.CUSTOM) != (self.shift_hours is not None):
+            raise ValueError("`shift_hours` belongs to `rotation: custom`, and to it alone")
+        if self.ends is not None and self.ends <= self.begins:
+            raise ValueError("`ends` is not after `begins`")
+        return self
+
+    @property
+    def shift(self) -> timedelta:
+        """From one hand-off to the next as the clocks on the wall count."""
+        return timedelta(hours=self.shift_hours or _HOURS[self.rotation])
+
+
+class Schedule(Section):
+    id: Slug
+    description: str = Field("", max_length=500)
+    zone: Zone
+    layers: tuple[Layer, ...] = Field(min_length=1, max_length=20)
+
+
+class Promise(Section):
+    """How soon a complaint or a question is answered, whoever asks."""
+
+    minutes: Annotated[float, Field(ge=1, le=14 * DAY_MINUTES)] = Field(60, description="of opening hours")
+    hours: tuple[Window, ...] = Field((), max_length=50, description="opening hours; empty: around the clock")
+    zone: Zone = "UTC"

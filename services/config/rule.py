@@ -1,0 +1,108 @@
+"""When to open an incident, as the configuration file says it: rules with their conditions, and the topics they may ask for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from services.config.section import Section, Slug
+from services.contracts.base import Probability
+from services.contracts.signal import Level
+
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+Handle = Annotated[str, StringConstraints(pattern=r"^@?[^\s@]+(@[^\s@]+)?$", max_length=200)]
+Topic = Annotated[
+    tuple[
+        Annotated[str, StringConstraints(pattern=r"^[^*]+\*?$", min_length=2, max_length=100, strip_whitespace=True)],
+        ...,
+    ],
+    Field(min_length=1, max_length=500, description="words and phrases; `burn*` finds every word that begins so"),
+]
+
+
+GroupBy = Literal["account", "topic", "language", "source"]
+
+
+def _each_once(names: tuple[GroupBy, ...]) -> tuple[GroupBy, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("each of them may stand here once")
+    return names
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(","))
+
+
+TOPICS: Final[dict[str, tuple[str, ...]]] = {
+    "recall": _words("recall, recalls, recalled, recalling"),
+    "safety": _words(
+        "fire, smoke, smoking, explod*, explosion*, burned, burnt, burning, injur*, choking, poison*, allergic, allergen*, "
+        "hospital, ambulance, unsafe, dangerous, hazard*, electrocut*"
+    ),
+    "breach": _words(
+        "breach, breached, hacked, hackers, data leak, leaked, phishing, identity theft, passwords, gdpr, ransomware, my data"
+    ),
+}
+"""What a rule may ask for without saying what it means: words that call for somebody whatever the forecast."""
+
+
+class Rule(Section):
+    """When to open an incident. Every condition that is given must hold; `brands`, `accounts`, `languages` and `sources`
+    narrow it down, and empty means any."""
+
+    id: Slug
+    brands: tuple[Slug, ...] = ()
+    accounts: tuple[Handle, ...] = Field((), description="network:handle of a brand's own account that it concerns")
+    languages: tuple[Language, ...] = Field((), description="of the root post, or most of a surge")
+    sources: tuple[Slug, ...] = Field((), description="networks, of the root post or most of a surge")
+    level: Level | None = Field(None, description="at least this near the line")
+    probability: Probability | None = Field(None, description="at least this sure that the line is crossed")
+    predicted_size: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="engagements in the end: the forecast's median is at least this"
+    )
+    audience: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="followers reached so far (of a single post: its author's), at least"
+    )
+    mood: Probability | None = Field(None, description="negative share of the replies and quotes, at least")
+    severity: Annotated[int, Field(ge=1, le=4)] | None = Field(None, description="at least this bad; 1 is the worst")
+    complaint: Probability | None = Field(None, description="at least this sure that a single post is a complaint")
+    complaint_severity: Annotated[int, Field(ge=0, le=4)] | None = Field(None, description="of a single negative post")
+    topics: tuple[Slug, ...] = Field((), description="any of these is spoken of; see `topics` of the file")
+    surge_factor: Annotated[float, Field(gt=1)] | None = Field(None, description="times the baseline, at least")
+    raises_to: Annotated[int, Field(ge=1, le=4)] | None = Field(
+        None, description="whatever fires it is at least this severe; also when the incident is there already"
+    )
+    cool_down_minutes: Annotated[float, Field(ge=0, le=7 * 24 * 60)] = Field(
+        30, description="after an incident's end: so long its story opens another only when it is worse"
+    )
+    group_by: Annotated[
+        tuple[GroupBy, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(_each_once)
+    ] = Field(
+        (),
+        description="stories of one brand with the same values of these share one incident: while it is open, a further one "
+        "that this rule would open an incident for joins it; without it every story has its own",
+    )
+    group_minutes: Annotated[float, Field(ge=1, le=7 * 24 * 60)] = Field(
+        60, description="with `group_by`: so long after it opened an incident takes in further stories"
+    )
+    policy: Slug
+    playbook: Slug | None = None
+
+    @property
+    def has_condition(self) -> bool:
+        return bool(self.topics) or any(getattr(self, name) is not None for name in CONDITIONS)
+
+
+CONDITIONS: Final = (
+    "level",
+    "probability",
+    "predicted_size",
+    "audience",
+    "mood",
+    "severity",
+    "complaint",
+    "complaint_severity",
+    "surge_factor",
+)
+"""Of a rule, besides `topics`. One of them is needed: a rule that narrows down alone would fire at everything."""

@@ -1,0 +1,112 @@
+"""The process's one HTTP server: health, readiness and metrics of everything in it, and the routes its services mount.
+
+uvicorn must not take the signals: by default it ends the process on SIGTERM before the other tasks have drained.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from services.base.errors import ConfigError
+from services.base.metrics import FloorMetrics
+from services.runtime.lifecycle import Service
+
+DRAIN_SECONDS: Final = 5
+
+
+def application(
+    services: Sequence[Service], registry: CollectorRegistry, metrics: FloorMetrics, waiting: Callable[[], str | None]
+) -> FastAPI:
+    """`waiting()` says what the process still waits for before its services may start; `None`: they have."""
+    app = FastAPI(
+        title="Firebreak",
+        summary="Hears the complaint that is about to go viral and gets a human to it in time.",
+        version="1",
+        docs_url="/docs",
+        redoc_url=None,
+    )
+
+    @app.get("/healthz", tags=["operation"], summary="Whether every service makes progress")
+    async def healthz() -> JSONResponse:
+        states = {service.name: service.live() for service in services}
+        for name, state in states.items():
+            metrics.live.labels(name).set(state.ok)
+        ok = all(state.ok for state in states.values())
+        return JSONResponse({n: {"ok": s.ok, **s.detail} for n, s in states.items()}, 200 if ok else 503)
+
+    @app.get("/readyz", tags=["operation"], summary="Whether every service can do its work now")
+    async def readyz() -> JSONResponse:
+        if (why := waiting()) is not None:
+            return JSONResponse({"waiting": why}, 503)
+        states = {service.name: service.ready() for service in services}
+        for name, state in states.items():
+            metrics.ready.labels(name).set(state.ok)
+        ok = all(state.ok for state in states.values())
+        return JSONResponse({n: {"ok": s.ok, **s.detail} for n, s in states.items()}, 200 if ok else 503)
+
+    @app.get("/idlez", tags=["operation"], summary="Whether nothing is left to do at this moment; for drills")
+    async def idlez() -> JSONResponse:
+        states = {service.name: waiting() is None and await service.idle() for service in services}
+        return JSONResponse(states, 200 if all(states.values()) else 503)
+
+    @app.get("/metrics", tags=["operation"], summary="Prometheus text format", response_class=Response)
+    async def exposition(_: Request) -> Response:
+        for service in services:
+            metrics.live.labels(service.name).set(service.live().ok)
+            metrics.ready.labels(service.name).set(waiting() is None and service.ready().ok)
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    for service in services:
+        service.mount(app)
+    return app
+
+
+class Server(uvicorn.Server):
+    """Serves on sockets that are bound before it starts, and leaves signals alone."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=DRAIN_SECONDS,
+            )
+        )
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind((host, port))
+            self._socket.listen(1024)
+            self._socket.setblocking(False)
+        except OSError as error:
+            self._socket.close()
+            raise ConfigError(
+                f"cannot listen on {host} port {port}: {error.strerror}; FIREBREAK_HOST and FIREBREAK_PORT say where"
+            ) from error
+        bound = self._socket.getsockname()
+        self.url = f"http://{'[' + bound[0] + ']' if ':' in bound[0] else bound[0]}:{bound[1]}"
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def run_until_stopped(self) -> None:
+        try:
+            await self.serve(sockets=[self._socket])
+        finally:
+            self._socket.close()
+
+    def stop(self) -> None:
+        self.should_exit = True

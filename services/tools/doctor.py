@@ -1,0 +1,205 @@
+"""Explains what is wrong with a configuration or a machine, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from services.base.errors import ConfigError, FirebreakError
+from services.base.settings import Settings
+from services.config.loading import load
+from services.contracts.topics import TOPICS
+from services.eventlog.base import EventLog, Unavailable
+from services.runtime.process import open_log
+from services.runtime.registry import SERVICES
+from services.runtime.registry import load as load_object
+from services.tools import data_folder
+
+LEAST_FREE_BYTES: Final = 1 << 30
+OLDEST_SQLITE: Final = (3, 35, 0)
+"""RETURNING came with it."""
+
+console = Console()
+
+
+class Findings:
+    def __init__(self) -> None:
+        self.ok = True
+
+    def good(self, what: str) -> None:
+        console.print(f"[green]ok[/]    {what}")
+
+    def note(self, what: str) -> None:
+        console.print(f"[yellow]note[/]  {what}")
+
+    def bad(self, what: str, then: str) -> None:
+        self.ok = False
+        console.print(f"[red]wrong[/] {what}\n      [bold]do[/]: {then}")
+
+
+async def diagnose(settings: Settings) -> bool:
+    """Whether nothing is wrong. Says everything it finds, not only the first thing."""
+    found = Findings()
+    _check_python(found)
+    _check_configuration(found, settings)
+    _check_secrets(found, settings)
+    usable = _check_machine(found, settings)
+    _check_parts(found)
+    if usable or settings.log == "kafka":
+        await _check_log(found, settings)
+    return found.ok
+
+
+def _check_python(found: Findings) -> None:
+    if not __debug__:
+        found.bad(
+            "Python runs with -O: assertions guard the transaction protocol", "start without -O and PYTHONOPTIMIZE"
+        )
+    else:
+        found.good(f"Python {sys.version.split()[0]}")
+
+
+def _check_configuration(found: Findings, settings: Settings) -> None:
+    try:
+        config = load(settings.config)
+    except ConfigError as error:
+        found.bad(f"configuration:\n{error}", "correct the file; `firebreak doctor --schema` has every field")
+        return
+    accounts = sum(len(brand.accounts) for brand in config.brands)
+    found.good(f"{settings.config}: {len(config.brands)} brands, {accounts} accounts, {len(config.rules)} rules")
+    if not config.rules:
+        found.note("without rules nobody is ever told: add one (see the README)")
+
+
+def _check_secrets(found: Findings, settings: Settings) -> None:
+    if _is_here("ingest") and not settings.api_keys.get_secret_value():
+        found.bad("no FIREBREAK_API_KEYS: nobody may post", "set it to name:key, the key at least 16 characters")
+    if _is_here("alerter") and settings.admin_key is None:
+        found.bad("no FIREBREAK_ADMIN_KEY: nobody may subscribe an endpoint", "set it to at least 16 random characters")
+
+
+def _check_machine(found: Findings, settings: Settings) -> bool:
+    """Whether the data folder can be used."""
+    trouble = data_folder.trouble_with(settings.data)
+    if trouble is not None:
+        found.bad(trouble.what, trouble.then)
+        return False
+    if settings.log == "kafka" and (settings.database is not None or not _is_here("alerter")):
+        return True  # nothing that matters is kept there
+    free = shutil.disk_usage(settings.data).free
+    if free < LEAST_FREE_BYTES:
+        found.bad(f"{free >> 20} MiB free in {settings.data}", "make room: a full disk stops the log")
+    else:
+        found.good(f"{free >> 30} GiB free in {settings.data}")
+    return True
+
+
+def _is_here(service: str) -> bool:
+    """An image of one service holds no code of the others."""
+    return find_spec(SERVICES[service].partition(".")[0]) is not None
+
+
+def _check_parts(found: Findings) -> None:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        found.bad(f"SQLite {sqlite3.sqlite_version}", "a Python built with SQLite 3.35 or newer")
+    for name, path in SERVICES.items():
+        if not _is_here(name):
+            found.note(f"{name} is not part of this image")
+            continue
+        try:
+            load_object(path)
+            found.good(f"{name} can be loaded")
+        except ImportError as error:
+            found.bad(f"{name} cannot be loaded: {error}", f"pip install 'firebreak[{name}]'")
+
+
+async def _check_log(found: Findings, settings: Settings) -> None:
+    if settings.log == "sqlite" and not (settings.data / "log.db").exists():
+        found.good("the embedded log will be created at the first start")
+        return
+    try:
+        async with _opened(settings) as log:
+            for problem in await _topic_problems(log):
+                found.bad(
+                    problem, "`firebreak topics --create` makes what is missing; partitions are changed with care"
+                )
+            records = 0
+            for topic in TOPICS:
+                records += sum(after - start for start, after in (await log.bounds(topic.name)).values())
+            found.good(f"the {settings.log} log answers, about {records} records kept")
+    except Unavailable as error:
+        then = "start the brokers, or correct FIREBREAK_KAFKA_BOOTSTRAP" if settings.log == "kafka" else "see the file"
+        found.bad(f"the log does not answer: {error}", then)
+    except FirebreakError as error:
+        found.bad(f"the log: {error}", "restore the data directory from a backup")
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[EventLog]:
+    log = open_log(settings)
+    try:
+        async with asyncio.timeout(20):
+            await log.start()
+        yield log
+    except TimeoutError:
+        raise Unavailable("no answer within 20 s") from None
+    finally:
+        await log.close()
+
+
+async def _topic_problems(log: EventLog) -> list[str]:
+    verify = getattr(log, "verify_topics", None)
+    return list(await verify()) if verify is not None else []
+
+
+async def check_topics(settings: Settings, *, create: bool) -> bool:
+    """Print the table of topics; on Kafka compare it with the cluster, and create what is missing when asked."""
+    table = Table("topic", "key", "kept", "partitions like")
+    for topic in TOPICS:
+        kept = "compacted" if topic.kept is None else f"{topic.kept.days} days"
+        table.add_row(topic.name, topic.key, kept, topic.like or str(settings.partitions))
+    console.print(table)
+    if settings.log != "kafka":
+        console.print("the embedded log creates its topics by itself; set FIREBREAK_LOG=kafka to check a cluster")
+        return True
+    from services.eventlog.kafka import KafkaLog
+
+    log = KafkaLog.from_settings(settings)
+    try:
+        if create:
+            await log.start()
+        problems = await log.verify_topics()
+    finally:
+        await log.close()
+    for problem in problems:
+        console.print(f"[red]wrong[/] {problem}")
+    if not problems:
+        console.print(f"[green]ok[/]    {settings.kafka_bootstrap} has them all")
+    return not problems
+
+
+async def quarantine_state(settings: Settings, place: str) -> None:
+    """Set one state entry aside: its lane then begins that key anew. The services must be stopped."""
+    partition, _, key = place.partition(":")
+    if not partition.isdigit() or not key:
+        raise ConfigError(f"{place!r} is no partition:key; the log line of the stopped lane has both")
+    await load_object("scorer.state_tools:quarantine")(open_log(settings), int(partition), key, settings.data)
+    console.print(f"the entry {key!r} of partition {partition} was set aside in {settings.data}")
+
+
+def settings_table() -> None:
+    table = Table("variable", "default", "meaning")
+    for name, field in Settings.model_fields.items():
+        secret = "Secret" in str(field.annotation)
+        default = "" if field.default is None else "(secret)" if secret else str(field.default)
+        table.add_row(f"FIREBREAK_{name.upper()}", default, field.description or "")
+    console.print(table)
