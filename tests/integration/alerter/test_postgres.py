@@ -1,0 +1,28 @@
+"""What only PostgreSQL has: a server that may make us wait."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from alerter.store.database import Database, DatabaseAway, engine_of
+from tests.postgres_fixture import MakeDatabase
+
+
+async def test_no_lock_and_no_statement_holds_up_the_only_writer_for_ever(postgres: MakeDatabase) -> None:
+    url = postgres()
+    database, other = Database(url), engine_of(url)
+    await database.start()
+    with other.connect() as connection:
+        for limit in ("lock_timeout", "statement_timeout"):
+            assert connection.scalar(text(f"SHOW {limit}")) in ("5s", "1min"), limit
+    with other.begin() as holder:
+        holder.execute(text("LOCK TABLE positions"))
+        with pytest.raises(DatabaseAway, match="lock timeout"):
+            # As short as a test may wait; the connection's own limit is the five seconds above.
+            await database.write(
+                lambda c: (c.execute(text("SET LOCAL lock_timeout = '50ms'")), c.execute(text("TABLE positions")))
+            )
+    assert await database.write(lambda c: c.execute(text("TABLE positions")).all()) == []
+    other.dispose()
+    await database.close()
