@@ -1,4 +1,4 @@
-"""What only PostgreSQL has: a server that may make us wait."""
+"""What only PostgreSQL does: it can make us wait, and it takes no NUL in a text."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from alerter.store.database import Database, DatabaseAway, engine_of
+from tests.integration.alerter import receiver
+from tests.integration.alerter.conftest import MakeHouse
 from tests.postgres_fixture import MakeDatabase
 
 
@@ -26,3 +28,16 @@ async def test_no_lock_and_no_statement_holds_up_the_only_writer_for_ever(postgr
     assert await database.write(lambda c: c.execute(text("TABLE positions")).all()) == []
     other.dispose()
     await database.close()
+
+
+async def test_an_answer_with_a_nul_in_it_is_recorded(make_house: MakeHouse) -> None:
+    house = make_house()
+    await house.receiver.start()
+    async with house.running():
+        await house.endpoint("desk")
+        house.receiver.answers["/desk"] = receiver.status(200, body=b"tha\x00nks")
+        await house.http.post("/v1/endpoints/desk/test")
+        await house.settle()
+        (delivery,) = await house.deliveries()
+        (attempt,) = delivery["attempts"]
+        assert (attempt["outcome"], attempt["detail"]) == ("delivered", "tha\ufffdnks")
