@@ -54,17 +54,17 @@ def mount_answers_back(app: FastAPI, service: ApiContext) -> None:
         """What would be taken. Changes nothing."""
         try:
             ticket = links.read(token, service.present().wall)
-            dossier = await service.database.read(
+            record = await service.database.read(
                 lambda c: IncidentService(c, service.present()).store.load(ticket.incident)
             )
         except BadLink as error:
             return _page(410 if isinstance(error, Expired) else 404, f"<h1>{html.escape(str(error).capitalize())}</h1>")
         except DatabaseAway:
             return _busy()
-        if dossier is None:
+        if record is None:
             return _page(404, "<h1>There is no such incident</h1>")
-        form = "" if dossier.ended else _FORM.format(endpoint=html.escape(ticket.endpoint))
-        return _page(200, _about(dossier) + form)
+        form = "" if record.ended else _FORM.format(endpoint=html.escape(ticket.endpoint))
+        return _page(200, _about(record) + form)
 
     @routes.post("/acknowledge/{token}")
     async def act(token: str, request: Request) -> Response:
@@ -74,7 +74,7 @@ def mount_answers_back(app: FastAPI, service: ApiContext) -> None:
             fields = parse_qs((await _bounded(request, MAX_FORM_BYTES)).decode("utf-8", "replace"), max_num_fields=10)
             who, comment = (_printable(fields.get(name, [""])[0]) for name in ("by", "comment"))
             who = f"{who[:80]} ({ticket.endpoint})" if who else ticket.endpoint
-            dossier = await service.act(lambda desk: _acknowledge(desk, service, ticket, who, comment[:300]))
+            record = await service.act(lambda desk: _acknowledge(desk, service, ticket, who, comment[:300]))
         except BadLink as error:
             return _page(410 if isinstance(error, Expired) else 404, f"<h1>{html.escape(str(error).capitalize())}</h1>")
         except Refused as error:
@@ -83,9 +83,9 @@ def mount_answers_back(app: FastAPI, service: ApiContext) -> None:
             return _page(413, "<h1>That is too much</h1>")
         except (DatabaseAway, Overtaken):
             return _busy()
-        if dossier is None:
+        if record is None:
             return _page(404, "<h1>There is no such incident</h1>")
-        return _page(200, _about(dossier) + "<p>Everybody who was told hears that you have it.</p>")
+        return _page(200, _about(record) + "<p>Everybody who was told hears that you have it.</p>")
 
     @routes.post("/v1/inbound/pagerduty/{name}")
     async def from_pagerduty(name: str, request: Request) -> Response:
@@ -171,10 +171,10 @@ def _note(
         )
 
 
-def _about(dossier: IncidentRecord) -> str:
+def _about(record: IncidentRecord) -> str:
     from alerter.incidents import words
 
-    incident = dossier.incident
+    incident = record.incident
     said = (words.who_has_it(incident), words.by_when(incident), incident.first_step or "")
     lines = "".join(f"<p>{html.escape(words)}</p>" for words in said if words)
     return f"<h1>{html.escape(incident.title)}</h1>{lines}"

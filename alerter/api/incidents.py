@@ -35,7 +35,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/incidents/{incident}", responses=ABSENT)
     async def get_incident(caller: Reader, incident: IncidentKey) -> Incident:
         terms = service.present().config.source_policy
-        return found(await service.database.read(lambda c: views.dossier_shown(c, caller, terms, incident))).incident
+        return found(await service.database.read(lambda c: views.record_shown(c, caller, terms, incident))).incident
 
     @routes.get("/incidents/{incident}/explain", responses=ABSENT)
     async def explain_incident(caller: Reader, incident: IncidentKey) -> schemas.Explanation:
@@ -75,7 +75,7 @@ async def do(
     """A person's deed, done and written into the audit log where it changed something. Raises `Problem` 404 or 409."""
 
     def act(desk: IncidentService) -> IncidentRecord | None:
-        before = views.dossier_of(desk.connection, caller, incident)
+        before = views.record_of(desk.connection, caller, incident)
         after = work(desk) if before is not None else None
         if before is not None and after is not None and after != before:
             detail = {"by": deed.by, "comment": deed.comment}

@@ -69,10 +69,10 @@ class Groups:
         if group is None:
             return None
         row: Any = self._connection.execute(select(groupings).where(groupings.c.key == group.key)).one_or_none()
-        dossier = self._store.load(row.incident) if row is not None and row.members < MOST_MEMBERS else None
-        if dossier is None or dossier.ended or self._now - dossier.incident.opened_at > group.within:
+        record = self._store.load(row.incident) if row is not None and row.members < MOST_MEMBERS else None
+        if record is None or record.ended or self._now - record.incident.opened_at > group.within:
             return None
-        return dossier
+        return record
 
 
 def join(

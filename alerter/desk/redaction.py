@@ -28,14 +28,14 @@ def redact(
     sent it; whether any incident knew it."""
     post = (signal.network, signal.post_id)
     holding = store.mentioning(post)
-    for dossier in holding:
-        outcome = model.redact(dossier, post, present.now)
+    for record in holding:
+        outcome = model.redact(record, post, present.now)
         if outcome is not None:
-            carry_out(dossier, outcome)
-        names = _bodies(connection, dossier.incident.id, post)
+            carry_out(record, outcome)
+        names = _bodies(connection, record.incident.id, post)
         if names:
-            cause = Cause("post.redacted", dossier.incident.id, ("redacted", *post))
-            body = native.render_redaction(dossier.incident, signal)
+            cause = Cause("post.redacted", record.incident.id, ("redacted", *post))
+            body = native.render_redaction(record.incident, signal)
             outbox.enqueue(connection, cause, body, sorted(names), present.now, present.wall)
     return bool(holding)
 

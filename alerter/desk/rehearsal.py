@@ -82,9 +82,9 @@ class Rehearsal:
                 )
             }
             rows = connection.execute(select(incidents.c.dossier).order_by(incidents.c.opened_at, incidents.c.id))
-            dossiers = [IncidentRecord.model_validate_json(row.dossier) for row in rows]
+            records = [IncidentRecord.model_validate_json(row.dossier) for row in rows]
         self._engine.dispose()
-        found = tuple(Rehearsed(d.incident, outcomes.alarm_of(d), counts.get(d.incident.id, 0)) for d in dossiers)
+        found = tuple(Rehearsed(d.incident, outcomes.alarm_of(d), counts.get(d.incident.id, 0)) for d in records)
         worth = outcomes.summarize(one.alarm for one in found)
         return Report(self._signals, found, sum(counts.values()), worth)
 

@@ -104,8 +104,8 @@ class IncidentService:
         if isinstance(event, (CascadeForecast, PostNegative)):
             return self._of_story(event, event.story, origin)
         if isinstance(event, PostAnswered):
-            dossier = self._open_of(event.brand, event.story)
-            return self._join(dossier, event, origin) if dossier is not None else SignalResult.IGNORED
+            record = self._open_of(event.brand, event.story)
+            return self._join(record, event, origin) if record is not None else SignalResult.IGNORED
         if isinstance(event, PostRedacted):
             forgotten = redaction.redact(
                 self._connection, self.store, self._present, event, lambda d, o: self.carry_out(d, o, origin)
@@ -121,17 +121,17 @@ class IncidentService:
         noted = isinstance(signal, PostNegative) and (signal.severity or 0) > (known.complaint or 0)
         if isinstance(signal, PostNegative) and noted:
             known = known._replace(complaint=signal.severity)
-        dossier = self.store.load(known.incident) if known.incident is not None else None
-        joins = dossier is not None and not dossier.ended
+        record = self.store.load(known.incident) if known.incident is not None else None
+        joins = record is not None and not record.ended
         decision = None if joins else self._decide(signal, known.complaint)
         if decision is not None and (
-            dossier is None or model.reopens(dossier, signal, decision.grade.severity, self._now)
+            record is None or model.reopens(record, signal, decision.grade.severity, self._now)
         ):
             return self._open(signal, story, known, decision, origin)
         if noted:
             self.store.put_story(signal.brand, story, known, self._now)
-        if joins and dossier is not None:
-            return self._join(dossier, signal, origin)
+        if joins and record is not None:
+            return self._join(record, signal, origin)
         return SignalResult.NOTED if noted else SignalResult.IGNORED
 
     def _surge(self, surge: BrandSurge, origin: Origin) -> SignalResult:
@@ -154,8 +154,8 @@ class IncidentService:
 
     def _open_of(self, brand: BrandId, story: StoryId) -> IncidentRecord | None:
         incident = self.store.story(brand, story).incident
-        dossier = self.store.load(incident) if incident is not None else None
-        return None if dossier is None or dossier.ended else dossier
+        record = self.store.load(incident) if incident is not None else None
+        return None if record is None or record.ended else record
 
     def _link(self, brand: BrandId, story: StoryId, incident: str) -> None:
         self.store.put_story(brand, story, self.store.story(brand, story)._replace(incident=incident), self._now)
@@ -170,16 +170,16 @@ class IncidentService:
             signal, config.rules, self._line(signal.brand), complaint, self._now, topics=config.every_topic
         )
 
-    def _join(self, dossier: IncidentRecord, signal: decide.Opening | PostAnswered, origin: Origin) -> SignalResult:
+    def _join(self, record: IncidentRecord, signal: decide.Opening | PostAnswered, origin: Origin) -> SignalResult:
         grade = None
         if not isinstance(signal, PostAnswered):
             config = self._present.config
-            grade = decide.grade(signal, self._line(signal.brand), dossier.complaint)
-            grade = decide.raised(signal, config.rules, grade, dossier.complaint, config.every_topic)
-        outcome = model.join(dossier, signal, grade, self._now)
+            grade = decide.grade(signal, self._line(signal.brand), record.complaint)
+            grade = decide.raised(signal, config.rules, grade, record.complaint, config.every_topic)
+        outcome = model.join(record, signal, grade, self._now)
         if outcome is None:
             return SignalResult.IGNORED
-        self.carry_out(dossier, outcome, origin)
+        self.carry_out(record, outcome, origin)
         return SignalResult.JOINED
 
     def _open(
@@ -208,7 +208,7 @@ class IncidentService:
             known.incident,
         )
         group = decision.group
-        host = self._groups.host(group, opened.dossier)
+        host = self._groups.host(group, opened.record)
         if group is not None and host is not None:
             joined = groups.join(host, signal, story, decision, group, known.complaint, config, self._now)
             self.carry_out(host, joined, origin)
@@ -216,17 +216,17 @@ class IncidentService:
             self._groups.joined(group)
             return SignalResult.JOINED
         self._begin(opened, story, known, origin)
-        self._groups.opened(group, opened.dossier.incident.id)
+        self._groups.opened(group, opened.record.incident.id)
         return SignalResult.OPENED
 
     def _begin(self, opened: Transition, story: StoryId, known: Story, origin: Origin | None) -> None:
         """Save what opened, and do the first step of its policy, unless something holds it back."""
-        held = self._why_held(opened.dossier)
+        held = self._why_held(opened.record)
         if held is not None:
             opened = suppression.hold_from_the_start(opened, held)
-        incident, policy = opened.dossier.incident, opened.dossier.policy
+        incident, policy = opened.record.incident, opened.record.policy
         at_once = policy.steps[0].after_minutes == 0 and held is None
-        call = self.ladder.call(opened.dossier, 0) if at_once else PageRequest(0)
+        call = self.ladder.call(opened.record, 0) if at_once else PageRequest(0)
         outcome = _told_first(opened, call, self._now)
         self.carry_out(None, outcome, origin)
         self.store.put_story(
@@ -235,128 +235,126 @@ class IncidentService:
         first = self._now + timedelta(minutes=policy.steps[0].after_minutes)
         steps.schedule(self._connection, incident.id, 0, first, done=at_once)
         if at_once:
-            self._page(outcome.dossier, outcome.messages[0], call)
+            self._page(outcome.record, outcome.messages[0], call)
         elif held is not None:
             steps.cancel(self._connection, incident.id, self._now)
 
     # What holds back
 
-    def _why_held(self, dossier: IncidentRecord) -> Held | None:
+    def _why_held(self, record: IncidentRecord) -> Held | None:
         """Why nobody is told of it now. What goes beyond its brand's page budget is counted by the storm incident."""
-        held = self._gate.held(dossier)
+        held = self._gate.held(record)
         if held is not None:
             return held
-        budget = self._gate.overflows(dossier)
-        return None if budget is None else self._overflow(dossier, budget)
+        budget = self._gate.overflows(record)
+        return None if budget is None else self._overflow(record, budget)
 
-    def _overflow(self, dossier: IncidentRecord, budget: int) -> Held:
-        brand = dossier.incident.brand
-        was = dossier.incident.held
+    def _overflow(self, record: IncidentRecord, budget: int) -> Held:
+        brand = record.incident.brand
+        was = record.incident.held
         storm = self._open_of(brand, suppression.STORM)
         if storm is None:
             known = self.store.story(brand, suppression.STORM)
-            opened = suppression.open_storm(dossier, known.openings, budget, known.incident, self._now)
+            opened = suppression.open_storm(record, known.openings, budget, known.incident, self._now)
             self._begin(opened, suppression.STORM, known, None)
-            storm = opened.dossier
+            storm = opened.record
         elif was is None or was.name != storm.incident.id:
-            self.carry_out(storm, suppression.join_storm(storm, dossier, self._now), None)
+            self.carry_out(storm, suppression.join_storm(storm, record, self._now), None)
         return suppression.beyond_budget(storm, budget, self._now)
 
     def _gated(self, before: IncidentRecord, outcome: Transition) -> Transition:
         """What is about to be told, or was held back, looked at once more. Nothing holds back severity 1."""
-        dossier, was = outcome.dossier, before.incident.held
-        if dossier.ended or (was is None and not any(message.pages for message in outcome.messages)):
+        record, was = outcome.record, before.incident.held
+        if record.ended or (was is None and not any(message.pages for message in outcome.messages)):
             return outcome
-        if was is not None and was.by is HeldBy.PAGE_BUDGET and dossier.incident.severity > decide.WORST:
+        if was is not None and was.by is HeldBy.PAGE_BUDGET and record.incident.severity > decide.WORST:
             held: Held | None = was
         else:
-            held = self._gate.held(dossier)
+            held = self._gate.held(record)
         if held is not None:
             return suppression.hold_what_came(before, outcome, held)
-        if was is None or dossier.incident.state is IncidentState.EASING:
+        if was is None or record.incident.state is IncidentState.EASING:
             return outcome
-        worst = dossier.incident.severity == decide.WORST
+        worst = record.incident.severity == decide.WORST
         because = "severity 1 is never held back" if worst else f"not held back any more: {was.reason}"
         return suppression.release_with(outcome, self._now, because)
 
-    def _reconsider(self, dossier: IncidentRecord) -> bool:
+    def _reconsider(self, record: IncidentRecord) -> bool:
         """Something held it back until now, or ended early: whether that changed anything."""
-        was = dossier.incident.held
-        if was is None or dossier.ended or dossier.incident.state is IncidentState.EASING:
+        was = record.incident.held
+        if was is None or record.ended or record.incident.state is IncidentState.EASING:
             return False
-        held = self._why_held(dossier)
+        held = self._why_held(record)
         if held == was:
             return False
-        outcome = (
-            suppression.release(dossier, self._now) if held is None else suppression.hold(dossier, held, self._now)
-        )
-        self.carry_out(dossier, outcome, None, gated=False)
+        outcome = suppression.release(record, self._now) if held is None else suppression.hold(record, held, self._now)
+        self.carry_out(record, outcome, None, gated=False)
         return True
 
     # Time
 
     def step(self, incident: str, number: int) -> bool:
         """Do a due step of a policy; whether it was ours to do."""
-        dossier = self.store.load(incident)
-        held = self._why_held(dossier) if dossier is not None else None
-        if dossier is not None and held is not None:
-            self.carry_out(dossier, suppression.hold(dossier, held, self._now), None, gated=False)
+        record = self.store.load(incident)
+        held = self._why_held(record) if record is not None else None
+        if record is not None and held is not None:
+            self.carry_out(record, suppression.hold(record, held, self._now), None, gated=False)
             return True
-        if dossier is None or not steps.take(self._connection, incident, number, self._now):
+        if record is None or not steps.take(self._connection, incident, number, self._now):
             return False
-        call = self.ladder.call(dossier, number)
+        call = self.ladder.call(record, number)
         why = [why for why in (steps.because(self._connection, incident, number), call.said) if why is not None]
-        self._escalate(dossier, call, "; ".join(why) or None)
+        self._escalate(record, call, "; ".join(why) or None)
         return True
 
     def unreached(self, incident: str, page: int) -> bool:
         """A page did not arrive: the next method, or else the next step at once, or at last the fallback; whether it was
         ours to look at."""
-        dossier = self.store.load(incident)
-        taken = pages.take(self._connection, page, self._now, self._present.wall) if dossier is not None else None
-        if dossier is None or taken is None:
+        record = self.store.load(incident)
+        taken = pages.take(self._connection, page, self._now, self._present.wall) if record is not None else None
+        if record is None or taken is None:
             return False
         failed, why = taken
         lost = f"the page to {failed.who} by {failed.endpoint} did not get through ({why})"
-        rest = self.ladder.usable_in_order(failed.rest, dossier.incident.brand)
+        rest = self.ladder.usable_in_order(failed.rest, record.incident.brand)
         call = None
         if rest:
             call = self.ladder.again(failed, rest)
-        elif self.ladder.is_last(dossier, failed.number):
-            call = self.ladder.last_resort(dossier, failed.number)
+        elif self.ladder.is_last(record, failed.number):
+            call = self.ladder.last_resort(record, failed.number)
         if call is not None:
-            self._escalate(dossier, call, f"{lost}; trying {', '.join(call.names)}", goes_on=False)
+            self._escalate(record, call, f"{lost}; trying {', '.join(call.names)}", goes_on=False)
             return True
         steps.hasten(self._connection, incident, failed.number + 1, self._now, lost)
         self.carry_out(
-            dossier, transitions.advance(dossier, dossier, Trigger.NOTED, Entry("unreached", lost), self._now), None
+            record, transitions.advance(record, record, Trigger.NOTED, Entry("unreached", lost), self._now), None
         )
         return True
 
-    def _escalate(self, dossier: IncidentRecord, call: PageRequest, why: str | None, goes_on: bool = True) -> None:
-        outcome = model.escalate(dossier, call.number, call.names, self._now, call.words, why)
-        self.carry_out(dossier, outcome, None, publish_only=True)
-        self._page(outcome.dossier, outcome.messages[0], call, goes_on)
+    def _escalate(self, record: IncidentRecord, call: PageRequest, why: str | None, goes_on: bool = True) -> None:
+        outcome = model.escalate(record, call.number, call.names, self._now, call.words, why)
+        self.carry_out(record, outcome, None, publish_only=True)
+        self._page(outcome.record, outcome.messages[0], call, goes_on)
 
-    def _page(self, dossier: IncidentRecord, message: Message, call: PageRequest, goes_on: bool = True) -> None:
+    def _page(self, record: IncidentRecord, message: Message, call: PageRequest, goes_on: bool = True) -> None:
         """Send it, remember what must arrive, and say when the next step is."""
-        made = self._enqueue(dossier, message, call.names)
-        self.ladder.record(dossier.incident.id, call, made)
+        made = self._enqueue(record, message, call.names)
+        self.ladder.record(record.incident.id, call, made)
         if goes_on:
-            self.ladder.schedule_next(dossier, call)
+            self.ladder.schedule_next(record, call)
 
     def fire(self, incident: str) -> bool:
         """Do what an incident's timer asks for; whether there was anything."""
-        dossier = self.store.load(incident)
-        if dossier is None:
+        record = self.store.load(incident)
+        if record is None:
             return False
-        if self._reconsider(dossier):
+        if self._reconsider(record):
             return True
-        outcome = model.fire(dossier, self._now)
+        outcome = model.fire(record, self._now)
         if outcome is None:
-            self.store.rest(dossier)
+            self.store.rest(record)
             return False
-        self.carry_out(dossier, outcome, None)
+        self.carry_out(record, outcome, None)
         return True
 
     # People
@@ -364,34 +362,34 @@ class IncidentService:
     def acknowledge(self, incident: str, by: str, comment: str, minutes: float | None = None) -> IncidentRecord | None:
         """`None`: there is no such incident. Raises `Refused`."""
         until = None if minutes is None else self._now + timedelta(minutes=minutes)
-        return self._deed(incident, lambda dossier: actions.acknowledge(dossier, by, comment, self._now, until))
+        return self._deed(incident, lambda record: actions.acknowledge(record, by, comment, self._now, until))
 
     def snooze(self, incident: str, by: str, comment: str, minutes: float) -> IncidentRecord | None:
         """`None`: there is no such incident. Raises `Refused`."""
         until = self._now + timedelta(minutes=minutes)
-        return self._deed(incident, lambda dossier: actions.snooze(dossier, by, comment, self._now, until))
+        return self._deed(incident, lambda record: actions.snooze(record, by, comment, self._now, until))
 
     def reassign(self, incident: str, by: str, to: str, comment: str) -> IncidentRecord | None:
         """`None`: there is no such incident. Raises `Refused`."""
-        return self._deed(incident, lambda dossier: actions.reassign(dossier, by, to, comment, self._now))
+        return self._deed(incident, lambda record: actions.reassign(record, by, to, comment, self._now))
 
     def resolve(self, incident: str, by: str, comment: str) -> IncidentRecord | None:
         """`None`: there is no such incident. Raises `Refused`."""
-        return self._deed(incident, lambda dossier: actions.resolve(dossier, by, comment, self._now))
+        return self._deed(incident, lambda record: actions.resolve(record, by, comment, self._now))
 
     def mark(self, incident: str, by: str, outcome: OutcomeMark, comment: str) -> IncidentRecord | None:
         """`None`: there is no such incident."""
-        return self._deed(incident, lambda dossier: actions.mark(dossier, by, outcome, comment, self._now))
+        return self._deed(incident, lambda record: actions.mark(record, by, outcome, comment, self._now))
 
     def _deed(self, incident: str, deed: Callable[[IncidentRecord], Transition | None]) -> IncidentRecord | None:
-        dossier = self.store.load(incident)
-        if dossier is None:
+        record = self.store.load(incident)
+        if record is None:
             return None
-        outcome = deed(dossier)
+        outcome = deed(record)
         if outcome is None:
-            return dossier
-        self.carry_out(dossier, outcome, None)
-        return outcome.dossier
+            return record
+        self.carry_out(record, outcome, None)
+        return outcome.record
 
     # What follows
 
@@ -407,28 +405,28 @@ class IncidentService:
         if before is not None and gated:
             outcome = self._gated(before, outcome)
         self.store.save(before, outcome, origin, self._now, self._present.wall)
-        dossier = outcome.dossier
+        record = outcome.record
         for message in outcome.messages:
-            self._publish(dossier, message)
+            self._publish(record, message)
             if message.pages and not publish_only and message.change is not Change.OPENED:
-                brand = dossier.incident.brand
+                brand = record.incident.brand
                 first = () if message.person is None else self.ladder.reach(message.person, brand)
-                others = self.ladder.usable_in_order(dossier.audience, brand)
-                self._enqueue(dossier, message, tuple(dict.fromkeys((*first, *others))))
+                others = self.ladder.usable_in_order(record.audience, brand)
+                self._enqueue(record, message, tuple(dict.fromkeys((*first, *others))))
             elif message.pages:
-                self._enqueue(dossier, message, ())
-        if dossier.ended or dossier.incident.outcome is not None:
-            outcomes.keep(self._connection, dossier)
-        if outcome.halts or (dossier.ended and before is not None and not before.ended):
-            steps.cancel(self._connection, dossier.incident.id, self._now)
-        if outcome.resumes_at is not None and not dossier.ended:
+                self._enqueue(record, message, ())
+        if record.ended or record.incident.outcome is not None:
+            outcomes.keep(self._connection, record)
+        if outcome.halts or (record.ended and before is not None and not before.ended):
+            steps.cancel(self._connection, record.incident.id, self._now)
+        if outcome.resumes_at is not None and not record.ended:
             why = outcome.entries[-1].because if outcome.entries else None
-            steps.resume(self._connection, dossier.incident.id, outcome.resumes_at, why)
-        if before is not None and not dossier.ended and dossier.incident.answer_by != before.incident.answer_by:
-            self.ladder.hasten(dossier)
+            steps.resume(self._connection, record.incident.id, outcome.resumes_at, why)
+        if before is not None and not record.ended and record.incident.answer_by != before.incident.answer_by:
+            self.ladder.hasten(record)
 
-    def _publish(self, dossier: IncidentRecord, message: Message) -> None:
-        incident = dossier.incident
+    def _publish(self, record: IncidentRecord, message: Message) -> None:
+        incident = record.incident
         change = IncidentChanged(change=message.change, because=message.because, incident=incident)
         identity = event_id("incident.changed", incident.id, incident.sequence, message.change)
         outbox.publish(
@@ -436,9 +434,9 @@ class IncidentService:
         )
         self.told.append((message.change, incident.severity))
 
-    def _enqueue(self, dossier: IncidentRecord, message: Message, names: tuple[str, ...]) -> dict[str, str]:
+    def _enqueue(self, record: IncidentRecord, message: Message, names: tuple[str, ...]) -> dict[str, str]:
         """To these, and to whoever subscribed to such messages. Each of these -> the delivery's id."""
-        incident = dossier.incident
+        incident = record.incident
         self._subscribers = self._subscribers or Subscribers(self._connection)
         kind = f"incident.{message.change.value}"
         everybody = tuple({*names, *self._subscribers.of(kind, incident.brand, incident.severity)})
@@ -454,9 +452,9 @@ class IncidentService:
 
 def _told_first(opened: Transition, call: PageRequest, now: datetime) -> Transition:
     """The opening, with whom its first step tells, and what went otherwise than the policy says."""
-    dossier = tell(opened.dossier, call.names, now)
+    record = tell(opened.record, call.names, now)
     if call.said is None:
-        return replace(opened, dossier=dossier)
+        return replace(opened, record=record)
     first = replace(opened.messages[0], because=f"{opened.messages[0].because} ({call.said})")
     entries = (*opened.entries, Entry("unowned", call.said))
-    return replace(opened, dossier=dossier, entries=entries, messages=(first, *opened.messages[1:]))
+    return replace(opened, record=record, entries=entries, messages=(first, *opened.messages[1:]))

@@ -59,7 +59,7 @@ class IncidentStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._dossiers: dict[str, IncidentRecord] = {}
+        self._records: dict[str, IncidentRecord] = {}
         self._stories: dict[tuple[BrandId, StoryId], Story] = {}
         self._stored: set[tuple[BrandId, StoryId]] = set()
 
@@ -90,17 +90,17 @@ class IncidentStore:
 
     def load(self, incident: str) -> IncidentRecord | None:
         """Raises `Damaged` where the row cannot be read."""
-        if incident not in self._dossiers:
+        if incident not in self._records:
             text = self._connection.scalar(
                 select(incidents.c.dossier).where(incidents.c.id == incident).with_for_update()
             )
             if text is None:
                 return None
             try:
-                self._dossiers[incident] = IncidentRecord.model_validate_json(text)
+                self._records[incident] = IncidentRecord.model_validate_json(text)
             except ValidationError as error:
                 raise Damaged(f"incident {incident} cannot be read: {error.error_count()} fields are wrong") from None
-        return self._dossiers[incident]
+        return self._records[incident]
 
     def save(
         self,
@@ -111,7 +111,7 @@ class IncidentStore:
         wall: datetime | None = None,
     ) -> None:
         """Write the whole incident, and the timeline's new lines. `wall`: to say how long its signal was on its way."""
-        after = outcome.dossier
+        after = outcome.record
         incident = after.incident
         values: dict[str, Any] = {
             "state": incident.state,
@@ -130,14 +130,14 @@ class IncidentStore:
             was = {"of_id": incident.id, "of_sequence": before.incident.sequence}
             if not self._connection.execute(_PUT_INCIDENT, {**was, **values}).rowcount:
                 raise Overtaken(f"incident {incident.id} was changed meanwhile")
-        self._dossiers[incident.id] = after
+        self._records[incident.id] = after
         self._mention(before, after)
         self._note(incident.id, incident.sequence, outcome.entries, origin, now, _took_micro(origin, wall))
 
-    def rest(self, dossier: IncidentRecord) -> None:
+    def rest(self, record: IncidentRecord) -> None:
         """There was nothing to do: its timer is set anew."""
-        due = (incidents.c.id == dossier.incident.id, incidents.c.sequence == dossier.incident.sequence)
-        self._connection.execute(update(incidents).where(*due).values(due_at=model.due(dossier)))
+        due = (incidents.c.id == record.incident.id, incidents.c.sequence == record.incident.sequence)
+        self._connection.execute(update(incidents).where(*due).values(due_at=model.due(record)))
 
     def told_since(self, brand: BrandId, since: datetime) -> int:
         """How many of a brand's incidents somebody heard of first since then."""
@@ -185,7 +185,7 @@ class IncidentStore:
             .where(mentions.c.network == network, mentions.c.post_id == post_id)
             .order_by(mentions.c.incident)
         ).all()
-        return [dossier for i in ids if (dossier := self.load(i)) is not None]
+        return [record for i in ids if (record := self.load(i)) is not None]
 
     def due(self, now: datetime, most: int) -> list[str]:
         """Incidents whose timer is due."""

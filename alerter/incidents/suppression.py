@@ -23,12 +23,12 @@ STORM: Final = StoryId("storm")
 BUDGET_OVER: Final = timedelta(hours=1)
 
 
-def hold(dossier: IncidentRecord, held: Held, now: datetime) -> Transition:
+def hold(record: IncidentRecord, held: Held, now: datetime) -> Transition:
     """Nobody is told from now on: the step that waits is cancelled until the reason ends."""
-    changes = {"held": held, "sequence": dossier.incident.sequence + 1, "changed_at": now}
+    changes = {"held": held, "sequence": record.incident.sequence + 1, "changed_at": now}
     because = f"held back: {held.reason}"
     return Transition(
-        refresh(dossier, changes),
+        refresh(record, changes),
         (Entry("held", because),),
         (Message(Change.UPDATED, because, pages=False),),
         halts=True,
@@ -37,10 +37,10 @@ def hold(dossier: IncidentRecord, held: Held, now: datetime) -> Transition:
 
 def hold_from_the_start(opened: Transition, held: Held) -> Transition:
     """An incident that opens while something holds it back."""
-    incident = opened.dossier.incident.model_copy(update={"held": held})
+    incident = opened.record.incident.model_copy(update={"held": held})
     return replace(
         opened,
-        dossier=opened.dossier.model_copy(update={"incident": incident}),
+        record=opened.record.model_copy(update={"incident": incident}),
         entries=(*opened.entries, Entry("held", f"held back: {held.reason}")),
         messages=tuple(replace(message, pages=False) for message in opened.messages),
         halts=True,
@@ -49,36 +49,36 @@ def hold_from_the_start(opened: Transition, held: Held) -> Transition:
 
 def hold_what_came(before: IncidentRecord, outcome: Transition, held: Held) -> Transition:
     """What was to be told now is not: people have still heard what they heard before."""
-    incident = outcome.dossier.incident.model_copy(update={"held": held})
-    dossier = outcome.dossier.model_copy(update={"incident": incident, "told": before.told})
+    incident = outcome.record.incident.model_copy(update={"held": held})
+    record = outcome.record.model_copy(update={"incident": incident, "told": before.told})
     entries = outcome.entries
     if before.incident.held is None:
         entries = (*entries, Entry("held", f"held back: {held.reason}"))
     silent = tuple(replace(message, pages=False) for message in outcome.messages)
-    return replace(outcome, dossier=dossier, entries=entries, messages=silent, halts=True, resumes_at=None)
+    return replace(outcome, record=record, entries=entries, messages=silent, halts=True, resumes_at=None)
 
 
 def release_with(outcome: Transition, now: datetime, because: str) -> Transition:
     """What came ends what held it back."""
-    incident = outcome.dossier.incident.model_copy(update={"held": None})
+    incident = outcome.record.incident.model_copy(update={"held": None})
     taken = incident.acknowledged_by is not None or incident.snoozed_until is not None
     return replace(
         outcome,
-        dossier=outcome.dossier.model_copy(update={"incident": incident}),
+        record=outcome.record.model_copy(update={"incident": incident}),
         entries=(*outcome.entries, Entry("released", because)),
         resumes_at=outcome.resumes_at if taken or outcome.halts else now,
     )
 
 
-def release(dossier: IncidentRecord, now: datetime) -> Transition:
+def release(record: IncidentRecord, now: datetime) -> Transition:
     """The reason ended: people are told again, and first of all what became worse meanwhile."""
-    held = dossier.incident.held
+    held = record.incident.held
     because = f"not held back any more: {held.reason}" if held is not None else "not held back any more"
-    free = dossier.incident.model_copy(update={"held": None})
+    free = record.incident.model_copy(update={"held": None})
     taken = free.acknowledged_by is not None or free.snoozed_until is not None
-    draft = dossier.model_copy(update={"incident": free})
+    draft = record.model_copy(update={"incident": free})
     entry = Entry("released", because)
-    outcome = advance(dossier, draft, Trigger.NOTED, entry, now, resumes_at=None if taken else now)
+    outcome = advance(record, draft, Trigger.NOTED, entry, now, resumes_at=None if taken else now)
     if outcome.entries == (entry,):
         return outcome
     # It became worse meanwhile. Why it is told only now comes before what is told.
@@ -119,9 +119,9 @@ def open_storm(member: IncidentRecord, ordinal: int, budget: int, previous: str 
         surge=Surging(begins=now, at=now, severity=incident.severity, words="beyond the page budget"),
         storm=1,
     )
-    dossier = refresh(blank, {})
-    dossier = dossier.model_copy(update={"told": heard(dossier, now)})
-    return Transition(dossier, (Entry("opened", reason),), (Message(Change.OPENED, reason),))
+    record = refresh(blank, {})
+    record = record.model_copy(update={"told": heard(record, now)})
+    return Transition(record, (Entry("opened", reason),), (Message(Change.OPENED, reason),))
 
 
 def join_storm(storm: IncidentRecord, member: IncidentRecord, now: datetime) -> Transition:

@@ -77,26 +77,26 @@ class Refused(FirebreakError):
     """That cannot happen to an incident in this state."""
 
 
-def trigger_of(dossier: IncidentRecord) -> Trigger:
+def trigger_of(record: IncidentRecord) -> Trigger:
     """The worst of what its conversations and its surge do. It eases only when all of them do."""
-    levels = {facet.outlook.level for facet in dossier.facets.values()}
+    levels = {facet.outlook.level for facet in record.facets.values()}
     if Level.CROSSED in levels:
         return Trigger.CROSSES
-    if dossier.surge is not None and not dossier.surge.ended:
+    if record.surge is not None and not record.surge.ended:
         return Trigger.SURGES
     rising = [OF_LEVEL[level] for level in levels if level is not Level.EASING]
-    return rising[0] if rising else easing(dossier)
+    return rising[0] if rising else easing(record)
 
 
-def easing(dossier: IncidentRecord) -> Trigger:
-    if dossier.answered_at is not None:
+def easing(record: IncidentRecord) -> Trigger:
+    if record.answered_at is not None:
         return Trigger.EASES_ANSWERED
-    return Trigger.EASES_HELD if dossier.acted else Trigger.EASES_UNTOUCHED
+    return Trigger.EASES_HELD if record.acted else Trigger.EASES_UNTOUCHED
 
 
-def hushed(dossier: IncidentRecord) -> bool:
+def hushed(record: IncidentRecord) -> bool:
     """Somebody has it, or will look at it later, or a silence holds it back: it updates silently."""
-    incident = dossier.incident
+    incident = record.incident
     return incident.acknowledged_by is not None or incident.snoozed_until is not None or incident.held is not None
 
 
@@ -140,18 +140,18 @@ def advance(
     return Transition(after, (Entry(entry.kind, message.because, entry.actor),), (message,), halts, resumes_at)
 
 
-def _visible(dossier: IncidentRecord) -> tuple[object, ...]:
-    level = dossier.incident.outlook.level if dossier.incident.outlook else None
-    return dossier.incident.state, dossier.incident.severity, level
+def _visible(record: IncidentRecord) -> tuple[object, ...]:
+    level = record.incident.outlook.level if record.incident.outlook else None
+    return record.incident.state, record.incident.severity, level
 
 
-def _became_worst(dossier: IncidentRecord) -> bool:
-    return dossier.incident.severity == WORST < dossier.told.severity
+def _became_worst(record: IncidentRecord) -> bool:
+    return record.incident.severity == WORST < record.told.severity
 
 
-def _may_tell(dossier: IncidentRecord, now: datetime) -> bool:
+def _may_tell(record: IncidentRecord, now: datetime) -> bool:
     """Ten minutes have passed; or it became severity 1, which waits for nothing (and can happen once a told severity)."""
-    return now - dossier.told.at >= TELL_AGAIN_AFTER or _became_worst(dossier)
+    return now - record.told.at >= TELL_AGAIN_AFTER or _became_worst(record)
 
 
 def _worth_telling(before: IncidentRecord, after: IncidentRecord, entry: Entry, now: datetime) -> Message | None:

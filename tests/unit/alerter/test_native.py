@@ -30,7 +30,7 @@ def incident(*exemplars: PostCard, root: PostCard | None = None, **more: Any) ->
     signal = make.forecast(root=root or make.card(), exemplars=exemplars, loudest=exemplars)
     decision = decide.Decision(make.rule(), decide.Grade(2, "bad"), "because")
     made = model.open_incident(signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, "Answer.", None, make.NOW)
-    return made.dossier.incident.model_copy(update=more)
+    return made.record.incident.model_copy(update=more)
 
 
 def allowed(_network: str) -> SourcePolicy:
