@@ -57,7 +57,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     ) -> schemas.Outcomes:
         """How many alarms of the last days were right, and how long before the line people knew. What was answered before
         it crossed is counted apart, not as false."""
-        since = service.present().now - timedelta(days=days)
+        since = service.context().now - timedelta(days=days)
         where = [seen_by(caller, tables.outcomes.c.brand)]
         if brand is not None:
             where.append(tables.outcomes.c.brand == brand)

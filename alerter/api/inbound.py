@@ -53,9 +53,9 @@ def mount_answers_back(app: FastAPI, service: ApiContext) -> None:
     async def show(token: str) -> Response:
         """What would be taken. Changes nothing."""
         try:
-            ticket = links.read(token, service.present().wall)
+            ticket = links.read(token, service.context().wall)
             record = await service.database.read(
-                lambda c: IncidentService(c, service.present()).store.load(ticket.incident)
+                lambda c: IncidentService(c, service.context()).store.load(ticket.incident)
             )
         except BadLink as error:
             return _page(410 if isinstance(error, Expired) else 404, f"<h1>{html.escape(str(error).capitalize())}</h1>")
@@ -70,7 +70,7 @@ def mount_answers_back(app: FastAPI, service: ApiContext) -> None:
     async def act(token: str, request: Request) -> Response:
         """Somebody has it. Repeating it is harmless."""
         try:
-            ticket = links.read(token, service.present().wall)
+            ticket = links.read(token, service.context().wall)
             fields = parse_qs((await _bounded(request, MAX_FORM_BYTES)).decode("utf-8", "replace"), max_num_fields=10)
             who, comment = (_printable(fields.get(name, [""])[0]) for name in ("by", "comment"))
             who = f"{who[:80]} ({ticket.endpoint})" if who else ticket.endpoint
@@ -132,8 +132,8 @@ async def _bounded(request: Request, most: int) -> bytes:
 
 def _returned(desk: IncidentService, service: ApiContext, name: str, came: pagerduty.Returned) -> IncidentRecord | None:
     assert came.incident is not None
-    present = service.present()
-    if not insert_missing(desk.connection, inbound, [{"endpoint": name, "event": came.event, "at_wall": present.wall}]):
+    context = service.context()
+    if not insert_missing(desk.connection, inbound, [{"endpoint": name, "event": came.event, "at_wall": context.wall}]):
         return None  # told already: what was undone since stays undone
     before = desk.store.load(came.incident)
     if before is None or before.ended:
@@ -167,7 +167,7 @@ def _note(
     if after is not None and after != before:
         incident = after.incident
         audit.record(
-            connection, service.present().now, caller.name, f"incident.{deed}", incident.id, incident.brand, {"by": who}
+            connection, service.context().now, caller.name, f"incident.{deed}", incident.id, incident.brand, {"by": who}
         )
 
 

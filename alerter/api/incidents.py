@@ -29,18 +29,18 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         limit: Limit = 50,
     ) -> schemas.Incidents:
         """Newest first."""
-        terms = service.present().config.source_policy
+        terms = service.context().config.source_policy
         return await paged(service, lambda c: views.incident_page(c, caller, terms, brand, state, cursor, limit))
 
     @routes.get("/incidents/{incident}", responses=ABSENT)
     async def get_incident(caller: Reader, incident: IncidentKey) -> Incident:
-        terms = service.present().config.source_policy
+        terms = service.context().config.source_policy
         return found(await service.database.read(lambda c: views.record_shown(c, caller, terms, incident))).incident
 
     @routes.get("/incidents/{incident}/explain", responses=ABSENT)
     async def explain_incident(caller: Reader, incident: IncidentKey) -> schemas.Explanation:
         """Every decision with its reason and the record that caused it; the steps, and every attempt to tell somebody."""
-        terms = service.present().config.source_policy
+        terms = service.context().config.source_policy
         return found(await service.database.read(lambda c: views.explanation(c, caller, terms, incident)))
 
     @routes.post("/incidents/{incident}/acknowledge", responses={**ABSENT, **CONFLICT})
@@ -81,7 +81,7 @@ async def do(
             detail = {"by": deed.by, "comment": deed.comment}
             brand = after.incident.brand
             audit.record(
-                desk.connection, service.present().now, caller.name, f"incident.{what}", incident, brand, detail
+                desk.connection, service.context().now, caller.name, f"incident.{what}", incident, brand, detail
             )
         return after
 
@@ -89,4 +89,4 @@ async def do(
         done = found(await service.act(act))
     except Refused as error:
         raise Problem(409, str(error)) from None
-    return views.shown_to(caller, done, service.present().config.source_policy).incident
+    return views.shown_to(caller, done, service.context().config.source_policy).incident

@@ -73,7 +73,7 @@ def _door(routes: APIRouter, service: ApiContext) -> None:
         if token is None:
             return rendering.page(service, request, "login.html", 401, next=target, wrong=True, person=person)
         response = RedirectResponse(target, 303)
-        public = service.context.settings.public_url or ""
+        public = service.process.settings.public_url or ""
         response.set_cookie(
             sessions.COOKIE,
             token,
@@ -134,7 +134,7 @@ def _pages(routes: APIRouter, service: ApiContext) -> None:
 async def _incident_page(
     service: ApiContext, request: Request, caller: Caller, incident: str, word: str | None
 ) -> Response:
-    config = service.context.config
+    config = service.process.config
 
     def read(connection: Any) -> Any:
         record = views.record_shown(connection, caller, config.source_policy, incident)
@@ -142,7 +142,7 @@ async def _incident_page(
         return (record, explained, live.fingerprint(connection, caller)) if record is not None else None
 
     record, explained, version = found(await service.database.read(read))
-    one = board.card(record, config, service.present().now, *PAGE_CHART)
+    one = board.card(record, config, service.context().now, *PAGE_CHART)
     return rendering.page(
         service,
         request,
@@ -163,10 +163,10 @@ async def _incident_page(
 
 
 def _cards(service: ApiContext, caller: Caller, texts: Sequence[str], size: tuple[float, float]) -> list[Card]:
-    present = service.present()
-    config = present.config
+    context = service.context()
+    config = context.config
     every = (views.shown_to(caller, IncidentRecord.model_validate_json(text), config.source_policy) for text in texts)
-    return [board.card(record, config, present.now, *size) for record in every]
+    return [board.card(record, config, context.now, *size) for record in every]
 
 
 def _playbook(config: Config, record: IncidentRecord) -> str | None:

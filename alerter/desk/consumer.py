@@ -89,7 +89,7 @@ def apply(
     base: int,
     position: int,
     batch: DecodedBatch,
-    present: Context,
+    context: Context,
     dead: Sequence[Message],
 ) -> BatchResult:
     """The one durable step: from `base` to `position`, with everything in between and the letters for what is set aside.
@@ -103,7 +103,7 @@ def apply(
         raise Overtaken(f"the position of partition {partition} is not {base} any more")
     seam("alerter.begun")
     applied = BatchResult()
-    desk = IncidentService(connection, present)
+    desk = IncidentService(connection, context)
     stories = {place for _, e in batch.signals if (place := _story_of(e)) is not None}
     if stories:
         desk.store.prefetch(stories)
@@ -129,7 +129,7 @@ def apply(
         if verdict is SignalResult.OPENED:
             applied.opened_ms.append(record.appended_ms)
     mark_seen(connection, effective, partition, position)
-    outbox.publish(connection, dead, present.now)
+    outbox.publish(connection, dead, context.now)
     applied.told = desk.told
     return applied
 
@@ -154,7 +154,7 @@ class Consumer:
         self,
         log_: EventLog,
         database: Database,
-        present: Callable[[], Context],
+        context: Callable[[], Context],
         committed: Callable[[], None],
         metrics: AlerterMetrics,
         floor: FloorMetrics,
@@ -166,7 +166,7 @@ class Consumer:
         self.lanes = Lanes(STAGE, group, self._serve, log_, floor, transient=(Overtaken, DatabaseAway))
         self._log = log_
         self._database = database
-        self._present = present
+        self._context = context
         self._committed = committed
         self._metrics = metrics
         self._letters = letters
@@ -192,7 +192,7 @@ class Consumer:
         while True:
             try:
                 applied = await self._database.write(
-                    lambda c, b=batch: apply(c, lane.partition, base, position, b, self._present(), dead)  # type: ignore[misc]
+                    lambda c, b=batch: apply(c, lane.partition, base, position, b, self._context(), dead)  # type: ignore[misc]
                 )
                 break
             except PoisonSignal as cursed:

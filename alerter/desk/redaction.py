@@ -20,7 +20,7 @@ from services.contracts.signal import PostRedacted
 def redact(
     connection: Connection,
     store: IncidentStore,
-    present: Context,
+    context: Context,
     signal: PostRedacted,
     carry_out: Callable[[IncidentRecord, Transition], None],
 ) -> bool:
@@ -29,14 +29,14 @@ def redact(
     post = (signal.network, signal.post_id)
     holding = store.mentioning(post)
     for record in holding:
-        outcome = model.redact(record, post, present.now)
+        outcome = model.redact(record, post, context.now)
         if outcome is not None:
             carry_out(record, outcome)
         names = _bodies(connection, record.incident.id, post)
         if names:
             cause = Cause("post.redacted", record.incident.id, ("redacted", *post))
             body = native.render_redaction(record.incident, signal)
-            outbox.enqueue(connection, cause, body, sorted(names), present.now, present.wall)
+            outbox.enqueue(connection, cause, body, sorted(names), context.now, context.wall)
     return bool(holding)
 
 

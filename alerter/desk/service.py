@@ -63,15 +63,15 @@ class SignalResult(StrEnum):
 class IncidentService:
     """For one transaction. `told` collects what was told, for the metrics."""
 
-    def __init__(self, connection: Connection, present: Context) -> None:
+    def __init__(self, connection: Connection, context: Context) -> None:
         self._connection = connection
-        self._present = present
-        self._now = present.now
+        self._context = context
+        self._now = context.now
         self.store = IncidentStore(connection)
         self.told: list[tuple[Change, int]] = []
-        self._gate = Gate(connection, self.store, present.config, present.now)
-        self._groups = groups.Groups(connection, self.store, self._gate, present.now)
-        self.ladder = Paging(connection, present.config, present.now, present.wall)
+        self._gate = Gate(connection, self.store, context.config, context.now)
+        self._groups = groups.Groups(connection, self.store, self._gate, context.now)
+        self.ladder = Paging(connection, context.config, context.now, context.wall)
         self._subscribers: Subscribers | None = None
 
     @property
@@ -90,7 +90,7 @@ class IncidentService:
     def _time(self, event: Event) -> bool:
         """Whether an answer clock started or stopped."""
         if isinstance(event, (PostNegative, PostAsked)):
-            return answer_clocks.start(self._connection, event, self._present.config, self._now)
+            return answer_clocks.start(self._connection, event, self._context.config, self._now)
         if isinstance(event, PostAnswered):
             return answer_clocks.stop(self._connection, event, self._now)
         if isinstance(event, PostRedacted):
@@ -108,7 +108,7 @@ class IncidentService:
             return self._join(record, event, origin) if record is not None else SignalResult.IGNORED
         if isinstance(event, PostRedacted):
             forgotten = redaction.redact(
-                self._connection, self.store, self._present, event, lambda d, o: self.carry_out(d, o, origin)
+                self._connection, self.store, self._context, event, lambda d, o: self.carry_out(d, o, origin)
             )
             return SignalResult.JOINED if forgotten else SignalResult.IGNORED
         if isinstance(event, BrandVolume):
@@ -161,11 +161,11 @@ class IncidentService:
         self.store.put_story(brand, story, self.store.story(brand, story)._replace(incident=incident), self._now)
 
     def _line(self, brand: BrandId) -> Line:
-        configured = self._present.config.brand(brand)
+        configured = self._context.config.brand(brand)
         return configured.line if configured is not None else Line()
 
     def _decide(self, signal: decide.Opening, complaint: int | None) -> Decision | None:
-        config = self._present.config
+        config = self._context.config
         return decide.decide(
             signal, config.rules, self._line(signal.brand), complaint, self._now, topics=config.every_topic
         )
@@ -173,7 +173,7 @@ class IncidentService:
     def _join(self, record: IncidentRecord, signal: decide.Opening | PostAnswered, origin: Origin) -> SignalResult:
         grade = None
         if not isinstance(signal, PostAnswered):
-            config = self._present.config
+            config = self._context.config
             grade = decide.grade(signal, self._line(signal.brand), record.complaint)
             grade = decide.raised(signal, config.rules, grade, record.complaint, config.every_topic)
         outcome = model.join(record, signal, grade, self._now)
@@ -186,7 +186,7 @@ class IncidentService:
         self, signal: decide.Opening, story: StoryId, known: Story, decision: Decision, origin: Origin
     ) -> SignalResult:
         """Open an incident, unless one of the same group takes the story in."""
-        config = self._present.config
+        config = self._context.config
         brand = config.brand(signal.brand)
         policy = next(policy for policy in config.policies if policy.id == decision.rule.policy)
         first_step = words.first_step(config.playbooks.get(decision.rule.playbook or ""))
@@ -311,7 +311,7 @@ class IncidentService:
         """A page did not arrive: the next method, or else the next step at once, or at last the fallback; whether it was
         ours to look at."""
         record = self.store.load(incident)
-        taken = pages.take(self._connection, page, self._now, self._present.wall) if record is not None else None
+        taken = pages.take(self._connection, page, self._now, self._context.wall) if record is not None else None
         if record is None or taken is None:
             return False
         failed, why = taken
@@ -404,7 +404,7 @@ class IncidentService:
         """Save the incident, publish its change, tell its audience; at its end, cancel what waits."""
         if before is not None and gated:
             outcome = self._gated(before, outcome)
-        self.store.save(before, outcome, origin, self._now, self._present.wall)
+        self.store.save(before, outcome, origin, self._now, self._context.wall)
         record = outcome.record
         for message in outcome.messages:
             self._publish(record, message)
@@ -442,11 +442,11 @@ class IncidentService:
         everybody = tuple({*names, *self._subscribers.of(kind, incident.brand, incident.severity)})
         if not everybody:
             return {}
-        config, public_url = self._present.config, self._present.public_url
+        config, public_url = self._context.config, self._context.public_url
         body = native.render(incident, message.change, message.because, config.source_policy, public_url)
         parts = (incident.id, incident.sequence, message.change)
         cause = Cause(kind, incident.id, parts, incident.sequence)
-        outbox.enqueue(self._connection, cause, body, everybody, self._now, self._present.wall)
+        outbox.enqueue(self._connection, cause, body, everybody, self._now, self._context.wall)
         return {name: outbox.delivery_id(cause, name) for name in names}
 
 

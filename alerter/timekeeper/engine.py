@@ -48,13 +48,13 @@ class Engine:
         self,
         database: Database,
         clock: Clock,
-        present: Callable[[], Context],
+        context: Callable[[], Context],
         committed: Callable[[], None],
         metrics: AlerterMetrics,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._present = present
+        self._context = context
         self._committed = committed
         self._metrics = metrics
         self.bell = asyncio.Event()
@@ -109,8 +109,8 @@ class Engine:
 
         def transact(connection: Connection) -> digest.Sent | None:
             seam("alerter.begun")
-            present = self._present()
-            return digest.send(connection, present.config, present.now, present.wall, account)
+            context = self._context()
+            return digest.send(connection, context.config, context.now, context.wall, account)
 
         sent = await self._database.write(transact)
         seam("alerter.committed")
@@ -123,7 +123,7 @@ class Engine:
     async def _do(self, work: Callable[[IncidentService], bool]) -> None:
         def transact(connection: Connection) -> list[tuple[Change, int]]:
             seam("alerter.begun")
-            desk = IncidentService(connection, self._present())
+            desk = IncidentService(connection, self._context())
             work(desk)
             return desk.told
 
@@ -150,16 +150,16 @@ class Engine:
         self._metrics.answers_overdue.clear()
         for brand, count in overdue.items():
             self._metrics.answers_overdue.labels(brand).set(count)
-        show(await self._database.read(lambda c: look(c, self._present().wall)), self._metrics)
+        show(await self._database.read(lambda c: look(c, self._context().wall)), self._metrics)
 
     async def _measure_coverage(self) -> None:
         """Now and then, on a thread: a thousand schedules over a week are a second of thinking."""
-        present = self._present()
-        if not present.config.schedules or (self._covered is not None and present.now - self._covered < COVERAGE_EVERY):
+        context = self._context()
+        if not context.config.schedules or (self._covered is not None and context.now - self._covered < COVERAGE_EVERY):
             return
-        self._covered = present.now
-        held = await self._database.read(lambda c: overrides.between(c, present.now, present.now + coverage.AHEAD))
-        found = await asyncio.to_thread(coverage.measure, present.config, held, present.now)
+        self._covered = context.now
+        held = await self._database.read(lambda c: overrides.between(c, context.now, context.now + coverage.AHEAD))
+        found = await asyncio.to_thread(coverage.measure, context.config, held, context.now)
         self._metrics.oncall_gap_seconds.clear()
         self._metrics.oncall_covered.clear()
         for schedule, covered in found.items():

@@ -36,7 +36,7 @@ async def test_another_replica_at_the_position_rolls_everything_back(house: Hous
     batch = consumer.sort_out(records)
     with pytest.raises(Overtaken):
         await house.alerter.database.write(
-            lambda c: consumer.apply(c, partition, at[partition] - 1, 99, batch, house.alerter.present(), [])
+            lambda c: consumer.apply(c, partition, at[partition] - 1, 99, batch, house.alerter.context(), [])
         )
     assert await house.alerter.database.read(rows) == before
 
@@ -65,7 +65,7 @@ async def test_an_incident_that_another_replica_changed_is_loaded_again(house: H
     (incident,) = await house.incidents()
 
     def both(connection: Connection) -> None:
-        desk = IncidentService(connection, house.alerter.present())
+        desk = IncidentService(connection, house.alerter.context())
         desk.store.load(incident["id"])
         connection.execute(update(incidents).values(sequence=incidents.c.sequence + 1))
         desk.acknowledge(incident["id"], "dana", "")
