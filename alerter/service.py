@@ -9,9 +9,10 @@ import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
+from sqlalchemy import Connection
 
 from alerter.api.routes import mount_api
 from alerter.console.live import LiveUpdates
@@ -39,6 +40,8 @@ from services.runtime.lifecycle import Service, ServiceContext
 from services.stream.deadletter import DeadLetters
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 GAUGES_SECONDS: Final = 5.0
 """How often the gauges are read from the database, in real time."""
@@ -152,9 +155,15 @@ class Alerter:
         mount_api(app, self)
         mount_console(app, self, self.newsroom)
 
-    async def act(self, work: Callable[[IncidentService], Any]) -> Any:
+    async def act(self, work: Callable[[IncidentService], T]) -> T:
         """Do what a person asked for, in one transaction."""
-        result = await self.database.write(lambda c: work(IncidentService(c, self.context())))
+
+        def transact(connection: Connection) -> tuple[T, IncidentService]:
+            desk = IncidentService(connection, self.context())
+            return work(desk), desk
+
+        result, done = await self.database.write(transact)
+        self.metrics.count_announced(done.told, done.decisions)
         self.ring()
         return result
 

@@ -19,7 +19,9 @@ from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
 from alerter.desk.service import IncidentService
+from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
+from alerter.incidents.store import incident_of
 from alerter.incidents.transitions import Refused
 from alerter.notify import endpoints
 from alerter.notify.formats import pagerduty
@@ -45,7 +47,7 @@ _FORM: Final = """<form method="post"><label>Your name<input name="by" maxlength
 <label>A word for the others<input name="comment" maxlength="300"></label><button>I have it</button></form>"""
 
 
-def mount_answers_back(app: FastAPI, service: ApiContext) -> None:
+def mount_inbound(app: FastAPI, service: ApiContext) -> None:
     routes = APIRouter(include_in_schema=False)
     links: LinkSigner = service.links
 
@@ -54,9 +56,7 @@ def mount_answers_back(app: FastAPI, service: ApiContext) -> None:
         """What would be taken. Changes nothing."""
         try:
             ticket = links.read(token, service.context().wall)
-            record = await service.database.read(
-                lambda c: IncidentService(c, service.context()).store.load(ticket.incident)
-            )
+            record = await service.database.read(lambda c: incident_of(c, ticket.incident))
         except BadLink as error:
             return _page(410 if isinstance(error, Expired) else 404, f"<h1>{html.escape(str(error).capitalize())}</h1>")
         except DatabaseAway:
@@ -139,9 +139,9 @@ def _returned(desk: IncidentService, service: ApiContext, name: str, came: pager
     if before is None or before.ended:
         return before
     if came.deed == "resolved":
-        after = desk.resolve(came.incident, came.by, "")
+        after = desk.people.resolve(came.incident, came.by, "")
     else:
-        after = desk.acknowledge(came.incident, came.by, "")
+        after = desk.people.acknowledge(came.incident, came.by, "")
     _note(desk.connection, service, Caller(name, Scope.RESPOND), came.deed, before, after, came.by)
     return after
 
@@ -150,7 +150,7 @@ def _acknowledge(
     desk: IncidentService, service: ApiContext, ticket: Ticket, who: str, comment: str
 ) -> IncidentRecord | None:
     before = desk.store.load(ticket.incident)
-    after = desk.acknowledge(ticket.incident, who, comment) if before is not None else None
+    after = desk.people.acknowledge(ticket.incident, who, comment) if before is not None else None
     _note(desk.connection, service, Caller(ticket.endpoint, Scope.RESPOND), "acknowledged", before, after, who)
     return after
 
@@ -172,11 +172,9 @@ def _note(
 
 
 def _about(record: IncidentRecord) -> str:
-    from alerter.incidents import words
-
     incident = record.incident
     said = (words.who_has_it(incident), words.by_when(incident), incident.first_step or "")
-    lines = "".join(f"<p>{html.escape(words)}</p>" for words in said if words)
+    lines = "".join(f"<p>{html.escape(line)}</p>" for line in said if line)
     return f"<h1>{html.escape(incident.title)}</h1>{lines}"
 
 

@@ -19,10 +19,12 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from alerter.desk.context import Context
-from alerter.desk.service import IncidentService, SignalResult
+from alerter.desk.service import IncidentService
+from alerter.desk.signals import SignalResult
 from alerter.incidents.store import Origin, mark_seen, seen_among
 from alerter.metrics import STAGE, AlerterMetrics
 from alerter.notify import outbox
+from alerter.states import TellReason
 from alerter.store.database import Database, DatabaseAway, Overtaken, insert_missing
 from alerter.store.tables import positions
 from services.base.crashpoints import seam
@@ -48,6 +50,7 @@ class BatchResult:
 
     signals: Counter[tuple[str, SignalResult]] = field(default_factory=Counter)
     told: list[tuple[Change, int]] = field(default_factory=list)
+    decisions: Counter[TellReason] = field(default_factory=Counter)
     opened_ms: list[int] = field(default_factory=list)
 
 
@@ -115,22 +118,22 @@ def apply(
             continue
         origin = Origin(envelope.id, partition, record.offset, record.appended_ms)
         try:
-            verdict = desk.apply(envelope.event, origin)
+            result = desk.signals.apply(envelope.event, origin)
         except (FirebreakError, SQLAlchemyError):
             raise
         except Exception as error:
             # A root of work: one signal that we cannot cope with must not stop the brand's others.
             log.exception("signal_not_applied", signal=envelope.id, partition=partition, offset=record.offset)
             raise PoisonSignal(record, envelope, error) from error
-        applied.signals[envelope.event.TYPE, verdict] += 1
-        if verdict is not SignalResult.IGNORED:
+        applied.signals[envelope.event.TYPE, result] += 1
+        if result is not SignalResult.IGNORED:
             repeated.add(envelope.id)
             effective.append(origin)
-        if verdict is SignalResult.OPENED:
+        if result is SignalResult.OPENED:
             applied.opened_ms.append(record.appended_ms)
     mark_seen(connection, effective, partition, position)
     outbox.publish(connection, dead, context.now)
-    applied.told = desk.told
+    applied.told, applied.decisions = desk.told, desk.decisions
     return applied
 
 
@@ -201,9 +204,8 @@ class Consumer:
         seam("alerter.committed")
         self._committed()
         lane.committed(records, time.monotonic() - began)
-        for (kind, verdict), count in applied.signals.items():
-            self._metrics.signals.labels(kind, verdict).inc(count)
-        for change, severity in applied.told:
-            self._metrics.changes.labels(change, str(severity)).inc()
+        for (kind, result), count in applied.signals.items():
+            self._metrics.signals.labels(kind, result).inc(count)
+        self._metrics.count_announced(applied.told, applied.decisions)
         for appended_ms in applied.opened_ms:
             self._metrics.signal_to_incident_seconds.observe(max(0.0, time.time() - appended_ms / 1000))

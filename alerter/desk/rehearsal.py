@@ -67,7 +67,7 @@ class Rehearsal:
                     endpoints.add(connection, Draft(name, "https://nobody.invalid/"), at)
             self._until(connection, at)
             self._signals += 1
-            self._desk(connection, at).apply(event, origin)
+            self._desk(connection, at).signals.apply(event, origin)
             self._arrive(connection, at)
 
     def report(self, until: datetime | None = None) -> Report:
@@ -96,9 +96,9 @@ class Rehearsal:
         while (due := _next_due(connection)) is not None and due <= until:
             at = max(due, self._now or due)
             for incident, number in steps.due(connection, at, MOST_AT_ONCE):
-                self._desk(connection, at).step(incident, number)
+                self._desk(connection, at).timers.step(incident, number)
             for incident in IncidentStore(connection).due(at, MOST_AT_ONCE):
-                self._desk(connection, at).fire(incident)
+                self._desk(connection, at).timers.fire(incident)
             self._arrive(connection, at)
         self._now = max(until, self._now or until)
 

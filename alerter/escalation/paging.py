@@ -90,7 +90,7 @@ class Paging:
     def _failing(self) -> frozenset[str]:
         return pages.failing_endpoints(self._connection, self._now)
 
-    def call(self, record: IncidentRecord, number: int) -> PageRequest:
+    def request(self, record: IncidentRecord, number: int) -> PageRequest:
         """Who step `number` tells."""
         called, missing = self._contacts(record, policy.step_of(record.policy, number).targets, False)
         instead: list[Recipient] = []

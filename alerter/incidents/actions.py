@@ -12,6 +12,7 @@ from typing import Any, Final
 from alerter.incidents.record import Entry, IncidentRecord, Message, Transition, heard, refresh
 from alerter.incidents.transitions import Refused, Trigger, advance
 from alerter.rules.decide import WORST
+from alerter.states import TellReason
 from services.contracts.incident import Change, OutcomeMark
 
 GRACE: Final = timedelta(minutes=2)
@@ -48,8 +49,8 @@ def acknowledge(
     draft = _changed(record, {**changes, **_AWAKE}, acted=True)
     if not again:
         draft = draft.model_copy(update={"told": heard(draft, now)})
-    say = Message(Change.ACKNOWLEDGED, because, pages=not again)
-    return advance(record, draft, Trigger.NOTED, Entry("acknowledged", because, by), now, say, halts=True)
+    message = Message(Change.ACKNOWLEDGED, because, TellReason.RECORDED if again else TellReason.ACTED)
+    return advance(record, draft, Trigger.NOTED, Entry("acknowledged", because, by), now, message, halts=True)
 
 
 _AWAKE: Final[dict[str, Any]] = {"snoozed_by": None, "snoozed_until": None}
@@ -69,8 +70,8 @@ def snooze(record: IncidentRecord, by: str, comment: str, now: datetime, until: 
     because = f"{by} put it off until {until:%Y-%m-%d %H:%M} UTC" + _said(comment)
     changes = {**_FREE, "snoozed_by": by, "snoozed_until": until, "comment": comment or None}
     draft = _changed(record, changes, acted=True)
-    say = Message(Change.UPDATED, because, pages=False)
-    return advance(record, draft, Trigger.NOTED, Entry("snoozed", because, by), now, say, halts=True)
+    message = Message(Change.UPDATED, because, TellReason.RECORDED)
+    return advance(record, draft, Trigger.NOTED, Entry("snoozed", because, by), now, message, halts=True)
 
 
 def reassign(record: IncidentRecord, by: str, to: str, comment: str, now: datetime) -> Transition | None:
@@ -83,9 +84,9 @@ def reassign(record: IncidentRecord, by: str, to: str, comment: str, now: dateti
     because = f"{by} asked {to} to take it" + _said(comment)
     draft = _changed(record, {**_FREE, **_AWAKE, "assigned_to": to, "comment": comment or None}, acted=True)
     draft = draft.model_copy(update={"told": heard(draft, now)})
-    say = Message(Change.UPDATED, because, person=to)
+    message = Message(Change.UPDATED, because, TellReason.ACTED, person=to)
     entry = Entry("reassigned", because, by)
-    return advance(record, draft, Trigger.NOTED, entry, now, say, halts=True, resumes_at=now + HAND_OVER)
+    return advance(record, draft, Trigger.NOTED, entry, now, message, halts=True, resumes_at=now + HAND_OVER)
 
 
 def resolve(record: IncidentRecord, by: str, comment: str, now: datetime) -> Transition:
@@ -102,8 +103,8 @@ def mark(record: IncidentRecord, by: str, outcome: OutcomeMark, comment: str, no
         return None
     because = f"{by} called it {MARK_WORDS[outcome]}" + _said(comment)
     changes = {"outcome": outcome, "sequence": record.incident.sequence + 1, "changed_at": now}
-    say = Message(Change.UPDATED, because, pages=False)
-    return Transition(refresh(record, changes), (Entry("marked", because, by),), (say,))
+    message = Message(Change.UPDATED, because, TellReason.RECORDED)
+    return Transition(refresh(record, changes), (Entry("marked", because, by),), message)
 
 
 def lapse(record: IncidentRecord, now: datetime) -> Transition:
@@ -115,8 +116,8 @@ def lapse(record: IncidentRecord, now: datetime) -> Transition:
     )
     draft = _changed(record, dict(_FREE))
     draft = draft.model_copy(update={"told": heard(draft, now)})
-    say = Message(Change.UPDATED, because, person=by)
-    return advance(record, draft, Trigger.NOTED, Entry("lapsed", because, by), now, say, resumes_at=now + GRACE)
+    message = Message(Change.UPDATED, because, TellReason.REMINDED, person=by)
+    return advance(record, draft, Trigger.NOTED, Entry("lapsed", because, by), now, message, resumes_at=now + GRACE)
 
 
 def wake(record: IncidentRecord, now: datetime) -> Transition:
@@ -125,8 +126,8 @@ def wake(record: IncidentRecord, now: datetime) -> Transition:
     because = f"the time for which {by} put it off is over; the policy goes on"
     draft = _changed(record, dict(_AWAKE))
     draft = draft.model_copy(update={"told": heard(draft, now)})
-    say = Message(Change.UPDATED, because, person=by)
-    return advance(record, draft, Trigger.NOTED, Entry("woken", because, by), now, say, resumes_at=now)
+    message = Message(Change.UPDATED, because, TellReason.REMINDED, person=by)
+    return advance(record, draft, Trigger.NOTED, Entry("woken", because, by), now, message, resumes_at=now)
 
 
 def _refuse_ended(record: IncidentRecord) -> None:

@@ -1,11 +1,12 @@
 """What signals and time do to an incident. Pure: every function takes the whole incident and the time, and returns the whole
-next one with the entries for its timeline and what is to be told to whom, each with its reason in words.
+next one with the entries for its timeline and what is to be said, each with its reason in words.
 
 `transitions` has the table of what may happen; `deeds` what people do.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -17,20 +18,24 @@ from alerter.incidents.record import (
     Facet,
     IncidentRecord,
     Message,
+    Story,
     Surging,
     Told,
     Transition,
     heard,
+    incident_id,
     outlook,
     refresh,
     tell,
     worse,
 )
-from alerter.incidents.transitions import TELL_AGAIN_AFTER, Trigger, advance, easing, hushed, trigger_of
+from alerter.incidents.telling import TELL_AGAIN_AFTER, is_muted
+from alerter.incidents.transitions import Trigger, advance, easing, trigger_of
 from alerter.rules.conditions import LEVEL_RANK
 from alerter.rules.decide import Decision, Grade
+from alerter.states import TellReason
 from services.config.model import Policy
-from services.contracts.base import BrandId, StoryId, event_id
+from services.contracts.base import StoryId
 from services.contracts.incident import Change, Incident, IncidentState
 from services.contracts.signal import BrandSurge, CascadeForecast, Level, PostAnswered, PostNegative, SurgePhase
 
@@ -45,30 +50,27 @@ MAX_CONVERSATIONS: Final = 32
 Opening = CascadeForecast | PostNegative | BrandSurge
 
 
-def incident_id(brand: BrandId, story: StoryId, ordinal: int) -> str:
-    return event_id("incident", brand, story, ordinal)
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the configuration says of an incident that opens; frozen into it."""
+
+    brand_name: str
+    policy: Policy
+    first_step: str | None = None
+    """The first step of the playbook."""
+    terms: AnswerTerms = field(default_factory=AnswerTerms)
 
 
 def open_incident(
-    signal: Opening,
-    decision: Decision,
-    story: StoryId,
-    ordinal: int,
-    brand_name: str,
-    policy: Policy,
-    first_step: str | None,
-    complaint: int | None,
-    now: datetime,
-    terms: AnswerTerms | None = None,
-    previous: str | None = None,
+    signal: Opening, decision: Decision, story: StoryId, known: Story, setting: Setting, now: datetime
 ) -> Transition:
-    """The policy, the reason and the playbook's first step are frozen into it here."""
+    """Open the incident of a story, of which `known` was known before."""
     state = IncidentState.PRIOR
     if isinstance(signal, BrandSurge) or (isinstance(signal, CascadeForecast) and signal.level is Level.CROSSED):
         state = IncidentState.ACTIVE
     severity = decision.grade.severity
     incident = Incident(
-        id=incident_id(signal.brand, story, ordinal),
+        id=incident_id(signal.brand, story, known.openings),
         brand=signal.brand,
         story=story,
         sequence=1,
@@ -79,23 +81,24 @@ def open_incident(
         rule=decision.rule.id,
         opened_at=now,
         changed_at=now,
-        first_step=first_step,
-        previous=previous,
+        first_step=setting.first_step,
+        previous=known.incident,
     )
     blank = IncidentRecord(
         incident=incident,
-        ordinal=ordinal,
-        brand_name=brand_name,
-        policy=policy,
+        ordinal=known.openings,
+        brand_name=setting.brand_name,
+        policy=setting.policy,
         cards=Cards(),
         told=Told(severity=severity, rank=-1, high=None, at=now),
         touched_at=now,
-        complaint=complaint,
-        terms=terms or AnswerTerms(),
+        complaint=known.complaint,
+        terms=setting.terms,
     )
     record = refresh(_take(blank, signal, decision.grade, now), {})
     record = record.model_copy(update={"told": heard(record, now)})
-    return Transition(record, (Entry("opened", decision.reason),), (Message(Change.OPENED, decision.reason),))
+    message = Message(Change.OPENED, decision.reason, TellReason.OPENED)
+    return Transition(record, (Entry("opened", decision.reason),), message)
 
 
 def join(
@@ -193,7 +196,7 @@ def due(record: IncidentRecord) -> datetime | None:
     moments += [until for until in (incident.acknowledged_until, incident.snoozed_until) if until is not None]
     if incident.held is not None:
         moments.append(incident.held.until)
-    if worse(record) and not hushed(record):
+    if worse(record) and not is_muted(record):
         moments.append(record.told.at + TELL_AGAIN_AFTER)
     return min(moments)
 
@@ -219,7 +222,7 @@ def fire(record: IncidentRecord, now: datetime) -> Transition | None:
         return actions.lapse(record, now)
     if record.incident.snoozed_until is not None and record.incident.snoozed_until <= now:
         return actions.wake(record, now)
-    if hushed(record):
+    if is_muted(record):
         return None  # held back until now: whether that goes on is not for this clock to say
     return advance(record, record, Trigger.NOTED, Entry("retold", "worse than what was told"), now)
 
@@ -243,7 +246,8 @@ def escalate(
         because = f"{because} ({why})"
     told = words or f"step {number + 1} told {', '.join(endpoints) or 'nobody: no endpoint'}"
     entry = Entry("escalated" if again else "told", f"{told} ({why})" if why else told)
-    return advance(record, tell(record, endpoints, now), Trigger.NOTED, entry, now, Message(change, because))
+    message = Message(change, because, TellReason.STEP if again else TellReason.OPENED)
+    return advance(record, tell(record, endpoints, now), Trigger.NOTED, entry, now, message)
 
 
 def redact(record: IncidentRecord, post: PostKey, now: datetime) -> Transition | None:
@@ -254,7 +258,7 @@ def redact(record: IncidentRecord, post: PostKey, now: datetime) -> Transition |
     forgetting = record.model_copy(update={"cards": cards.forget(record.cards, post)})
     after = refresh(forgetting, {"sequence": record.incident.sequence + 1, "changed_at": now})
     because = f"post {post[1]} was deleted on {post[0]}; its text is forgotten"
-    return Transition(after, (Entry("redacted", because),), (Message(Change.UPDATED, because, pages=False),))
+    return Transition(after, (Entry("redacted", because),), Message(Change.UPDATED, because, TellReason.RECORDED))
 
 
 def reopens(ended: IncidentRecord, signal: Opening, severity: int, now: datetime) -> bool:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from alerter.incidents import words
 from alerter.incidents.cards import Cards
 from alerter.rules.conditions import LEVEL_RANK
+from alerter.states import TellReason
 from services.config.model import Policy
-from services.contracts.base import ConversationId, Part, Time
+from services.contracts.base import BrandId, ConversationId, Part, StoryId, Time, event_id
 from services.contracts.incident import Change, Incident, Outlook
 from services.contracts.signal import CascadeForecast, Level
+
+
+def incident_id(brand: BrandId, story: StoryId, ordinal: int) -> str:
+    return event_id("incident", brand, story, ordinal)
 
 
 class Facet(Part):
@@ -97,6 +102,10 @@ class IncidentRecord(Part):
     def ended(self) -> bool:
         return self.incident.state.is_over
 
+    def with_incident(self, **changes: Any) -> IncidentRecord:
+        """The record with these fields of its public part changed, and nothing derived anew."""
+        return self.model_copy(update={"incident": self.incident.model_copy(update=changes)})
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -109,24 +118,37 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What to publish; `pages` tells people too, `person` first of all."""
+    """What is published, and why people are told of it or are not; `person` is told first of all."""
 
     change: Change
     because: str
-    pages: bool = True
+    tell: TellReason
     person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """The incident as it is next, and what follows: `halts` cancels the step of the policy that waits, `resumes_at` lets
-    the policy go on where it was, then."""
+    """The incident as it is next. Whether people hear of it is not decided yet: `telling.decide` does that, for all of them.
+
+    `message` is what is to be said whatever the incident came to; without it, that depends on what became of the incident.
+    `note` is added to what is said, or published by itself. The last of `entries` says what happened. `halts` cancels the
+    step of the policy that waits, `resumes_at` lets the policy go on where it was, then.
+    """
 
     record: IncidentRecord
     entries: tuple[Entry, ...] = ()
-    messages: tuple[Message, ...] = ()
+    message: Message | None = None
+    note: str | None = None
     halts: bool = False
     resumes_at: datetime | None = None
+
+
+class Story(NamedTuple):
+    """What is known of a story: whose incident it is in, how many it has opened itself, its worst complaint."""
+
+    incident: str | None = None
+    openings: int = 0
+    complaint: int | None = None
 
 
 def outlook(forecast: CascadeForecast) -> Outlook:

@@ -5,7 +5,7 @@ A save that finds another sequence than it was based on raises `Overtaken`: anot
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final, NamedTuple, cast
 
@@ -14,13 +14,15 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, tupl
 
 from alerter.incidents import cards, model
 from alerter.incidents.cards import PostKey
-from alerter.incidents.record import Entry, IncidentRecord, Transition
+from alerter.incidents.record import IncidentRecord, Story
 from alerter.incidents.suppression import STORM
+from alerter.incidents.telling import Announcement
 from alerter.states import ENDED
 from alerter.store.database import Overtaken, insert_missing
 from alerter.store.tables import incidents, mentions, seen, stories, timeline
 from services.base.errors import Damaged
 from services.contracts.base import BrandId, EventId, StoryId
+from services.contracts.incident import Incident
 
 SEEN_OFFSETS: Final = 20_000
 """A signal that was appended twice is recognised within so many records of its partition."""
@@ -46,12 +48,17 @@ class Origin(NamedTuple):
     appended_ms: int | None = None
 
 
-class Story(NamedTuple):
-    """What is known of a story: whose incident it is in, how many it has opened itself, its worst complaint."""
+def incident_of(connection: Connection, incident: str, *, lock: bool = False) -> IncidentRecord | None:
+    """Returns the incident with this id, or `None`. Whoever is about to change it says `lock`; who only looks does not.
 
-    incident: str | None = None
-    openings: int = 0
-    complaint: int | None = None
+    Raises `Damaged` where the row cannot be read.
+    """
+    query = select(incidents.c.dossier).where(incidents.c.id == incident)
+    text = connection.scalar(query.with_for_update() if lock else query)
+    try:
+        return None if text is None else IncidentRecord.model_validate_json(text)
+    except ValidationError as error:
+        raise Damaged(f"incident {incident} cannot be read: {error.error_count()} fields are wrong") from None
 
 
 class IncidentStore:
@@ -91,27 +98,28 @@ class IncidentStore:
     def load(self, incident: str) -> IncidentRecord | None:
         """Raises `Damaged` where the row cannot be read."""
         if incident not in self._records:
-            text = self._connection.scalar(
-                select(incidents.c.dossier).where(incidents.c.id == incident).with_for_update()
-            )
-            if text is None:
+            record = incident_of(self._connection, incident, lock=True)
+            if record is None:
                 return None
-            try:
-                self._records[incident] = IncidentRecord.model_validate_json(text)
-            except ValidationError as error:
-                raise Damaged(f"incident {incident} cannot be read: {error.error_count()} fields are wrong") from None
+            self._records[incident] = record
         return self._records[incident]
+
+    def open_incident_of(self, brand: BrandId, story: StoryId) -> IncidentRecord | None:
+        """The story's incident, unless it is over."""
+        incident = self.story(brand, story).incident
+        record = self.load(incident) if incident is not None else None
+        return None if record is None or record.ended else record
 
     def save(
         self,
         before: IncidentRecord | None,
-        outcome: Transition,
+        announced: Announcement,
         origin: Origin | None,
         now: datetime,
         wall: datetime | None = None,
     ) -> None:
         """Write the whole incident, and the timeline's new lines. `wall`: to say how long its signal was on its way."""
-        after = outcome.record
+        after = announced.record
         incident = after.incident
         values: dict[str, Any] = {
             "state": incident.state,
@@ -132,7 +140,7 @@ class IncidentStore:
                 raise Overtaken(f"incident {incident.id} was changed meanwhile")
         self._records[incident.id] = after
         self._mention(before, after)
-        self._note(incident.id, incident.sequence, outcome.entries, origin, now, _took_micro(origin, wall))
+        self._note(incident, announced, origin, now, _took_micro(origin, wall))
 
     def rest(self, record: IncidentRecord) -> None:
         """There was nothing to do: its timer is set anew."""
@@ -152,17 +160,16 @@ class IncidentStore:
 
     def _note(
         self,
-        incident: str,
-        sequence: int,
-        entries: Sequence[Entry],
+        incident: Incident,
+        announced: Announcement,
         origin: Origin | None,
         now: datetime,
         took_micro: int | None,
     ) -> None:
         lines = [
             {
-                "incident": incident,
-                "sequence": sequence,
+                "incident": incident.id,
+                "sequence": incident.sequence,
                 "at": now,
                 "kind": entry.kind,
                 "because": entry.because,
@@ -171,8 +178,9 @@ class IncidentStore:
                 "partition": origin.partition if origin else None,
                 "offset": origin.offset if origin else None,
                 "took_micro": took_micro,
+                "tell": announced.tell,
             }
-            for entry in entries
+            for entry in announced.entries
         ]
         if lines:
             self._connection.execute(_ADD_LINES, lines)

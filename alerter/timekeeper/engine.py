@@ -29,7 +29,6 @@ from alerter.store.wakeup import until_due
 from alerter.timekeeper.gauges import look, show
 from services.base.clock import Clock
 from services.base.crashpoints import seam
-from services.contracts.incident import Change
 
 log = structlog.get_logger()
 
@@ -86,13 +85,13 @@ class Engine:
         now = self._clock.now()
         due_steps = await self._database.read(lambda c: steps.due(c, now, AT_ONCE))
         for incident, number in due_steps:
-            await self._do(lambda desk, i=incident, n=number: desk.step(i, n))  # type: ignore[misc]
+            await self._do(lambda desk, i=incident, n=number: desk.timers.step(i, n))  # type: ignore[misc]
         due_pages = await self._database.read(lambda c: pages.due(c, now, AT_ONCE))
         for incident, page in due_pages:
-            await self._do(lambda desk, i=incident, p=page: desk.unreached(i, p))  # type: ignore[misc]
+            await self._do(lambda desk, i=incident, p=page: desk.timers.unreached(i, p))  # type: ignore[misc]
         due_timers = await self._database.read(lambda c: store.IncidentStore(c).due(now, AT_ONCE))
         for incident in due_timers:
-            await self._do(lambda desk, i=incident: desk.fire(i))  # type: ignore[misc]
+            await self._do(lambda desk, i=incident: desk.timers.fire(i))  # type: ignore[misc]
         due_digests = await self._database.read(lambda c: digest.due(c, now, AT_ONCE))
         for account in due_digests:
             await self._tell(account)
@@ -121,16 +120,15 @@ class Engine:
         self._committed()
 
     async def _do(self, work: Callable[[IncidentService], bool]) -> None:
-        def transact(connection: Connection) -> list[tuple[Change, int]]:
+        def transact(connection: Connection) -> IncidentService:
             seam("alerter.begun")
             desk = IncidentService(connection, self._context())
             work(desk)
-            return desk.told
+            return desk
 
-        told = await self._database.write(transact)
+        done = await self._database.write(transact)
         seam("alerter.committed")
-        for change, severity in told:
-            self._metrics.changes.labels(change, str(severity)).inc()
+        self._metrics.count_announced(done.told, done.decisions)
         self._committed()
 
     async def refresh_metrics(self) -> None:

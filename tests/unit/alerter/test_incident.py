@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from alerter.incidents import actions, model, transitions, words
-from alerter.incidents.record import AnswerTerms, Entry, IncidentRecord, Transition
+from alerter.incidents import actions, model, telling, transitions, words
+from alerter.incidents.record import AnswerTerms, Entry, IncidentRecord, Story, Transition
+from alerter.incidents.telling import Announcement
 from alerter.incidents.transitions import TRANSITIONS, Trigger
 from alerter.rules import decide
-from alerter.states import ENDED
+from alerter.rules.conditions import Opening
+from alerter.states import ENDED, TellReason
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, IncidentState, OutcomeMark
 from services.contracts.signal import CrossingTime, Interval, Level, SurgePhase
@@ -20,17 +22,23 @@ from tests.unit.alerter import make
 MINUTE = timedelta(minutes=1)
 
 
-def opened(signal: decide.Opening | None = None, now: datetime = make.NOW, ordinal: int = 0) -> Transition:
+def opened(signal: Opening | None = None, now: datetime = make.NOW, ordinal: int = 0) -> Transition:
     signal = signal or make.forecast()
     decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
     story = StoryId(make.STORY)
-    return model.open_incident(signal, decision, story, ordinal, "Acme", make.POLICY, "Answer.", None, now)
+    return model.open_incident(signal, decision, story, Story(openings=ordinal), make.setting("Answer."), now)
 
 
-def joined(record: IncidentRecord, signal: decide.Opening, now: datetime) -> Transition:
-    outcome = model.join(record, signal, decide.grade(signal, make.LINE, None), now)
-    assert outcome is not None
-    return outcome
+def joined(record: IncidentRecord, signal: Opening, now: datetime) -> Announcement:
+    transition = model.join(record, signal, decide.grade(signal, make.LINE, None), now)
+    assert transition is not None
+    return make.announced(record, transition, now)
+
+
+def fired(record: IncidentRecord, now: datetime) -> Announcement:
+    transition = model.fire(record, now)
+    assert transition is not None
+    return make.announced(record, transition, now)
 
 
 def in_state(state: IncidentState) -> IncidentRecord:
@@ -52,10 +60,11 @@ def test_every_state_answers_every_trigger_as_the_table_says(state: IncidentStat
         with pytest.raises(transitions.Refused):
             transitions.advance(record, record, trigger, entry, make.NOW)
         return
-    after = transitions.advance(record, record, trigger, entry, make.NOW)
+    after = make.announced(record, transitions.advance(record, record, trigger, entry, make.NOW), make.NOW)
     assert after.record.incident.state is wanted
     assert after.record.incident.sequence == record.incident.sequence + 1
-    assert (wanted in ENDED) == (after.messages[:1] != () and after.messages[0].change is Change.RESOLVED)
+    assert (wanted in ENDED) == (after.message is not None and after.message.change is Change.RESOLVED)
+    assert (wanted in ENDED) == (after.tell is TellReason.ENDED)
     assert (after.record.eased_at is not None) == (wanted is IncidentState.EASING)
 
 
@@ -102,15 +111,14 @@ def test_what_never_crossed_ends_by_who_acted(acted: str, end: IncidentState) ->
         record = answer.record
     outcome = joined(record, make.forecast(2, Level.EASING), make.NOW + MINUTE)
     assert outcome.record.incident.state is end
-    (message,) = outcome.messages
-    assert (message.change, message.pages) == (Change.RESOLVED, True)
+    assert (make.said(outcome).change, outcome.tell) == (Change.RESOLVED, TellReason.ENDED)
 
 
 def test_what_crossed_eases_and_is_over_after_an_hour_of_calm() -> None:
     record = joined(opened().record, make.forecast(2, Level.CROSSED), make.NOW).record
     eased = joined(record, make.forecast(3, Level.EASING), make.NOW + MINUTE)
     assert eased.record.incident.state is IncidentState.EASING
-    assert [message.pages for message in eased.messages] == [False]
+    assert make.said(eased).tell is TellReason.NOT_WORSE
     due = model.due(eased.record)
     assert due == make.NOW + MINUTE + model.CALM_FOR
     assert model.fire(eased.record, due - timedelta(seconds=1)) is None
@@ -121,7 +129,7 @@ def test_what_crossed_eases_and_is_over_after_an_hour_of_calm() -> None:
     assert model.due(again.record) == make.NOW + 30 * MINUTE + model.CALM_FOR
     back = joined(again.record, make.forecast(5, Level.CROSSED), make.NOW + 40 * MINUTE)
     assert back.record.incident.state is IncidentState.ACTIVE
-    assert back.messages[0].pages
+    assert make.said(back).tell is TellReason.CROSSED
 
 
 def test_a_silent_story_ends_by_itself() -> None:
@@ -170,34 +178,32 @@ def test_old_and_doubled_signals_change_nothing() -> None:
 def test_only_what_is_worse_is_told_again_and_at_most_once_in_ten_minutes() -> None:
     record = opened(make.forecast(1, Level.LIKELY)).record
     better = joined(record, make.forecast(2, Level.WATCH, probability=0.4), make.NOW + 20 * MINUTE)
-    assert (better.messages, better.record.incident.severity) == ((), 4)
+    assert (better.message, better.tell, better.record.incident.severity) == (None, TellReason.NOT_WORSE, 4)
     soon = joined(record, make.forecast(2, Level.IMMINENT), make.NOW + MINUTE)
-    assert soon.messages == ()
+    assert (soon.message, soon.tell) == (None, TellReason.TOLD_RECENTLY)
     due = model.due(soon.record)
-    assert due == make.NOW + transitions.TELL_AGAIN_AFTER
-    told = model.fire(soon.record, due)
-    assert told is not None
-    (message,) = told.messages
-    assert message.because == "severity rose from 3 to 2; the story is imminent now"
+    assert due == make.NOW + telling.TELL_AGAIN_AFTER
+    told = fired(soon.record, due)
+    assert told.tell is TellReason.WORSE
+    assert make.said(told).because == "severity rose from 3 to 2; the story is imminent now"
     assert model.fire(told.record, due + MINUTE) is None
     late = joined(record, make.forecast(2, Level.IMMINENT), make.NOW + 10 * MINUTE)
-    assert [m.change for m in late.messages] == [Change.UPDATED]
+    assert (make.said(late).change, late.tell) == (Change.UPDATED, TellReason.WORSE)
 
 
 def test_severity_1_waits_for_nothing_but_is_told_once() -> None:
     record = opened(make.forecast(1, Level.LIKELY)).record
     worst = make.forecast(2, Level.IMMINENT, probability=0.95, mood=make.mood())
     told = joined(record, worst, make.NOW + MINUTE)
-    assert [m.pages for m in told.messages] == [True]
+    assert make.said(told).tell is TellReason.WORSE
     again = joined(told.record, worst.model_copy(update={"number": 3}), make.NOW + 2 * MINUTE)
-    assert again.messages == ()
+    assert (again.message, again.tell) == (None, TellReason.NOT_WORSE)
 
 
 def test_crossing_is_told_at_once() -> None:
     crossed = joined(opened().record, make.forecast(2, Level.CROSSED), make.NOW + MINUTE)
-    (message,) = crossed.messages
-    assert message.pages
-    assert message.because.startswith("it has crossed the line")
+    assert make.said(crossed).tell is TellReason.CROSSED
+    assert make.said(crossed).because.startswith("it has crossed the line")
     assert crossed.record.incident.answer_by is None
 
 
@@ -206,9 +212,8 @@ def test_a_forecast_beyond_what_was_told_is_told() -> None:
     inside = make.forecast(2, final_size=Interval(low=1400, median=1450, high=2000))
     beyond = make.forecast(3, final_size=Interval(low=1401, median=1450, high=2000))
     later = make.NOW + 20 * MINUTE
-    assert joined(record, inside, later).messages == ()
-    (message,) = joined(record, beyond, later).messages
-    assert "at least 1,401" in message.because
+    assert joined(record, inside, later).message is None
+    assert "at least 1,401" in make.said(joined(record, beyond, later)).because
 
 
 def test_answer_by_is_the_earliest_bound_of_any_conversation() -> None:
@@ -230,7 +235,7 @@ def test_a_story_that_flickers_around_its_rule_cools_down_unless_it_is_worse_tha
     decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
     terms = AnswerTerms(cool_down_minutes=30)
     first = model.open_incident(
-        signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW, terms
+        signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting(None, terms), make.NOW
     )
     over = joined(first.record, make.forecast(2, Level.EASING), make.NOW).record
     soon, later = make.NOW + 29 * MINUTE, make.NOW + 30 * MINUTE
@@ -248,7 +253,7 @@ def in_a_surge(usual: float, promise: float | None) -> IncidentRecord:
     decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
     terms = AnswerTerms(usual_answer_minutes=usual, promise_minutes=promise)
     first = model.open_incident(
-        signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW, terms
+        signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting(None, terms), make.NOW
     )
     return joined(first.record, make.surge(), make.NOW).record
 
@@ -276,7 +281,7 @@ def test_a_surge_uses_the_brand_s_promise_and_whichever_is_first_counts() -> Non
 def test_what_a_rule_raised_stays_raised() -> None:
     signal = make.forecast()
     decision = decide.Decision(make.rule(), decide.Grade(1, "raised", 1), "because")
-    first = model.open_incident(signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW)
+    first = model.open_incident(signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting(), make.NOW)
     assert joined(first.record, make.forecast(2, Level.WATCH), make.NOW).record.incident.severity == 1
     plain = opened().record
     raised = model.join(plain, make.negative(severity=1), decide.Grade(2, "raised", 2), make.NOW)

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from alerter.incidents import actions, model, transitions
+from alerter.incidents import actions, model, telling
 from alerter.incidents.record import IncidentRecord, Transition
 from alerter.incidents.transitions import TRANSITIONS, Refused
 from alerter.rules import decide
-from alerter.states import ENDED
+from alerter.states import ENDED, TellReason
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, IncidentState, OutcomeMark
 from services.contracts.signal import Interval, Level, SurgePhase
@@ -37,13 +37,14 @@ class Life(RuleBasedStateMachine):
         signal = make.forecast(1, level)
         decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
         self.record = model.open_incident(
-            signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, self.now
+            signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting(), self.now
         ).record
 
-    def take(self, outcome: Transition | None) -> None:
-        if outcome is None:
+    def take(self, transition: Transition | None) -> None:
+        if transition is None:
             return
-        before, after = self.record.incident, outcome.record.incident
+        outcome = make.announced(self.record, transition, self.now)
+        before, after, message = self.record.incident, outcome.record.incident, outcome.message
         if outcome.resumes_at is not None:
             self.waits = True
         elif outcome.halts or after.state in ENDED:
@@ -52,21 +53,21 @@ class Life(RuleBasedStateMachine):
         assert before.state not in ENDED or after.state is before.state
         allowed = {to for (state, _), to in TRANSITIONS.items() if state is before.state}
         assert after.state in allowed | {before.state}
-        assert len(outcome.messages) <= 1
+        assert outcome.tell.is_told <= (message is not None), "whoever is told is told something"
         if after.state in ENDED and before.state not in ENDED:
-            assert [m.change for m in outcome.messages] == [Change.RESOLVED]
+            assert message is not None
+            assert (message.change, outcome.tell) == (Change.RESOLVED, TellReason.ENDED)
         if after.state is IncidentState.ACTIVE and before.state is not IncidentState.ACTIVE:
-            assert outcome.messages[0].pages or transitions.hushed(outcome.record)
-        for message in outcome.messages:
+            assert outcome.tell.is_told or telling.is_muted(outcome.record)
+        if message is not None:
             assert message.because
-            if message.pages and message.change is Change.UPDATED:
-                became_active = after.state is IncidentState.ACTIVE and before.state is not after.state
-                # Severity 1 is never put off: it ends a snooze, also where people heard of a severity 1 before.
-                worst = after.severity == 1 and (self.record.told.severity > 1 or before.snoozed_until is not None)
-                if outcome.entries[0].kind in ("lapsed", "woken", "reassigned"):
-                    continue
-                assert worst or not transitions.hushed(self.record), "whoever has it is not disturbed"
-                assert became_active or worst or self.now - self.record.told.at >= transitions.TELL_AGAIN_AFTER
+            assert message.tell is outcome.tell
+        if outcome.tell in (TellReason.WORSE, TellReason.CROSSED, TellReason.SURGING):
+            became_active = after.state is IncidentState.ACTIVE and before.state is not after.state
+            # Severity 1 is never put off: it ends a snooze, also where people heard of a severity 1 before.
+            worst = after.severity == 1 and (self.record.told.severity > 1 or before.snoozed_until is not None)
+            assert worst or not telling.is_muted(self.record), "whoever has it is not disturbed"
+            assert became_active or worst or self.now - self.record.told.at >= telling.TELL_AGAIN_AFTER
         self.record = outcome.record
 
     @rule(
@@ -167,7 +168,7 @@ class Life(RuleBasedStateMachine):
         if incident.severity == 1 and not self.record.ended:
             assert incident.snoozed_until is None, "severity 1 is never put off"
         if not self.record.ended:
-            assert self.waits != transitions.hushed(self.record), "either somebody has it or the policy goes on"
+            assert self.waits != telling.is_muted(self.record), "either somebody has it or the policy goes on"
         forgotten = {post for _, post in self.record.cards.redacted}
         assert not forgotten & {card.post_id for card in incident.exemplars}
 

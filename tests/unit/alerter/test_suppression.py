@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerter.incidents import model, suppression
+from alerter.incidents import model, suppression, telling
 from alerter.incidents.record import Entry, IncidentRecord, Transition
+from alerter.incidents.telling import Announcement
 from alerter.incidents.transitions import Trigger, advance
 from alerter.rules import decide
 from alerter.silences import matching
 from alerter.silences.matching import Covers, Field, Matcher, Silence
+from alerter.states import TellReason
 from services.config.quiet_hours import QuietHours
 from services.contracts.base import StoryId
 from services.contracts.incident import HeldBy, IncidentState
@@ -28,7 +30,7 @@ MINUTE = timedelta(minutes=1)
 def opened(signal: decide.Opening | None = None) -> Transition:
     signal = signal or make.forecast()
     decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
-    return model.open_incident(signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW)
+    return model.open_incident(signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting(), make.NOW)
 
 
 def of_severity(severity: int) -> IncidentRecord:
@@ -220,12 +222,13 @@ def test_what_is_held_back_is_silent_until_it_is_released_and_then_says_what_bec
     signal = make.forecast(2, Level.IMMINENT)
     came = model.join(record, signal, decide.grade(signal, make.LINE, None), make.NOW + 30 * MINUTE)
     assert came is not None
-    assert not any(message.pages for message in came.messages)
-    released = suppression.release(came.record, make.NOW + HOUR)
+    kept = make.announced(record, came, make.NOW + 30 * MINUTE)
+    assert make.said(kept).tell is TellReason.SILENCE
+    released = make.announced(kept.record, suppression.release(kept.record, make.NOW + HOUR), make.NOW + HOUR)
     assert released.resumes_at == make.NOW + HOUR
     assert released.record.incident.held is None
-    assert released.messages[0].pages
-    assert "the story is imminent now" in released.messages[0].because
+    assert make.said(released).tell is TellReason.WORSE
+    assert "the story is imminent now" in make.said(released).because
     assert released.entries[0].kind == "released"
     assert released.entries[0].because.startswith("not held back any more: silence by dana"), "first why only now"
     assert released.entries[0].because.endswith("the story is imminent now")
@@ -234,12 +237,12 @@ def test_what_is_held_back_is_silent_until_it_is_released_and_then_says_what_bec
 def test_what_was_not_told_is_not_taken_for_told() -> None:
     before = held_back()
     crossed = make.forecast(2, Level.CROSSED)
-    came = model.join(opened().record, crossed, decide.grade(crossed, make.LINE, None), make.NOW + 20 * MINUTE)
+    now, free = make.NOW + 20 * MINUTE, opened().record
+    came = model.join(free, crossed, decide.grade(crossed, make.LINE, None), now)
     assert came is not None
-    assert came.messages[0].pages
-    assert before.incident.held is not None
-    kept = suppression.hold_what_came(before, came, before.incident.held)
-    assert not kept.messages[0].pages
+    assert make.said(make.announced(free, came, now)).tell is TellReason.CROSSED
+    kept = telling.decide(before, came, lambda _: before.incident.held, now)
+    assert make.said(kept).tell is TellReason.SILENCE
     assert kept.record.told == before.told
     assert kept.halts
 
@@ -251,16 +254,20 @@ def test_an_end_ends_what_held_it_back() -> None:
     assert (over.record.incident.state, over.record.incident.held) == (IncidentState.EXPIRED, None)
 
 
+def gathered(storm: IncidentRecord, severity: int, now: datetime) -> Announcement:
+    return make.announced(storm, suppression.join_storm(storm, of_severity(severity), now), now)
+
+
 def test_a_storm_counts_what_it_stands_for_and_is_as_bad_as_the_worst() -> None:
     member = of_severity(3)
     storm = suppression.open_storm(member, 0, 12, None, make.NOW)
     assert storm.record.incident.state is IncidentState.ACTIVE
-    assert "12 incidents an hour" in storm.messages[0].because
+    assert "12 incidents an hour" in make.said(storm).because
     assert storm.record.incident.title == "Acme: a storm: 1 further incident beyond the page budget"
-    soon = suppression.join_storm(storm.record, of_severity(4), make.NOW + MINUTE)
-    assert (soon.messages, soon.record.incident.severity) == ((), 3)
-    worse = suppression.join_storm(soon.record, of_severity(2), make.NOW + 11 * MINUTE)
-    assert "severity rose from 3 to 2" in worse.messages[0].because
+    soon = gathered(storm.record, 4, make.NOW + MINUTE)
+    assert (soon.message, soon.record.incident.severity) == (None, 3)
+    worse = gathered(soon.record, 2, make.NOW + 11 * MINUTE)
+    assert "severity rose from 3 to 2" in make.said(worse).because
     assert worse.record.incident.title.startswith("Acme: a storm: 3 further incidents")
     assert matching.kinds(worse.record) == ("storm",)
 
@@ -281,9 +288,9 @@ def test_severity_1_breaks_what_holds_it_back() -> None:
     before = held_back()
     worst = before.model_copy(update={"floor": 1})
     came = advance(before, worst, Trigger.NOTED, Entry("negative", "a fire"), make.NOW)
-    assert came.messages[0].pages
-    out = suppression.release_with(came, make.NOW, "severity 1 is never held back")
-    assert out.messages[0].pages
+    out = telling.decide(before, came, lambda _: None, make.NOW)
+    assert make.said(out).tell is TellReason.WORSE
+    assert out.entries[-1] == Entry("released", "severity 1 is never held back")
     assert out.resumes_at == make.NOW
     assert out.record.incident.held is None
 
