@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from alerter.rules.decide import MILDEST, WORST
-from alerter.states import AttemptOutcome, DeliveryState
+from alerter.states import AttemptOutcome, DeliveryState, TellReason
 from services.base.metrics import LATENCY_SECONDS
 from services.contracts.incident import Change
 
@@ -41,6 +43,14 @@ class AlerterMetrics:
         for change in Change:
             for severity in range(WORST, MILDEST + 1):
                 self.changes.labels(change, str(severity))
+        self.tell_decisions = Counter(
+            "firebreak_incident_tell_decisions_total",
+            "Changes to incidents, by why people were told of them or why not",
+            ["reason"],
+            registry=registry,
+        )
+        for reason in TellReason:
+            self.tell_decisions.labels(reason)
         self.signal_to_incident_seconds = Histogram(
             "firebreak_signal_to_incident_seconds",
             "From a signal's append to the commit of the incident that it opened",
@@ -133,3 +143,10 @@ class AlerterMetrics:
             ["schedule"],
             registry=registry,
         )
+
+    def count_announced(self, told: Iterable[tuple[Change, int]], decisions: Mapping[TellReason, int]) -> None:
+        """Count what one committed transaction published, and why people were told or not."""
+        for change, severity in told:
+            self.changes.labels(change, str(severity)).inc()
+        for reason, count in decisions.items():
+            self.tell_decisions.labels(reason).inc(count)

@@ -9,9 +9,10 @@ import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
+from sqlalchemy import Connection
 
 from alerter.api.routes import mount_api
 from alerter.console.live import LiveUpdates
@@ -40,6 +41,8 @@ from services.stream.deadletter import DeadLetters
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 GAUGES_SECONDS: Final = 5.0
 """How often the gauges are read from the database, in real time."""
 
@@ -57,7 +60,7 @@ class Alerter:
         self, context: ServiceContext, *, wall: Callable[[], float] = time.time, resolver: Resolver = resolve
     ) -> None:
         settings = context.settings
-        self.context = context
+        self.process = context
         self.metrics = AlerterMetrics(context.registry)
         self._wall = wall
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -72,13 +75,13 @@ class Alerter:
         self.purger = Purger(self.database, context.clock.now, self.deliverer.wall_now, keep, self.metrics)
         self.repeater = Repeater(self.database, self.outlets.alertmanager, wall, self.metrics)
         self.publisher = Publisher(self.database, context.log, context.clock, self.metrics)
-        self.engine = Engine(self.database, context.clock, self.present, self.ring, self.metrics)
+        self.engine = Engine(self.database, context.clock, self.context, self.ring, self.metrics)
         self.deliverer.page_failed = self.engine.bell.set
         letters = DeadLetters(STAGE, settings.dead_letters_per_minute, context.clock, context.metrics.dead_letters)
         self.consumer = Consumer(
             context.log,
             self.database,
-            self.present,
+            self.context,
             self.ring,
             self.metrics,
             context.metrics,
@@ -91,10 +94,10 @@ class Alerter:
         self._stopping = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
 
-    def present(self) -> Context:
-        settings = self.context.settings
+    def context(self) -> Context:
+        settings = self.process.settings
         wall = datetime.fromtimestamp(self._wall(), UTC)
-        return Context(self.context.clock.now(), wall, self.context.config, settings.public_url)
+        return Context(self.process.clock.now(), wall, self.process.config, settings.public_url)
 
     def ring(self) -> None:
         """Something was committed: whoever waits for work looks again."""
@@ -106,12 +109,12 @@ class Alerter:
     async def start(self, tasks: Tasks) -> None:
         await self.database.start()
         self.links.key = await self.database.write(lambda c: shared_key(c, "links"))
-        alone, instance = self.database.alone(), self.context.settings.instance
+        alone, instance = self.database.alone(), self.process.settings.instance
         if alone or instance is not None:
             freed = await self.database.write(lambda c: outbox.release_leases(c, None if alone else instance))
             if freed:
                 log.warning("leases_of_an_earlier_process_released", deliveries=freed)
-        if self.context.settings.admin_key is None:
+        if self.process.settings.admin_key is None:
             log.warning("api_closed", why="FIREBREAK_ADMIN_KEY is not set; every call of the alerter's API answers 401")
         # `stop` may be called alone, by a test: that ends them too, as asked.
         stopping = self._stopping.is_set
@@ -136,7 +139,7 @@ class Alerter:
 
     async def idle(self) -> bool:
         # In the order of the flow: what a later part has to do was made by an earlier one.
-        now = self.context.clock.now()
+        now = self.process.clock.now()
         if not self.started or not await self.consumer.lanes.idle(now):
             return False
         # Steps make deliveries, and a delivery that fails makes a step due: nothing may be on its way between the two.
@@ -152,9 +155,15 @@ class Alerter:
         mount_api(app, self)
         mount_console(app, self, self.newsroom)
 
-    async def act(self, work: Callable[[IncidentService], Any]) -> Any:
+    async def act(self, work: Callable[[IncidentService], T]) -> T:
         """Do what a person asked for, in one transaction."""
-        result = await self.database.write(lambda c: work(IncidentService(c, self.present())))
+
+        def transact(connection: Connection) -> tuple[T, IncidentService]:
+            desk = IncidentService(connection, self.context())
+            return work(desk), desk
+
+        result, done = await self.database.write(transact)
+        self.metrics.count_announced(done.told, done.decisions)
         self.ring()
         return result
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from services.contracts.incident import IncidentState
+from services.contracts.incident import HeldBy, IncidentState
 
 ENDED: Final = frozenset(state for state in IncidentState if state.is_over)
 """For queries: `incidents.c.state.in_(ENDED)`."""
@@ -78,3 +78,64 @@ class ClockState(StrEnum):
     """The post was deleted: nobody can answer it any more."""
     EARLY = "early"
     """An answer arrived before the question that it answers."""
+
+
+class TellReason(StrEnum):
+    """Why people are told of a change to an incident, or why they are not: the metric's label and the word in the timeline."""
+
+    OPENED = "opened"
+    STEP = "step"
+    """A step of the policy is due, or a page did not get through."""
+    CROSSED = "crossed"
+    SURGING = "surging"
+    WORSE = "worse"
+    """Worse than what people heard last."""
+    ENDED = "ended"
+    ACTED = "acted"
+    """A person took it, or asked another person to."""
+    REMINDED = "reminded"
+    """An acknowledgement expired, or a snooze is over."""
+
+    ACKNOWLEDGED = "acknowledged"
+    """Not told: somebody has it, and reads it anyway."""
+    SNOOZED = "snoozed"
+    """Not told: somebody put it off."""
+    SILENCE = "silence"
+    """Not told: held back by a silence; the next three likewise by what they name."""
+    MUTE = "mute"
+    QUIET_HOURS = "quiet_hours"
+    PAGE_BUDGET = "page_budget"
+    TOLD_RECENTLY = "told_recently"
+    """Not told yet: people heard of it minutes ago, and it waits until they had time to read."""
+    NOT_WORSE = "not_worse"
+    """Not told: nothing that people have not heard already."""
+    RECORDED = "recorded"
+    """Not told: for the record only, such as a snooze, a mark or a deleted post."""
+
+    @property
+    def is_told(self) -> bool:
+        return self in _TOLD
+
+    @property
+    def words(self) -> str:
+        """For a person: `told: worse`, `not told: quiet hours`."""
+        return f"{'told' if self.is_told else 'not told'}: {self.value.replace('_', ' ')}"
+
+    @classmethod
+    def held(cls, by: HeldBy) -> TellReason:
+        """The reason of what is held back."""
+        return cls(by.value)
+
+
+_TOLD: Final = frozenset(
+    {
+        TellReason.OPENED,
+        TellReason.STEP,
+        TellReason.CROSSED,
+        TellReason.SURGING,
+        TellReason.WORSE,
+        TellReason.ENDED,
+        TellReason.ACTED,
+        TellReason.REMINDED,
+    }
+)

@@ -1,75 +1,98 @@
-"""What people do to incidents besides acknowledging and resolving them, and what the alarms were worth."""
+"""What people do to incidents: one table of actions, behind the API and the console alike."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
-from alerter.api import schemas
-from alerter.api.auth import Reader, Responder, seen_by
-from alerter.api.context import ApiContext
-from alerter.api.incidents import do
-from alerter.api.problems import ABSENT, CONFLICT
+from alerter.api import schemas, views
+from alerter.api.auth import Caller, Responder
+from alerter.api.context import ApiContext, found
+from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import IncidentKey
-from alerter.incidents import outcomes
-from alerter.store import tables
-from services.config.section import Slug
+from alerter.desk.people import People
+from alerter.desk.service import IncidentService
+from alerter.incidents.record import IncidentRecord
+from alerter.incidents.transitions import Refused
+from alerter.store import audit
 from services.contracts.incident import Incident
 
 
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`done` is the word of the audit log, `body` what a person says with it."""
+
+    done: str
+    body: type[schemas.ActionIn]
+    apply: Callable[[People, str, Any], IncidentRecord | None]
+    """Takes a `body`."""
+
+
+ACTIONS: Final[Mapping[str, Action]] = {
+    "acknowledge": Action(
+        "acknowledged",
+        schemas.Acknowledgement,
+        lambda p, i, said: p.acknowledge(i, said.by, said.comment, said.minutes),
+    ),
+    "resolve": Action("resolved", schemas.ActionIn, lambda p, i, said: p.resolve(i, said.by, said.comment)),
+    "snooze": Action("snoozed", schemas.Snooze, lambda p, i, said: p.snooze(i, said.by, said.comment, said.minutes)),
+    "reassign": Action(
+        "reassigned", schemas.Reassignment, lambda p, i, said: p.reassign(i, said.by, said.to, said.comment)
+    ),
+    "outcome": Action("marked", schemas.OutcomeIn, lambda p, i, said: p.mark(i, said.by, said.outcome, said.comment)),
+}
+"""The last part of the path -> what it does."""
+
+
+async def perform(service: ApiContext, caller: Caller, name: str, incident: str, said: schemas.ActionIn) -> Incident:
+    """Do what a person asked for, and write it into the audit log if it changed something.
+
+    Raises `Problem` 404 where the caller knows no such incident, and 409 where this cannot be done to it now.
+    """
+    action = ACTIONS[name]
+
+    def act(desk: IncidentService) -> IncidentRecord | None:
+        before = views.record_of(desk.connection, caller, incident)
+        after = action.apply(desk.people, incident, said) if before is not None else None
+        if before is not None and after is not None and after != before:
+            now, brand = service.context().now, after.incident.brand
+            detail = {"by": said.by, "comment": said.comment}
+            audit.record(desk.connection, now, caller.name, f"incident.{action.done}", incident, brand, detail)
+        return after
+
+    try:
+        done = found(await service.act(act))
+    except Refused as error:
+        raise Problem(409, str(error)) from None
+    return views.shown_to(caller, done, service.context().config.source_policy).incident
+
+
 def mount(routes: APIRouter, service: ApiContext) -> None:
+    @routes.post("/incidents/{incident}/acknowledge", responses={**ABSENT, **CONFLICT})
+    async def acknowledge_incident(caller: Responder, incident: IncidentKey, said: schemas.Acknowledgement) -> Incident:
+        """Somebody has it, for a while: the steps that wait are cancelled, everybody told so far hears who. Repeating it
+        prolongs it. When it expires, whoever had it is told, and the policy goes on."""
+        return await perform(service, caller, "acknowledge", incident, said)
+
+    @routes.post("/incidents/{incident}/resolve", responses={**ABSENT, **CONFLICT})
+    async def resolve_incident(caller: Responder, incident: IncidentKey, said: schemas.ActionIn) -> Incident:
+        """It is over. It comes back only when the story gets worse than it was."""
+        return await perform(service, caller, "resolve", incident, said)
+
     @routes.post("/incidents/{incident}/snooze", responses={**ABSENT, **CONFLICT})
-    async def snooze_incident(caller: Responder, incident: IncidentKey, deed: schemas.Snooze) -> Incident:
+    async def snooze_incident(caller: Responder, incident: IncidentKey, said: schemas.Snooze) -> Incident:
         """Nobody is told for a while, unless it becomes severity 1; then the policy goes on. Severity 1 is refused."""
-        return await do(
-            service,
-            caller,
-            incident,
-            "snoozed",
-            deed,
-            lambda d: d.snooze(incident, deed.by, deed.comment, deed.minutes),
-        )
+        return await perform(service, caller, "snooze", incident, said)
 
     @routes.post("/incidents/{incident}/reassign", responses={**ABSENT, **CONFLICT})
-    async def reassign_incident(caller: Responder, incident: IncidentKey, deed: schemas.Reassignment) -> Incident:
+    async def reassign_incident(caller: Responder, incident: IncidentKey, said: schemas.Reassignment) -> Incident:
         """Ask somebody to take it. They are told, and have five minutes to acknowledge it before the policy goes on."""
-        return await do(
-            service,
-            caller,
-            incident,
-            "reassigned",
-            deed,
-            lambda d: d.reassign(incident, deed.by, deed.to, deed.comment),
-        )
+        return await perform(service, caller, "reassign", incident, said)
 
     @routes.post("/incidents/{incident}/outcome", responses=ABSENT)
-    async def mark_incident(caller: Responder, incident: IncidentKey, deed: schemas.OutcomeIn) -> Incident:
+    async def mark_incident(caller: Responder, incident: IncidentKey, said: schemas.OutcomeIn) -> Incident:
         """Say what the alarm was worth, also after its end. The newest word counts."""
-        return await do(
-            service, caller, incident, "marked", deed, lambda d: d.mark(incident, deed.by, deed.outcome, deed.comment)
-        )
-
-    @routes.get("/outcomes")
-    async def report_outcomes(
-        caller: Reader, brand: Slug | None = None, days: Annotated[int, Query(ge=1, le=366)] = 30
-    ) -> schemas.Outcomes:
-        """How many alarms of the last days were right, and how long before the line people knew. What was answered before
-        it crossed is counted apart, not as false."""
-        since = service.present().now - timedelta(days=days)
-        where = [seen_by(caller, tables.outcomes.c.brand)]
-        if brand is not None:
-            where.append(tables.outcomes.c.brand == brand)
-        alarms = await service.database.read(lambda c: outcomes.kept(c, since, *where))
-        rules = sorted({alarm.rule for alarm in alarms})
-        return schemas.Outcomes(
-            since=since,
-            total=_summary(alarms),
-            rules={rule: _summary([alarm for alarm in alarms if alarm.rule == rule]) for rule in rules},
-        )
-
-
-def _summary(alarms: list[outcomes.Alarm]) -> schemas.OutcomeSummary:
-    summary = outcomes.summarize(alarms)
-    return schemas.OutcomeSummary.model_validate(summary, from_attributes=True)
+        return await perform(service, caller, "outcome", incident, said)

@@ -122,13 +122,13 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         limit: Limit = 50,
     ) -> AnswerClocks:
         """Newest first."""
-        now = service.present().now
+        now = service.context().now
         return await paged(service, lambda c: _page(c, caller, brand, state, now, cursor, limit))
 
     @routes.get("/answer-times")
     async def show_answer_times(caller: Reader, brand: Slug | None = None, days: Days = 30) -> Treatments:
         """Answered share, median and 90th percentile of the time to the first answer, by network and follower band."""
-        now = service.present().now
+        now = service.context().now
         since = now - timedelta(days=days)
         only = seen_by(caller, answer_clocks.c.brand)
         if brand is not None:

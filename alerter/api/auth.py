@@ -13,7 +13,7 @@ A new route module is named after its resource, listed in `alerter.api.routes.MO
 
             def write(connection: Connection) -> Any:
                 row = silences.add(connection, body, ...)
-                audit.record(connection, service.present().now, caller.name, "silence.created", row.id, body.brand)
+                audit.record(connection, service.context().now, caller.name, "silence.created", row.id, body.brand)
                 return row
 
             return Silence(**await service.database.write(write))

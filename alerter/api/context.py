@@ -25,13 +25,13 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 class ApiContext(Protocol):
     """The alerter, as the API sees it."""
 
-    context: ServiceContext
+    process: ServiceContext
     database: Database
     allowed: tuple[Network, ...]
     links: LinkSigner
     started: bool
 
-    def present(self) -> Context: ...
+    def context(self) -> Context: ...
     def ring(self) -> None: ...
     async def act(self, work: Callable[[IncidentService], T]) -> T: ...
 

@@ -42,13 +42,13 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
 async def send_again(service: ApiContext, caller: Caller, delivery: str) -> None:
     """Raises `Problem` 404."""
-    present = service.present()
+    context = service.context()
 
     def write(connection: Connection) -> bool:
         seen, brand = views.delivery_brand(connection, caller, delivery)
-        if not seen or not outbox.resend(connection, delivery, present.now):
+        if not seen or not outbox.resend(connection, delivery, context.now):
             return False
-        audit.record(connection, present.now, caller.name, "delivery.resent", delivery, brand)
+        audit.record(connection, context.now, caller.name, "delivery.resent", delivery, brand)
         return True
 
     if not await service.database.write(write):

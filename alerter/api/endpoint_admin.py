@@ -41,16 +41,16 @@ def mount_care(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/endpoints/{name}/resend", status_code=202, responses={**ABSENT, **CONFLICT})
     async def resend_failed(caller: Admin, name: Slug, body: schemas.ResendIn) -> schemas.Resent:
         """Send again all that did not arrive there since then, each under its own id."""
-        present = service.present()
+        context = service.context()
 
         def write(connection: Connection) -> int:
             shown = found(views.endpoint_shown(connection, caller, name))
             if shown.state is not EndpointState.ENABLED:
                 raise Problem(409, f"the endpoint {name} is disabled")
-            count = outbox.resend_failed(connection, name, body.since, present.now)
+            count = outbox.resend_failed(connection, name, body.since, context.now)
             detail = {"since": body.since.isoformat(), "deliveries": count}
             audit.record(
-                connection, present.now, caller.name, "endpoint.resent", name, audit.only(shown.brands), detail
+                connection, context.now, caller.name, "endpoint.resent", name, audit.only(shown.brands), detail
             )
             return count
 
@@ -61,8 +61,8 @@ def mount_care(routes: APIRouter, service: ApiContext) -> None:
 
 async def rotate(service: ApiContext, caller: Caller, name: str, grace_hours: float) -> schemas.Rotated:
     """Raises `Problem` 404, or 409 where there is no secret of ours."""
-    present = service.present()
-    secret, old_end = signing.new_secret(), present.wall + timedelta(hours=grace_hours)
+    context = service.context()
+    secret, old_end = signing.new_secret(), context.wall + timedelta(hours=grace_hours)
 
     def write(connection: Connection) -> None:
         shown = found(views.endpoint_shown(connection, caller, name))
@@ -70,7 +70,7 @@ async def rotate(service: ApiContext, caller: Caller, name: str, grace_hours: fl
             raise Problem(409, f"an endpoint of the kind {shown.kind} has no secret of ours")
         endpoints.rotate(connection, name, secret, old_end)
         detail = {"old_ends_at": old_end.isoformat()}
-        audit.record(connection, present.now, caller.name, "endpoint.rotated", name, audit.only(shown.brands), detail)
+        audit.record(connection, context.now, caller.name, "endpoint.rotated", name, audit.only(shown.brands), detail)
 
     await service.database.write(write)
     return schemas.Rotated(secret=secret, old_ends_at=old_end)
@@ -78,12 +78,12 @@ async def rotate(service: ApiContext, caller: Caller, name: str, grace_hours: fl
 
 async def enable(service: ApiContext, caller: Caller, name: str) -> schemas.Endpoint:
     """Raises `Problem` 404."""
-    present = service.present()
+    context = service.context()
 
     def write(connection: Connection) -> schemas.Endpoint:
         shown = found(views.endpoint_shown(connection, caller, name))
         endpoints.enable(connection, name)
-        audit.record(connection, present.now, caller.name, "endpoint.enabled", name, audit.only(shown.brands))
+        audit.record(connection, context.now, caller.name, "endpoint.enabled", name, audit.only(shown.brands))
         return found(views.endpoint_shown(connection, caller, name))
 
     return await service.database.write(write)
@@ -91,9 +91,9 @@ async def enable(service: ApiContext, caller: Caller, name: str) -> schemas.Endp
 
 async def send_test(service: ApiContext, caller: Caller, name: str) -> str:
     """The delivery's id. Raises `Problem` 404 or 409."""
-    present = service.present()
+    context = service.context()
     cause = Cause("endpoint.test", None, ("test", uuid.uuid4().hex))
-    state = await service.database.write(lambda c: _test(c, present, caller, name, cause))
+    state = await service.database.write(lambda c: _test(c, context, caller, name, cause))
     if state is None:
         raise Problem(404, f"there is no endpoint {name}")
     if state is not EndpointState.ENABLED:
@@ -102,13 +102,13 @@ async def send_test(service: ApiContext, caller: Caller, name: str) -> str:
     return outbox.delivery_id(cause, name)
 
 
-def _test(connection: Connection, present: Context, caller: Caller, name: str, cause: Cause) -> EndpointState | None:
+def _test(connection: Connection, context: Context, caller: Caller, name: str, cause: Cause) -> EndpointState | None:
     shown = views.endpoint_shown(connection, caller, name)
     if shown is None:
         return None
     state, brands = shown.state, shown.brands
     if state is EndpointState.ENABLED:
         outbox.end_pause(connection, name)
-        outbox.enqueue(connection, cause, native.render_test(name, present.now), [name], present.now, present.wall)
-        audit.record(connection, present.now, caller.name, "endpoint.tested", name, audit.only(brands))
+        outbox.enqueue(connection, cause, native.render_test(name, context.now), [name], context.now, context.wall)
+        audit.record(connection, context.now, caller.name, "endpoint.tested", name, audit.only(brands))
     return state

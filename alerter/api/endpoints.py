@@ -29,13 +29,13 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         """Add an endpoint. Its secret is in this answer and nowhere else."""
         brands = brands_for(service, caller, body.brands)
         secret = signing.new_secret() if TRAITS[body.kind].signs else None
-        draft, present = checked(service, body, brands, secret), service.present()
+        draft, context = checked(service, body, brands, secret), service.context()
 
         def write(connection: Connection) -> schemas.Created | None:
             for at, name in (("owner", body.owner), ("fallback", body.fallback)):
                 if name is not None and _brands(connection, caller, name) is None:
                     raise wrong(at, f"there is no endpoint {name}")
-            row = endpoints.add(connection, draft, present.now)
+            row = endpoints.add(connection, draft, context.now)
             if row is None:
                 return None
             made = schemas.Created(**views.endpoint_fields(row), secret=secret)
@@ -43,7 +43,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
                 {"kind": body.kind} if body.kind is not Kind.WEBHOOK else {}
             )
             audit.record(
-                connection, present.now, caller.name, "endpoint.created", body.name, audit.only(brands), detail
+                connection, context.now, caller.name, "endpoint.created", body.name, audit.only(brands), detail
             )
             return made
 
@@ -64,19 +64,19 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.delete("/endpoints/{name}", status_code=204, responses=ABSENT)
     async def delete_endpoint(caller: Admin, name: Slug) -> None:
         """Remove it; what was waiting for it is cancelled."""
-        present = service.present()
-        if not await service.database.write(lambda c: _remove(c, present, caller, name)):
+        context = service.context()
+        if not await service.database.write(lambda c: _remove(c, context, caller, name)):
             raise Problem(404, f"there is no endpoint {name}")
 
     mount_care(routes, service)
 
 
-def _remove(connection: Connection, present: Context, caller: Caller, name: str) -> bool:
+def _remove(connection: Connection, context: Context, caller: Caller, name: str) -> bool:
     brands = _brands(connection, caller, name)
     if brands is None:
         return False
-    outbox.cancel_for(connection, name, present.now, pages)
-    audit.record(connection, present.now, caller.name, "endpoint.deleted", name, audit.only(brands))
+    outbox.cancel_for(connection, name, context.now, pages)
+    audit.record(connection, context.now, caller.name, "endpoint.deleted", name, audit.only(brands))
     return endpoints.remove(connection, name)
 
 

@@ -37,7 +37,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         if known is None:
             raise Problem(404, "the key has just ended")
         token = service.links.seal(_PURPOSE + known[1].encode(), f"{caller.name}/{schedule}")
-        base = service.context.settings.public_url or str(request.base_url)
+        base = service.process.settings.public_url or str(request.base_url)
         return Feed(url=f"{base.rstrip('/')}{PATH}{token}.ics")
 
 

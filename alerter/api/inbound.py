@@ -19,7 +19,9 @@ from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
 from alerter.desk.service import IncidentService
+from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
+from alerter.incidents.store import incident_of
 from alerter.incidents.transitions import Refused
 from alerter.notify import endpoints
 from alerter.notify.formats import pagerduty
@@ -45,7 +47,7 @@ _FORM: Final = """<form method="post"><label>Your name<input name="by" maxlength
 <label>A word for the others<input name="comment" maxlength="300"></label><button>I have it</button></form>"""
 
 
-def mount_answers_back(app: FastAPI, service: ApiContext) -> None:
+def mount_inbound(app: FastAPI, service: ApiContext) -> None:
     routes = APIRouter(include_in_schema=False)
     links: LinkSigner = service.links
 
@@ -53,28 +55,26 @@ def mount_answers_back(app: FastAPI, service: ApiContext) -> None:
     async def show(token: str) -> Response:
         """What would be taken. Changes nothing."""
         try:
-            ticket = links.read(token, service.present().wall)
-            dossier = await service.database.read(
-                lambda c: IncidentService(c, service.present()).store.load(ticket.incident)
-            )
+            ticket = links.read(token, service.context().wall)
+            record = await service.database.read(lambda c: incident_of(c, ticket.incident))
         except BadLink as error:
             return _page(410 if isinstance(error, Expired) else 404, f"<h1>{html.escape(str(error).capitalize())}</h1>")
         except DatabaseAway:
             return _busy()
-        if dossier is None:
+        if record is None:
             return _page(404, "<h1>There is no such incident</h1>")
-        form = "" if dossier.ended else _FORM.format(endpoint=html.escape(ticket.endpoint))
-        return _page(200, _about(dossier) + form)
+        form = "" if record.ended else _FORM.format(endpoint=html.escape(ticket.endpoint))
+        return _page(200, _about(record) + form)
 
     @routes.post("/acknowledge/{token}")
     async def act(token: str, request: Request) -> Response:
         """Somebody has it. Repeating it is harmless."""
         try:
-            ticket = links.read(token, service.present().wall)
+            ticket = links.read(token, service.context().wall)
             fields = parse_qs((await _bounded(request, MAX_FORM_BYTES)).decode("utf-8", "replace"), max_num_fields=10)
             who, comment = (_printable(fields.get(name, [""])[0]) for name in ("by", "comment"))
             who = f"{who[:80]} ({ticket.endpoint})" if who else ticket.endpoint
-            dossier = await service.act(lambda desk: _acknowledge(desk, service, ticket, who, comment[:300]))
+            record = await service.act(lambda desk: _acknowledge(desk, service, ticket, who, comment[:300]))
         except BadLink as error:
             return _page(410 if isinstance(error, Expired) else 404, f"<h1>{html.escape(str(error).capitalize())}</h1>")
         except Refused as error:
@@ -83,9 +83,9 @@ def mount_answers_back(app: FastAPI, service: ApiContext) -> None:
             return _page(413, "<h1>That is too much</h1>")
         except (DatabaseAway, Overtaken):
             return _busy()
-        if dossier is None:
+        if record is None:
             return _page(404, "<h1>There is no such incident</h1>")
-        return _page(200, _about(dossier) + "<p>Everybody who was told hears that you have it.</p>")
+        return _page(200, _about(record) + "<p>Everybody who was told hears that you have it.</p>")
 
     @routes.post("/v1/inbound/pagerduty/{name}")
     async def from_pagerduty(name: str, request: Request) -> Response:
@@ -132,16 +132,16 @@ async def _bounded(request: Request, most: int) -> bytes:
 
 def _returned(desk: IncidentService, service: ApiContext, name: str, came: pagerduty.Returned) -> IncidentRecord | None:
     assert came.incident is not None
-    present = service.present()
-    if not insert_missing(desk.connection, inbound, [{"endpoint": name, "event": came.event, "at_wall": present.wall}]):
+    context = service.context()
+    if not insert_missing(desk.connection, inbound, [{"endpoint": name, "event": came.event, "at_wall": context.wall}]):
         return None  # told already: what was undone since stays undone
     before = desk.store.load(came.incident)
     if before is None or before.ended:
         return before
     if came.deed == "resolved":
-        after = desk.resolve(came.incident, came.by, "")
+        after = desk.people.resolve(came.incident, came.by, "")
     else:
-        after = desk.acknowledge(came.incident, came.by, "")
+        after = desk.people.acknowledge(came.incident, came.by, "")
     _note(desk.connection, service, Caller(name, Scope.RESPOND), came.deed, before, after, came.by)
     return after
 
@@ -150,7 +150,7 @@ def _acknowledge(
     desk: IncidentService, service: ApiContext, ticket: Ticket, who: str, comment: str
 ) -> IncidentRecord | None:
     before = desk.store.load(ticket.incident)
-    after = desk.acknowledge(ticket.incident, who, comment) if before is not None else None
+    after = desk.people.acknowledge(ticket.incident, who, comment) if before is not None else None
     _note(desk.connection, service, Caller(ticket.endpoint, Scope.RESPOND), "acknowledged", before, after, who)
     return after
 
@@ -167,16 +167,14 @@ def _note(
     if after is not None and after != before:
         incident = after.incident
         audit.record(
-            connection, service.present().now, caller.name, f"incident.{deed}", incident.id, incident.brand, {"by": who}
+            connection, service.context().now, caller.name, f"incident.{deed}", incident.id, incident.brand, {"by": who}
         )
 
 
-def _about(dossier: IncidentRecord) -> str:
-    from alerter.incidents import words
-
-    incident = dossier.incident
+def _about(record: IncidentRecord) -> str:
+    incident = record.incident
     said = (words.who_has_it(incident), words.by_when(incident), incident.first_step or "")
-    lines = "".join(f"<p>{html.escape(words)}</p>" for words in said if words)
+    lines = "".join(f"<p>{html.escape(line)}</p>" for line in said if line)
     return f"<h1>{html.escape(incident.title)}</h1>{lines}"
 
 

@@ -31,7 +31,7 @@ KEY_BYTES: Final = 32
 
 async def caller_of(service: ApiContext, given: str) -> Caller | None:
     """Whose key has the digest `given`. Asked of the database each time, so that a revoked key ends at once everywhere."""
-    root = root_caller(given, service.context.settings.admin_key)
+    root = root_caller(given, service.process.settings.admin_key)
     if root is not None:
         return root
     # An index finds the digest: whoever can guess by its timing has to invert SHA-256 first.
@@ -42,7 +42,7 @@ async def caller_of(service: ApiContext, given: str) -> Caller | None:
 async def named(service: ApiContext, name: str) -> tuple[Caller, str] | None:
     """Whose key has this name, and its digest; `None` when it was revoked or has expired."""
     if name == ROOT:
-        key = service.context.settings.admin_key
+        key = service.process.settings.admin_key
         known = "" if key is None else digest(key.get_secret_value())
         root = root_caller(known, key)
         return None if root is None else (root, known)
@@ -51,7 +51,7 @@ async def named(service: ApiContext, name: str) -> tuple[Caller, str] | None:
 
 
 async def _valid(service: ApiContext, which: ColumnElement[bool]) -> Any:
-    alive = or_(keys.c.ends_wall.is_(None), keys.c.ends_wall > service.present().wall)
+    alive = or_(keys.c.ends_wall.is_(None), keys.c.ends_wall > service.context().wall)
     query = select(keys).where(which, keys.c.revoked_wall.is_(None), alive)
     return await service.database.read(lambda c: c.execute(query).one_or_none())
 
@@ -64,7 +64,7 @@ def _caller(row: Any) -> Caller:
 def brands_for(service: ApiContext, caller: Caller, wanted: Collection[str]) -> tuple[str, ...]:
     """The brands that something new is for: those wanted, or all that the caller sees; none stand for all there are.
     Raises `Problem` 422 for a brand that does not exist, or not for this caller."""
-    known = {brand.id for brand in service.context.config.brands if caller.sees(brand.id)}
+    known = {brand.id for brand in service.process.config.brands if caller.sees(brand.id)}
     if strange := sorted(set(wanted) - known):
         why = f"no brand {', '.join(strange)} in the configuration"
         raise Problem(422, why, errors=[{"at": "body.brands", "why": why}])
@@ -75,8 +75,8 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/keys", status_code=201, responses=CONFLICT)
     async def create_key(caller: Admin, body: schemas.KeyIn) -> schemas.KeyCreated:
         """Make a key. It is in this answer and nowhere else. A limited key can only make keys within its own limits."""
-        brands, present = brands_for(service, caller, body.brands), service.present()
-        if body.expires_at is not None and body.expires_at <= present.wall:
+        brands, context = brands_for(service, caller, body.brands), service.context()
+        if body.expires_at is not None and body.expires_at <= context.wall:
             why = "lies in the past"
             raise Problem(422, f"expires_at {why}", errors=[{"at": "body.expires_at", "why": why}])
         key = PREFIX + secrets.token_urlsafe(KEY_BYTES)
@@ -86,7 +86,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
             "scope": body.scope,
             "brands": json.dumps(brands),
             "created_by": caller.name,
-            "created_at": present.now,
+            "created_at": context.now,
             "ends_wall": body.expires_at,
         }
 
@@ -94,7 +94,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
             if not insert_missing(connection, keys, [row]):
                 return None
             detail = {"scope": body.scope.value, "brands": list(brands)}
-            audit.record(connection, present.now, caller.name, "key.created", body.name, audit.only(brands), detail)
+            audit.record(connection, context.now, caller.name, "key.created", body.name, audit.only(brands), detail)
             return connection.execute(select(keys).where(keys.c.name == body.name)).one()
 
         made = await service.database.write(write) if body.name != ROOT else None
@@ -113,15 +113,15 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.delete("/keys/{name}", status_code=204, responses=ABSENT)
     async def revoke_key(caller: Admin, name: Slug) -> None:
         """It ends at once, and whatever was signed in with it. Repeating it is harmless."""
-        present = service.present()
+        context = service.context()
 
         def write(connection: Connection) -> bool:
             row = connection.execute(select(keys).where(keys.c.name == name)).one_or_none()
             if row is None or not caller.covers(brands := json.loads(row.brands)):
                 return False
             if row.revoked_wall is None:
-                connection.execute(update(keys).where(keys.c.name == name).values(revoked_wall=present.wall))
-                audit.record(connection, present.now, caller.name, "key.revoked", name, audit.only(brands))
+                connection.execute(update(keys).where(keys.c.name == name).values(revoked_wall=context.wall))
+                audit.record(connection, context.now, caller.name, "key.revoked", name, audit.only(brands))
             return True
 
         if not await service.database.write(write):

@@ -100,7 +100,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         """Everybody on call now, or at a moment to come."""
         moment = _near(service, at)
         held = await service.database.read(lambda c: overrides.between(c, moment, moment + shifts.LOOK_AHEAD))
-        config = service.context.config
+        config = service.process.config
         items = [
             OnCall(
                 schedule=one.id,
@@ -115,7 +115,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/on-call/coverage")
     async def show_coverage(caller: Reader, days: Days = 28) -> Coverages:
         """The gaps of the coming days, schedule by schedule, and whether the load is shared."""
-        config, begin = service.context.config, service.present().now
+        config, begin = service.process.config, service.context().now
         end = begin + timedelta(days=days)
         held = await service.database.read(lambda c: overrides.between(c, begin, end))
         return Coverages(items=tuple(_coverage(one, held, begin, end, config) for one in visible(caller, config)))
@@ -128,7 +128,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         end = begin + timedelta(days=days)
         held = await service.database.read(lambda c: overrides.between(c, begin, end, [schedule]))
         rota = shifts.unroll(one, held, begin, end)
-        config = service.context.config
+        config = service.process.config
         return RotaOut(schedule=one.id, zone=one.zone, shifts=tuple(_shift(shift, config) for shift in rota))
 
     @routes.get("/schedules/{schedule}/calendar.ics", responses=ABSENT, response_class=Response)
@@ -140,7 +140,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     async def list_overrides(caller: Reader, schedule: Slug) -> Overrides:
         """Those that are not over, the oldest first."""
         schedule_of(service, caller, schedule)
-        now = service.present().now
+        now = service.context().now
         held = await service.database.read(lambda c: overrides.between(c, now, _ever(now), [schedule]))
         return Overrides(items=tuple(_override(one) for one in held))
 
@@ -157,18 +157,18 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
 async def feed(service: ApiContext, caller: Caller, schedule: str) -> Response:
     """Raises `Problem` 404."""
-    one, now = schedule_of(service, caller, schedule), service.present().now
+    one, now = schedule_of(service, caller, schedule), service.context().now
     begin, end = now - calendar.BACK, now + calendar.AHEAD
     held = await service.database.read(lambda c: overrides.between(c, begin, end, [schedule]))
-    text = calendar.feed(one, shifts.unroll(one, held, begin, end), service.context.config, now)
+    text = calendar.feed(one, shifts.unroll(one, held, begin, end), service.process.config, now)
     return Response(text, media_type="text/calendar; charset=utf-8")
 
 
 async def stand_in(service: ApiContext, caller: Caller, schedule: str, body: OverrideIn) -> OverrideOut:
     """Raises `Problem` 404, 409 or 422."""
     schedule_of(service, caller, schedule)
-    now = service.present().now
-    _check(body, service.context.config, now)
+    now = service.context().now
+    _check(body, service.process.config, now)
     id_ = overrides.new_id(schedule, body.by, now, secrets.token_hex(8))
     made = Override(id=id_, schedule=schedule, made_at=now, **body.model_dump())
 
@@ -178,7 +178,7 @@ async def stand_in(service: ApiContext, caller: Caller, schedule: str, body: Ove
         overrides.add(connection, made)
         detail = body.model_dump(mode="json")
         audit.record(
-            connection, service.present().now, caller.name, "override.created", f"{schedule}/{id_}", None, detail
+            connection, service.context().now, caller.name, "override.created", f"{schedule}/{id_}", None, detail
         )
         return True
 
@@ -194,7 +194,7 @@ async def step_back(service: ApiContext, caller: Caller, schedule: str, override
     def write(connection: Connection) -> bool:
         gone = overrides.remove(connection, schedule, override)
         if gone:
-            audit.record(connection, service.present().now, caller.name, "override.deleted", f"{schedule}/{override}")
+            audit.record(connection, service.context().now, caller.name, "override.deleted", f"{schedule}/{override}")
         return gone
 
     if not await service.database.write(write):
@@ -218,7 +218,7 @@ def visible(caller: Caller, config: Config) -> Sequence[Schedule]:
 
 def schedule_of(service: ApiContext, caller: Caller, name: str) -> Schedule:
     """Raises `Problem` 404."""
-    found = next((one for one in visible(caller, service.context.config) if one.id == name), None)
+    found = next((one for one in visible(caller, service.process.config) if one.id == name), None)
     if found is None:
         raise Problem(404, f"there is no schedule {name}")
     return found
@@ -226,7 +226,7 @@ def schedule_of(service: ApiContext, caller: Caller, name: str) -> Schedule:
 
 def _near(service: ApiContext, at: datetime | None) -> datetime:
     """The moment that was asked for, within what calendars can count."""
-    return service.present().now if at is None else min(max(at, EARLIEST), LATEST).astimezone(UTC)
+    return service.context().now if at is None else min(max(at, EARLIEST), LATEST).astimezone(UTC)
 
 
 def _ever(now: datetime) -> datetime:

@@ -17,17 +17,19 @@ from alerter.api import (
     incidents,
     keys,
     oncall,
+    outcomes,
     schemas,
     silences,
 )
 from alerter.api.context import ApiContext
 from alerter.api.guard import guarded_route
-from alerter.api.inbound import mount_answers_back
+from alerter.api.inbound import mount_inbound
 from alerter.api.problems import ALWAYS
 
 MODULES: Final = (
     incidents,
     actions,
+    outcomes,
     silences,
     deliveries,
     endpoints,
@@ -55,7 +57,7 @@ def mount_api(app: FastAPI, service: ApiContext) -> None:
         )
         module.mount(routes, service)
         app.include_router(routes)
-    mount_answers_back(app, service)
+    mount_inbound(app, service)
     feeds.mount_feeds(app, service)
     _webhooks(app)
 

@@ -12,7 +12,7 @@ from alerter.api.scopes import Scope
 from alerter.incidents.outcomes import Worth
 from alerter.notify.outlet import Kind
 from alerter.silences.matching import Covers, Matcher
-from alerter.states import DeliveryState, EndpointState, StepState
+from alerter.states import DeliveryState, EndpointState, StepState, TellReason
 from services.base.rfc3339 import Rfc3339
 from services.config.model import Policy
 from services.config.section import Slug
@@ -187,7 +187,7 @@ class Changes(Shape):
     next: str | None = Field(description="the cursor of the next page; null at the end")
 
 
-class Deed(Shape):
+class ActionIn(Shape):
     """Somebody acknowledges or resolves."""
 
     by: Person
@@ -197,21 +197,21 @@ class Deed(Shape):
 Minutes = Annotated[float, Field(ge=1, le=7 * 24 * 60, allow_inf_nan=False)]
 
 
-class Acknowledgement(Deed):
+class Acknowledgement(ActionIn):
     """Somebody has it, for a while."""
 
     minutes: Minutes | None = Field(None, description="then it expires; without it, as the policy says")
 
 
-class Snooze(Deed):
+class Snooze(ActionIn):
     minutes: Minutes = Field(description="then the policy goes on", examples=[30])
 
 
-class Reassignment(Deed):
+class Reassignment(ActionIn):
     to: Person = Field(description="who shall take it", examples=["lee"])
 
 
-class OutcomeIn(Deed):
+class OutcomeIn(ActionIn):
     outcome: OutcomeMark
 
 
@@ -308,6 +308,9 @@ class TimelineEntry(Shape):
     partition: int | None
     offset: int | None
     took_seconds: float | None = Field(description="real time from the record's append to this decision")
+    tell: TellReason | None = Field(
+        description="why people were told of this change, or why not; null before this was recorded"
+    )
 
 
 class Attempt(Shape):

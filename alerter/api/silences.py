@@ -24,13 +24,13 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     async def create_silence(caller: Responder, body: schemas.SilenceIn) -> schemas.SilenceOut:
         """Nobody is told of what matches, until it ends; then what is still open is told. Never of severity 1. With `covers:
         volume` (a planned campaign) only what many posts alone explain is held back, never complaints or anger."""
-        now = service.present().now
+        now = service.context().now
         starts_at = body.starts_at or now
         if body.ends_at <= max(starts_at, now):
             why = "ends before it begins, or has ended already"
             raise Problem(422, f"ends_at {why}", errors=[{"at": "body.ends_at", "why": why}])
         named = {value for m in body.matchers if m.field is Field.BRAND and not m.negate for value in m.values}
-        strange = sorted(v for v in named if "*" not in v and v not in {b.id for b in service.context.config.brands})
+        strange = sorted(v for v in named if "*" not in v and v not in {b.id for b in service.process.config.brands})
         if strange:
             why = f"no brand {', '.join(strange)} in the configuration"
             raise Problem(422, why, errors=[{"at": "body.matchers", "why": why}])
@@ -53,7 +53,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         limit: Limit = 50,
     ) -> schemas.Silences:
         """Those in force or to come, the one that ends last first."""
-        now = service.present().now
+        now = service.context().now
 
         def read(connection: Connection) -> list[Silence]:
             query = select(tables.silences).order_by(tables.silences.c.ends_at.desc(), tables.silences.c.id)
@@ -72,7 +72,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.delete("/silences/{silence}", status_code=204, responses=ABSENT)
     async def end_silence(caller: Responder, silence: Key) -> None:
         """It ends now. What it held back and is still open is told at once."""
-        now = service.present().now
+        now = service.context().now
 
         def write(connection: Connection) -> None:
             known = _visible(caller, store.find(connection, silence))
@@ -91,7 +91,7 @@ def _visible(caller: Caller, silence: Silence | None) -> Silence:
 
 def _record(connection: Connection, service: ApiContext, caller: Caller, what: str, silence: Silence) -> None:
     detail = {"by": silence.author, "comment": silence.comment, "ends_at": silence.ends_at.isoformat()}
-    audit.record(connection, service.present().now, caller.name, what, silence.id, audit.only(silence.brands), detail)
+    audit.record(connection, service.context().now, caller.name, what, silence.id, audit.only(silence.brands), detail)
 
 
 def _shown(silence: Silence) -> schemas.SilenceOut:

@@ -20,7 +20,7 @@ from alerter.api.auth import Caller, seen_by
 from alerter.escalation import policy, steps
 from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
-from alerter.incidents.source_policy import SourcePolicies, dossier_outside
+from alerter.incidents.source_policy import SourcePolicies, record_outside
 from alerter.notify.outlet import Kind
 from alerter.states import DeliveryState, EndpointState, StepState
 from alerter.store.tables import attempts, deliveries, endpoints, incidents, timeline
@@ -63,9 +63,9 @@ def page(
     return rows[:limit], cursor_of(getattr(last_shown, at.name), getattr(last_shown, key.name))
 
 
-def shown_to(caller: Caller, dossier: IncidentRecord, policies: SourcePolicies) -> IncidentRecord:
+def shown_to(caller: Caller, record: IncidentRecord, policies: SourcePolicies) -> IncidentRecord:
     """A key that is limited to brands is outside the house: it reads of posts what a webhook would say of them."""
-    return dossier_outside(dossier, policies) if caller.outside else dossier
+    return record_outside(record, policies) if caller.outside else record
 
 
 def incident_page(
@@ -83,36 +83,36 @@ def incident_page(
     if state is not None:
         query = query.where(incidents.c.state == state)
     rows, after = page(connection, query, incidents.c.opened_at, incidents.c.id, cursor, limit)
-    dossiers = (IncidentRecord.model_validate_json(row.dossier) for row in rows)
-    items = tuple(shown_to(caller, dossier, policies).incident for dossier in dossiers)
+    records = (IncidentRecord.model_validate_json(row.dossier) for row in rows)
+    items = tuple(shown_to(caller, record, policies).incident for record in records)
     return schemas.Incidents(items=items, next=after)
 
 
-def dossier_of(connection: Connection, caller: Caller, incident: str) -> IncidentRecord | None:
+def record_of(connection: Connection, caller: Caller, incident: str) -> IncidentRecord | None:
     """All that we know of it; `shown_to` tells what of it the caller may read. `None`: there is none, for this caller."""
     query = select(incidents.c.dossier).where(incidents.c.id == incident, seen_by(caller, incidents.c.brand))
     text = connection.scalar(query)
     return None if text is None else IncidentRecord.model_validate_json(text)
 
 
-def dossier_shown(
+def record_shown(
     connection: Connection, caller: Caller, policies: SourcePolicies, incident: str
 ) -> IncidentRecord | None:
-    dossier = dossier_of(connection, caller, incident)
-    return None if dossier is None else shown_to(caller, dossier, policies)
+    record = record_of(connection, caller, incident)
+    return None if record is None else shown_to(caller, record, policies)
 
 
 def explanation(
     connection: Connection, caller: Caller, policies: SourcePolicies, incident: str
 ) -> schemas.Explanation | None:
-    dossier = dossier_shown(connection, caller, policies, incident)
-    if dossier is None:
+    record = record_shown(connection, caller, policies, incident)
+    if record is None:
         return None
     known = {number: rest for number, *rest in steps.planned(connection, incident)}
     planned = []
-    ahead = _ahead(dossier, known)
-    for number in range(policy.count(dossier.policy)):
-        targets = policy.step_of(dossier.policy, number).targets
+    ahead = _ahead(record, known)
+    for number in range(policy.count(record.policy)):
+        targets = policy.step_of(record.policy, number).targets
         due_at, state, done_at = known.get(number, (ahead.get(number), None, None))
         planned.append(
             schemas.PlannedStep(number=number, endpoints=targets, due_at=due_at, state=state, done_at=done_at)
@@ -130,23 +130,23 @@ def explanation(
         _delivery_query().where(deliveries.c.incident == incident).order_by(deliveries.c.created_at)
     ).all()
     return schemas.Explanation(
-        incident=dossier.incident,
-        how_sure=words.how_sure(dossier.incident),
-        by_when=words.by_when(dossier.incident),
-        who_has_it=words.who_has_it(dossier.incident),
-        policy=dossier.policy,
+        incident=record.incident,
+        how_sure=words.how_sure(record.incident),
+        by_when=words.by_when(record.incident),
+        who_has_it=words.who_has_it(record.incident),
+        policy=record.policy,
         steps=tuple(planned),
         timeline=tuple(lines),
         deliveries=_deliveries(connection, sent),
     )
 
 
-def _ahead(dossier: IncidentRecord, known: Mapping[int, Sequence[Any]]) -> dict[int, datetime]:
+def _ahead(record: IncidentRecord, known: Mapping[int, Sequence[Any]]) -> dict[int, datetime]:
     """When the steps after the one that waits will be due, if nobody acknowledges."""
     waiting = next((n for n, (_, state, _) in known.items() if state is StepState.WAITING), None)
     if waiting is None:
         return {}
-    return dict(policy.plan(dossier.policy, waiting, known[waiting][0], dossier.incident.answer_by))
+    return dict(policy.plan(record.policy, waiting, known[waiting][0], record.incident.answer_by))
 
 
 def _delivery_query() -> Select[Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from alerter.states import StepState
+from alerter.states import StepState, TellReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ def _posts(told: Mapping[str, Any]) -> Iterator[_Row]:
 def _decisions(told: Mapping[str, Any]) -> Iterator[_Row]:
     for line in told["timeline"]:
         where = "" if line["offset"] is None else f"signals[{line['partition']}] @{line['offset']}"
-        yield _at(line["at"]), line["kind"], line["because"], where, line.get("took_seconds")
+        tell = f" ({TellReason(line['tell']).words})" if line.get("tell") is not None else ""
+        yield _at(line["at"]), line["kind"], line["because"] + tell, where, line.get("took_seconds")
 
 
 def _deliveries(told: Mapping[str, Any]) -> Iterator[_Row]:

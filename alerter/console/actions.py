@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from alerter.api import incidents, schemas
+from alerter.api import actions, schemas
 from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
@@ -19,6 +19,8 @@ from alerter.console.middleware import HOME, LOGIN, Form, Signed
 from alerter.console.sessions import Visitor
 
 Filled = TypeVar("Filled", bound=schemas.Shape)
+FILLED: Final = frozenset({"by", "comment"})
+"""What `filled` fills in of every action."""
 
 
 def mount(routes: APIRouter, service: ApiContext) -> None:
@@ -29,60 +31,18 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         response.delete_cookie(sessions.COOKIE, path=HOME)
         return response
 
-    @routes.post("/incidents/{incident}/acknowledge")
-    async def acknowledge(visit: Signed, incident: IncidentKey, form: Form) -> Response:
-        deed = filled(schemas.Deed, visit, form)
-        caller = may(visit, Scope.RESPOND)
-        await incidents.do(
-            service, caller, incident, "acknowledged", deed, lambda d: d.acknowledge(incident, deed.by, deed.comment)
-        )
-        return _back(form, f"{HOME}/incidents/{incident}", "acknowledged")
+    for name in actions.ACTIONS:
+        _mount_action(routes, service, name)
 
-    @routes.post("/incidents/{incident}/resolve")
-    async def resolve(visit: Signed, incident: IncidentKey, form: Form) -> Response:
-        deed = filled(schemas.Deed, visit, form)
-        caller = may(visit, Scope.RESPOND)
-        await incidents.do(
-            service, caller, incident, "resolved", deed, lambda d: d.resolve(incident, deed.by, deed.comment)
-        )
-        return _back(form, f"{HOME}/incidents/{incident}", "resolved")
 
-    @routes.post("/incidents/{incident}/snooze")
-    async def snooze(visit: Signed, incident: IncidentKey, form: Form) -> Response:
-        deed = filled(schemas.Snooze, visit, form, minutes=form.get("minutes", ""))
-        caller = may(visit, Scope.RESPOND)
-        await incidents.do(
-            service,
-            caller,
-            incident,
-            "snoozed",
-            deed,
-            lambda d: d.snooze(incident, deed.by, deed.comment, deed.minutes),
-        )
-        return _back(form, f"{HOME}/incidents/{incident}", "snoozed")
-
-    @routes.post("/incidents/{incident}/reassign")
-    async def reassign(visit: Signed, incident: IncidentKey, form: Form) -> Response:
-        deed = filled(schemas.Reassignment, visit, form, to=form.get("to", "").strip())
-        caller = may(visit, Scope.RESPOND)
-        await incidents.do(
-            service,
-            caller,
-            incident,
-            "reassigned",
-            deed,
-            lambda d: d.reassign(incident, deed.by, deed.to, deed.comment),
-        )
-        return _back(form, f"{HOME}/incidents/{incident}", "reassigned")
-
-    @routes.post("/incidents/{incident}/outcome")
-    async def mark(visit: Signed, incident: IncidentKey, form: Form) -> Response:
-        deed = filled(schemas.OutcomeIn, visit, form, outcome=form.get("outcome", ""))
-        caller = may(visit, Scope.RESPOND)
-        await incidents.do(
-            service, caller, incident, "marked", deed, lambda d: d.mark(incident, deed.by, deed.outcome, deed.comment)
-        )
-        return _back(form, f"{HOME}/incidents/{incident}", "marked")
+def _mount_action(routes: APIRouter, service: ApiContext, name: str) -> None:
+    @routes.post(f"/incidents/{{incident}}/{name}")
+    async def act(visit: Signed, incident: IncidentKey, form: Form) -> Response:
+        action = actions.ACTIONS[name]
+        own = {field: form[field].strip() for field in action.body.model_fields.keys() - FILLED if form.get(field)}
+        said = filled(action.body, visit, form, **own)
+        await actions.perform(service, may(visit, Scope.RESPOND), name, incident, said)
+        return _back(form, f"{HOME}/incidents/{incident}", action.done)
 
 
 def may(visit: Visitor, scope: Scope) -> Caller:

@@ -22,16 +22,16 @@ MAX_SHOWN: Final = 200
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/answers")
     async def show_answers(request: Request, visit: Signed) -> Response:
-        present = service.present()
+        context = service.context()
 
         def read(connection: Connection) -> tuple[list[Any], int, int, str]:
             rows, waiting = _waiting(connection, visit.caller)
-            late = select(func.count()).select_from(answer_clocks).where(overdue_at(present.now))
+            late = select(func.count()).select_from(answer_clocks).where(overdue_at(context.now))
             overdue = connection.scalar(late.where(seen_by(visit.caller, answer_clocks.c.brand))) or 0
             return rows, waiting, overdue, live.fingerprint(connection, visit.caller, About.ANSWERS)
 
         rows, waiting, overdue, version = await service.database.read(read)
-        config = present.config
+        config = context.config
         owners = {account.id: account.owner for brand in config.brands for account in brand.accounts}
         return rendering.page(
             service,

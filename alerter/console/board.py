@@ -53,16 +53,16 @@ def ended_texts(connection: Connection, caller: Caller) -> list[str]:
     return list(connection.scalars(query.order_by(incidents.c.changed_at.desc()).limit(MAX_ENDED)))
 
 
-def card(dossier: IncidentRecord, config: Config, now: datetime, width: float, height: float) -> Card:
-    incident = dossier.incident
-    root = incident.root or next(iter(dossier.cards.every()), None)
+def card(record: IncidentRecord, config: Config, now: datetime, width: float, height: float) -> Card:
+    incident = record.incident
+    root = incident.root or next(iter(record.cards.every()), None)
     brand = config.brand(incident.brand)
     account = root.account if root is not None else None
     owner = next((a.owner for a in brand.accounts if a.id == account), None) if brand is not None else None
-    facet = leading(dossier)
+    facet = leading(record)
     return Card(
         incident=incident,
-        brand=dossier.brand_name,
+        brand=record.brand_name,
         owner=owner,
         account=account,
         root=root,
@@ -74,9 +74,9 @@ def card(dossier: IncidentRecord, config: Config, now: datetime, width: float, h
     )
 
 
-def leading(dossier: IncidentRecord) -> Facet | None:
+def leading(record: IncidentRecord) -> Facet | None:
     """The forecast that stands for the story: of the conversation that is nearest to the line."""
-    ranked = sorted(dossier.facets.values(), key=lambda f: (-LEVEL_RANK[f.outlook.level], -f.outlook.probability, f.at))
+    ranked = sorted(record.facets.values(), key=lambda f: (-LEVEL_RANK[f.outlook.level], -f.outlook.probability, f.at))
     return ranked[0] if ranked else None
 
 

@@ -32,27 +32,27 @@ CHART: Final = (720.0, 160.0)
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/brands")
     async def list_brands(request: Request, visit: Signed) -> Response:
-        seen = [brand for brand in service.context.config.brands if visit.caller.sees(brand.id)]
+        seen = [brand for brand in service.process.config.brands if visit.caller.sees(brand.id)]
         return rendering.page(service, request, "brands.html", brands=seen[:MAX_BRANDS], more=len(seen) > MAX_BRANDS)
 
     @routes.get("/brands/{brand}")
     async def show_brand(request: Request, visit: Signed, brand: Slug) -> Response:
-        present, caller = service.present(), visit.caller
-        known = next((one for one in present.config.brands if one.id == brand), None)
+        context, caller = service.context(), visit.caller
+        known = next((one for one in context.config.brands if one.id == brand), None)
         if known is None or not caller.sees(brand):
             raise Problem(404, f"there is no brand {brand}")
-        since = present.now - timedelta(days=DAYS)
+        since = context.now - timedelta(days=DAYS)
 
         def read(connection: Connection) -> dict[str, Any]:
             # From the first midnight on, so that the first bar is a whole day.
             begin = (since + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-            kept_waiting = waited(connection, answer_clocks.c.brand == brand, since, present.now)
+            kept_waiting = waited(connection, answer_clocks.c.brand == brand, since, context.now)
             return {
                 "hours": volume.hours(connection, brand, begin),
                 "alarms": outcomes.kept(connection, since, alarms.c.brand == brand),
                 "treatments": fairness.treatments(kept_waiting),
                 "incidents": views.incident_page(
-                    connection, caller, present.config.source_policy, brand, None, None, MAX_INCIDENTS
+                    connection, caller, context.config.source_policy, brand, None, None, MAX_INCIDENTS
                 ).items,
                 "version": live.fingerprint(connection, caller),
             }
@@ -64,7 +64,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
             "brand.html",
             brand=known,
             since=since,
-            month=days.month(facts["hours"], present.now, DAYS, *CHART),
+            month=days.month(facts["hours"], context.now, DAYS, *CHART),
             size=CHART,
             summary=outcomes.summarize(facts["alarms"]),
             treatments=facts["treatments"],

@@ -73,7 +73,7 @@ def _door(routes: APIRouter, service: ApiContext) -> None:
         if token is None:
             return rendering.page(service, request, "login.html", 401, next=target, wrong=True, person=person)
         response = RedirectResponse(target, 303)
-        public = service.context.settings.public_url or ""
+        public = service.process.settings.public_url or ""
         response.set_cookie(
             sessions.COOKIE,
             token,
@@ -134,28 +134,28 @@ def _pages(routes: APIRouter, service: ApiContext) -> None:
 async def _incident_page(
     service: ApiContext, request: Request, caller: Caller, incident: str, word: str | None
 ) -> Response:
-    config = service.context.config
+    config = service.process.config
 
     def read(connection: Any) -> Any:
-        dossier = views.dossier_shown(connection, caller, config.source_policy, incident)
+        record = views.record_shown(connection, caller, config.source_policy, incident)
         explained = views.explanation(connection, caller, config.source_policy, incident)
-        return (dossier, explained, live.fingerprint(connection, caller)) if dossier is not None else None
+        return (record, explained, live.fingerprint(connection, caller)) if record is not None else None
 
-    dossier, explained, version = found(await service.database.read(read))
-    one = board.card(dossier, config, service.present().now, *PAGE_CHART)
+    record, explained, version = found(await service.database.read(read))
+    one = board.card(record, config, service.context().now, *PAGE_CHART)
     return rendering.page(
         service,
         request,
         "incident.html",
         one=one,
-        incident=dossier.incident,
-        dossier=dossier,
+        incident=record.incident,
+        record=record,
         explained=explained,
-        exemplars=board.unsaid(dossier.incident),
-        playbook=_playbook(config, dossier),
+        exemplars=board.unsaid(record.incident),
+        playbook=_playbook(config, record),
         responders=[one.called for one in config.responders[:MAX_NAMES]],
         version=version,
-        ended=dossier.ended,
+        ended=record.ended,
         may_act=caller.may(Scope.RESPOND),
         state_words=words.STATE_WORDS,
         said=word,
@@ -163,15 +163,15 @@ async def _incident_page(
 
 
 def _cards(service: ApiContext, caller: Caller, texts: Sequence[str], size: tuple[float, float]) -> list[Card]:
-    present = service.present()
-    config = present.config
+    context = service.context()
+    config = context.config
     every = (views.shown_to(caller, IncidentRecord.model_validate_json(text), config.source_policy) for text in texts)
-    return [board.card(dossier, config, present.now, *size) for dossier in every]
+    return [board.card(record, config, context.now, *size) for record in every]
 
 
-def _playbook(config: Config, dossier: IncidentRecord) -> str | None:
+def _playbook(config: Config, record: IncidentRecord) -> str | None:
     """As the configuration has it now; the first step is the one that was sent."""
-    rule = next((rule for rule in config.rules if rule.id == dossier.incident.rule), None)
+    rule = next((rule for rule in config.rules if rule.id == record.incident.rule), None)
     return config.playbooks.get(rule.playbook or "") if rule is not None else None
 
 

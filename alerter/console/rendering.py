@@ -100,9 +100,9 @@ def _environment() -> Environment:
 
 def page(service: ApiContext, request: Request, template: str, status: int = 200, **facts: Any) -> Response:
     """A whole page. Every template knows `now`, `visitor` (or none) and what it was given."""
-    settings = service.context.settings
+    settings = service.process.settings
     visitor: Visitor | None = getattr(request.state, "visitor", None)
-    now = service.present().now
+    now = service.context().now
     text = (
         _environment()
         .get_template(template)

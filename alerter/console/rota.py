@@ -45,17 +45,17 @@ class RotaView:
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/on-call")
     async def show_rotas(request: Request, visit: Signed, done: str = "") -> Response:
-        present = service.present()
-        schedules = api.visible(visit.caller, present.config)[:MAX_SCHEDULES]
+        context = service.context()
+        schedules = api.visible(visit.caller, context.config)[:MAX_SCHEDULES]
         standing, version = await service.database.read(
-            lambda c: (overrides.between(c, present.now, present.now + AHEAD), live.fingerprint(c, visit.caller))
+            lambda c: (overrides.between(c, context.now, context.now + AHEAD), live.fingerprint(c, visit.caller))
         )
         return rendering.page(
             service,
             request,
             "on-call.html",
-            rotas=[rota(one, standing, present.config, present.now) for one in schedules],
-            names={one.id: one.called for one in present.config.responders},
+            rotas=[rota(one, standing, context.config, context.now) for one in schedules],
+            names={one.id: one.called for one in context.config.responders},
             zone_of=zone_of,
             version=version,
             may_act=visit.caller.may(Scope.RESPOND),
@@ -65,7 +65,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/on-call/{schedule}/overrides")
     async def stand_in(visit: Signed, schedule: Slug, form: Form) -> Response:
         caller = may(visit, Scope.RESPOND)
-        one = next((one for one in api.visible(caller, service.context.config) if one.id == schedule), None)
+        one = next((one for one in api.visible(caller, service.process.config) if one.id == schedule), None)
         if one is None:
             raise Problem(404, f"there is no schedule {schedule}")
         asked = filled(

@@ -48,7 +48,7 @@ async def open_session(service: ApiContext, key: str, person: str) -> str | None
     caller = await keys.caller_of(service, given)
     if caller is None:
         return None
-    token, wall = secrets.token_urlsafe(_TOKEN_BYTES), service.present().wall
+    token, wall = secrets.token_urlsafe(_TOKEN_BYTES), service.context().wall
 
     def write(connection: Connection) -> None:
         connection.execute(delete(sessions).where(sessions.c.ends_wall < wall))
@@ -63,7 +63,7 @@ async def visitor_of(service: ApiContext, token: str | None) -> Visitor | None:
     """Whose session this is, if it has not ended."""
     if not token:
         return None
-    held, wall = digest(token), service.present().wall
+    held, wall = digest(token), service.context().wall
     query = select(sessions).where(sessions.c.digest == held, sessions.c.ends_wall > wall)
     row = await service.database.read(lambda c: c.execute(query).one_or_none())
     caller = await keys.caller_of(service, row.key) if row is not None else None

@@ -19,10 +19,12 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from alerter.desk.context import Context
-from alerter.desk.service import IncidentService, SignalResult
+from alerter.desk.service import IncidentService
+from alerter.desk.signals import SignalResult
 from alerter.incidents.store import Origin, mark_seen, seen_among
 from alerter.metrics import STAGE, AlerterMetrics
 from alerter.notify import outbox
+from alerter.states import TellReason
 from alerter.store.database import Database, DatabaseAway, Overtaken, insert_missing
 from alerter.store.tables import positions
 from services.base.crashpoints import seam
@@ -48,6 +50,7 @@ class BatchResult:
 
     signals: Counter[tuple[str, SignalResult]] = field(default_factory=Counter)
     told: list[tuple[Change, int]] = field(default_factory=list)
+    decisions: Counter[TellReason] = field(default_factory=Counter)
     opened_ms: list[int] = field(default_factory=list)
 
 
@@ -89,7 +92,7 @@ def apply(
     base: int,
     position: int,
     batch: DecodedBatch,
-    present: Context,
+    context: Context,
     dead: Sequence[Message],
 ) -> BatchResult:
     """The one durable step: from `base` to `position`, with everything in between and the letters for what is set aside.
@@ -103,7 +106,7 @@ def apply(
         raise Overtaken(f"the position of partition {partition} is not {base} any more")
     seam("alerter.begun")
     applied = BatchResult()
-    desk = IncidentService(connection, present)
+    desk = IncidentService(connection, context)
     stories = {place for _, e in batch.signals if (place := _story_of(e)) is not None}
     if stories:
         desk.store.prefetch(stories)
@@ -115,22 +118,22 @@ def apply(
             continue
         origin = Origin(envelope.id, partition, record.offset, record.appended_ms)
         try:
-            verdict = desk.apply(envelope.event, origin)
+            result = desk.signals.apply(envelope.event, origin)
         except (FirebreakError, SQLAlchemyError):
             raise
         except Exception as error:
             # A root of work: one signal that we cannot cope with must not stop the brand's others.
             log.exception("signal_not_applied", signal=envelope.id, partition=partition, offset=record.offset)
             raise PoisonSignal(record, envelope, error) from error
-        applied.signals[envelope.event.TYPE, verdict] += 1
-        if verdict is not SignalResult.IGNORED:
+        applied.signals[envelope.event.TYPE, result] += 1
+        if result is not SignalResult.IGNORED:
             repeated.add(envelope.id)
             effective.append(origin)
-        if verdict is SignalResult.OPENED:
+        if result is SignalResult.OPENED:
             applied.opened_ms.append(record.appended_ms)
     mark_seen(connection, effective, partition, position)
-    outbox.publish(connection, dead, present.now)
-    applied.told = desk.told
+    outbox.publish(connection, dead, context.now)
+    applied.told, applied.decisions = desk.told, desk.decisions
     return applied
 
 
@@ -154,7 +157,7 @@ class Consumer:
         self,
         log_: EventLog,
         database: Database,
-        present: Callable[[], Context],
+        context: Callable[[], Context],
         committed: Callable[[], None],
         metrics: AlerterMetrics,
         floor: FloorMetrics,
@@ -166,7 +169,7 @@ class Consumer:
         self.lanes = Lanes(STAGE, group, self._serve, log_, floor, transient=(Overtaken, DatabaseAway))
         self._log = log_
         self._database = database
-        self._present = present
+        self._context = context
         self._committed = committed
         self._metrics = metrics
         self._letters = letters
@@ -192,7 +195,7 @@ class Consumer:
         while True:
             try:
                 applied = await self._database.write(
-                    lambda c, b=batch: apply(c, lane.partition, base, position, b, self._present(), dead)  # type: ignore[misc]
+                    lambda c, b=batch: apply(c, lane.partition, base, position, b, self._context(), dead)  # type: ignore[misc]
                 )
                 break
             except PoisonSignal as cursed:
@@ -201,9 +204,8 @@ class Consumer:
         seam("alerter.committed")
         self._committed()
         lane.committed(records, time.monotonic() - began)
-        for (kind, verdict), count in applied.signals.items():
-            self._metrics.signals.labels(kind, verdict).inc(count)
-        for change, severity in applied.told:
-            self._metrics.changes.labels(change, str(severity)).inc()
+        for (kind, result), count in applied.signals.items():
+            self._metrics.signals.labels(kind, result).inc(count)
+        self._metrics.count_announced(applied.told, applied.decisions)
         for appended_ms in applied.opened_ms:
             self._metrics.signal_to_incident_seconds.observe(max(0.0, time.time() - appended_ms / 1000))

@@ -27,21 +27,21 @@ class Gate:
         self._now = now
         self._silences: list[Silence] | None = None
 
-    def held(self, dossier: IncidentRecord) -> Held | None:
+    def held(self, record: IncidentRecord) -> Held | None:
         """Why nobody is told now; `None`: people are told."""
         if self._silences is None:  # read once a transaction: a storm opens hundreds of incidents in it
             self._silences = store.in_force(self._connection, self._now)
-        return matching.held(dossier, self._silences, self._config.quiet_hours, self._now)
+        return matching.held(record, self._silences, self._config.quiet_hours, self._now)
 
     def budget(self, brand: BrandId) -> int | None:
         configured = self._config.brand(brand)
         return configured.pages_per_hour if configured is not None else None
 
-    def overflows(self, dossier: IncidentRecord) -> int | None:
+    def overflows(self, record: IncidentRecord) -> int | None:
         """The brand's page budget, where this incident would go beyond it; `None`: there is room, or it needs none."""
-        incident = dossier.incident
+        incident = record.incident
         budget = self.budget(incident.brand)
-        if budget is None or dossier.told_at is not None or dossier.storm or incident.severity == WORST:
+        if budget is None or record.told_at is not None or record.storm or incident.severity == WORST:
             return None
         told = self._store.told_since(incident.brand, self._now - BUDGET_OVER)
         return budget if told >= budget else None

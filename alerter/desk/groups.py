@@ -10,17 +10,16 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from alerter.desk.gate import Gate
 from alerter.incidents import model
-from alerter.incidents.record import Entry, IncidentRecord, Message, Transition
+from alerter.incidents.record import Entry, IncidentRecord, Transition
 from alerter.incidents.store import IncidentStore
 from alerter.incidents.transitions import Trigger, advance
-from alerter.rules import decide
 from alerter.rules.conditions import Opening
-from alerter.rules.decide import Decision
+from alerter.rules.decide import Decision, raised
 from alerter.rules.grouping import Group
 from alerter.store.tables import groupings
 from services.config.model import Config
 from services.contracts.base import StoryId
-from services.contracts.incident import Change, HeldBy
+from services.contracts.incident import HeldBy
 
 MOST_MEMBERS: Final = 500
 """Stories of one incident; the next opens another. More would say nothing to a person, and make its timeline endless."""
@@ -69,10 +68,10 @@ class Groups:
         if group is None:
             return None
         row: Any = self._connection.execute(select(groupings).where(groupings.c.key == group.key)).one_or_none()
-        dossier = self._store.load(row.incident) if row is not None and row.members < MOST_MEMBERS else None
-        if dossier is None or dossier.ended or self._now - dossier.incident.opened_at > group.within:
+        record = self._store.load(row.incident) if row is not None and row.members < MOST_MEMBERS else None
+        if record is None or record.ended or self._now - record.incident.opened_at > group.within:
             return None
-        return dossier
+        return record
 
 
 def join(
@@ -83,17 +82,16 @@ def join(
     line that says so. `complaint`: the worst of the story so far, which counts for the incident from now on."""
     known = [c for c in (host.complaint, complaint) if c is not None]
     host = host.model_copy(update={"complaint": max(known, default=None)})
-    grade = decide.raised(signal, config.rules, decision.grade, host.complaint, config.every_topic)
+    grade = raised(signal, config.rules, decision.grade, host.complaint, config.every_topic)
     minutes = (now - host.incident.opened_at).total_seconds() / 60
     because = (
         f"story {story} joins instead of opening another incident: rule {decision.rule.id} groups what has the same values "
         f"({group.words}) within {group.within.total_seconds() / 60:g} minutes, and this one opened {minutes:.0f} minutes ago"
     )
     entry = Entry("grouped", because)
-    outcome = model.join(host, signal, grade, now)
-    if outcome is None:  # it says nothing new of the incident; that it is in it is new
-        outcome = advance(host, host.model_copy(update={"touched_at": now}), Trigger.NOTED, entry, now)
-        outcome = replace(outcome, entries=tuple(e for e in outcome.entries if e.kind != entry.kind))
-    told = tuple(replace(message, because=f"{message.because}; {because}") for message in outcome.messages)
-    silent = Message(Change.UPDATED, because, pages=False)
-    return replace(outcome, entries=(entry, *outcome.entries), messages=told or (silent,))
+    joined = model.join(host, signal, grade, now)
+    if joined is None:  # the signal says nothing new of the incident; that the story is in it is new
+        return replace(
+            advance(host, host.model_copy(update={"touched_at": now}), Trigger.NOTED, entry, now), note=because
+        )
+    return replace(joined, entries=(entry, *joined.entries), note=because)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from sqlalchemy import Connection, select, update
 
-from alerter.desk.context import Context
+from alerter.desk.announce import Announcer
 from alerter.incidents import model
-from alerter.incidents.record import IncidentRecord, Transition
-from alerter.incidents.store import IncidentStore
+from alerter.incidents.store import Origin
 from alerter.notify import outbox
 from alerter.notify.formats import native
 from alerter.notify.outbox import Cause
@@ -17,31 +14,26 @@ from alerter.store.tables import deliveries
 from services.contracts.signal import PostRedacted
 
 
-def redact(
-    connection: Connection,
-    store: IncidentStore,
-    present: Context,
-    signal: PostRedacted,
-    carry_out: Callable[[IncidentRecord, Transition], None],
-) -> bool:
+def redact(announcer: Announcer, signal: PostRedacted, origin: Origin) -> bool:
     """Forget the post in incidents, also in bodies that wait to be sent (or sent again), and tell every endpoint that was
-    sent it; whether any incident knew it."""
+    sent it. Returns True if any incident knew it."""
+    connection, now = announcer.connection, announcer.now
     post = (signal.network, signal.post_id)
-    holding = store.mentioning(post)
-    for dossier in holding:
-        outcome = model.redact(dossier, post, present.now)
-        if outcome is not None:
-            carry_out(dossier, outcome)
-        names = _bodies(connection, dossier.incident.id, post)
+    mentioning = announcer.store.mentioning(post)
+    for record in mentioning:
+        transition = model.redact(record, post, now)
+        if transition is not None:
+            announcer.announce(record, transition, origin)
+        names = _bodies(connection, record.incident.id, post)
         if names:
-            cause = Cause("post.redacted", dossier.incident.id, ("redacted", *post))
-            body = native.render_redaction(dossier.incident, signal)
-            outbox.enqueue(connection, cause, body, sorted(names), present.now, present.wall)
-    return bool(holding)
+            cause = Cause("post.redacted", record.incident.id, ("redacted", *post))
+            body = native.render_redaction(record.incident, signal)
+            outbox.enqueue(connection, cause, body, sorted(names), now, announcer.context.wall)
+    return bool(mentioning)
 
 
 def _bodies(connection: Connection, incident: str, post: tuple[str, str]) -> set[str]:
-    """The endpoints that were, or may have been, sent the post."""
+    """Take the post out of bodies. Returns the endpoints that were, or may have been, sent it."""
     names = set()
     rows = connection.execute(
         select(deliveries.c.id, deliveries.c.endpoint, deliveries.c.body, deliveries.c.attempts).where(

@@ -67,7 +67,7 @@ class Rehearsal:
                     endpoints.add(connection, Draft(name, "https://nobody.invalid/"), at)
             self._until(connection, at)
             self._signals += 1
-            self._desk(connection, at).apply(event, origin)
+            self._desk(connection, at).signals.apply(event, origin)
             self._arrive(connection, at)
 
     def report(self, until: datetime | None = None) -> Report:
@@ -82,9 +82,9 @@ class Rehearsal:
                 )
             }
             rows = connection.execute(select(incidents.c.dossier).order_by(incidents.c.opened_at, incidents.c.id))
-            dossiers = [IncidentRecord.model_validate_json(row.dossier) for row in rows]
+            records = [IncidentRecord.model_validate_json(row.dossier) for row in rows]
         self._engine.dispose()
-        found = tuple(Rehearsed(d.incident, outcomes.alarm_of(d), counts.get(d.incident.id, 0)) for d in dossiers)
+        found = tuple(Rehearsed(d.incident, outcomes.alarm_of(d), counts.get(d.incident.id, 0)) for d in records)
         worth = outcomes.summarize(one.alarm for one in found)
         return Report(self._signals, found, sum(counts.values()), worth)
 
@@ -96,9 +96,9 @@ class Rehearsal:
         while (due := _next_due(connection)) is not None and due <= until:
             at = max(due, self._now or due)
             for incident, number in steps.due(connection, at, MOST_AT_ONCE):
-                self._desk(connection, at).step(incident, number)
+                self._desk(connection, at).timers.step(incident, number)
             for incident in IncidentStore(connection).due(at, MOST_AT_ONCE):
-                self._desk(connection, at).fire(incident)
+                self._desk(connection, at).timers.fire(incident)
             self._arrive(connection, at)
         self._now = max(until, self._now or until)
 

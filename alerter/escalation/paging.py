@@ -90,12 +90,12 @@ class Paging:
     def _failing(self) -> frozenset[str]:
         return pages.failing_endpoints(self._connection, self._now)
 
-    def call(self, dossier: IncidentRecord, number: int) -> PageRequest:
+    def request(self, record: IncidentRecord, number: int) -> PageRequest:
         """Who step `number` tells."""
-        called, missing = self._contacts(dossier, policy.step_of(dossier.policy, number).targets, False)
+        called, missing = self._contacts(record, policy.step_of(record.policy, number).targets, False)
         instead: list[Recipient] = []
-        if missing and dossier.policy.fallback:
-            instead, _ = self._contacts(dossier, dossier.policy.fallback, True)
+        if missing and record.policy.fallback:
+            instead, _ = self._contacts(record, record.policy.fallback, True)
         return PageRequest(number, (*called, *instead), tuple(missing))
 
     def again(self, failed: Page, methods: tuple[str, ...]) -> PageRequest:
@@ -103,20 +103,20 @@ class Paging:
         contact = Contact(failed.target, failed.who, methods, methods[0])
         return PageRequest(failed.number, (Recipient(contact, methods, failed.fallback),))
 
-    def is_last(self, dossier: IncidentRecord, number: int) -> bool:
-        return number + 1 >= policy.count(dossier.policy)
+    def is_last(self, record: IncidentRecord, number: int) -> bool:
+        return number + 1 >= policy.count(record.policy)
 
-    def last_resort(self, dossier: IncidentRecord, number: int) -> PageRequest | None:
+    def last_resort(self, record: IncidentRecord, number: int) -> PageRequest | None:
         """The fallback, when a step's page fails and no further step comes; `None` where there is none, or it was told."""
-        if not dossier.policy.fallback or pages.of_step(self._connection, dossier.incident.id, number, True):
+        if not record.policy.fallback or pages.of_step(self._connection, record.incident.id, number, True):
             return None
-        called, _ = self._contacts(dossier, dossier.policy.fallback, True)
+        called, _ = self._contacts(record, record.policy.fallback, True)
         return PageRequest(number, tuple(called)) if called else None
 
     def _contacts(
-        self, dossier: IncidentRecord, targets: Sequence[str], fallback: bool
+        self, record: IncidentRecord, targets: Sequence[str], fallback: bool
     ) -> tuple[list[Recipient], list[Nobody]]:
-        incident = dossier.incident
+        incident = record.incident
         called: list[Recipient] = []
         missing: list[Nobody] = []
         for target in targets:
@@ -124,7 +124,7 @@ class Paging:
                 everybody = sorted(self.usable((endpoints.ALL,), incident.brand))
                 called += [Recipient(Contact(target, name, (name,), name), (name,), fallback) for name in everybody]
                 continue
-            found = self.directory.find(target, self._account(dossier), self._now)
+            found = self.directory.find(target, self._account(record), self._now)
             if isinstance(found, Nobody):
                 missing.append(found)
                 continue
@@ -135,8 +135,8 @@ class Paging:
                 missing.append(Nobody(target, f"{found.who} cannot be reached by {', '.join(found.methods)}"))
         return called, missing
 
-    def _account(self, dossier: IncidentRecord) -> AccountId | None:
-        return account_of(self._config.brand(dossier.incident.brand), dossier.cards.every())
+    def _account(self, record: IncidentRecord) -> AccountId | None:
+        return account_of(self._config.brand(record.incident.brand), record.cards.every())
 
     def usable(self, names: tuple[str, ...], brand: BrandId) -> frozenset[str]:
         """Looked up once a transaction: a storm opens hundreds of incidents of one brand in it."""
@@ -170,21 +170,21 @@ class Paging:
         ]
         pages.add(self._connection, made, self._now, self._wall, self._failing)
 
-    def schedule_next(self, dossier: IncidentRecord, call: PageRequest) -> None:
+    def schedule_next(self, record: IncidentRecord, call: PageRequest) -> None:
         """The step after this one; at once when this one had nobody to tell."""
         following = call.number + 1
-        if following < policy.count(dossier.policy):
-            due = policy.due(dossier.policy, following, self._now, dossier.incident.answer_by)
+        if following < policy.count(record.policy):
+            due = policy.due(record.policy, following, self._now, record.incident.answer_by)
             because = None if call.called else f"step {call.number + 1} had nobody to tell"
             steps.schedule(
-                self._connection, dossier.incident.id, following, due if call.called else self._now, because=because
+                self._connection, record.incident.id, following, due if call.called else self._now, because=because
             )
 
-    def hasten(self, dossier: IncidentRecord) -> None:
+    def hasten(self, record: IncidentRecord) -> None:
         """There is less time than there was: the step that waits comes sooner."""
-        incident = dossier.incident
+        incident = record.incident
         waiting = steps.waiting(self._connection, incident.id)
         if waiting is not None:
             number, due_at, since = waiting
-            due = policy.due(dossier.policy, number, since or incident.opened_at, incident.answer_by)
+            due = policy.due(record.policy, number, since or incident.opened_at, incident.answer_by)
             steps.hasten(self._connection, incident.id, number, min(due_at, max(due, self._now)))

@@ -12,6 +12,7 @@ from typing import Any, Final
 from alerter.incidents.record import Entry, IncidentRecord, Message, Transition, heard, refresh
 from alerter.incidents.transitions import Refused, Trigger, advance
 from alerter.rules.decide import WORST
+from alerter.states import TellReason
 from services.contracts.incident import Change, OutcomeMark
 
 GRACE: Final = timedelta(minutes=2)
@@ -26,15 +27,15 @@ MARK_WORDS: Final = {
 
 
 def acknowledge(
-    dossier: IncidentRecord, by: str, comment: str, now: datetime, until: datetime | None = None
+    record: IncidentRecord, by: str, comment: str, now: datetime, until: datetime | None = None
 ) -> Transition | None:
     """`by` has it until then (or for as long as the policy says); `None` when that was so already. By the one who has it,
     it is silently prolonged. Raises `Refused` when it is over, or `until` is."""
-    _refuse_ended(dossier)
-    until = until or now + timedelta(minutes=dossier.policy.acknowledgement_minutes)
+    _refuse_ended(record)
+    until = until or now + timedelta(minutes=record.policy.acknowledgement_minutes)
     if until <= now:
         raise Refused("the acknowledgement would be over already")
-    incident = dossier.incident
+    incident = record.incident
     again = incident.acknowledged_by == by
     if again and incident.acknowledged_until == until and comment in ("", incident.comment):
         return None
@@ -45,98 +46,98 @@ def acknowledge(
         "acknowledged_until": until,
         "comment": comment or (incident.comment if again else None),
     }
-    draft = _changed(dossier, {**changes, **_AWAKE}, acted=True)
+    draft = _changed(record, {**changes, **_AWAKE}, acted=True)
     if not again:
         draft = draft.model_copy(update={"told": heard(draft, now)})
-    say = Message(Change.ACKNOWLEDGED, because, pages=not again)
-    return advance(dossier, draft, Trigger.NOTED, Entry("acknowledged", because, by), now, say, halts=True)
+    message = Message(Change.ACKNOWLEDGED, because, TellReason.RECORDED if again else TellReason.ACTED)
+    return advance(record, draft, Trigger.NOTED, Entry("acknowledged", because, by), now, message, halts=True)
 
 
 _AWAKE: Final[dict[str, Any]] = {"snoozed_by": None, "snoozed_until": None}
 _FREE: Final[dict[str, Any]] = {"acknowledged_by": None, "acknowledged_at": None, "acknowledged_until": None}
 
 
-def snooze(dossier: IncidentRecord, by: str, comment: str, now: datetime, until: datetime) -> Transition | None:
+def snooze(record: IncidentRecord, by: str, comment: str, now: datetime, until: datetime) -> Transition | None:
     """Nobody is told until then, unless it becomes severity 1; `None` when that was so already. Raises `Refused` when it
     is over, `until` is, or it is severity 1: that is acknowledged, not put off."""
-    _refuse_ended(dossier)
+    _refuse_ended(record)
     if until <= now:
         raise Refused("the snooze would be over already")
-    if dossier.incident.severity == WORST:
+    if record.incident.severity == WORST:
         raise Refused("severity 1 cannot be snoozed; acknowledge it")
-    if (dossier.incident.snoozed_by, dossier.incident.snoozed_until) == (by, until):
+    if (record.incident.snoozed_by, record.incident.snoozed_until) == (by, until):
         return None
     because = f"{by} put it off until {until:%Y-%m-%d %H:%M} UTC" + _said(comment)
     changes = {**_FREE, "snoozed_by": by, "snoozed_until": until, "comment": comment or None}
-    draft = _changed(dossier, changes, acted=True)
-    say = Message(Change.UPDATED, because, pages=False)
-    return advance(dossier, draft, Trigger.NOTED, Entry("snoozed", because, by), now, say, halts=True)
+    draft = _changed(record, changes, acted=True)
+    message = Message(Change.UPDATED, because, TellReason.RECORDED)
+    return advance(record, draft, Trigger.NOTED, Entry("snoozed", because, by), now, message, halts=True)
 
 
-def reassign(dossier: IncidentRecord, by: str, to: str, comment: str, now: datetime) -> Transition | None:
+def reassign(record: IncidentRecord, by: str, to: str, comment: str, now: datetime) -> Transition | None:
     """`to` is asked to take it, and has `HAND_OVER` to acknowledge it; `None` when that was so already. Raises `Refused`
     when it is over."""
-    _refuse_ended(dossier)
-    incident = dossier.incident
+    _refuse_ended(record)
+    incident = record.incident
     if incident.assigned_to == to and incident.acknowledged_by in (None, to):
         return None
     because = f"{by} asked {to} to take it" + _said(comment)
-    draft = _changed(dossier, {**_FREE, **_AWAKE, "assigned_to": to, "comment": comment or None}, acted=True)
+    draft = _changed(record, {**_FREE, **_AWAKE, "assigned_to": to, "comment": comment or None}, acted=True)
     draft = draft.model_copy(update={"told": heard(draft, now)})
-    say = Message(Change.UPDATED, because, person=to)
+    message = Message(Change.UPDATED, because, TellReason.ACTED, person=to)
     entry = Entry("reassigned", because, by)
-    return advance(dossier, draft, Trigger.NOTED, entry, now, say, halts=True, resumes_at=now + HAND_OVER)
+    return advance(record, draft, Trigger.NOTED, entry, now, message, halts=True, resumes_at=now + HAND_OVER)
 
 
-def resolve(dossier: IncidentRecord, by: str, comment: str, now: datetime) -> Transition:
+def resolve(record: IncidentRecord, by: str, comment: str, now: datetime) -> Transition:
     """`by` says it is over. Raises `Refused` when it is over already."""
     because = f"{by} resolved it" + _said(comment)
-    draft = _changed(dossier, {"comment": comment} if comment else {}, acted=True)
+    draft = _changed(record, {"comment": comment} if comment else {}, acted=True)
     draft = draft.model_copy(update={"by_hand": True})
-    return advance(dossier, draft, Trigger.CLOSED, Entry("resolved", because, by), now)
+    return advance(record, draft, Trigger.CLOSED, Entry("resolved", because, by), now)
 
 
-def mark(dossier: IncidentRecord, by: str, outcome: OutcomeMark, comment: str, now: datetime) -> Transition | None:
+def mark(record: IncidentRecord, by: str, outcome: OutcomeMark, comment: str, now: datetime) -> Transition | None:
     """What the alarm was worth, also (and mostly) after its end; the newest word counts. `None` when it was said already."""
-    if dossier.incident.outcome is outcome and not comment:
+    if record.incident.outcome is outcome and not comment:
         return None
     because = f"{by} called it {MARK_WORDS[outcome]}" + _said(comment)
-    changes = {"outcome": outcome, "sequence": dossier.incident.sequence + 1, "changed_at": now}
-    say = Message(Change.UPDATED, because, pages=False)
-    return Transition(refresh(dossier, changes), (Entry("marked", because, by),), (say,))
+    changes = {"outcome": outcome, "sequence": record.incident.sequence + 1, "changed_at": now}
+    message = Message(Change.UPDATED, because, TellReason.RECORDED)
+    return Transition(refresh(record, changes), (Entry("marked", because, by),), message)
 
 
-def lapse(dossier: IncidentRecord, now: datetime) -> Transition:
+def lapse(record: IncidentRecord, now: datetime) -> Transition:
     """The acknowledgement expired: whoever had it hears it first, then the policy goes on."""
-    by = dossier.incident.acknowledged_by
+    by = record.incident.acknowledged_by
     because = (
         f"{by}'s acknowledgement has expired; unless somebody acknowledges it, the policy goes on in "
         f"{GRACE.total_seconds() / 60:.0f} minutes"
     )
-    draft = _changed(dossier, dict(_FREE))
+    draft = _changed(record, dict(_FREE))
     draft = draft.model_copy(update={"told": heard(draft, now)})
-    say = Message(Change.UPDATED, because, person=by)
-    return advance(dossier, draft, Trigger.NOTED, Entry("lapsed", because, by), now, say, resumes_at=now + GRACE)
+    message = Message(Change.UPDATED, because, TellReason.REMINDED, person=by)
+    return advance(record, draft, Trigger.NOTED, Entry("lapsed", because, by), now, message, resumes_at=now + GRACE)
 
 
-def wake(dossier: IncidentRecord, now: datetime) -> Transition:
+def wake(record: IncidentRecord, now: datetime) -> Transition:
     """The snooze is over: the policy goes on where it was."""
-    by = dossier.incident.snoozed_by
+    by = record.incident.snoozed_by
     because = f"the time for which {by} put it off is over; the policy goes on"
-    draft = _changed(dossier, dict(_AWAKE))
+    draft = _changed(record, dict(_AWAKE))
     draft = draft.model_copy(update={"told": heard(draft, now)})
-    say = Message(Change.UPDATED, because, person=by)
-    return advance(dossier, draft, Trigger.NOTED, Entry("woken", because, by), now, say, resumes_at=now)
+    message = Message(Change.UPDATED, because, TellReason.REMINDED, person=by)
+    return advance(record, draft, Trigger.NOTED, Entry("woken", because, by), now, message, resumes_at=now)
 
 
-def _refuse_ended(dossier: IncidentRecord) -> None:
-    if dossier.ended:
-        raise Refused(f"the incident is {dossier.incident.state.value}")
+def _refuse_ended(record: IncidentRecord) -> None:
+    if record.ended:
+        raise Refused(f"the incident is {record.incident.state.value}")
 
 
-def _changed(dossier: IncidentRecord, changes: dict[str, Any], acted: bool = False) -> IncidentRecord:
-    incident = dossier.incident.model_copy(update=changes)
-    return dossier.model_copy(update={"incident": incident, "acted": dossier.acted or acted})
+def _changed(record: IncidentRecord, changes: dict[str, Any], acted: bool = False) -> IncidentRecord:
+    incident = record.incident.model_copy(update=changes)
+    return record.model_copy(update={"incident": incident, "acted": record.acted or acted})
 
 
 def _said(comment: str) -> str:

@@ -1,11 +1,12 @@
 """What signals and time do to an incident. Pure: every function takes the whole incident and the time, and returns the whole
-next one with the entries for its timeline and what is to be told to whom, each with its reason in words.
+next one with the entries for its timeline and what is to be said, each with its reason in words.
 
 `transitions` has the table of what may happen; `deeds` what people do.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -17,20 +18,24 @@ from alerter.incidents.record import (
     Facet,
     IncidentRecord,
     Message,
+    Story,
     Surging,
     Told,
     Transition,
     heard,
+    incident_id,
     outlook,
     refresh,
     tell,
     worse,
 )
-from alerter.incidents.transitions import TELL_AGAIN_AFTER, Trigger, advance, easing, hushed, trigger_of
+from alerter.incidents.telling import TELL_AGAIN_AFTER, is_muted
+from alerter.incidents.transitions import Trigger, advance, easing, trigger_of
 from alerter.rules.conditions import LEVEL_RANK
 from alerter.rules.decide import Decision, Grade
+from alerter.states import TellReason
 from services.config.model import Policy
-from services.contracts.base import BrandId, StoryId, event_id
+from services.contracts.base import StoryId
 from services.contracts.incident import Change, Incident, IncidentState
 from services.contracts.signal import BrandSurge, CascadeForecast, Level, PostAnswered, PostNegative, SurgePhase
 
@@ -45,30 +50,27 @@ MAX_CONVERSATIONS: Final = 32
 Opening = CascadeForecast | PostNegative | BrandSurge
 
 
-def incident_id(brand: BrandId, story: StoryId, ordinal: int) -> str:
-    return event_id("incident", brand, story, ordinal)
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the configuration says of an incident that opens; frozen into it."""
+
+    brand_name: str
+    policy: Policy
+    first_step: str | None = None
+    """The first step of the playbook."""
+    terms: AnswerTerms = field(default_factory=AnswerTerms)
 
 
 def open_incident(
-    signal: Opening,
-    decision: Decision,
-    story: StoryId,
-    ordinal: int,
-    brand_name: str,
-    policy: Policy,
-    first_step: str | None,
-    complaint: int | None,
-    now: datetime,
-    terms: AnswerTerms | None = None,
-    previous: str | None = None,
+    signal: Opening, decision: Decision, story: StoryId, known: Story, setting: Setting, now: datetime
 ) -> Transition:
-    """The policy, the reason and the playbook's first step are frozen into it here."""
+    """Open the incident of a story, of which `known` was known before."""
     state = IncidentState.PRIOR
     if isinstance(signal, BrandSurge) or (isinstance(signal, CascadeForecast) and signal.level is Level.CROSSED):
         state = IncidentState.ACTIVE
     severity = decision.grade.severity
     incident = Incident(
-        id=incident_id(signal.brand, story, ordinal),
+        id=incident_id(signal.brand, story, known.openings),
         brand=signal.brand,
         story=story,
         sequence=1,
@@ -79,68 +81,69 @@ def open_incident(
         rule=decision.rule.id,
         opened_at=now,
         changed_at=now,
-        first_step=first_step,
-        previous=previous,
+        first_step=setting.first_step,
+        previous=known.incident,
     )
     blank = IncidentRecord(
         incident=incident,
-        ordinal=ordinal,
-        brand_name=brand_name,
-        policy=policy,
+        ordinal=known.openings,
+        brand_name=setting.brand_name,
+        policy=setting.policy,
         cards=Cards(),
         told=Told(severity=severity, rank=-1, high=None, at=now),
         touched_at=now,
-        complaint=complaint,
-        terms=terms or AnswerTerms(),
+        complaint=known.complaint,
+        terms=setting.terms,
     )
-    dossier = refresh(_take(blank, signal, decision.grade, now), {})
-    dossier = dossier.model_copy(update={"told": heard(dossier, now)})
-    return Transition(dossier, (Entry("opened", decision.reason),), (Message(Change.OPENED, decision.reason),))
+    record = refresh(_take(blank, signal, decision.grade, now), {})
+    record = record.model_copy(update={"told": heard(record, now)})
+    message = Message(Change.OPENED, decision.reason, TellReason.OPENED)
+    return Transition(record, (Entry("opened", decision.reason),), message)
 
 
 def join(
-    dossier: IncidentRecord, signal: Opening | PostAnswered, grade: Grade | None, now: datetime
+    record: IncidentRecord, signal: Opening | PostAnswered, grade: Grade | None, now: datetime
 ) -> Transition | None:
     """What a further signal of the story does; `None`: nothing (it is old, doubled, or says nothing new)."""
-    if dossier.ended or _stale(dossier, signal):
+    if record.ended or _stale(record, signal):
         return None
     if isinstance(signal, PostAnswered):
-        draft = dossier.model_copy(update={"answered_at": dossier.answered_at or signal.at, "touched_at": now})
+        draft = record.model_copy(update={"answered_at": record.answered_at or signal.at, "touched_at": now})
         return advance(
-            dossier, draft, Trigger.NOTED, Entry("answered", f"the brand answered post {signal.post_id}"), now
+            record, draft, Trigger.NOTED, Entry("answered", f"the brand answered post {signal.post_id}"), now
         )
     assert grade is not None, "whatever may open an incident is graded"
-    draft = _take(dossier, signal, grade, now)
+    draft = _take(record, signal, grade, now)
     if isinstance(signal, PostNegative):
-        same = (draft.cards, draft.complaint_severity) == (dossier.cards, dossier.complaint_severity)
-        if same and now - dossier.touched_at < CALM_FOR:
+        same = (draft.cards, draft.complaint_severity) == (record.cards, record.complaint_severity)
+        if same and now - record.touched_at < CALM_FOR:
             return None
-        return advance(dossier, draft, Trigger.NOTED, Entry("negative", f"a negative post: {grade.words}"), now)
+        return advance(record, draft, Trigger.NOTED, Entry("negative", f"a negative post: {grade.words}"), now)
     if isinstance(signal, BrandSurge):
         return advance(
-            dossier, draft, trigger_of(draft), Entry("surge", f"surge {signal.phase.value}: {grade.words}"), now
+            record, draft, trigger_of(draft), Entry("surge", f"surge {signal.phase.value}: {grade.words}"), now
         )
-    return advance(dossier, draft, trigger_of(draft), Entry("forecast", signal.reason), now)
+    return advance(record, draft, trigger_of(draft), Entry("forecast", signal.reason), now)
 
 
-def _stale(dossier: IncidentRecord, signal: Opening | PostAnswered) -> bool:
+def _stale(record: IncidentRecord, signal: Opening | PostAnswered) -> bool:
     """Whether we know better already: numbers of forecasts and times of surges only grow."""
     if isinstance(signal, CascadeForecast):
-        known = dossier.facets.get(signal.conversation)
+        known = record.facets.get(signal.conversation)
         return known is not None and signal.number <= known.number
     if isinstance(signal, BrandSurge):
-        return dossier.surge is not None and signal.at <= dossier.surge.at
-    return isinstance(signal, PostAnswered) and dossier.answered_at is not None
+        return record.surge is not None and signal.at <= record.surge.at
+    return isinstance(signal, PostAnswered) and record.answered_at is not None
 
 
-def _take(dossier: IncidentRecord, signal: Opening, grade: Grade, now: datetime) -> IncidentRecord:
+def _take(record: IncidentRecord, signal: Opening, grade: Grade, now: datetime) -> IncidentRecord:
     """With what the signal knows; state, severity and sequence are not touched yet."""
     changes: dict[str, Any] = {"touched_at": now}
     if grade.floor is not None:
-        changes["floor"] = min(grade.floor, dossier.floor or grade.floor)
+        changes["floor"] = min(grade.floor, record.floor or grade.floor)
     if isinstance(signal, CascadeForecast):
-        root = signal.root if str(signal.conversation) == dossier.incident.story or dossier.cards.root is None else None
-        changes["cards"] = cards.merge(dossier.cards, root, signal.loudest, signal.exemplars)
+        root = signal.root if str(signal.conversation) == record.incident.story or record.cards.root is None else None
+        changes["cards"] = cards.merge(record.cards, root, signal.loudest, signal.exemplars)
         facet = Facet(
             number=signal.number,
             at=signal.at,
@@ -152,23 +155,23 @@ def _take(dossier: IncidentRecord, signal: Opening, grade: Grade, now: datetime)
             curve=signal.evidence.curve,
             volume=grade.volume,
         )
-        facets = {**dossier.facets, signal.conversation: facet}
+        facets = {**record.facets, signal.conversation: facet}
         if len(facets) > MAX_CONVERSATIONS:
             del facets[min(facets, key=lambda c: (LEVEL_RANK[facets[c].outlook.level], facets[c].at))]
         changes["facets"] = facets
-        if dossier.crossed_at is None and (signal.level is Level.CROSSED or signal.crossed_at is not None):
+        if record.crossed_at is None and (signal.level is Level.CROSSED or signal.crossed_at is not None):
             changes["crossed_at"] = signal.crossed_at or signal.at
     elif isinstance(signal, PostNegative):
         root = (
             signal.post
-            if signal.conversation == f"{signal.post.network}:{signal.post.post_id}" == dossier.incident.story
+            if signal.conversation == f"{signal.post.network}:{signal.post.post_id}" == record.incident.story
             else None
         )
-        changes["cards"] = cards.merge(dossier.cards, root, (), (signal.post,))
-        changes["complaint"] = max(signal.severity or 0, dossier.complaint or 0)
-        changes["complaint_severity"] = min(grade.severity, dossier.complaint_severity or grade.severity)
+        changes["cards"] = cards.merge(record.cards, root, (), (signal.post,))
+        changes["complaint"] = max(signal.severity or 0, record.complaint or 0)
+        changes["complaint_severity"] = min(grade.severity, record.complaint_severity or grade.severity)
     else:
-        changes["cards"] = cards.merge(dossier.cards, None, (), signal.exemplars)
+        changes["cards"] = cards.merge(record.cards, None, (), signal.exemplars)
         ended = signal.phase is SurgePhase.END
         changes["surge"] = Surging(
             begins=signal.begins,
@@ -178,54 +181,54 @@ def _take(dossier: IncidentRecord, signal: Opening, grade: Grade, now: datetime)
             ended=ended,
             volume=grade.volume,
         )
-    return dossier.model_copy(update=changes)
+    return record.model_copy(update=changes)
 
 
-def due(dossier: IncidentRecord) -> datetime | None:
+def due(record: IncidentRecord) -> datetime | None:
     """When `fire` has something to do, should nothing happen before."""
-    if dossier.ended:
+    if record.ended:
         return None
-    if dossier.eased_at is not None:
+    if record.eased_at is not None:
         # Nobody is reminded of what goes away by itself.
-        return dossier.eased_at + CALM_FOR
-    incident = dossier.incident
-    moments = [dossier.touched_at + _silent_after(dossier)]
+        return record.eased_at + CALM_FOR
+    incident = record.incident
+    moments = [record.touched_at + _silent_after(record)]
     moments += [until for until in (incident.acknowledged_until, incident.snoozed_until) if until is not None]
     if incident.held is not None:
         moments.append(incident.held.until)
-    if worse(dossier) and not hushed(dossier):
-        moments.append(dossier.told.at + TELL_AGAIN_AFTER)
+    if worse(record) and not is_muted(record):
+        moments.append(record.told.at + TELL_AGAIN_AFTER)
     return min(moments)
 
 
-def _silent_after(dossier: IncidentRecord) -> timedelta:
-    return CALM_FOR if dossier.storm else SILENT_AFTER
+def _silent_after(record: IncidentRecord) -> timedelta:
+    return CALM_FOR if record.storm else SILENT_AFTER
 
 
-def fire(dossier: IncidentRecord, now: datetime) -> Transition | None:
+def fire(record: IncidentRecord, now: datetime) -> Transition | None:
     """Do what time alone brings: the all-clear, the end of a silent story, an acknowledgement or a snooze that is over, what
     had to wait to be told."""
-    moment = due(dossier)
+    moment = due(record)
     if moment is None or moment > now:
         return None
-    if dossier.eased_at is not None:
-        return advance(dossier, dossier, Trigger.CALMS, Entry("calm", "nothing followed for an hour"), now)
-    if dossier.touched_at + _silent_after(dossier) <= now:
-        over = dossier.surge.model_copy(update={"ended": True}) if dossier.surge is not None else None
-        draft = dossier.model_copy(update={"surge": over})
-        why = "nothing more beyond the page budget for an hour" if dossier.storm else "no signal for a day"
-        return advance(dossier, draft, easing(dossier), Entry("silent", why), now)
-    if dossier.incident.acknowledged_until is not None and dossier.incident.acknowledged_until <= now:
-        return actions.lapse(dossier, now)
-    if dossier.incident.snoozed_until is not None and dossier.incident.snoozed_until <= now:
-        return actions.wake(dossier, now)
-    if hushed(dossier):
+    if record.eased_at is not None:
+        return advance(record, record, Trigger.CALMS, Entry("calm", "nothing followed for an hour"), now)
+    if record.touched_at + _silent_after(record) <= now:
+        over = record.surge.model_copy(update={"ended": True}) if record.surge is not None else None
+        draft = record.model_copy(update={"surge": over})
+        why = "nothing more beyond the page budget for an hour" if record.storm else "no signal for a day"
+        return advance(record, draft, easing(record), Entry("silent", why), now)
+    if record.incident.acknowledged_until is not None and record.incident.acknowledged_until <= now:
+        return actions.lapse(record, now)
+    if record.incident.snoozed_until is not None and record.incident.snoozed_until <= now:
+        return actions.wake(record, now)
+    if is_muted(record):
         return None  # held back until now: whether that goes on is not for this clock to say
-    return advance(dossier, dossier, Trigger.NOTED, Entry("retold", "worse than what was told"), now)
+    return advance(record, record, Trigger.NOTED, Entry("retold", "worse than what was told"), now)
 
 
 def escalate(
-    dossier: IncidentRecord,
+    record: IncidentRecord,
     number: int,
     endpoints: tuple[str, ...],
     now: datetime,
@@ -234,27 +237,28 @@ def escalate(
 ) -> Transition:
     """Step `number` of the policy tells these endpoints. The first that anybody hears is that it opened. `words` say who was
     told by what, `why` what went otherwise than the policy says."""
-    again = number > 0 or dossier.audience != ()
+    again = number > 0 or record.audience != ()
     change = Change.ESCALATED if again else Change.OPENED
-    because = dossier.incident.reason
+    because = record.incident.reason
     if again:
-        because = f"step {number + 1} of policy {dossier.policy.id}: {why or 'nobody has acknowledged it'}"
+        because = f"step {number + 1} of policy {record.policy.id}: {why or 'nobody has acknowledged it'}"
     elif why:
         because = f"{because} ({why})"
     told = words or f"step {number + 1} told {', '.join(endpoints) or 'nobody: no endpoint'}"
     entry = Entry("escalated" if again else "told", f"{told} ({why})" if why else told)
-    return advance(dossier, tell(dossier, endpoints, now), Trigger.NOTED, entry, now, Message(change, because))
+    message = Message(change, because, TellReason.STEP if again else TellReason.OPENED)
+    return advance(record, tell(record, endpoints, now), Trigger.NOTED, entry, now, message)
 
 
-def redact(dossier: IncidentRecord, post: PostKey, now: datetime) -> Transition | None:
+def redact(record: IncidentRecord, post: PostKey, now: datetime) -> Transition | None:
     """Forget the post, also after the end; `None` when that was done already. One that is not kept any more is remembered
     as deleted too, so that no late forecast brings it back."""
-    if post in dossier.cards.redacted:
+    if post in record.cards.redacted:
         return None
-    forgetting = dossier.model_copy(update={"cards": cards.forget(dossier.cards, post)})
-    after = refresh(forgetting, {"sequence": dossier.incident.sequence + 1, "changed_at": now})
+    forgetting = record.model_copy(update={"cards": cards.forget(record.cards, post)})
+    after = refresh(forgetting, {"sequence": record.incident.sequence + 1, "changed_at": now})
     because = f"post {post[1]} was deleted on {post[0]}; its text is forgotten"
-    return Transition(after, (Entry("redacted", because),), (Message(Change.UPDATED, because, pages=False),))
+    return Transition(after, (Entry("redacted", because),), Message(Change.UPDATED, because, TellReason.RECORDED))
 
 
 def reopens(ended: IncidentRecord, signal: Opening, severity: int, now: datetime) -> bool:

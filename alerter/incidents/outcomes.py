@@ -65,18 +65,18 @@ class Alarm:
         return None if self.told_at is None or self.crossed_at is None else self.crossed_at - self.told_at
 
 
-def alarm_of(dossier: IncidentRecord) -> Alarm:
-    incident = dossier.incident
+def alarm_of(record: IncidentRecord) -> Alarm:
+    incident = record.incident
     return Alarm(
         incident=incident.id,
         brand=incident.brand,
         rule=incident.rule,
         state=incident.state,
-        forecast=bool(dossier.facets),
+        forecast=bool(record.facets),
         opened_at=incident.opened_at,
-        told_at=dossier.told_at,
-        crossed_at=dossier.crossed_at,
-        answered_at=dossier.answered_at,
+        told_at=record.told_at,
+        crossed_at=record.crossed_at,
+        answered_at=record.answered_at,
         mark=incident.outcome,
     )
 
@@ -143,9 +143,9 @@ def _lead(minutes: list[float]) -> Lead:
     return Lead(len(minutes), sum(m > 0 for m in minutes), median(minutes), tenths[0], tenths[-1])
 
 
-def keep(connection: Connection, dossier: IncidentRecord) -> None:
+def keep(connection: Connection, record: IncidentRecord) -> None:
     """Write down what is known of it now, over what was."""
-    alarm = alarm_of(dossier)
+    alarm = alarm_of(record)
     row = {name: getattr(alarm, name) for name in Alarm.__slots__}
     connection.execute(_DROP.where(outcomes.c.incident == alarm.incident))
     connection.execute(_ADD, row)

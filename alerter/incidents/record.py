@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from alerter.incidents import words
 from alerter.incidents.cards import Cards
 from alerter.rules.conditions import LEVEL_RANK
+from alerter.states import TellReason
 from services.config.model import Policy
-from services.contracts.base import ConversationId, Part, Time
+from services.contracts.base import BrandId, ConversationId, Part, StoryId, Time, event_id
 from services.contracts.incident import Change, Incident, Outlook
 from services.contracts.signal import CascadeForecast, Level
+
+
+def incident_id(brand: BrandId, story: StoryId, ordinal: int) -> str:
+    return event_id("incident", brand, story, ordinal)
 
 
 class Facet(Part):
@@ -97,6 +102,10 @@ class IncidentRecord(Part):
     def ended(self) -> bool:
         return self.incident.state.is_over
 
+    def with_incident(self, **changes: Any) -> IncidentRecord:
+        """The record with these fields of its public part changed, and nothing derived anew."""
+        return self.model_copy(update={"incident": self.incident.model_copy(update=changes)})
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -109,24 +118,37 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What to publish; `pages` tells people too, `person` first of all."""
+    """What is published, and why people are told of it or are not; `person` is told first of all."""
 
     change: Change
     because: str
-    pages: bool = True
+    tell: TellReason
     person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """The incident as it is next, and what follows: `halts` cancels the step of the policy that waits, `resumes_at` lets
-    the policy go on where it was, then."""
+    """The incident as it is next. Whether people hear of it is not decided yet: `telling.decide` does that, for all of them.
 
-    dossier: IncidentRecord
+    `message` is what is to be said whatever the incident came to; without it, that depends on what became of the incident.
+    `note` is added to what is said, or published by itself. The last of `entries` says what happened. `halts` cancels the
+    step of the policy that waits, `resumes_at` lets the policy go on where it was, then.
+    """
+
+    record: IncidentRecord
     entries: tuple[Entry, ...] = ()
-    messages: tuple[Message, ...] = ()
+    message: Message | None = None
+    note: str | None = None
     halts: bool = False
     resumes_at: datetime | None = None
+
+
+class Story(NamedTuple):
+    """What is known of a story: whose incident it is in, how many it has opened itself, its worst complaint."""
+
+    incident: str | None = None
+    openings: int = 0
+    complaint: int | None = None
 
 
 def outlook(forecast: CascadeForecast) -> Outlook:
@@ -145,29 +167,29 @@ def outlook(forecast: CascadeForecast) -> Outlook:
     )
 
 
-def refresh(dossier: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
+def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
     """With the public part derived anew from what is known."""
-    facets = sorted(dossier.facets.values(), key=lambda f: (-LEVEL_RANK[f.outlook.level], -f.outlook.probability, f.at))
+    facets = sorted(record.facets.values(), key=lambda f: (-LEVEL_RANK[f.outlook.level], -f.outlook.probability, f.at))
     outlook = facets[0].outlook if facets else None
     rising = [f.outlook for f in facets if f.outlook.level not in (Level.EASING, Level.CROSSED)]
     crossings = [o.crossing.earliest for o in rising if o.crossing is not None and o.crossed_at is None]
     crossed = outlook is not None and outlook.level is Level.CROSSED
-    answer_by, answer_because = (None, None) if crossed else _answer_by(dossier, min(crossings, default=None))
-    surging = dossier.surge is not None and not dossier.surge.ended
+    answer_by, answer_because = (None, None) if crossed else _answer_by(record, min(crossings, default=None))
+    surging = record.surge is not None and not record.surge.ended
     graded = [f.severity for f in facets]
-    if surging and dossier.surge is not None:
-        graded.append(dossier.surge.severity)
-    if dossier.complaint_severity is not None:
-        graded.append(dossier.complaint_severity)
-    if dossier.floor is not None:
-        graded.append(dossier.floor)
-    kept = dossier.cards
+    if surging and record.surge is not None:
+        graded.append(record.surge.severity)
+    if record.complaint_severity is not None:
+        graded.append(record.complaint_severity)
+    if record.floor is not None:
+        graded.append(record.floor)
+    kept = record.cards
     shown = next(iter(kept.every()), None)
-    incident = dossier.incident.model_copy(
+    incident = record.incident.model_copy(
         update={
-            "severity": min(graded, default=dossier.incident.severity),
+            "severity": min(graded, default=record.incident.severity),
             "title": words.title(
-                dossier.brand_name, outlook, shown.network if shown else None, dossier.surge is not None, dossier.storm
+                record.brand_name, outlook, shown.network if shown else None, record.surge is not None, record.storm
             ),
             "outlook": outlook,
             "answer_by": answer_by,
@@ -179,16 +201,16 @@ def refresh(dossier: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
         }
     )
     peak = {
-        "peak_severity": min(dossier.peak_severity, incident.severity),
-        "peak_rank": max(dossier.peak_rank, LEVEL_RANK[outlook.level] if outlook is not None else -1),
+        "peak_severity": min(record.peak_severity, incident.severity),
+        "peak_rank": max(record.peak_rank, LEVEL_RANK[outlook.level] if outlook is not None else -1),
     }
-    return dossier.model_copy(update={"incident": incident, **peak})
+    return record.model_copy(update={"incident": incident, **peak})
 
 
-def _answer_by(dossier: IncidentRecord, crossing: datetime | None) -> tuple[datetime | None, str | None]:
+def _answer_by(record: IncidentRecord, crossing: datetime | None) -> tuple[datetime | None, str | None]:
     """By when an answer helps, and why then: so long before it may cross as an answer usually takes, or as the brand promised
     to those who make up a surge; whichever is first, but never before anybody could know of it."""
-    terms, surge = dossier.terms, dossier.surge
+    terms, surge = record.terms, record.surge
     found: list[tuple[datetime, str]] = []
     if crossing is not None:
         usual = terms.usual_answer_minutes
@@ -201,29 +223,29 @@ def _answer_by(dossier: IncidentRecord, crossing: datetime | None) -> tuple[date
     if not found:
         return None, None
     moment, why = min(found)
-    return max(moment, dossier.incident.opened_at), why
+    return max(moment, record.incident.opened_at), why
 
 
-def tell(dossier: IncidentRecord, endpoints: tuple[str, ...], now: datetime) -> IncidentRecord:
+def tell(record: IncidentRecord, endpoints: tuple[str, ...], now: datetime) -> IncidentRecord:
     """These endpoints hear of it from now on."""
-    audience = tuple(dict.fromkeys((*dossier.audience, *endpoints)))
-    told_at = dossier.told_at or (now if endpoints else None)
-    return dossier.model_copy(update={"audience": audience, "told_at": told_at})
+    audience = tuple(dict.fromkeys((*record.audience, *endpoints)))
+    told_at = record.told_at or (now if endpoints else None)
+    return record.model_copy(update={"audience": audience, "told_at": told_at})
 
 
-def heard(dossier: IncidentRecord, now: datetime) -> Told:
-    outlook = dossier.incident.outlook
+def heard(record: IncidentRecord, now: datetime) -> Told:
+    outlook = record.incident.outlook
     return Told(
-        severity=dossier.incident.severity,
+        severity=record.incident.severity,
         rank=LEVEL_RANK[outlook.level] if outlook else -1,
         high=outlook.final_size.high if outlook else None,
         at=now,
     )
 
 
-def worse(dossier: IncidentRecord) -> list[str]:
+def worse(record: IncidentRecord) -> list[str]:
     """How it is worse than what people heard last."""
-    told, incident = dossier.told, dossier.incident
+    told, incident = record.told, record.incident
     outlook, found = incident.outlook, []
     if incident.severity < told.severity:
         found.append(f"severity rose from {told.severity} to {incident.severity}")

@@ -43,9 +43,9 @@ def incident_outside(incident: Incident, policies: SourcePolicies) -> Incident:
     return incident.model_copy(update=_posts(incident, policies))
 
 
-def dossier_outside(dossier: IncidentRecord, policies: SourcePolicies) -> IncidentRecord:
-    cards = dossier.cards.model_copy(update=_posts(dossier.cards, policies))
-    return dossier.model_copy(update={"incident": incident_outside(dossier.incident, policies), "cards": cards})
+def record_outside(record: IncidentRecord, policies: SourcePolicies) -> IncidentRecord:
+    cards = record.cards.model_copy(update=_posts(record.cards, policies))
+    return record.model_copy(update={"incident": incident_outside(record.incident, policies), "cards": cards})
 
 
 def _posts(held: Incident | Cards, policies: SourcePolicies) -> dict[str, PostCard | tuple[PostCard, ...] | None]:

@@ -5,7 +5,7 @@ A save that finds another sequence than it was based on raises `Overtaken`: anot
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final, NamedTuple, cast
 
@@ -14,13 +14,15 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, tupl
 
 from alerter.incidents import cards, model
 from alerter.incidents.cards import PostKey
-from alerter.incidents.record import Entry, IncidentRecord, Transition
+from alerter.incidents.record import IncidentRecord, Story
 from alerter.incidents.suppression import STORM
+from alerter.incidents.telling import Announcement
 from alerter.states import ENDED
 from alerter.store.database import Overtaken, insert_missing
 from alerter.store.tables import incidents, mentions, seen, stories, timeline
 from services.base.errors import Damaged
 from services.contracts.base import BrandId, EventId, StoryId
+from services.contracts.incident import Incident
 
 SEEN_OFFSETS: Final = 20_000
 """A signal that was appended twice is recognised within so many records of its partition."""
@@ -46,12 +48,17 @@ class Origin(NamedTuple):
     appended_ms: int | None = None
 
 
-class Story(NamedTuple):
-    """What is known of a story: whose incident it is in, how many it has opened itself, its worst complaint."""
+def incident_of(connection: Connection, incident: str, *, lock: bool = False) -> IncidentRecord | None:
+    """Returns the incident with this id, or `None`. Whoever is about to change it says `lock`; who only looks does not.
 
-    incident: str | None = None
-    openings: int = 0
-    complaint: int | None = None
+    Raises `Damaged` where the row cannot be read.
+    """
+    query = select(incidents.c.dossier).where(incidents.c.id == incident)
+    text = connection.scalar(query.with_for_update() if lock else query)
+    try:
+        return None if text is None else IncidentRecord.model_validate_json(text)
+    except ValidationError as error:
+        raise Damaged(f"incident {incident} cannot be read: {error.error_count()} fields are wrong") from None
 
 
 class IncidentStore:
@@ -59,7 +66,7 @@ class IncidentStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._dossiers: dict[str, IncidentRecord] = {}
+        self._records: dict[str, IncidentRecord] = {}
         self._stories: dict[tuple[BrandId, StoryId], Story] = {}
         self._stored: set[tuple[BrandId, StoryId]] = set()
 
@@ -90,28 +97,29 @@ class IncidentStore:
 
     def load(self, incident: str) -> IncidentRecord | None:
         """Raises `Damaged` where the row cannot be read."""
-        if incident not in self._dossiers:
-            text = self._connection.scalar(
-                select(incidents.c.dossier).where(incidents.c.id == incident).with_for_update()
-            )
-            if text is None:
+        if incident not in self._records:
+            record = incident_of(self._connection, incident, lock=True)
+            if record is None:
                 return None
-            try:
-                self._dossiers[incident] = IncidentRecord.model_validate_json(text)
-            except ValidationError as error:
-                raise Damaged(f"incident {incident} cannot be read: {error.error_count()} fields are wrong") from None
-        return self._dossiers[incident]
+            self._records[incident] = record
+        return self._records[incident]
+
+    def open_incident_of(self, brand: BrandId, story: StoryId) -> IncidentRecord | None:
+        """The story's incident, unless it is over."""
+        incident = self.story(brand, story).incident
+        record = self.load(incident) if incident is not None else None
+        return None if record is None or record.ended else record
 
     def save(
         self,
         before: IncidentRecord | None,
-        outcome: Transition,
+        announced: Announcement,
         origin: Origin | None,
         now: datetime,
         wall: datetime | None = None,
     ) -> None:
         """Write the whole incident, and the timeline's new lines. `wall`: to say how long its signal was on its way."""
-        after = outcome.dossier
+        after = announced.record
         incident = after.incident
         values: dict[str, Any] = {
             "state": incident.state,
@@ -130,14 +138,14 @@ class IncidentStore:
             was = {"of_id": incident.id, "of_sequence": before.incident.sequence}
             if not self._connection.execute(_PUT_INCIDENT, {**was, **values}).rowcount:
                 raise Overtaken(f"incident {incident.id} was changed meanwhile")
-        self._dossiers[incident.id] = after
+        self._records[incident.id] = after
         self._mention(before, after)
-        self._note(incident.id, incident.sequence, outcome.entries, origin, now, _took_micro(origin, wall))
+        self._note(incident, announced, origin, now, _took_micro(origin, wall))
 
-    def rest(self, dossier: IncidentRecord) -> None:
+    def rest(self, record: IncidentRecord) -> None:
         """There was nothing to do: its timer is set anew."""
-        due = (incidents.c.id == dossier.incident.id, incidents.c.sequence == dossier.incident.sequence)
-        self._connection.execute(update(incidents).where(*due).values(due_at=model.due(dossier)))
+        due = (incidents.c.id == record.incident.id, incidents.c.sequence == record.incident.sequence)
+        self._connection.execute(update(incidents).where(*due).values(due_at=model.due(record)))
 
     def told_since(self, brand: BrandId, since: datetime) -> int:
         """How many of a brand's incidents somebody heard of first since then."""
@@ -152,17 +160,16 @@ class IncidentStore:
 
     def _note(
         self,
-        incident: str,
-        sequence: int,
-        entries: Sequence[Entry],
+        incident: Incident,
+        announced: Announcement,
         origin: Origin | None,
         now: datetime,
         took_micro: int | None,
     ) -> None:
         lines = [
             {
-                "incident": incident,
-                "sequence": sequence,
+                "incident": incident.id,
+                "sequence": incident.sequence,
                 "at": now,
                 "kind": entry.kind,
                 "because": entry.because,
@@ -171,8 +178,9 @@ class IncidentStore:
                 "partition": origin.partition if origin else None,
                 "offset": origin.offset if origin else None,
                 "took_micro": took_micro,
+                "tell": announced.tell,
             }
-            for entry in entries
+            for entry in announced.entries
         ]
         if lines:
             self._connection.execute(_ADD_LINES, lines)
@@ -185,7 +193,7 @@ class IncidentStore:
             .where(mentions.c.network == network, mentions.c.post_id == post_id)
             .order_by(mentions.c.incident)
         ).all()
-        return [dossier for i in ids if (dossier := self.load(i)) is not None]
+        return [record for i in ids if (record := self.load(i)) is not None]
 
     def due(self, now: datetime, most: int) -> list[str]:
         """Incidents whose timer is due."""

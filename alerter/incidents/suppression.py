@@ -12,78 +12,84 @@ from typing import Final
 
 from alerter.incidents import cards
 from alerter.incidents.cards import Cards
-from alerter.incidents.model import incident_id
-from alerter.incidents.record import Entry, IncidentRecord, Message, Surging, Told, Transition, heard, refresh
+from alerter.incidents.record import (
+    Entry,
+    IncidentRecord,
+    Message,
+    Surging,
+    Told,
+    Transition,
+    heard,
+    incident_id,
+    refresh,
+)
 from alerter.incidents.transitions import Trigger, advance
+from alerter.states import TellReason
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, Held, HeldBy, Incident, IncidentState
 
 STORM: Final = StoryId("storm")
 """The story of every brand's storm incident."""
 BUDGET_OVER: Final = timedelta(hours=1)
+"""A brand's page budget counts the incidents of so long."""
 
 
-def hold(dossier: IncidentRecord, held: Held, now: datetime) -> Transition:
+def hold(record: IncidentRecord, held: Held, now: datetime) -> Transition:
     """Nobody is told from now on: the step that waits is cancelled until the reason ends."""
-    changes = {"held": held, "sequence": dossier.incident.sequence + 1, "changed_at": now}
+    changes = {"held": held, "sequence": record.incident.sequence + 1, "changed_at": now}
     because = f"held back: {held.reason}"
-    return Transition(
-        refresh(dossier, changes),
-        (Entry("held", because),),
-        (Message(Change.UPDATED, because, pages=False),),
-        halts=True,
-    )
+    message = Message(Change.UPDATED, because, TellReason.held(held.by))
+    return Transition(refresh(record, changes), (Entry("held", because),), message, halts=True)
 
 
-def hold_from_the_start(opened: Transition, held: Held) -> Transition:
+def hold_from_the_start(opening: Transition, held: Held) -> Transition:
     """An incident that opens while something holds it back."""
-    incident = opened.dossier.incident.model_copy(update={"held": held})
     return replace(
-        opened,
-        dossier=opened.dossier.model_copy(update={"incident": incident}),
-        entries=(*opened.entries, Entry("held", f"held back: {held.reason}")),
-        messages=tuple(replace(message, pages=False) for message in opened.messages),
+        opening,
+        record=opening.record.with_incident(held=held),
+        entries=(*opening.entries, Entry("held", f"held back: {held.reason}")),
+        message=_silent(opening.message, held),
         halts=True,
     )
 
 
-def hold_what_came(before: IncidentRecord, outcome: Transition, held: Held) -> Transition:
+def hold_what_came(before: IncidentRecord, transition: Transition, held: Held) -> Transition:
     """What was to be told now is not: people have still heard what they heard before."""
-    incident = outcome.dossier.incident.model_copy(update={"held": held})
-    dossier = outcome.dossier.model_copy(update={"incident": incident, "told": before.told})
-    entries = outcome.entries
+    record = transition.record.with_incident(held=held).model_copy(update={"told": before.told})
+    entries = transition.entries
     if before.incident.held is None:
         entries = (*entries, Entry("held", f"held back: {held.reason}"))
-    silent = tuple(replace(message, pages=False) for message in outcome.messages)
-    return replace(outcome, dossier=dossier, entries=entries, messages=silent, halts=True, resumes_at=None)
+    message = _silent(transition.message, held)
+    return replace(transition, record=record, entries=entries, message=message, halts=True, resumes_at=None)
 
 
-def release_with(outcome: Transition, now: datetime, because: str) -> Transition:
+def _silent(message: Message | None, held: Held) -> Message | None:
+    return None if message is None else replace(message, tell=TellReason.held(held.by))
+
+
+def release_with(transition: Transition, now: datetime, because: str) -> Transition:
     """What came ends what held it back."""
-    incident = outcome.dossier.incident.model_copy(update={"held": None})
-    taken = incident.acknowledged_by is not None or incident.snoozed_until is not None
+    record = transition.record.with_incident(held=None)
     return replace(
-        outcome,
-        dossier=outcome.dossier.model_copy(update={"incident": incident}),
-        entries=(*outcome.entries, Entry("released", because)),
-        resumes_at=outcome.resumes_at if taken or outcome.halts else now,
+        transition,
+        record=record,
+        entries=(*transition.entries, Entry("released", because)),
+        resumes_at=transition.resumes_at if _is_taken(record) or transition.halts else now,
     )
 
 
-def release(dossier: IncidentRecord, now: datetime) -> Transition:
+def release(record: IncidentRecord, now: datetime) -> Transition:
     """The reason ended: people are told again, and first of all what became worse meanwhile."""
-    held = dossier.incident.held
+    held = record.incident.held
     because = f"not held back any more: {held.reason}" if held is not None else "not held back any more"
-    free = dossier.incident.model_copy(update={"held": None})
-    taken = free.acknowledged_by is not None or free.snoozed_until is not None
-    draft = dossier.model_copy(update={"incident": free})
-    entry = Entry("released", because)
-    outcome = advance(dossier, draft, Trigger.NOTED, entry, now, resumes_at=None if taken else now)
-    if outcome.entries == (entry,):
-        return outcome
-    # It became worse meanwhile. Why it is told only now comes before what is told.
-    worse = tuple(replace(one, because=f"{because}; {one.because}") for one in outcome.entries)
-    return replace(outcome, entries=worse)
+    free = record.with_incident(held=None)
+    resumes_at = None if _is_taken(free) else now
+    return advance(record, free, Trigger.NOTED, Entry("released", because), now, resumes_at=resumes_at)
+
+
+def _is_taken(record: IncidentRecord) -> bool:
+    """Returns True if somebody has it or put it off."""
+    return record.incident.acknowledged_by is not None or record.incident.snoozed_until is not None
 
 
 def open_storm(member: IncidentRecord, ordinal: int, budget: int, previous: str | None, now: datetime) -> Transition:
@@ -119,9 +125,9 @@ def open_storm(member: IncidentRecord, ordinal: int, budget: int, previous: str 
         surge=Surging(begins=now, at=now, severity=incident.severity, words="beyond the page budget"),
         storm=1,
     )
-    dossier = refresh(blank, {})
-    dossier = dossier.model_copy(update={"told": heard(dossier, now)})
-    return Transition(dossier, (Entry("opened", reason),), (Message(Change.OPENED, reason),))
+    record = refresh(blank, {})
+    record = record.model_copy(update={"told": heard(record, now)})
+    return Transition(record, (Entry("opened", reason),), Message(Change.OPENED, reason, TellReason.OPENED))
 
 
 def join_storm(storm: IncidentRecord, member: IncidentRecord, now: datetime) -> Transition:

@@ -1,5 +1,5 @@
 """Every state an incident can be in and what may happen to it there, in one table; and how a change is made: state, severity,
-sequence, and whether people hear of it. Pure.
+and sequence. Pure. Whether people hear of it is decided in `telling`.
 
 PRIOR (forecast) -> ACTIVE (crossed, or surging) -> EASING -> RESOLVED; or it ends AVERTED (answered, never crossed) or
 EXPIRED (never crossed, eased, nobody acted). `sequence` grows with every change, so a late or doubled message is harmless.
@@ -7,19 +7,15 @@ EXPIRED (never crossed, eased, nobody acted). `sequence` grows with every change
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from alerter.incidents import words
-from alerter.incidents.record import Entry, IncidentRecord, Message, Transition, heard, refresh, worse
+from alerter.incidents.record import Entry, IncidentRecord, Message, Transition, refresh
 from alerter.rules.decide import WORST
 from services.base.errors import FirebreakError
-from services.contracts.incident import Change, IncidentState
+from services.contracts.incident import IncidentState
 from services.contracts.signal import Level
-
-TELL_AGAIN_AFTER: Final = timedelta(minutes=10)
-"""Who works on it must not be buried by it. What became worse meanwhile is told when this has passed."""
 
 
 class Trigger(StrEnum):
@@ -77,27 +73,21 @@ class Refused(FirebreakError):
     """That cannot happen to an incident in this state."""
 
 
-def trigger_of(dossier: IncidentRecord) -> Trigger:
+def trigger_of(record: IncidentRecord) -> Trigger:
     """The worst of what its conversations and its surge do. It eases only when all of them do."""
-    levels = {facet.outlook.level for facet in dossier.facets.values()}
+    levels = {facet.outlook.level for facet in record.facets.values()}
     if Level.CROSSED in levels:
         return Trigger.CROSSES
-    if dossier.surge is not None and not dossier.surge.ended:
+    if record.surge is not None and not record.surge.ended:
         return Trigger.SURGES
     rising = [OF_LEVEL[level] for level in levels if level is not Level.EASING]
-    return rising[0] if rising else easing(dossier)
+    return rising[0] if rising else easing(record)
 
 
-def easing(dossier: IncidentRecord) -> Trigger:
-    if dossier.answered_at is not None:
+def easing(record: IncidentRecord) -> Trigger:
+    if record.answered_at is not None:
         return Trigger.EASES_ANSWERED
-    return Trigger.EASES_HELD if dossier.acted else Trigger.EASES_UNTOUCHED
-
-
-def hushed(dossier: IncidentRecord) -> bool:
-    """Somebody has it, or will look at it later, or a silence holds it back: it updates silently."""
-    incident = dossier.incident
-    return incident.acknowledged_by is not None or incident.snoozed_until is not None or incident.held is not None
+    return Trigger.EASES_HELD if record.acted else Trigger.EASES_UNTOUCHED
 
 
 def advance(
@@ -106,13 +96,16 @@ def advance(
     trigger: Trigger,
     entry: Entry,
     now: datetime,
-    say: Message | None = None,
+    message: Message | None = None,
     *,
     halts: bool = False,
     resumes_at: datetime | None = None,
 ) -> Transition:
-    """Make the change: state, severity, sequence, what everybody reads. Without `say`, whether people hear of it depends
-    on what it came to; with it, what had to wait to be told goes on waiting. Raises `Refused`."""
+    """Make the change: state, severity, sequence, and what everybody reads.
+
+    With `message` that is said, and what had to wait to be told goes on waiting. Raises `Refused` where the table has no such
+    transition.
+    """
     state = TRANSITIONS.get((before.incident.state, trigger))
     if state is None:
         raise Refused(f"the incident is {before.incident.state.value}")
@@ -122,53 +115,8 @@ def advance(
     elif before.incident.state is not state or trigger is Trigger.GROWS:
         after = after.model_copy(update={"eased_at": now})
     if state.is_over:
-        over = after.incident.model_copy(update={"held": None})
-        after = after.model_copy(update={"incident": over, "ended_at": now})
-    if after.incident.severity == WORST and after.incident.snoozed_until is not None and not state.is_over:
+        after = after.with_incident(held=None).model_copy(update={"ended_at": now})
+    elif after.incident.severity == WORST and after.incident.snoozed_until is not None:
         # Severity 1 is never put off: it wakes, and the policy goes on at once.
-        awake = after.incident.model_copy(update={"snoozed_by": None, "snoozed_until": None})
-        after, resumes_at = after.model_copy(update={"incident": awake}), now
-    if say is not None:
-        return Transition(after, (entry,), (say,), halts, resumes_at)
-    message = _worth_telling(before, after, entry, now)
-    if message is None:
-        # Timelines hold decisions, not every number: a hot story is forecast thousands of times.
-        quiet = entry.kind in ("forecast", "negative") and _visible(before) == _visible(after)
-        return Transition(after, () if quiet else (entry,), (), halts, resumes_at)
-    if message.pages:
-        after = after.model_copy(update={"told": heard(after, now)})
-    return Transition(after, (Entry(entry.kind, message.because, entry.actor),), (message,), halts, resumes_at)
-
-
-def _visible(dossier: IncidentRecord) -> tuple[object, ...]:
-    level = dossier.incident.outlook.level if dossier.incident.outlook else None
-    return dossier.incident.state, dossier.incident.severity, level
-
-
-def _became_worst(dossier: IncidentRecord) -> bool:
-    return dossier.incident.severity == WORST < dossier.told.severity
-
-
-def _may_tell(dossier: IncidentRecord, now: datetime) -> bool:
-    """Ten minutes have passed; or it became severity 1, which waits for nothing (and can happen once a told severity)."""
-    return now - dossier.told.at >= TELL_AGAIN_AFTER or _became_worst(dossier)
-
-
-def _worth_telling(before: IncidentRecord, after: IncidentRecord, entry: Entry, now: datetime) -> Message | None:
-    was, state = before.incident.state, after.incident.state
-    if state.is_over:
-        return Message(Change.RESOLVED, f"{entry.because}; {words.STATE_WORDS[state]}")
-    found = worse(after)
-    # Whoever has it reads it anyway; but nothing hides that it became severity 1.
-    aloud = not hushed(after) or _became_worst(after)
-    if state is IncidentState.ACTIVE and was is not state:
-        crossed = trigger_of(after) is Trigger.CROSSES
-        found.insert(0, "it has crossed the line" if crossed else "it is part of a surge")
-        return Message(Change.UPDATED, "; ".join(found), pages=aloud)
-    if found and _may_tell(after, now) and aloud:
-        return Message(Change.UPDATED, "; ".join(found))
-    if state is not was:
-        return Message(Change.UPDATED, f"{entry.because}; {words.STATE_WORDS[state]}", pages=False)
-    if found and not aloud and _visible(before) != _visible(after):
-        return Message(Change.UPDATED, "; ".join(found), pages=False)
-    return None
+        after, resumes_at = after.with_incident(snoozed_by=None, snoozed_until=None), now
+    return Transition(after, (entry,), message, halts=halts, resumes_at=resumes_at)

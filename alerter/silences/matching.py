@@ -85,12 +85,12 @@ class Silence:
 
 
 def held(
-    dossier: IncidentRecord, silences: Sequence[Silence], quiet_hours: Sequence[QuietHours], now: datetime
+    record: IncidentRecord, silences: Sequence[Silence], quiet_hours: Sequence[QuietHours], now: datetime
 ) -> Held | None:
     """Why nobody is told of it now, and until when; `None`: people are told."""
-    if dossier.ended or dossier.incident.severity == WORST:
+    if record.ended or record.incident.severity == WORST:
         return None
-    covering = [s for s in silences if s.in_force(now) and covers(s, dossier)]
+    covering = [s for s in silences if s.in_force(now) and covers(s, record)]
     if covering:
         last = max(covering, key=lambda s: (s.ends_at, s.id))
         kind = HeldBy.SILENCE if last.covers is Covers.ALL else HeldBy.MUTE
@@ -98,14 +98,14 @@ def held(
         said = f": {last.comment}" if last.comment else ""
         reason = f"{what} by {last.author} until {last.ends_at:%Y-%m-%d %H:%M} UTC{said}"
         return Held(by=kind, name=last.id, until=last.ends_at, reason=reason)
-    return _by_quiet_hours(dossier, quiet_hours, now)
+    return _by_quiet_hours(record, quiet_hours, now)
 
 
-def covers(silence: Silence, dossier: IncidentRecord) -> bool:
+def covers(silence: Silence, record: IncidentRecord) -> bool:
     """Whether every matcher matches, and, for a mute, volume alone is what there is to see."""
-    facts = facts_of(dossier)
+    facts = facts_of(record)
     matched = all(matches(matcher, facts[matcher.field]) for matcher in silence.matchers)
-    return matched and (silence.covers is Covers.ALL or volume_alone(dossier))
+    return matched and (silence.covers is Covers.ALL or volume_alone(record))
 
 
 def matches(matcher: Matcher, found: Sequence[str]) -> bool:
@@ -118,8 +118,8 @@ def _literal(wanted: str) -> str:
     return "".join(f"[{c}]" if c in "[?" else c for c in wanted.casefold())
 
 
-def facts_of(dossier: IncidentRecord) -> dict[Field, tuple[str, ...]]:
-    incident, cards = dossier.incident, dossier.cards.every()
+def facts_of(record: IncidentRecord) -> dict[Field, tuple[str, ...]]:
+    incident, cards = record.incident, record.cards.every()
     return {
         Field.BRAND: (incident.brand,),
         Field.ACCOUNT: tuple(card.account for card in cards if card.account is not None),
@@ -129,35 +129,35 @@ def facts_of(dossier: IncidentRecord) -> dict[Field, tuple[str, ...]]:
         Field.INCIDENT: (incident.id,),
         Field.RULE: (incident.rule,),
         Field.SEVERITY: (str(incident.severity),),
-        Field.KIND: kinds(dossier),
+        Field.KIND: kinds(record),
     }
 
 
-def kinds(dossier: IncidentRecord) -> tuple[str, ...]:
+def kinds(record: IncidentRecord) -> tuple[str, ...]:
     """What it is made of: forecast, surge, complaint, storm."""
     made = {
-        "forecast": bool(dossier.facets),
-        "surge": dossier.surge is not None and not dossier.storm,
-        "complaint": dossier.complaint_severity is not None,
-        "storm": dossier.storm > 0,
+        "forecast": bool(record.facets),
+        "surge": record.surge is not None and not record.storm,
+        "complaint": record.complaint_severity is not None,
+        "storm": record.storm > 0,
     }
     return tuple(kind for kind, there in made.items() if there)
 
 
-def volume_alone(dossier: IncidentRecord) -> bool:
+def volume_alone(record: IncidentRecord) -> bool:
     """Whether many posts are all there is: no complaint in it, no root or audience that turned, no surge of the angry. Where
     the mood is not known this is false: a mute must not cover what nobody could read."""
-    surge = dossier.surge
-    if dossier.complaint_severity is not None or dossier.storm:
+    surge = record.surge
+    if record.complaint_severity is not None or record.storm:
         return False
-    parts = [facet.volume for facet in dossier.facets.values()]
+    parts = [facet.volume for facet in record.facets.values()]
     if surge is not None and not surge.ended:
         parts.append(surge.volume)
     return bool(parts) and all(parts)
 
 
-def _by_quiet_hours(dossier: IncidentRecord, quiet_hours: Sequence[QuietHours], now: datetime) -> Held | None:
-    incident = dossier.incident
+def _by_quiet_hours(record: IncidentRecord, quiet_hours: Sequence[QuietHours], now: datetime) -> Held | None:
+    incident = record.incident
     lowered = min(MILDEST, incident.severity + 1)
     found: list[tuple[datetime, QuietHours]] = []
     for hours in quiet_hours:

@@ -153,6 +153,7 @@ timeline = Table(
     Column("partition", Integer),
     Column("offset", BigInteger),
     Column("took_micro", BigInteger),
+    Column("tell", String(16)),
     Index("timeline_of_incident", "incident", "id"),
 )
 

@@ -29,7 +29,6 @@ from alerter.store.wakeup import until_due
 from alerter.timekeeper.gauges import look, show
 from services.base.clock import Clock
 from services.base.crashpoints import seam
-from services.contracts.incident import Change
 
 log = structlog.get_logger()
 
@@ -48,13 +47,13 @@ class Engine:
         self,
         database: Database,
         clock: Clock,
-        present: Callable[[], Context],
+        context: Callable[[], Context],
         committed: Callable[[], None],
         metrics: AlerterMetrics,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._present = present
+        self._context = context
         self._committed = committed
         self._metrics = metrics
         self.bell = asyncio.Event()
@@ -86,13 +85,13 @@ class Engine:
         now = self._clock.now()
         due_steps = await self._database.read(lambda c: steps.due(c, now, AT_ONCE))
         for incident, number in due_steps:
-            await self._do(lambda desk, i=incident, n=number: desk.step(i, n))  # type: ignore[misc]
+            await self._do(lambda desk, i=incident, n=number: desk.timers.step(i, n))  # type: ignore[misc]
         due_pages = await self._database.read(lambda c: pages.due(c, now, AT_ONCE))
         for incident, page in due_pages:
-            await self._do(lambda desk, i=incident, p=page: desk.unreached(i, p))  # type: ignore[misc]
+            await self._do(lambda desk, i=incident, p=page: desk.timers.unreached(i, p))  # type: ignore[misc]
         due_timers = await self._database.read(lambda c: store.IncidentStore(c).due(now, AT_ONCE))
         for incident in due_timers:
-            await self._do(lambda desk, i=incident: desk.fire(i))  # type: ignore[misc]
+            await self._do(lambda desk, i=incident: desk.timers.fire(i))  # type: ignore[misc]
         due_digests = await self._database.read(lambda c: digest.due(c, now, AT_ONCE))
         for account in due_digests:
             await self._tell(account)
@@ -109,8 +108,8 @@ class Engine:
 
         def transact(connection: Connection) -> digest.Sent | None:
             seam("alerter.begun")
-            present = self._present()
-            return digest.send(connection, present.config, present.now, present.wall, account)
+            context = self._context()
+            return digest.send(connection, context.config, context.now, context.wall, account)
 
         sent = await self._database.write(transact)
         seam("alerter.committed")
@@ -121,16 +120,15 @@ class Engine:
         self._committed()
 
     async def _do(self, work: Callable[[IncidentService], bool]) -> None:
-        def transact(connection: Connection) -> list[tuple[Change, int]]:
+        def transact(connection: Connection) -> IncidentService:
             seam("alerter.begun")
-            desk = IncidentService(connection, self._present())
+            desk = IncidentService(connection, self._context())
             work(desk)
-            return desk.told
+            return desk
 
-        told = await self._database.write(transact)
+        done = await self._database.write(transact)
         seam("alerter.committed")
-        for change, severity in told:
-            self._metrics.changes.labels(change, str(severity)).inc()
+        self._metrics.count_announced(done.told, done.decisions)
         self._committed()
 
     async def refresh_metrics(self) -> None:
@@ -150,16 +148,16 @@ class Engine:
         self._metrics.answers_overdue.clear()
         for brand, count in overdue.items():
             self._metrics.answers_overdue.labels(brand).set(count)
-        show(await self._database.read(lambda c: look(c, self._present().wall)), self._metrics)
+        show(await self._database.read(lambda c: look(c, self._context().wall)), self._metrics)
 
     async def _measure_coverage(self) -> None:
         """Now and then, on a thread: a thousand schedules over a week are a second of thinking."""
-        present = self._present()
-        if not present.config.schedules or (self._covered is not None and present.now - self._covered < COVERAGE_EVERY):
+        context = self._context()
+        if not context.config.schedules or (self._covered is not None and context.now - self._covered < COVERAGE_EVERY):
             return
-        self._covered = present.now
-        held = await self._database.read(lambda c: overrides.between(c, present.now, present.now + coverage.AHEAD))
-        found = await asyncio.to_thread(coverage.measure, present.config, held, present.now)
+        self._covered = context.now
+        held = await self._database.read(lambda c: overrides.between(c, context.now, context.now + coverage.AHEAD))
+        found = await asyncio.to_thread(coverage.measure, context.config, held, context.now)
         self._metrics.oncall_gap_seconds.clear()
         self._metrics.oncall_covered.clear()
         for schedule, covered in found.items():

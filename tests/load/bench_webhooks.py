@@ -123,12 +123,12 @@ async def full_speed() -> float:
     with tempfile.TemporaryDirectory() as folder:
         async with receiving() as (port, came), alerter(Path(folder), port, ENDPOINTS) as (one, _):
             names = [f"desk{number}" for number in range(ENDPOINTS)]
-            present = one.present()
+            context = one.context()
 
             def fill(connection: Any) -> None:
                 for number in range(DELIVERIES // ENDPOINTS):
                     cause = Cause("endpoint.test", None, ("bench", number))
-                    outbox.enqueue(connection, cause, body, names, present.now, present.wall)
+                    outbox.enqueue(connection, cause, body, names, context.now, context.wall)
 
             await one.database.write(fill)
             began = time.perf_counter()

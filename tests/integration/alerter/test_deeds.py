@@ -30,7 +30,7 @@ async def test_an_expired_acknowledgement_is_told_and_the_policy_goes_on_at_its_
     await house.receiver.start()
     async with house.running():
         incident = await opened(house)
-        await house.alerter.act(lambda desk: desk.acknowledge(incident, "dana", "calling them"))
+        await house.alerter.act(lambda desk: desk.people.acknowledge(incident, "dana", "calling them"))
         await house.pass_time(29 * 60)
         assert house.receiver.types("/second") == []
         await house.pass_time(60)
@@ -51,7 +51,7 @@ async def test_a_prolonged_acknowledgement_disturbs_nobody(make_house: MakeHouse
     async with house.running():
         incident = await opened(house)
         for _ in range(3):
-            await house.alerter.act(lambda desk: desk.acknowledge(incident, "dana", ""))
+            await house.alerter.act(lambda desk: desk.people.acknowledge(incident, "dana", ""))
             await house.pass_time(25 * 60)
         assert house.receiver.types("/first") == ["incident.opened", "incident.acknowledged"]
         assert house.receiver.types("/second") == []
@@ -63,7 +63,7 @@ async def test_the_last_step_is_done_again_when_nobody_is_left(make_house: MakeH
     async with house.running():
         incident = await opened(house)
         await house.pass_time(5 * 60)
-        await house.alerter.act(lambda desk: desk.acknowledge(incident, "dana", "", 10))
+        await house.alerter.act(lambda desk: desk.people.acknowledge(incident, "dana", "", 10))
         await house.pass_time(15 * 60)
         assert house.receiver.types("/second") == [
             "incident.escalated",
@@ -78,7 +78,7 @@ async def test_a_snooze_wakes_and_severity_1_wakes_it_at_once(make_house: MakeHo
     await house.receiver.start()
     async with house.running():
         incident = await opened(house)
-        await house.alerter.act(lambda desk: desk.snooze(incident, "dana", "after the call", 60))
+        await house.alerter.act(lambda desk: desk.people.snooze(incident, "dana", "after the call", 60))
         await house.pass_time(50 * 60)
         assert house.receiver.types("/second") == []
         await house.signal(make.forecast(2, Level.IMMINENT, probability=0.95, mood=make.mood()))
@@ -92,9 +92,9 @@ async def test_a_hand_over_is_told_and_goes_on_when_nobody_takes_it(make_house: 
     await house.receiver.start()
     async with house.running():
         incident = await opened(house)
-        await house.alerter.act(lambda desk: desk.acknowledge(incident, "dana", ""))
+        await house.alerter.act(lambda desk: desk.people.acknowledge(incident, "dana", ""))
         await house.settle()
-        await house.alerter.act(lambda desk: desk.reassign(incident, "dana", "lee", "your airline"))
+        await house.alerter.act(lambda desk: desk.people.reassign(incident, "dana", "lee", "your airline"))
         await house.pass_time(4 * 60)
         said = house.receiver.at("/first")[-1].body["data"]
         assert said["because"] == "dana asked lee to take it: your airline"

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select, update
 
 from alerter.desk import consumer
 from alerter.desk.service import IncidentService
+from alerter.desk.signals import Signals
 from alerter.store.database import Database, DatabaseAway, Overtaken, default_url
 from alerter.store.tables import deliveries, incidents, positions, publications, seen
 from services.contracts.signal import Level
@@ -36,7 +37,7 @@ async def test_another_replica_at_the_position_rolls_everything_back(house: Hous
     batch = consumer.sort_out(records)
     with pytest.raises(Overtaken):
         await house.alerter.database.write(
-            lambda c: consumer.apply(c, partition, at[partition] - 1, 99, batch, house.alerter.present(), [])
+            lambda c: consumer.apply(c, partition, at[partition] - 1, 99, batch, house.alerter.context(), [])
         )
     assert await house.alerter.database.read(rows) == before
 
@@ -65,10 +66,10 @@ async def test_an_incident_that_another_replica_changed_is_loaded_again(house: H
     (incident,) = await house.incidents()
 
     def both(connection: Connection) -> None:
-        desk = IncidentService(connection, house.alerter.present())
+        desk = IncidentService(connection, house.alerter.context())
         desk.store.load(incident["id"])
         connection.execute(update(incidents).values(sequence=incidents.c.sequence + 1))
-        desk.acknowledge(incident["id"], "dana", "")
+        desk.people.acknowledge(incident["id"], "dana", "")
 
     with pytest.raises(Overtaken):
         await house.alerter.database.write(both)
@@ -78,15 +79,15 @@ async def test_an_incident_that_another_replica_changed_is_loaded_again(house: H
 async def test_one_signal_that_breaks_us_is_set_aside_and_the_others_are_applied(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = IncidentService.apply
+    honest = Signals.apply
 
-    def breaking(desk: IncidentService, event: Any, origin: Any) -> Any:
-        verdict = honest(desk, event, origin)
+    def breaking(signals: Signals, event: Any, origin: Any) -> Any:
+        result = honest(signals, event, origin)
         if event.story == "bsky:cursed":
             raise KeyError("a mistake of ours")
-        return verdict
+        return result
 
-    monkeypatch.setattr(IncidentService, "apply", breaking)
+    monkeypatch.setattr(Signals, "apply", breaking)
     await house.signal(make.forecast(story="bsky:cursed"), make.forecast())
     await house.settle()
     (incident,) = await house.incidents()

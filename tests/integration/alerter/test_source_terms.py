@@ -129,7 +129,7 @@ async def test_the_console_shows_a_limited_key_what_a_webhook_says_and_an_unlimi
 async def test_the_terms_of_today_hold_for_what_came_before(house: House) -> None:
     centre = await make_key(house, "centre", "read", "acme")
     stricter = make.config(brands=[BRAND], sources=[{"network": "bsky", "policy": "internal"}])
-    house.alerter.context = replace(house.alerter.context, config=stricter)
+    house.alerter.process = replace(house.alerter.process, config=stricter)
     (incident,) = (await house.http.get("/v1/incidents", headers=centre)).json()["items"]
     assert incident["root"] is None
     assert {card["post_id"] for card in incident["exemplars"]} == {"e2"}

@@ -5,6 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from alerter.incidents import telling
+from alerter.incidents.model import Setting
+from alerter.incidents.record import AnswerTerms, IncidentRecord, Message, Story, Transition
+from alerter.incidents.telling import Announcement
 from services.config.model import Config, Policy
 from services.config.rule import Rule
 from services.contracts.base import AccountId, BrandId, ConversationId, StoryId
@@ -163,3 +167,20 @@ def config(**more: Any) -> Config:
         "playbooks": {"answer": "# When it spreads\n\n1. Answer in public, within the thread.\n2. Then in private.\n"},
     }
     return Config.model_validate(fields | more)
+
+
+UNKNOWN = Story()
+
+
+def setting(first_step: str | None = None, terms: AnswerTerms | None = None) -> Setting:
+    return Setting("Acme", POLICY, first_step, terms or AnswerTerms())
+
+
+def announced(before: IncidentRecord | None, transition: Transition, now: datetime) -> Announcement:
+    """The transition with the decision whether people are told, where nothing but what the incident knows holds it back."""
+    return telling.decide(before, transition, lambda record: record.incident.held, now)
+
+
+def said(of: Transition | Announcement) -> Message:
+    assert of.message is not None
+    return of.message

@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from alerter.incidents import actions, model, transitions, words
-from alerter.incidents.record import AnswerTerms, Entry, IncidentRecord, Transition
+from alerter.incidents import actions, model, telling, transitions, words
+from alerter.incidents.record import AnswerTerms, Entry, IncidentRecord, Story, Transition
+from alerter.incidents.telling import Announcement
 from alerter.incidents.transitions import TRANSITIONS, Trigger
 from alerter.rules import decide
-from alerter.states import ENDED
+from alerter.rules.conditions import Opening
+from alerter.states import ENDED, TellReason
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, IncidentState, OutcomeMark
 from services.contracts.signal import CrossingTime, Interval, Level, SurgePhase
@@ -20,24 +22,30 @@ from tests.unit.alerter import make
 MINUTE = timedelta(minutes=1)
 
 
-def opened(signal: decide.Opening | None = None, now: datetime = make.NOW, ordinal: int = 0) -> Transition:
+def opened(signal: Opening | None = None, now: datetime = make.NOW, ordinal: int = 0) -> Transition:
     signal = signal or make.forecast()
     decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
     story = StoryId(make.STORY)
-    return model.open_incident(signal, decision, story, ordinal, "Acme", make.POLICY, "Answer.", None, now)
+    return model.open_incident(signal, decision, story, Story(openings=ordinal), make.setting("Answer."), now)
 
 
-def joined(dossier: IncidentRecord, signal: decide.Opening, now: datetime) -> Transition:
-    outcome = model.join(dossier, signal, decide.grade(signal, make.LINE, None), now)
-    assert outcome is not None
-    return outcome
+def joined(record: IncidentRecord, signal: Opening, now: datetime) -> Announcement:
+    transition = model.join(record, signal, decide.grade(signal, make.LINE, None), now)
+    assert transition is not None
+    return make.announced(record, transition, now)
+
+
+def fired(record: IncidentRecord, now: datetime) -> Announcement:
+    transition = model.fire(record, now)
+    assert transition is not None
+    return make.announced(record, transition, now)
 
 
 def in_state(state: IncidentState) -> IncidentRecord:
-    dossier = opened().dossier
-    return dossier.model_copy(
+    record = opened().record
+    return record.model_copy(
         update={
-            "incident": dossier.incident.model_copy(update={"state": state}),
+            "incident": record.incident.model_copy(update={"state": state}),
             "eased_at": make.NOW if state is IncidentState.EASING else None,
         }
     )
@@ -45,28 +53,29 @@ def in_state(state: IncidentState) -> IncidentRecord:
 
 @pytest.mark.parametrize(("state", "trigger"), list(itertools.product(IncidentState, Trigger)))
 def test_every_state_answers_every_trigger_as_the_table_says(state: IncidentState, trigger: Trigger) -> None:
-    dossier = in_state(state)
+    record = in_state(state)
     entry = Entry("surge", "something happened")
     wanted = TRANSITIONS.get((state, trigger))
     if wanted is None:
         with pytest.raises(transitions.Refused):
-            transitions.advance(dossier, dossier, trigger, entry, make.NOW)
+            transitions.advance(record, record, trigger, entry, make.NOW)
         return
-    after = transitions.advance(dossier, dossier, trigger, entry, make.NOW)
-    assert after.dossier.incident.state is wanted
-    assert after.dossier.incident.sequence == dossier.incident.sequence + 1
-    assert (wanted in ENDED) == (after.messages[:1] != () and after.messages[0].change is Change.RESOLVED)
-    assert (after.dossier.eased_at is not None) == (wanted is IncidentState.EASING)
+    after = make.announced(record, transitions.advance(record, record, trigger, entry, make.NOW), make.NOW)
+    assert after.record.incident.state is wanted
+    assert after.record.incident.sequence == record.incident.sequence + 1
+    assert (wanted in ENDED) == (after.message is not None and after.message.change is Change.RESOLVED)
+    assert (wanted in ENDED) == (after.tell is TellReason.ENDED)
+    assert (after.record.eased_at is not None) == (wanted is IncidentState.EASING)
 
 
 def test_an_end_is_final() -> None:
     assert not [key for key in TRANSITIONS if key[0] in ENDED]
     for state in ENDED:
-        dossier = in_state(state)
-        assert model.join(dossier, make.forecast(9, Level.CROSSED), decide.Grade(1, ""), make.NOW) is None
-        assert model.due(dossier) is None
+        record = in_state(state)
+        assert model.join(record, make.forecast(9, Level.CROSSED), decide.Grade(1, ""), make.NOW) is None
+        assert model.due(record) is None
         with pytest.raises(transitions.Refused):
-            actions.acknowledge(dossier, "dana", "", make.NOW)
+            actions.acknowledge(record, "dana", "", make.NOW)
 
 
 def test_every_state_can_be_reached_and_left() -> None:
@@ -76,9 +85,9 @@ def test_every_state_can_be_reached_and_left() -> None:
 
 
 def test_the_id_depends_on_brand_story_and_opening_alone() -> None:
-    first = opened().dossier.incident.id
-    assert opened(make.forecast(7, Level.CROSSED), make.NOW + MINUTE).dossier.incident.id == first
-    assert opened(ordinal=1).dossier.incident.id != first
+    first = opened().record.incident.id
+    assert opened(make.forecast(7, Level.CROSSED), make.NOW + MINUTE).record.incident.id == first
+    assert opened(ordinal=1).record.incident.id != first
 
 
 @pytest.mark.parametrize(
@@ -91,134 +100,130 @@ def test_the_id_depends_on_brand_story_and_opening_alone() -> None:
     ],
 )
 def test_what_never_crossed_ends_by_who_acted(acted: str, end: IncidentState) -> None:
-    dossier = opened().dossier
+    record = opened().record
     if acted in ("acknowledged", "both"):
-        taken = actions.acknowledge(dossier, "dana", "", make.NOW)
+        taken = actions.acknowledge(record, "dana", "", make.NOW)
         assert taken is not None
-        dossier = taken.dossier
+        record = taken.record
     if acted in ("answered", "both"):
-        answer = model.join(dossier, make.answered(), None, make.NOW)
+        answer = model.join(record, make.answered(), None, make.NOW)
         assert answer is not None
-        dossier = answer.dossier
-    outcome = joined(dossier, make.forecast(2, Level.EASING), make.NOW + MINUTE)
-    assert outcome.dossier.incident.state is end
-    (message,) = outcome.messages
-    assert (message.change, message.pages) == (Change.RESOLVED, True)
+        record = answer.record
+    outcome = joined(record, make.forecast(2, Level.EASING), make.NOW + MINUTE)
+    assert outcome.record.incident.state is end
+    assert (make.said(outcome).change, outcome.tell) == (Change.RESOLVED, TellReason.ENDED)
 
 
 def test_what_crossed_eases_and_is_over_after_an_hour_of_calm() -> None:
-    dossier = joined(opened().dossier, make.forecast(2, Level.CROSSED), make.NOW).dossier
-    eased = joined(dossier, make.forecast(3, Level.EASING), make.NOW + MINUTE)
-    assert eased.dossier.incident.state is IncidentState.EASING
-    assert [message.pages for message in eased.messages] == [False]
-    due = model.due(eased.dossier)
+    record = joined(opened().record, make.forecast(2, Level.CROSSED), make.NOW).record
+    eased = joined(record, make.forecast(3, Level.EASING), make.NOW + MINUTE)
+    assert eased.record.incident.state is IncidentState.EASING
+    assert make.said(eased).tell is TellReason.NOT_WORSE
+    due = model.due(eased.record)
     assert due == make.NOW + MINUTE + model.CALM_FOR
-    assert model.fire(eased.dossier, due - timedelta(seconds=1)) is None
-    over = model.fire(eased.dossier, due)
+    assert model.fire(eased.record, due - timedelta(seconds=1)) is None
+    over = model.fire(eased.record, due)
     assert over is not None
-    assert over.dossier.incident.state is IncidentState.RESOLVED
-    again = joined(eased.dossier, make.forecast(4, Level.WATCH), make.NOW + 30 * MINUTE)
-    assert model.due(again.dossier) == make.NOW + 30 * MINUTE + model.CALM_FOR
-    back = joined(again.dossier, make.forecast(5, Level.CROSSED), make.NOW + 40 * MINUTE)
-    assert back.dossier.incident.state is IncidentState.ACTIVE
-    assert back.messages[0].pages
+    assert over.record.incident.state is IncidentState.RESOLVED
+    again = joined(eased.record, make.forecast(4, Level.WATCH), make.NOW + 30 * MINUTE)
+    assert model.due(again.record) == make.NOW + 30 * MINUTE + model.CALM_FOR
+    back = joined(again.record, make.forecast(5, Level.CROSSED), make.NOW + 40 * MINUTE)
+    assert back.record.incident.state is IncidentState.ACTIVE
+    assert make.said(back).tell is TellReason.CROSSED
 
 
 def test_a_silent_story_ends_by_itself() -> None:
-    dossier = opened().dossier
-    due = model.due(dossier)
+    record = opened().record
+    due = model.due(record)
     assert due == make.NOW + model.SILENT_AFTER
-    ended = model.fire(dossier, due)
+    ended = model.fire(record, due)
     assert ended is not None
-    assert ended.dossier.incident.state is IncidentState.EXPIRED
+    assert ended.record.incident.state is IncidentState.EXPIRED
 
 
 def test_a_story_eases_only_when_all_its_conversations_do() -> None:
-    dossier = joined(opened().dossier, make.forecast(1, Level.CROSSED, conversation="bsky:q1"), make.NOW).dossier
-    still = joined(dossier, make.forecast(2, Level.EASING), make.NOW)
-    assert still.dossier.incident.state is IncidentState.ACTIVE
-    eased = joined(still.dossier, make.forecast(2, Level.EASING, conversation="bsky:q1"), make.NOW)
-    assert eased.dossier.incident.state is IncidentState.EASING
+    record = joined(opened().record, make.forecast(1, Level.CROSSED, conversation="bsky:q1"), make.NOW).record
+    still = joined(record, make.forecast(2, Level.EASING), make.NOW)
+    assert still.record.incident.state is IncidentState.ACTIVE
+    eased = joined(still.record, make.forecast(2, Level.EASING, conversation="bsky:q1"), make.NOW)
+    assert eased.record.incident.state is IncidentState.EASING
 
 
 def test_a_surge_keeps_it_active_until_it_ends() -> None:
-    dossier = joined(opened().dossier, make.surge(), make.NOW).dossier
-    assert dossier.incident.state is IncidentState.ACTIVE
-    eased = joined(dossier, make.forecast(2, Level.EASING), make.NOW)
-    assert eased.dossier.incident.state is IncidentState.ACTIVE
-    ended = joined(eased.dossier, make.surge(SurgePhase.END, minutes=9), make.NOW)
-    assert ended.dossier.incident.state is IncidentState.EASING
+    record = joined(opened().record, make.surge(), make.NOW).record
+    assert record.incident.state is IncidentState.ACTIVE
+    eased = joined(record, make.forecast(2, Level.EASING), make.NOW)
+    assert eased.record.incident.state is IncidentState.ACTIVE
+    ended = joined(eased.record, make.surge(SurgePhase.END, minutes=9), make.NOW)
+    assert ended.record.incident.state is IncidentState.EASING
 
 
 def test_old_and_doubled_signals_change_nothing() -> None:
-    dossier = joined(opened(make.forecast(5)).dossier, make.surge(minutes=5), make.NOW).dossier
+    record = joined(opened(make.forecast(5)).record, make.surge(minutes=5), make.NOW).record
     grade = decide.Grade(1, "")
     for number in (4, 5):
-        assert model.join(dossier, make.forecast(number, Level.CROSSED), grade, make.NOW) is None
+        assert model.join(record, make.forecast(number, Level.CROSSED), grade, make.NOW) is None
     for minutes in (4, 5):
-        assert model.join(dossier, make.surge(minutes=minutes), grade, make.NOW) is None
-    first = joined(dossier, make.negative("p7"), make.NOW)
+        assert model.join(record, make.surge(minutes=minutes), grade, make.NOW) is None
+    first = joined(record, make.negative("p7"), make.NOW)
     assert (
-        model.join(first.dossier, make.negative("p7"), decide.grade(make.negative("p7"), make.LINE, None), make.NOW)
+        model.join(first.record, make.negative("p7"), decide.grade(make.negative("p7"), make.LINE, None), make.NOW)
         is None
     )
-    answered = model.join(dossier, make.answered(), None, make.NOW)
+    answered = model.join(record, make.answered(), None, make.NOW)
     assert answered is not None
-    assert model.join(answered.dossier, make.answered(), None, make.NOW) is None
+    assert model.join(answered.record, make.answered(), None, make.NOW) is None
 
 
 def test_only_what_is_worse_is_told_again_and_at_most_once_in_ten_minutes() -> None:
-    dossier = opened(make.forecast(1, Level.LIKELY)).dossier
-    better = joined(dossier, make.forecast(2, Level.WATCH, probability=0.4), make.NOW + 20 * MINUTE)
-    assert (better.messages, better.dossier.incident.severity) == ((), 4)
-    soon = joined(dossier, make.forecast(2, Level.IMMINENT), make.NOW + MINUTE)
-    assert soon.messages == ()
-    due = model.due(soon.dossier)
-    assert due == make.NOW + transitions.TELL_AGAIN_AFTER
-    told = model.fire(soon.dossier, due)
-    assert told is not None
-    (message,) = told.messages
-    assert message.because == "severity rose from 3 to 2; the story is imminent now"
-    assert model.fire(told.dossier, due + MINUTE) is None
-    late = joined(dossier, make.forecast(2, Level.IMMINENT), make.NOW + 10 * MINUTE)
-    assert [m.change for m in late.messages] == [Change.UPDATED]
+    record = opened(make.forecast(1, Level.LIKELY)).record
+    better = joined(record, make.forecast(2, Level.WATCH, probability=0.4), make.NOW + 20 * MINUTE)
+    assert (better.message, better.tell, better.record.incident.severity) == (None, TellReason.NOT_WORSE, 4)
+    soon = joined(record, make.forecast(2, Level.IMMINENT), make.NOW + MINUTE)
+    assert (soon.message, soon.tell) == (None, TellReason.TOLD_RECENTLY)
+    due = model.due(soon.record)
+    assert due == make.NOW + telling.TELL_AGAIN_AFTER
+    told = fired(soon.record, due)
+    assert told.tell is TellReason.WORSE
+    assert make.said(told).because == "severity rose from 3 to 2; the story is imminent now"
+    assert model.fire(told.record, due + MINUTE) is None
+    late = joined(record, make.forecast(2, Level.IMMINENT), make.NOW + 10 * MINUTE)
+    assert (make.said(late).change, late.tell) == (Change.UPDATED, TellReason.WORSE)
 
 
 def test_severity_1_waits_for_nothing_but_is_told_once() -> None:
-    dossier = opened(make.forecast(1, Level.LIKELY)).dossier
+    record = opened(make.forecast(1, Level.LIKELY)).record
     worst = make.forecast(2, Level.IMMINENT, probability=0.95, mood=make.mood())
-    told = joined(dossier, worst, make.NOW + MINUTE)
-    assert [m.pages for m in told.messages] == [True]
-    again = joined(told.dossier, worst.model_copy(update={"number": 3}), make.NOW + 2 * MINUTE)
-    assert again.messages == ()
+    told = joined(record, worst, make.NOW + MINUTE)
+    assert make.said(told).tell is TellReason.WORSE
+    again = joined(told.record, worst.model_copy(update={"number": 3}), make.NOW + 2 * MINUTE)
+    assert (again.message, again.tell) == (None, TellReason.NOT_WORSE)
 
 
 def test_crossing_is_told_at_once() -> None:
-    crossed = joined(opened().dossier, make.forecast(2, Level.CROSSED), make.NOW + MINUTE)
-    (message,) = crossed.messages
-    assert message.pages
-    assert message.because.startswith("it has crossed the line")
-    assert crossed.dossier.incident.answer_by is None
+    crossed = joined(opened().record, make.forecast(2, Level.CROSSED), make.NOW + MINUTE)
+    assert make.said(crossed).tell is TellReason.CROSSED
+    assert make.said(crossed).because.startswith("it has crossed the line")
+    assert crossed.record.incident.answer_by is None
 
 
 def test_a_forecast_beyond_what_was_told_is_told() -> None:
-    dossier = opened(make.forecast(1, final_size=Interval(low=300, median=700, high=1400))).dossier
+    record = opened(make.forecast(1, final_size=Interval(low=300, median=700, high=1400))).record
     inside = make.forecast(2, final_size=Interval(low=1400, median=1450, high=2000))
     beyond = make.forecast(3, final_size=Interval(low=1401, median=1450, high=2000))
     later = make.NOW + 20 * MINUTE
-    assert joined(dossier, inside, later).messages == ()
-    (message,) = joined(dossier, beyond, later).messages
-    assert "at least 1,401" in message.because
+    assert joined(record, inside, later).message is None
+    assert "at least 1,401" in make.said(joined(record, beyond, later)).because
 
 
 def test_answer_by_is_the_earliest_bound_of_any_conversation() -> None:
     early = CrossingTime(earliest=make.NOW + 5 * MINUTE, expected=make.NOW + 9 * MINUTE)
-    dossier = joined(opened().dossier, make.forecast(conversation="bsky:q1", crossing=early), make.NOW).dossier
-    assert dossier.incident.answer_by == make.NOW + 5 * MINUTE
+    record = joined(opened().record, make.forecast(conversation="bsky:q1", crossing=early), make.NOW).record
+    assert record.incident.answer_by == make.NOW + 5 * MINUTE
 
 
 def test_what_a_person_closed_comes_back_only_when_it_got_worse() -> None:
-    closed = actions.resolve(opened().dossier, "dana", "", make.NOW).dossier
+    closed = actions.resolve(opened().record, "dana", "", make.NOW).record
     days = make.NOW + timedelta(days=2)
     assert not model.reopens(closed, make.forecast(2, Level.LIKELY), 3, days)
     assert model.reopens(closed, make.forecast(2, Level.LIKELY), 2, days)
@@ -230,9 +235,9 @@ def test_a_story_that_flickers_around_its_rule_cools_down_unless_it_is_worse_tha
     decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
     terms = AnswerTerms(cool_down_minutes=30)
     first = model.open_incident(
-        signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW, terms
+        signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting(None, terms), make.NOW
     )
-    over = joined(first.dossier, make.forecast(2, Level.EASING), make.NOW).dossier
+    over = joined(first.record, make.forecast(2, Level.EASING), make.NOW).record
     soon, later = make.NOW + 29 * MINUTE, make.NOW + 30 * MINUTE
     assert not model.reopens(over, make.forecast(3, Level.IMMINENT), 2, soon)
     assert model.reopens(over, make.forecast(3, Level.CROSSED), 2, soon)
@@ -240,7 +245,7 @@ def test_a_story_that_flickers_around_its_rule_cools_down_unless_it_is_worse_tha
     assert model.reopens(over, make.forecast(3, Level.LIKELY), 4, later)
     marked = actions.mark(over, "dana", OutcomeMark.USEFUL, "", soon)
     assert marked is not None
-    assert model.reopens(marked.dossier, make.forecast(3, Level.LIKELY), 4, later), "a mark does not begin it anew"
+    assert model.reopens(marked.record, make.forecast(3, Level.LIKELY), 4, later), "a mark does not begin it anew"
 
 
 def in_a_surge(usual: float, promise: float | None) -> IncidentRecord:
@@ -248,9 +253,9 @@ def in_a_surge(usual: float, promise: float | None) -> IncidentRecord:
     decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
     terms = AnswerTerms(usual_answer_minutes=usual, promise_minutes=promise)
     first = model.open_incident(
-        signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW, terms
+        signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting(None, terms), make.NOW
     )
-    return joined(first.dossier, make.surge(), make.NOW).dossier
+    return joined(first.record, make.surge(), make.NOW).record
 
 
 def test_an_answer_is_due_before_the_line_by_as_long_as_one_usually_takes() -> None:
@@ -266,49 +271,49 @@ def test_an_answer_is_due_before_the_line_by_as_long_as_one_usually_takes() -> N
 
 def test_a_surge_uses_the_brand_s_promise_and_whichever_is_first_counts() -> None:
     assert in_a_surge(20, 60).incident.answer_by == make.NOW + 25 * MINUTE
-    dossier = in_a_surge(20, 10)
-    assert dossier.incident.answer_by == make.NOW + 10 * MINUTE
-    assert "promised within 10 minutes" in words.by_when(dossier.incident)
-    over = joined(dossier, make.surge(SurgePhase.END, minutes=5), make.NOW)
-    assert over.dossier.incident.answer_by == make.NOW + 25 * MINUTE
+    record = in_a_surge(20, 10)
+    assert record.incident.answer_by == make.NOW + 10 * MINUTE
+    assert "promised within 10 minutes" in words.by_when(record.incident)
+    over = joined(record, make.surge(SurgePhase.END, minutes=5), make.NOW)
+    assert over.record.incident.answer_by == make.NOW + 25 * MINUTE
 
 
 def test_what_a_rule_raised_stays_raised() -> None:
     signal = make.forecast()
     decision = decide.Decision(make.rule(), decide.Grade(1, "raised", 1), "because")
-    first = model.open_incident(signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW)
-    assert joined(first.dossier, make.forecast(2, Level.WATCH), make.NOW).dossier.incident.severity == 1
-    plain = opened().dossier
+    first = model.open_incident(signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting(), make.NOW)
+    assert joined(first.record, make.forecast(2, Level.WATCH), make.NOW).record.incident.severity == 1
+    plain = opened().record
     raised = model.join(plain, make.negative(severity=1), decide.Grade(2, "raised", 2), make.NOW)
     assert raised is not None
-    assert raised.dossier.incident.severity == 2
-    assert joined(raised.dossier, make.forecast(2, Level.WATCH), make.NOW).dossier.incident.severity == 2
+    assert raised.record.incident.severity == 2
+    assert joined(raised.record, make.forecast(2, Level.WATCH), make.NOW).record.incident.severity == 2
 
 
 def test_a_deleted_post_is_forgotten_and_does_not_come_back() -> None:
-    dossier = joined(opened().dossier, make.negative("p7"), make.NOW).dossier
+    record = joined(opened().record, make.negative("p7"), make.NOW).record
     for post in ("p1", "p7"):
-        outcome = model.redact(dossier, ("bsky", post), make.NOW)
+        outcome = model.redact(record, ("bsky", post), make.NOW)
         assert outcome is not None
-        dossier = outcome.dossier
-        assert model.redact(dossier, ("bsky", post), make.NOW) is None
-    again = joined(dossier, make.forecast(2, exemplars=(make.card("p7"),), loudest=(make.card("p1"),)), make.NOW)
-    text = again.dossier.model_dump_json()
+        record = outcome.record
+        assert model.redact(record, ("bsky", post), make.NOW) is None
+    again = joined(record, make.forecast(2, exemplars=(make.card("p7"),), loudest=(make.card("p1"),)), make.NOW)
+    text = again.record.model_dump_json()
     assert "the text of" not in text
     assert "angry" not in text
 
 
 def test_the_cards_kept_are_few_and_the_best() -> None:
     many = tuple(make.card(f"e{n}", followers=n, negative=n / 100) for n in range(50))
-    dossier = joined(opened().dossier, make.forecast(2, loudest=many, exemplars=many), make.NOW).dossier
-    assert [c.post_id for c in dossier.incident.loudest] == ["e49", "e48", "e47", "e46", "e45"]
-    assert len(dossier.incident.exemplars) == 5
+    record = joined(opened().record, make.forecast(2, loudest=many, exemplars=many), make.NOW).record
+    assert [c.post_id for c in record.incident.loudest] == ["e49", "e48", "e47", "e46", "e45"]
+    assert len(record.incident.exemplars) == 5
 
 
 def test_a_story_with_endless_quotes_stays_bounded() -> None:
-    dossier = opened(make.forecast(1, Level.CROSSED)).dossier
+    record = opened(make.forecast(1, Level.CROSSED)).record
     for n in range(100):
-        dossier = joined(dossier, make.forecast(1, Level.WATCH, conversation=f"bsky:q{n}"), make.NOW).dossier
-    assert len(dossier.facets) == model.MAX_CONVERSATIONS
-    assert dossier.incident.state is IncidentState.ACTIVE
-    assert len(dossier.model_dump_json()) < 60_000
+        record = joined(record, make.forecast(1, Level.WATCH, conversation=f"bsky:q{n}"), make.NOW).record
+    assert len(record.facets) == model.MAX_CONVERSATIONS
+    assert record.incident.state is IncidentState.ACTIVE
+    assert len(record.model_dump_json()) < 60_000

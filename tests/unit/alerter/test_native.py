@@ -29,8 +29,8 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30_000)
 def incident(*exemplars: PostCard, root: PostCard | None = None, **more: Any) -> Incident:
     signal = make.forecast(root=root or make.card(), exemplars=exemplars, loudest=exemplars)
     decision = decide.Decision(make.rule(), decide.Grade(2, "bad"), "because")
-    made = model.open_incident(signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, "Answer.", None, make.NOW)
-    return made.dossier.incident.model_copy(update=more)
+    made = model.open_incident(signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting("Answer."), make.NOW)
+    return made.record.incident.model_copy(update=more)
 
 
 def allowed(_network: str) -> SourcePolicy:

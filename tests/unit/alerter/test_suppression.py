@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerter.incidents import model, suppression
+from alerter.incidents import model, suppression, telling
 from alerter.incidents.record import Entry, IncidentRecord, Transition
+from alerter.incidents.telling import Announcement
 from alerter.incidents.transitions import Trigger, advance
 from alerter.rules import decide
 from alerter.silences import matching
 from alerter.silences.matching import Covers, Field, Matcher, Silence
+from alerter.states import TellReason
 from services.config.quiet_hours import QuietHours
 from services.contracts.base import StoryId
 from services.contracts.incident import HeldBy, IncidentState
@@ -28,12 +30,12 @@ MINUTE = timedelta(minutes=1)
 def opened(signal: decide.Opening | None = None) -> Transition:
     signal = signal or make.forecast()
     decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
-    return model.open_incident(signal, decision, StoryId(make.STORY), 0, "Acme", make.POLICY, None, None, make.NOW)
+    return model.open_incident(signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting(), make.NOW)
 
 
 def of_severity(severity: int) -> IncidentRecord:
-    dossier = opened().dossier
-    return dossier.model_copy(update={"incident": dossier.incident.model_copy(update={"severity": severity})})
+    record = opened().record
+    return record.model_copy(update={"incident": record.incident.model_copy(update={"severity": severity})})
 
 
 def silence(
@@ -76,33 +78,33 @@ BRAND = matcher(Field.BRAND, "acme")
     ],
 )
 def test_a_matcher_matches_what_the_incident_has(field: Field, hit: str, miss: str) -> None:
-    dossier = opened(make.forecast(root=make.card(language="en-GB"))).dossier
-    assert matching.covers(silence(matcher(field, hit)), dossier)
-    assert matching.covers(silence(matcher(field, "zzz", hit)), dossier)
-    assert not matching.covers(silence(matcher(field, miss)), dossier)
-    assert not matching.covers(silence(matcher(field, hit, negate=True)), dossier)
-    assert matching.covers(silence(matcher(field, miss, negate=True)), dossier)
+    record = opened(make.forecast(root=make.card(language="en-GB"))).record
+    assert matching.covers(silence(matcher(field, hit)), record)
+    assert matching.covers(silence(matcher(field, "zzz", hit)), record)
+    assert not matching.covers(silence(matcher(field, miss)), record)
+    assert not matching.covers(silence(matcher(field, hit, negate=True)), record)
+    assert matching.covers(silence(matcher(field, miss, negate=True)), record)
 
 
 def test_every_matcher_must_match() -> None:
-    dossier = opened().dossier
-    assert matching.covers(silence(BRAND, matcher(Field.NETWORK, "bsky")), dossier)
-    assert not matching.covers(silence(BRAND, matcher(Field.NETWORK, "x")), dossier)
+    record = opened().record
+    assert matching.covers(silence(BRAND, matcher(Field.NETWORK, "bsky")), record)
+    assert not matching.covers(silence(BRAND, matcher(Field.NETWORK, "x")), record)
 
 
 def test_a_silence_holds_from_its_start_to_its_end_and_says_who_and_why() -> None:
-    dossier = opened().dossier
+    record = opened().record
     one = silence(BRAND, starts=1)
-    held = matching.held(dossier, [one], (), make.NOW + HOUR)
+    held = matching.held(record, [one], (), make.NOW + HOUR)
     assert held is not None
     assert (held.by, held.until) == (HeldBy.SILENCE, make.NOW + 2 * HOUR)
     assert held.reason == "silence by dana until 2026-03-01 11:00 UTC: the app is rolled out"
     for hours in (0.99, 2):
-        assert matching.held(dossier, [one], (), make.NOW + hours * HOUR) is None
+        assert matching.held(record, [one], (), make.NOW + hours * HOUR) is None
 
 
 def test_of_several_the_last_to_end_counts() -> None:
-    held = matching.held(opened().dossier, [silence(BRAND, lasts=3), silence(BRAND, lasts=2)], (), make.NOW)
+    held = matching.held(opened().record, [silence(BRAND, lasts=3), silence(BRAND, lasts=2)], (), make.NOW)
     assert held is not None
     assert held.until == make.NOW + 3 * HOUR
 
@@ -128,19 +130,19 @@ cheerful = make.card(negative=0.05)
     ],
 )
 def test_a_mute_covers_volume_and_never_mood(signal: decide.Opening, covered: bool) -> None:
-    dossier = opened(signal).dossier
-    held = matching.held(dossier, [silence(BRAND, covers=Covers.VOLUME)], (), make.NOW)
-    if dossier.incident.severity == 1:
+    record = opened(signal).record
+    held = matching.held(record, [silence(BRAND, covers=Covers.VOLUME)], (), make.NOW)
+    if record.incident.severity == 1:
         pytest.skip("severity 1 is never held back")
     assert (held is not None and held.by is HeldBy.MUTE) == covered
 
 
 def test_a_mute_ends_for_a_story_whose_mood_turns() -> None:
-    dossier = opened(make.forecast(root=cheerful, mood=fine)).dossier
+    record = opened(make.forecast(root=cheerful, mood=fine)).record
     turned = make.forecast(2, root=cheerful, mood=make.mood())
-    after = model.join(dossier, turned, decide.grade(turned, make.LINE, None), make.NOW)
+    after = model.join(record, turned, decide.grade(turned, make.LINE, None), make.NOW)
     assert after is not None
-    assert matching.held(after.dossier, [silence(BRAND, covers=Covers.VOLUME)], (), make.NOW) is None
+    assert matching.held(after.record, [silence(BRAND, covers=Covers.VOLUME)], (), make.NOW) is None
 
 
 NIGHT = QuietHours.model_validate(
@@ -209,23 +211,24 @@ def test_whatever_holds_back_ends_later_than_now_and_has_a_reason(
 
 
 def held_back() -> IncidentRecord:
-    held = matching.held(opened().dossier, [silence(BRAND)], (), make.NOW)
+    held = matching.held(opened().record, [silence(BRAND)], (), make.NOW)
     assert held is not None
-    return suppression.hold_from_the_start(opened(), held).dossier
+    return suppression.hold_from_the_start(opened(), held).record
 
 
 def test_what_is_held_back_is_silent_until_it_is_released_and_then_says_what_became_worse() -> None:
-    dossier = held_back()
-    assert model.due(dossier) == make.NOW + HOUR
+    record = held_back()
+    assert model.due(record) == make.NOW + HOUR
     signal = make.forecast(2, Level.IMMINENT)
-    came = model.join(dossier, signal, decide.grade(signal, make.LINE, None), make.NOW + 30 * MINUTE)
+    came = model.join(record, signal, decide.grade(signal, make.LINE, None), make.NOW + 30 * MINUTE)
     assert came is not None
-    assert not any(message.pages for message in came.messages)
-    released = suppression.release(came.dossier, make.NOW + HOUR)
+    kept = make.announced(record, came, make.NOW + 30 * MINUTE)
+    assert make.said(kept).tell is TellReason.SILENCE
+    released = make.announced(kept.record, suppression.release(kept.record, make.NOW + HOUR), make.NOW + HOUR)
     assert released.resumes_at == make.NOW + HOUR
-    assert released.dossier.incident.held is None
-    assert released.messages[0].pages
-    assert "the story is imminent now" in released.messages[0].because
+    assert released.record.incident.held is None
+    assert make.said(released).tell is TellReason.WORSE
+    assert "the story is imminent now" in make.said(released).because
     assert released.entries[0].kind == "released"
     assert released.entries[0].because.startswith("not held back any more: silence by dana"), "first why only now"
     assert released.entries[0].because.endswith("the story is imminent now")
@@ -234,13 +237,13 @@ def test_what_is_held_back_is_silent_until_it_is_released_and_then_says_what_bec
 def test_what_was_not_told_is_not_taken_for_told() -> None:
     before = held_back()
     crossed = make.forecast(2, Level.CROSSED)
-    came = model.join(opened().dossier, crossed, decide.grade(crossed, make.LINE, None), make.NOW + 20 * MINUTE)
+    now, free = make.NOW + 20 * MINUTE, opened().record
+    came = model.join(free, crossed, decide.grade(crossed, make.LINE, None), now)
     assert came is not None
-    assert came.messages[0].pages
-    assert before.incident.held is not None
-    kept = suppression.hold_what_came(before, came, before.incident.held)
-    assert not kept.messages[0].pages
-    assert kept.dossier.told == before.told
+    assert make.said(make.announced(free, came, now)).tell is TellReason.CROSSED
+    kept = telling.decide(before, came, lambda _: before.incident.held, now)
+    assert make.said(kept).tell is TellReason.SILENCE
+    assert kept.record.told == before.told
     assert kept.halts
 
 
@@ -248,51 +251,55 @@ def test_an_end_ends_what_held_it_back() -> None:
     eased = make.forecast(2, Level.EASING)
     over = model.join(held_back(), eased, decide.grade(eased, make.LINE, None), make.NOW + MINUTE)
     assert over is not None
-    assert (over.dossier.incident.state, over.dossier.incident.held) == (IncidentState.EXPIRED, None)
+    assert (over.record.incident.state, over.record.incident.held) == (IncidentState.EXPIRED, None)
+
+
+def gathered(storm: IncidentRecord, severity: int, now: datetime) -> Announcement:
+    return make.announced(storm, suppression.join_storm(storm, of_severity(severity), now), now)
 
 
 def test_a_storm_counts_what_it_stands_for_and_is_as_bad_as_the_worst() -> None:
     member = of_severity(3)
     storm = suppression.open_storm(member, 0, 12, None, make.NOW)
-    assert storm.dossier.incident.state is IncidentState.ACTIVE
-    assert "12 incidents an hour" in storm.messages[0].because
-    assert storm.dossier.incident.title == "Acme: a storm: 1 further incident beyond the page budget"
-    soon = suppression.join_storm(storm.dossier, of_severity(4), make.NOW + MINUTE)
-    assert (soon.messages, soon.dossier.incident.severity) == ((), 3)
-    worse = suppression.join_storm(soon.dossier, of_severity(2), make.NOW + 11 * MINUTE)
-    assert "severity rose from 3 to 2" in worse.messages[0].because
-    assert worse.dossier.incident.title.startswith("Acme: a storm: 3 further incidents")
-    assert matching.kinds(worse.dossier) == ("storm",)
+    assert storm.record.incident.state is IncidentState.ACTIVE
+    assert "12 incidents an hour" in make.said(storm).because
+    assert storm.record.incident.title == "Acme: a storm: 1 further incident beyond the page budget"
+    soon = gathered(storm.record, 4, make.NOW + MINUTE)
+    assert (soon.message, soon.record.incident.severity) == (None, 3)
+    worse = gathered(soon.record, 2, make.NOW + 11 * MINUTE)
+    assert "severity rose from 3 to 2" in make.said(worse).because
+    assert worse.record.incident.title.startswith("Acme: a storm: 3 further incidents")
+    assert matching.kinds(worse.record) == ("storm",)
 
 
 def test_a_storm_is_over_an_hour_after_the_last_and_another_of_calm() -> None:
-    dossier = suppression.open_storm(of_severity(3), 0, 12, None, make.NOW).dossier
-    due = model.due(dossier)
+    record = suppression.open_storm(of_severity(3), 0, 12, None, make.NOW).record
+    due = model.due(record)
     assert due == make.NOW + model.CALM_FOR
-    eased = model.fire(dossier, due)
+    eased = model.fire(record, due)
     assert eased is not None
-    assert eased.dossier.incident.state is IncidentState.EASING
-    over = model.fire(eased.dossier, due + model.CALM_FOR)
+    assert eased.record.incident.state is IncidentState.EASING
+    over = model.fire(eased.record, due + model.CALM_FOR)
     assert over is not None
-    assert over.dossier.incident.state is IncidentState.RESOLVED
+    assert over.record.incident.state is IncidentState.RESOLVED
 
 
 def test_severity_1_breaks_what_holds_it_back() -> None:
     before = held_back()
     worst = before.model_copy(update={"floor": 1})
     came = advance(before, worst, Trigger.NOTED, Entry("negative", "a fire"), make.NOW)
-    assert came.messages[0].pages
-    out = suppression.release_with(came, make.NOW, "severity 1 is never held back")
-    assert out.messages[0].pages
+    out = telling.decide(before, came, lambda _: None, make.NOW)
+    assert make.said(out).tell is TellReason.WORSE
+    assert out.entries[-1] == Entry("released", "severity 1 is never held back")
     assert out.resumes_at == make.NOW
-    assert out.dossier.incident.held is None
+    assert out.record.incident.held is None
 
 
 def test_a_surge_that_ended_does_not_count_against_a_mute() -> None:
-    dossier = opened(make.forecast(root=cheerful, mood=fine)).dossier
+    record = opened(make.forecast(root=cheerful, mood=fine)).record
     for phase, minutes in ((SurgePhase.START, 1), (SurgePhase.END, 2)):
         signal = make.surge(phase, minutes=minutes, share=0.9)
-        after = model.join(dossier, signal, decide.grade(signal, make.LINE, None), make.NOW)
+        after = model.join(record, signal, decide.grade(signal, make.LINE, None), make.NOW)
         assert after is not None
-        dossier = after.dossier
-    assert matching.volume_alone(dossier)
+        record = after.record
+    assert matching.volume_alone(record)

@@ -1,0 +1,245 @@
+"""What follows from a change to an incident, in five stages: `STAGES` is their order.
+
+  hold      is anybody told now? (`incidents.telling` decides; silences, quiet hours and the page budget are asked here)
+  save      the incident and its timeline
+  publish   the change, for the event log
+  notify    deliveries to the people who are told, and to whoever subscribed
+  escalate  the steps of the policy: cancelled, resumed, hastened, the next one scheduled
+
+All of it happens in the caller's one transaction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Final
+
+from sqlalchemy import Connection
+
+from alerter.desk.context import Context
+from alerter.desk.gate import Gate
+from alerter.escalation import steps
+from alerter.escalation.paging import PageRequest, Paging
+from alerter.incidents import outcomes, suppression, telling
+from alerter.incidents.record import Entry, IncidentRecord, Message, Story, Transition, tell
+from alerter.incidents.store import IncidentStore, Origin
+from alerter.incidents.telling import Announcement
+from alerter.notify import outbox
+from alerter.notify.endpoints import Subscribers
+from alerter.notify.formats import native
+from alerter.notify.outbox import Cause
+from alerter.rules.decide import WORST
+from alerter.states import TellReason
+from services.contracts.base import event_id
+from services.contracts.codec import encode
+from services.contracts.incident import Change, Held, HeldBy, IncidentChanged
+from services.contracts.topics import INCIDENTS
+from services.eventlog.base import Message as LogMessage
+
+
+class Occasion(Enum):
+    """What a change comes from, as far as it matters for what follows."""
+
+    OPENING = auto()
+    """A new incident."""
+    CHANGE = auto()
+    """A signal, a timer or a person changed it."""
+    STEP = auto()
+    """A step of its policy is due, or a page did not get through."""
+    HOLD = auto()
+    """What holds it back began, changed or ended: the gate has been asked already."""
+
+
+@dataclass(slots=True)
+class Work:
+    """One change on its way through the stages."""
+
+    before: IncidentRecord | None
+    transition: Transition
+    occasion: Occasion
+    origin: Origin | None
+    request: PageRequest | None
+    """Whom a step pages; without one, those who were told so far hear of the change."""
+    goes_on: bool
+    """Whether the step after that of `request` is scheduled."""
+    announced: Announcement | None = None
+
+    @property
+    def result(self) -> Announcement:
+        assert self.announced is not None, "the first stage decides"
+        return self.announced
+
+    @property
+    def record(self) -> IncidentRecord:
+        return self.result.record
+
+
+class Announcer:
+    """For one transaction. `told` and `decisions` collect what was decided, for the metrics."""
+
+    def __init__(self, connection: Connection, context: Context) -> None:
+        self.connection = connection
+        self.context = context
+        self.now: datetime = context.now
+        self.store = IncidentStore(connection)
+        self.gate = Gate(connection, self.store, context.config, context.now)
+        self.paging = Paging(connection, context.config, context.now, context.wall)
+        self.told: list[tuple[Change, int]] = []
+        self.decisions: Counter[TellReason] = Counter()
+        self._subscribers: Subscribers | None = None
+
+    def announce(
+        self,
+        before: IncidentRecord | None,
+        transition: Transition,
+        origin: Origin | None = None,
+        occasion: Occasion = Occasion.CHANGE,
+        request: PageRequest | None = None,
+        goes_on: bool = True,
+    ) -> IncidentRecord:
+        """Take a transition through the stages. Returns the incident as it was saved."""
+        work = Work(before, transition, occasion, origin, request, goes_on)
+        for stage in STAGES:
+            stage(self, work)
+        return work.record
+
+    def open(self, transition: Transition, known: Story, origin: Origin | None) -> IncidentRecord:
+        """Announce a new incident, and remember whose story it is."""
+        record = self.announce(None, transition, origin, Occasion.OPENING)
+        incident = record.incident
+        opened = known._replace(incident=incident.id, openings=known.openings + 1)
+        self.store.put_story(incident.brand, incident.story, opened, self.now)
+        return record
+
+    def why_held(self, record: IncidentRecord) -> Held | None:
+        """Why nobody may be told of it now. What goes beyond its brand's page budget is counted by the storm incident."""
+        held = self.gate.held(record)
+        if held is not None:
+            return held
+        budget = self.gate.overflows(record)
+        return None if budget is None else self._overflow(record, budget)
+
+    def _overflow(self, record: IncidentRecord, budget: int) -> Held:
+        brand, was = record.incident.brand, record.incident.held
+        storm = self.store.open_incident_of(brand, suppression.STORM)
+        if storm is None:
+            known = self.store.story(brand, suppression.STORM)
+            opening = suppression.open_storm(record, known.openings, budget, known.incident, self.now)
+            storm = self.open(opening, known, None)
+        elif was is None or was.name != storm.incident.id:
+            self.announce(storm, suppression.join_storm(storm, record, self.now))
+        return suppression.beyond_budget(storm, budget, self.now)
+
+    def enqueue(self, record: IncidentRecord, message: Message, names: tuple[str, ...]) -> dict[str, str]:
+        """Deliveries to these endpoints, and to whoever subscribed to such messages.
+
+        Returns the delivery's id for each of `names`.
+        """
+        incident = record.incident
+        self._subscribers = self._subscribers or Subscribers(self.connection)
+        kind = f"incident.{message.change.value}"
+        everybody = tuple({*names, *self._subscribers.of(kind, incident.brand, incident.severity)})
+        if not everybody:
+            return {}
+        config, public_url = self.context.config, self.context.public_url
+        body = native.render(incident, message.change, message.because, config.source_policy, public_url)
+        cause = Cause(kind, incident.id, (incident.id, incident.sequence, message.change), incident.sequence)
+        outbox.enqueue(self.connection, cause, body, everybody, self.now, self.context.wall)
+        return {name: outbox.delivery_id(cause, name) for name in names}
+
+
+def hold(desk: Announcer, work: Work) -> None:
+    """Decide whether people are told, and whom the first step of a new incident tells."""
+    work.announced = telling.decide(work.before, work.transition, _gate(desk, work), desk.now)
+    desk.decisions[work.announced.tell] += 1
+    record = work.record
+    if work.before is None and record.incident.held is None and record.policy.steps[0].after_minutes == 0:
+        work.request = desk.paging.request(record, 0)
+        work.announced = _told_first(work.announced, work.request, desk.now)
+
+
+def _gate(desk: Announcer, work: Work) -> telling.Gate:
+    """What is asked whether the incident may be told now."""
+    if work.occasion is Occasion.HOLD:
+        return lambda record: record.incident.held
+    if work.before is None:
+        return desk.why_held
+    was = work.before.incident.held
+    if was is None or was.by is not HeldBy.PAGE_BUDGET:
+        return desk.gate.held
+    # The storm incident stands for it until the hour is over, whatever else would hold it back.
+    return lambda record: was if record.incident.severity > WORST else desk.gate.held(record)
+
+
+def _told_first(announced: Announcement, request: PageRequest, now: datetime) -> Announcement:
+    """The opening, with whom its first step tells, and what went otherwise than the policy says."""
+    record = tell(announced.record, request.names, now)
+    if request.said is None or announced.message is None:
+        return replace(announced, record=record)
+    message = replace(announced.message, because=f"{announced.message.because} ({request.said})")
+    entries = (*announced.entries, Entry("unowned", request.said))
+    return replace(announced, record=record, entries=entries, message=message)
+
+
+def save(desk: Announcer, work: Work) -> None:
+    """Write the incident, onto what was loaded, and keep what the alarm was worth."""
+    desk.store.save(work.before, work.result, work.origin, desk.now, desk.context.wall)
+    if work.record.ended or work.record.incident.outcome is not None:
+        outcomes.keep(desk.connection, work.record)
+
+
+def publish(desk: Announcer, work: Work) -> None:
+    """Put the change where the event log gets it, whether or not people are told."""
+    message, incident = work.result.message, work.record.incident
+    if message is None:
+        return
+    change = IncidentChanged(change=message.change, because=message.because, incident=incident)
+    identity = event_id("incident.changed", incident.id, incident.sequence, message.change)
+    outbox.publish(desk.connection, [LogMessage(INCIDENTS.name, incident.brand, encode(change, identity))], desk.now)
+    desk.told.append((message.change, incident.severity))
+
+
+def notify(desk: Announcer, work: Work) -> None:
+    """Send it to those who are told, and write down the pages that must arrive."""
+    message, record = work.result.message, work.record
+    if message is None or not message.tell.is_told:
+        return
+    made = desk.enqueue(record, message, _recipients(desk, work, message))
+    if work.request is not None:
+        desk.paging.record(record.incident.id, work.request, made)
+
+
+def _recipients(desk: Announcer, work: Work, message: Message) -> tuple[str, ...]:
+    """The endpoints that a step pages, or else those that were told so far, a named person's first."""
+    record, brand = work.record, work.record.incident.brand
+    if work.request is not None:
+        return work.request.names
+    if message.change is Change.OPENED:
+        return ()  # its first step comes later
+    first = () if message.person is None else desk.paging.reach(message.person, brand)
+    return tuple(dict.fromkeys((*first, *desk.paging.usable_in_order(record.audience, brand))))
+
+
+def escalate(desk: Announcer, work: Work) -> None:
+    """Move the policy: its first step, a halt, a resumption, less time than before, the next step."""
+    before, record, result = work.before, work.record, work.result
+    incident = record.incident
+    if before is None:
+        first = desk.now + timedelta(minutes=record.policy.steps[0].after_minutes)
+        steps.schedule(desk.connection, incident.id, 0, first, done=work.request is not None)
+    if result.halts or (record.ended and before is not None and not before.ended):
+        steps.cancel(desk.connection, incident.id, desk.now)
+    if result.resumes_at is not None and not record.ended:
+        why = result.entries[-1].because if result.entries else None
+        steps.resume(desk.connection, incident.id, result.resumes_at, why)
+    if before is not None and not record.ended and incident.answer_by != before.incident.answer_by:
+        desk.paging.hasten(record)
+    if work.request is not None and work.goes_on and result.tell.is_told:
+        desk.paging.schedule_next(record, work.request)
+
+
+STAGES: Final[tuple[Callable[[Announcer, Work], None], ...]] = (hold, save, publish, notify, escalate)

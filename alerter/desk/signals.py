@@ -1,0 +1,177 @@
+"""What the scorer's signals do: start and stop answer clocks, open incidents, join them, count volume."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from alerter.answers import answer_clocks, digest
+from alerter.desk import groups, redaction
+from alerter.desk.announce import Announcer
+from alerter.incidents import model, words
+from alerter.incidents.model import Setting
+from alerter.incidents.record import AnswerTerms, IncidentRecord, Story
+from alerter.incidents.store import Origin
+from alerter.rules import decide
+from alerter.rules.conditions import Opening
+from alerter.rules.decide import Decision
+from alerter.store import volume
+from services.contracts.base import BrandId, Event, StoryId
+from services.contracts.signal import (
+    BrandSurge,
+    BrandVolume,
+    CascadeForecast,
+    Line,
+    PostAnswered,
+    PostAsked,
+    PostNegative,
+    PostRedacted,
+    SurgePhase,
+)
+
+MAX_SURGE_STORIES: Final = 200
+"""Stories of one surge that join its incident; more would make one transaction long."""
+
+
+class SignalResult(StrEnum):
+    """What came of a signal."""
+
+    OPENED = "opened"
+    JOINED = "joined"
+    NOTED = "noted"
+    IGNORED = "ignored"
+    REPEATED = "repeated"
+
+
+class Signals:
+    """For one transaction."""
+
+    def __init__(self, announcer: Announcer) -> None:
+        self._announcer = announcer
+        self._connection = announcer.connection
+        self._config = announcer.context.config
+        self._now = announcer.now
+        self._store = announcer.store
+        self._groups = groups.Groups(announcer.connection, announcer.store, announcer.gate, announcer.now)
+
+    def apply(self, event: Event, origin: Origin) -> SignalResult:
+        """Do what this signal asks for. Types that concern neither incident nor answer clock are ignored."""
+        timed = self._time(event)
+        result = self._apply(event, origin)
+        return SignalResult.NOTED if timed and result is SignalResult.IGNORED else result
+
+    def _time(self, event: Event) -> bool:
+        """Returns True if an answer clock started or stopped."""
+        if isinstance(event, (PostNegative, PostAsked)):
+            return answer_clocks.start(self._connection, event, self._config, self._now)
+        if isinstance(event, PostAnswered):
+            return answer_clocks.stop(self._connection, event, self._now)
+        if isinstance(event, PostRedacted):
+            digest.redact(self._connection, event)
+            return answer_clocks.withdraw(self._connection, event)
+        return False
+
+    def _apply(self, event: Event, origin: Origin) -> SignalResult:
+        match event:
+            case BrandSurge():
+                return self._surge(event, origin)
+            case CascadeForecast() | PostNegative():
+                return self._of_story(event, event.story, origin)
+            case PostAnswered():
+                record = self._store.open_incident_of(event.brand, event.story)
+                return self._join(record, event, origin) if record is not None else SignalResult.IGNORED
+            case PostRedacted():
+                forgotten = redaction.redact(self._announcer, event, origin)
+                return SignalResult.JOINED if forgotten else SignalResult.IGNORED
+            case BrandVolume():
+                volume.add(self._connection, event)
+                return SignalResult.NOTED
+        return SignalResult.IGNORED
+
+    def _of_story(self, signal: Opening, story: StoryId, origin: Origin) -> SignalResult:
+        """Join the story's incident, or open one if a rule fires."""
+        known = self._store.story(signal.brand, story)
+        noted = isinstance(signal, PostNegative) and (signal.severity or 0) > (known.complaint or 0)
+        if isinstance(signal, PostNegative) and noted:
+            known = known._replace(complaint=signal.severity)
+        record = self._store.load(known.incident) if known.incident is not None else None
+        joins = record is not None and not record.ended
+        decision = None if joins else self._decide(signal, known.complaint)
+        if decision is not None and (
+            record is None or model.reopens(record, signal, decision.grade.severity, self._now)
+        ):
+            return self._open(signal, story, known, decision, origin)
+        if noted:
+            self._store.put_story(signal.brand, story, known, self._now)
+        if joins and record is not None:
+            return self._join(record, signal, origin)
+        return SignalResult.NOTED if noted else SignalResult.IGNORED
+
+    def _surge(self, surge: BrandSurge, origin: Origin) -> SignalResult:
+        """A surge joins the incident of one of its stories if there is one, and its other stories join it."""
+        story = StoryId(f"surge:{surge.begins.timestamp():.0f}")
+        members = surge.stories[:MAX_SURGE_STORIES]
+        if self._store.open_incident_of(surge.brand, story) is None and surge.phase is not SurgePhase.END:
+            found = [self._store.open_incident_of(surge.brand, member) for member in members]
+            hosts = [record for record in found if record is not None]
+            if hosts:
+                host = min(hosts, key=lambda record: (record.incident.severity, record.incident.opened_at))
+                self._link(surge.brand, story, host.incident.id)
+        result = self._of_story(surge, story, origin)
+        joined = self._store.open_incident_of(surge.brand, story)
+        if joined is not None:
+            for member in members:
+                if self._store.open_incident_of(surge.brand, member) is None:
+                    self._link(surge.brand, member, joined.incident.id)
+        return result
+
+    def _link(self, brand: BrandId, story: StoryId, incident: str) -> None:
+        self._store.put_story(brand, story, self._store.story(brand, story)._replace(incident=incident), self._now)
+
+    def _line(self, brand: BrandId) -> Line:
+        configured = self._config.brand(brand)
+        return configured.line if configured is not None else Line()
+
+    def _decide(self, signal: Opening, complaint: int | None) -> Decision | None:
+        config = self._config
+        line = self._line(signal.brand)
+        return decide.decide(signal, config.rules, line, complaint, self._now, topics=config.every_topic)
+
+    def _join(self, record: IncidentRecord, signal: Opening | PostAnswered, origin: Origin) -> SignalResult:
+        grade = None
+        if not isinstance(signal, PostAnswered):
+            grade = decide.grade(signal, self._line(signal.brand), record.complaint)
+            grade = decide.raised(signal, self._config.rules, grade, record.complaint, self._config.every_topic)
+        transition = model.join(record, signal, grade, self._now)
+        if transition is None:
+            return SignalResult.IGNORED
+        self._announcer.announce(record, transition, origin)
+        return SignalResult.JOINED
+
+    def _open(self, signal: Opening, story: StoryId, known: Story, decision: Decision, origin: Origin) -> SignalResult:
+        """Open an incident, unless one of the same group takes the story in."""
+        opening = model.open_incident(signal, decision, story, known, self._setting(signal, decision), self._now)
+        group = decision.group
+        host = self._groups.host(group, opening.record)
+        if group is not None and host is not None:
+            joined = groups.join(host, signal, story, decision, group, known.complaint, self._config, self._now)
+            self._announcer.announce(host, joined, origin)
+            self._store.put_story(signal.brand, story, known._replace(incident=host.incident.id), self._now)
+            self._groups.joined(group)
+            return SignalResult.JOINED
+        opened = self._announcer.open(opening, known, origin)
+        self._groups.opened(group, opened.incident.id)
+        return SignalResult.OPENED
+
+    def _setting(self, signal: Opening, decision: Decision) -> Setting:
+        brand = self._config.brand(signal.brand)
+        return Setting(
+            brand_name=brand.name if brand is not None else signal.brand,
+            policy=next(policy for policy in self._config.policies if policy.id == decision.rule.policy),
+            first_step=words.first_step(self._config.playbooks.get(decision.rule.playbook or "")),
+            terms=AnswerTerms(
+                usual_answer_minutes=brand.usual_answer_minutes if brand is not None else 0,
+                promise_minutes=brand.promise.minutes if brand is not None else None,
+                cool_down_minutes=decision.rule.cool_down_minutes,
+            ),
+        )

@@ -1,0 +1,92 @@
+"""What time does to incidents: a step of a policy is due, a page did not arrive, a timer fires."""
+
+from __future__ import annotations
+
+from alerter.desk.announce import Announcer, Occasion
+from alerter.escalation import pages, steps
+from alerter.escalation.paging import PageRequest
+from alerter.incidents import model, suppression, transitions
+from alerter.incidents.record import Entry, IncidentRecord
+from alerter.incidents.transitions import Trigger
+from services.contracts.incident import IncidentState
+
+
+class Timers:
+    """For one transaction. Each returns False where there was nothing to do: another replica was faster, or it was changed."""
+
+    def __init__(self, announcer: Announcer) -> None:
+        self._announcer = announcer
+        self._connection = announcer.connection
+        self._now = announcer.now
+        self._store = announcer.store
+        self._paging = announcer.paging
+
+    def step(self, incident: str, number: int) -> bool:
+        """Do a due step of a policy."""
+        record = self._store.load(incident)
+        if record is None:
+            return False
+        held = self._announcer.why_held(record)
+        if held is not None:
+            self._announcer.announce(record, suppression.hold(record, held, self._now), occasion=Occasion.HOLD)
+            return True
+        if not steps.take(self._connection, incident, number, self._now):
+            return False
+        request = self._paging.request(record, number)
+        why = [said for said in (steps.because(self._connection, incident, number), request.said) if said is not None]
+        self._escalate(record, request, "; ".join(why) or None)
+        return True
+
+    def unreached(self, incident: str, page: int) -> bool:
+        """A page did not arrive: try the next method, or else the next step at once, or at last the fallback."""
+        record = self._store.load(incident)
+        wall = self._announcer.context.wall
+        taken = pages.take(self._connection, page, self._now, wall) if record is not None else None
+        if record is None or taken is None:
+            return False
+        failed, why = taken
+        lost = f"the page to {failed.who} by {failed.endpoint} did not get through ({why})"
+        rest = self._paging.usable_in_order(failed.rest, record.incident.brand)
+        request = None
+        if rest:
+            request = self._paging.again(failed, rest)
+        elif self._paging.is_last(record, failed.number):
+            request = self._paging.last_resort(record, failed.number)
+        if request is not None:
+            self._escalate(record, request, f"{lost}; trying {', '.join(request.names)}", goes_on=False)
+            return True
+        steps.hasten(self._connection, incident, failed.number + 1, self._now, lost)
+        noted = transitions.advance(record, record, Trigger.NOTED, Entry("unreached", lost), self._now)
+        self._announcer.announce(record, noted)
+        return True
+
+    def _escalate(self, record: IncidentRecord, request: PageRequest, why: str | None, goes_on: bool = True) -> None:
+        transition = model.escalate(record, request.number, request.names, self._now, request.words, why)
+        self._announcer.announce(record, transition, occasion=Occasion.STEP, request=request, goes_on=goes_on)
+
+    def fire(self, incident: str) -> bool:
+        """Do what an incident's timer asks for."""
+        record = self._store.load(incident)
+        if record is None:
+            return False
+        if self._reconsider(record):
+            return True
+        transition = model.fire(record, self._now)
+        if transition is None:
+            self._store.rest(record)
+            return False
+        self._announcer.announce(record, transition)
+        return True
+
+    def _reconsider(self, record: IncidentRecord) -> bool:
+        """Look again at what is held back, also where the reason ended early. Returns True if that changed anything."""
+        was = record.incident.held
+        if was is None or record.ended or record.incident.state is IncidentState.EASING:
+            return False
+        held = self._announcer.why_held(record)
+        if held == was:
+            return False
+        now = self._now
+        transition = suppression.release(record, now) if held is None else suppression.hold(record, held, now)
+        self._announcer.announce(record, transition, occasion=Occasion.HOLD)
+        return True
