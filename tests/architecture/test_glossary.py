@@ -13,7 +13,23 @@ _, *PARAGRAPHS = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").str
 ENTRY: Final = re.compile(r"\*\*([^*]+)\*\*: (.+)", re.DOTALL)
 WORDS: Final = [(found[1], found[2]) for paragraph in PARAGRAPHS if (found := ENTRY.fullmatch(paragraph))]
 GIVEN_UP: Final = frozenset(
-    "Answer Applied Backstage Called Cursed Desk Dossier Ladder Letter Newsroom Outcome Present Rounds Sorted Verdict".split()
+    [
+        "Answer",
+        "Applied",
+        "Backstage",
+        "Called",
+        "Cursed",
+        "Desk",
+        "Dossier",
+        "Ladder",
+        "Letter",
+        "Newsroom",
+        "Outcome",
+        "Present",
+        "Rounds",
+        "Sorted",
+        "Verdict",
+    ]
 )
 """Names of classes that stood for several things, or for one that the field calls otherwise."""
 
