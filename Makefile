@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 LOG    ?= sqlite
 SEED   ?=
 SPEED  ?= 60
-DATA   ?= ../shared/data
+DATA   ?= data
 
 .DEFAULT_GOAL := help
 .PHONY: help run serve test check fmt tools images bench train-virality train-sentiment clean
@@ -50,10 +50,10 @@ bench: $(STAMP) ## measure; a table here and build/bench.json (ONLY=name for one
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python -m tests.load.bench $(if $(ONLY),--only $(ONLY))
 
-train-virality: $(STAMP) ## make the forecaster's weights from DATA (a folder with cascades_NAME/cascades.jsonl.gz)
+train-virality: $(STAMP) ## make the forecaster's weights (DATA=dir with cascades_NAME/cascades.jsonl.gz)
 	OMP_NUM_THREADS=1 $(BIN)/python -m scorer.training.virality $(DATA)
 
-train-sentiment: $(STAMP) ## train the sentiment model (DATA=dir BASE=dir of all-MiniLM-L6-v2)
+train-sentiment: $(STAMP) ## train the sentiment model (DATA=dir of the sets, BASE=dir of all-MiniLM-L6-v2)
 	$(BIN)/python -m scorer.training.sentiment --data $(DATA) --base $(BASE) --out build/sentiment
 
 clean: ## forget what was built
