@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from alerter.rules.decide import MILDEST, WORST
+from alerter.rules.severity import MILDEST, WORST
 from alerter.states import AttemptOutcome, DeliveryState, TellReason
 from services.base.metrics import LATENCY_SECONDS
 from services.contracts.incident import Change

@@ -67,8 +67,8 @@ class Alerter:
         self.database = Database(settings.database or default_url(settings.data))
         self.allowed = allowed_networks(settings.egress_allow)
         self.links = LinkSigner(settings.public_url)
-        post = HttpSender(GuardedBackend(self.allowed, resolver), wall)
-        self.outlets = Outlets(post, wall, self.links, self.allowed, settings.public_url)
+        sender = HttpSender(GuardedBackend(self.allowed, resolver), wall)
+        self.outlets = Outlets(sender, wall, self.links, self.allowed, settings.public_url)
         owner = settings.instance or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.deliverer = Deliverer(self.database, self.outlets, context.clock, wall, owner, self.metrics, pages)
         keep = Keep(timedelta(days=settings.keep_deliveries_days), timedelta(days=settings.keep_incidents_days))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, case, false, func, not_, or_, select
 
 from alerter.api.auth import Caller, seen_by
 from alerter.console.chart import Chart, draw
@@ -17,9 +17,8 @@ from alerter.states import ENDED
 from alerter.store.tables import incidents
 from services.config.model import Config
 from services.contracts.incident import Incident, IncidentState
-from services.contracts.signal import Level, PostCard
+from services.contracts.signal import PostCard
 
-MAX_OPEN: Final = 200
 SHOWN: Final = 20
 """Cards on one page: the most urgent first, and the page stays below 100 kB with all it needs."""
 MAX_ENDED: Final = 10
@@ -42,10 +41,38 @@ class Card:
     chart: Chart | None
 
 
-def open_texts(connection: Connection, caller: Caller) -> list[str]:
-    """The incidents that are not over, the newest first, as they are kept."""
-    query = select(incidents.c.dossier).where(incidents.c.state.in_(OPEN), seen_by(caller, incidents.c.brand))
-    return list(connection.scalars(query.order_by(incidents.c.changed_at.desc()).limit(MAX_OPEN)))
+class Open(NamedTuple):
+    """A page of the incidents that are not over, and how many there are in all."""
+
+    records: tuple[IncidentRecord, ...]
+    free: int
+    """Nobody has them."""
+    held: int
+    """Somebody has them."""
+
+
+def open_page(connection: Connection, caller: Caller, now: datetime, first: int) -> Open:
+    """`SHOWN` of the open incidents from place `first` on: what nobody has first, then what cannot wait (by severity), then by
+    the time left. However many are open, the most urgent is on the first page."""
+    c = incidents.c
+    mine = (c.state.in_(OPEN), seen_by(caller, c.brand))
+    pressing = or_(c.state == IncidentState.ACTIVE, func.coalesce(c.answer_by <= now, false()))
+    order = (
+        c.acknowledged_by.is_not(None),
+        c.easing,
+        not_(pressing),
+        case((pressing, c.severity), else_=0),
+        c.answer_by.is_(None),
+        c.answer_by,
+        c.severity,
+        c.opened_at,
+        c.id,
+    )
+    texts = connection.scalars(select(c.dossier).where(*mine).order_by(*order).offset(first).limit(SHOWN))
+    free, all_ = connection.execute(
+        select(func.count().filter(c.acknowledged_by.is_(None)), func.count()).where(*mine)
+    ).one()
+    return Open(tuple(map(IncidentRecord.model_validate_json, texts)), free, all_ - free)
 
 
 def ended_texts(connection: Connection, caller: Caller) -> list[str]:
@@ -78,24 +105,6 @@ def leading(record: IncidentRecord) -> Facet | None:
     """The forecast that stands for the story: of the conversation that is nearest to the line."""
     ranked = sorted(record.facets.values(), key=lambda f: (-LEVEL_RANK[f.outlook.level], -f.outlook.probability, f.at))
     return ranked[0] if ranked else None
-
-
-def urgency(one: Card) -> tuple[Any, ...]:
-    """What must be looked at first: what nobody has, then what cannot wait (by severity), then by the time left."""
-    incident = one.incident
-    level = incident.outlook.level if incident.outlook is not None else None
-    easing = incident.state is IncidentState.EASING or level is Level.EASING
-    pressing = one.going_on or one.late
-    deadline = incident.answer_by.timestamp() if incident.answer_by is not None else float("inf")
-    return (
-        incident.acknowledged_by is not None,
-        easing,
-        not pressing,
-        incident.severity if pressing else 0,
-        deadline,
-        incident.severity,
-        incident.opened_at,
-    )
 
 
 def unsaid(incident: Incident) -> list[PostCard]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
@@ -24,9 +24,10 @@ from services.config.model import Config
 
 MAX_FORM_BYTES: Final = 32_000
 MAX_NAMES: Final = 200
+MAX_FIRST: Final = 1_000_000
 BOARD_CHART: Final = (220, 56)
 PAGE_CHART: Final = (640, 240)
-First = Annotated[int, Query(alias="from", ge=0, le=board.MAX_OPEN)]
+First = Annotated[int, Query(alias="from", ge=0, le=MAX_FIRST)]
 Since = Annotated[str, Query(max_length=40)]
 
 
@@ -103,20 +104,22 @@ def _inside(address: str) -> str:
 def _pages(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("")
     async def show_board(request: Request, visit: Signed, done: str = "", first: First = 0) -> Response:
-        caller = visit.caller
+        caller, now = visit.caller, service.context().now
         opened, ended, version = await service.database.read(
-            lambda c: (board.open_texts(c, caller), board.ended_texts(c, caller), live.fingerprint(c, caller))
+            lambda c: (
+                board.open_page(c, caller, now, first),
+                board.ended_texts(c, caller),
+                live.fingerprint(c, caller),
+            )
         )
-        every = sorted(_cards(service, caller, opened, BOARD_CHART), key=board.urgency)
-        cards = every[first : first + board.SHOWN]
-        nobodys = sum(one.incident.acknowledged_by is None for one in every)
+        cards = _cards(service, caller, opened.records, BOARD_CHART)
         return rendering.page(
             service,
             request,
             "board.html",
             free=[one for one in cards if one.incident.acknowledged_by is None],
             held=[one for one in cards if one.incident.acknowledged_by is not None],
-            counts=(nobodys, len(every) - nobodys),
+            counts=(opened.free, opened.held),
             first=first,
             step=board.SHOWN,
             ended=[IncidentRecord.model_validate_json(text).incident for text in ended],
@@ -162,11 +165,12 @@ async def _incident_page(
     )
 
 
-def _cards(service: ApiContext, caller: Caller, texts: Sequence[str], size: tuple[float, float]) -> list[Card]:
+def _cards(
+    service: ApiContext, caller: Caller, records: Iterable[IncidentRecord], size: tuple[float, float]
+) -> list[Card]:
     context = service.context()
-    config = context.config
-    every = (views.shown_to(caller, IncidentRecord.model_validate_json(text), config.source_policy) for text in texts)
-    return [board.card(record, config, context.now, *size) for record in every]
+    shown = (views.shown_to(caller, record, context.config.source_policy) for record in records)
+    return [board.card(record, context.config, context.now, *size) for record in shown]
 
 
 def _playbook(config: Config, record: IncidentRecord) -> str | None:

@@ -32,7 +32,7 @@ from alerter.notify import outbox
 from alerter.notify.endpoints import Subscribers
 from alerter.notify.formats import native
 from alerter.notify.outbox import Cause
-from alerter.rules.decide import WORST
+from alerter.rules.severity import WORST
 from alerter.states import TellReason
 from services.contracts.base import event_id
 from services.contracts.codec import encode

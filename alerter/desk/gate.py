@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from alerter.incidents.record import IncidentRecord
 from alerter.incidents.store import IncidentStore
-from alerter.rules.decide import WORST
+from alerter.incidents.suppression import BUDGET_OVER
+from alerter.rules.severity import WORST
 from alerter.silences import matching, store
 from alerter.silences.matching import Silence
 from services.config.model import Config
 from services.contracts.base import BrandId
 from services.contracts.incident import Held
-
-BUDGET_OVER: Final = timedelta(hours=1)
 
 
 class Gate:

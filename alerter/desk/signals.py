@@ -12,7 +12,7 @@ from alerter.incidents import model, words
 from alerter.incidents.model import Setting
 from alerter.incidents.record import AnswerTerms, IncidentRecord, Story
 from alerter.incidents.store import Origin
-from alerter.rules import decide
+from alerter.rules import decide, severity
 from alerter.rules.conditions import Opening
 from alerter.rules.decide import Decision
 from alerter.store import volume
@@ -140,7 +140,7 @@ class Signals:
     def _join(self, record: IncidentRecord, signal: Opening | PostAnswered, origin: Origin) -> SignalResult:
         grade = None
         if not isinstance(signal, PostAnswered):
-            grade = decide.grade(signal, self._line(signal.brand), record.complaint)
+            grade = severity.grade(signal, self._line(signal.brand), record.complaint)
             grade = decide.raised(signal, self._config.rules, grade, record.complaint, self._config.every_topic)
         transition = model.join(record, signal, grade, self._now)
         if transition is None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from alerter.incidents.record import Entry, IncidentRecord, Message, Transition, heard, refresh
 from alerter.incidents.transitions import Refused, Trigger, advance
-from alerter.rules.decide import WORST
+from alerter.rules.severity import WORST
 from alerter.states import TellReason
 from services.contracts.incident import Change, OutcomeMark
 

@@ -31,8 +31,9 @@ from alerter.incidents.record import (
 )
 from alerter.incidents.telling import TELL_AGAIN_AFTER, is_muted
 from alerter.incidents.transitions import Trigger, advance, easing, trigger_of
-from alerter.rules.conditions import LEVEL_RANK
-from alerter.rules.decide import Decision, Grade
+from alerter.rules.conditions import LEVEL_RANK, Opening
+from alerter.rules.decide import Decision
+from alerter.rules.severity import Grade
 from alerter.states import TellReason
 from services.config.model import Policy
 from services.contracts.base import StoryId
@@ -45,9 +46,6 @@ SILENT_AFTER: Final = timedelta(hours=24)
 """Without any signal for so long it counts as easing: the scorer may have lost sight of it."""
 MAX_CONVERSATIONS: Final = 32
 """Conversations of one story (its root, and the quotes that grew) whose forecasts are kept."""
-
-
-Opening = CascadeForecast | PostNegative | BrandSurge
 
 
 @dataclass(frozen=True, slots=True)

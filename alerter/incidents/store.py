@@ -129,6 +129,9 @@ class IncidentStore:
             "due_at": model.due(after),
             "told_at": after.told_at,
             "held_until": incident.held.until if incident.held is not None and not after.ended else None,
+            "acknowledged_by": incident.acknowledged_by,
+            "answer_by": incident.answer_by,
+            "easing": incident.is_easing,
             "dossier": after.model_dump_json(exclude_defaults=True),
         }
         if before is None:

@@ -15,7 +15,7 @@ from typing import Final
 from alerter.incidents import suppression, words
 from alerter.incidents.record import Entry, IncidentRecord, Message, Transition, heard, worse
 from alerter.incidents.transitions import Trigger, trigger_of
-from alerter.rules.decide import WORST
+from alerter.rules.severity import WORST
 from alerter.states import TellReason
 from services.contracts.incident import Change, Held, IncidentState
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from alerter.incidents.record import Entry, IncidentRecord, Message, Transition, refresh
-from alerter.rules.decide import WORST
+from alerter.rules.severity import WORST
 from services.base.errors import FirebreakError
 from services.contracts.incident import IncidentState
 from services.contracts.signal import Level

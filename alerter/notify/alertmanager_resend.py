@@ -30,26 +30,22 @@ MOST_ALERTS: Final = 200
 
 def note(connection: Connection, arrived: Sequence[OutboundMessage], wall: datetime) -> None:
     """These were taken: whatever an Alertmanager now knows of them is to be repeated."""
-    for letter in arrived:
-        if (
-            letter.kind is not Kind.ALERTMANAGER
-            or letter.overtaken
-            or not letter.body.startswith(b'{"type":"incident.')
-        ):
+    for message in arrived:
+        if message.kind is not Kind.ALERTMANAGER or message.overtaken or not message.is_about_incident:
             continue
-        incident = json.loads(letter.body)["data"]
-        again = timedelta(seconds=AlertmanagerOptions.model_validate(letter.options).resend_seconds)
+        incident = json.loads(message.body)["data"]
+        again = timedelta(seconds=AlertmanagerOptions.model_validate(message.options).resend_seconds)
         values: dict[str, Any] = {
             "sequence": incident["sequence"],
-            "body": letter.body,
-            "made_wall": letter.made,
+            "body": message.body,
+            "made_wall": message.made,
             "due_wall": wall + again,
             "ends_wall": wall + ENDED_FOR if IncidentState(incident["state"]).is_over else None,
         }
-        place = (standing.c.endpoint == letter.endpoint, standing.c.incident == incident["id"])
+        place = (standing.c.endpoint == message.endpoint, standing.c.incident == incident["id"])
         known = connection.scalar(select(standing.c.sequence).where(*place))
         if known is None:
-            connection.execute(insert(standing).values(endpoint=letter.endpoint, incident=incident["id"], **values))
+            connection.execute(insert(standing).values(endpoint=message.endpoint, incident=incident["id"], **values))
         elif known <= incident["sequence"]:
             connection.execute(update(standing).where(*place).values(**values))
 

@@ -44,8 +44,8 @@ class AppriseOutlet:
         self._idle: list[Started] = []
         self._all: set[Started] = set()
 
-    async def deliver(self, letter: OutboundMessage) -> Result:
-        notice = notice_of(self._body(letter))
+    async def deliver(self, message: OutboundMessage) -> Result:
+        notice = notice_of(self._body(message))
         if notice is None:
             return Result(AttemptOutcome.DELIVERED, detail="nothing to tell: it was never sent a post's words")
         async with self._places:
@@ -55,7 +55,7 @@ class AppriseOutlet:
             try:
                 worker = worker or await self._start()
                 async with asyncio.timeout(TIMEOUT_SECONDS):
-                    answer = await _asked(worker, letter.url, notice)
+                    answer = await _asked(worker, message.url, notice)
                 self._idle.append(worker)
                 worker = None
             except TimeoutError:

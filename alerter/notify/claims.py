@@ -37,7 +37,7 @@ USUAL_PLACES: Final = 16
 class Claimed:
     """One attempt that has been recorded as begun."""
 
-    letter: OutboundMessage
+    message: OutboundMessage
     number: int
     tries: int
     swept: bool
@@ -106,7 +106,7 @@ def _due(
     connection: Connection, now: datetime, wall: datetime, most: int, full: Collection[str], taken: Collection[str]
 ) -> Sequence[Any]:
     query = (
-        select(*deliveries.c["id", "endpoint", "incident", "sequence", "attempts", "tries", "created_wall"])
+        select(*deliveries.c["id", "endpoint", "incident", "sequence", "type", "attempts", "tries", "created_wall"])
         .select_from(outbox.WITH_ENDPOINTS)
         .where(
             deliveries.c.state == DeliveryState.PENDING,
@@ -201,7 +201,7 @@ def _begin(connection: Connection, rows: Sequence[Any], owner: str, now: datetim
         connection.execute(_LEASE_ROWS, leases)
     return [
         Claimed(
-            _letter(row, bodies[row.id], known[row.endpoint], keys, row.id in old),
+            _message(row, bodies[row.id], known[row.endpoint], keys, row.id in old),
             row.attempts + 1,
             row.tries + 1,
             row.id in swept,
@@ -210,11 +210,12 @@ def _begin(connection: Connection, rows: Sequence[Any], owner: str, now: datetim
     ]
 
 
-def _letter(row: Any, body: bytes, endpoint: Any, keys: Mapping[str, Keys], overtaken: bool) -> OutboundMessage:
+def _message(row: Any, body: bytes, endpoint: Any, keys: Mapping[str, Keys], overtaken: bool) -> OutboundMessage:
     return OutboundMessage(
         delivery=row.id,
         endpoint=row.endpoint,
         kind=Kind(endpoint.kind),
+        type=row.type,
         url=endpoint.url,
         keys=keys.get(row.endpoint, Keys()),
         body=body,
@@ -307,7 +308,7 @@ def record_attempts(
         _END_ATTEMPTS,
         [
             {
-                "which": claimed.letter.delivery,
+                "which": claimed.message.delivery,
                 "place": claimed.number,
                 "at": now,
                 "came": result.outcome,
@@ -318,11 +319,11 @@ def record_attempts(
             for claimed, result in ended
         ],
     )
-    ids = [claimed.letter.delivery for claimed, _ in ended]
+    ids = [claimed.message.delivery for claimed, _ in ended]
     known = {row.id: row for row in connection.execute(_query_of(ids))}
     moves = []
     for claimed, result in ended:
-        row = known.get(claimed.letter.delivery)
+        row = known.get(claimed.message.delivery)
         if row is None:
             continue
         state = DeliveryState(row.state)
@@ -347,10 +348,10 @@ def record_attempts(
     if moves:
         connection.execute(_MOVE, moves)
     alertmanager_resend.note(
-        connection, [claimed.letter for claimed, result in ended if result.outcome is _ARRIVED], wall
+        connection, [claimed.message for claimed, result in ended if result.outcome is _ARRIVED], wall
     )
     done.turns, unreached = follow(
-        connection, [(one.letter.endpoint, result) for one, result in ended], now, wall, listener
+        connection, [(one.message.endpoint, result) for one, result in ended], now, wall, listener
     )
     done.page_failed |= unreached
     return done

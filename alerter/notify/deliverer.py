@@ -81,7 +81,7 @@ class Deliverer:
                 try:
                     found = await self._turn()
                     for one in found.claimed:
-                        flights.create_task(self._deliver(one), name=f"delivery-{one.letter.delivery}")
+                        flights.create_task(self._deliver(one), name=f"delivery-{one.message.delivery}")
                     if found.claimed:
                         # Their requests go out before the next turn is thought about.
                         await asyncio.sleep(0)
@@ -114,7 +114,7 @@ class Deliverer:
         ended, self._ended = self._ended, []
         now, wall, busy = self._clock.now(), self.wall_now(), self._busy.copy()
         for claimed, _ in ended:
-            busy[claimed.letter.endpoint] -= 1
+            busy[claimed.message.endpoint] -= 1
         room = self._room() + (len(ended) if not self._stop.is_set() else 0)
 
         if ended:
@@ -136,8 +136,8 @@ class Deliverer:
         except BaseException:
             self._ended = ended + self._ended
             raise
-        self._busy.subtract(claimed.letter.endpoint for claimed, _ in ended)
-        self._busy.update(one.letter.endpoint for one in found.claimed)
+        self._busy.subtract(claimed.message.endpoint for claimed, _ in ended)
+        self._busy.update(one.message.endpoint for one in found.claimed)
         self._busy += Counter()
         for one, result in ended:
             seam("delivery.recorded")
@@ -151,7 +151,7 @@ class Deliverer:
         return found
 
     def _forget_ended(self) -> None:
-        self._busy.subtract(claimed.letter.endpoint for claimed, _ in self._ended)
+        self._busy.subtract(claimed.message.endpoint for claimed, _ in self._ended)
         self._busy += Counter()
         self._ended.clear()
 
@@ -180,15 +180,15 @@ class Deliverer:
 
     async def _send(self, claimed: Claimed) -> Result:
         try:
-            return await self._outlets.deliver(claimed.letter)
+            return await self._outlets.deliver(claimed.message)
         except Exception as error:
             # A root of work: whatever one attempt dies of, it is recorded and the others go on.
-            log.exception("attempt_broke", delivery=claimed.letter.delivery, endpoint=claimed.letter.endpoint)
+            log.exception("attempt_broke", delivery=claimed.message.delivery, endpoint=claimed.message.endpoint)
             return Result(AttemptOutcome.UNREACHABLE, detail=type(error).__name__)
 
     def _say(self, claimed: Claimed, result: Result, record: Recording) -> None:
         self._metrics.attempts.labels(result.outcome).inc()
-        recorded = record.deliveries.get(claimed.letter.delivery)
+        recorded = record.deliveries.get(claimed.message.delivery)
         if recorded is None:
             return
         if recorded.state is not DeliveryState.PENDING:
@@ -199,8 +199,8 @@ class Deliverer:
             return
         log.warning(
             "delivery_failed",
-            delivery=claimed.letter.delivery,
-            endpoint=claimed.letter.endpoint,
+            delivery=claimed.message.delivery,
+            endpoint=claimed.message.endpoint,
             attempt=claimed.number,
             outcome=result.outcome.value,
             status=result.status,

@@ -63,7 +63,7 @@ class HttpSender:
             network_backend=backend,
         )
 
-    async def post(self, request: Request) -> Result:
+    async def send(self, request: Request) -> Result:
         """Never raises for what the other side does."""
         began = perf_counter()
         try:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from services.contracts.incident import IncidentState
+
 VALID: Final = timedelta(hours=24)
 PATH: Final = "/acknowledge/"
 _ACKNOWLEDGE: Final = b"acknowledge"
@@ -86,9 +88,11 @@ class LinkSigner:
         return hmac.new(self.key, purpose + b"\x00" + payload, hashlib.sha256).digest()[:_MAC_BYTES]
 
     def stamped(self, body: bytes, endpoint: str, made: datetime) -> bytes:
-        """The message with the link for this endpoint, if it is about an incident that somebody could take."""
-        message = json.loads(body) if body.startswith(b'{"type":"incident.') else None
-        if message is None or message["data"].get("state") in ("resolved", "averted", "expired"):
+        """A message about an incident, with the link for this endpoint if somebody could still take the incident."""
+        if self._base is None or self.key is None:
+            return body
+        message = json.loads(body)
+        if IncidentState(message["data"]["state"]).is_over:
             return body
         url = self.acknowledge(message["data"]["id"], endpoint, made)
         if url is None:

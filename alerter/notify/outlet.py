@@ -1,6 +1,6 @@
-"""What stands behind every kind of endpoint: an outlet takes a letter and makes one attempt to bring it.
+"""What stands behind every kind of endpoint: an outlet takes a message and makes one attempt to bring it.
 
-The letter's body is always our own message, the same for every kind; an outlet says it in its receiver's language. So a
+The message's body is always our own message, the same for every kind; an outlet says it in its receiver's language. So a
 redaction, a source's terms and the words of a message each have one place.
 """
 
@@ -48,6 +48,8 @@ class OutboundMessage:
     """The `webhook-id`: the same in every attempt."""
     endpoint: str
     kind: Kind
+    type: str
+    """Of the message: `incident.opened`, `endpoint.test` and so on."""
     url: str = field(repr=False)
     keys: Keys
     body: bytes = field(repr=False)
@@ -57,9 +59,13 @@ class OutboundMessage:
     overtaken: bool = False
     """Its receiver keeps a state, and has been told a newer one."""
 
+    @property
+    def is_about_incident(self) -> bool:
+        return self.type.startswith("incident.")
+
 
 class Outlet(Protocol):
-    async def deliver(self, letter: OutboundMessage) -> Result:
+    async def deliver(self, message: OutboundMessage) -> Result:
         """Make one attempt. Never raises for what the other side does."""
 
     async def close(self) -> None:

@@ -29,30 +29,30 @@ class Outlets:
 
     def __init__(
         self,
-        post: HttpSender,
+        sender: HttpSender,
         wall: Callable[[], float],
         links: LinkSigner,
         allowed: Sequence[Network],
         public_url: str | None,
     ) -> None:
-        self.post = post
-        self.alertmanager = AlertmanagerPush(post, wall, links)
+        self.sender = sender
+        self.alertmanager = AlertmanagerPush(sender, wall, links)
 
         def said(form: Callable[[Notice, OutboundMessage], bytes]) -> Outlet:
-            return HttpOutlet(post, lambda letter: _noticed(letter, links, form))
+            return HttpOutlet(sender, lambda message: _noticed(message, links, form))
 
         self._of: Mapping[Kind, Outlet] = {
-            Kind.WEBHOOK: HttpOutlet(post, lambda letter: signed(letter, int(wall()), links)),
-            Kind.PAGERDUTY: said(lambda notice, letter: pagerduty.render(notice, letter.keys.key or "")),
+            Kind.WEBHOOK: HttpOutlet(sender, lambda message: signed(message, int(wall()), links)),
+            Kind.PAGERDUTY: said(lambda notice, message: pagerduty.render(notice, message.keys.key or "")),
             Kind.ALERTMANAGER: self.alertmanager,
-            Kind.ALERTMANAGER_WEBHOOK: said(lambda notice, letter: _as_webhook(notice, letter, public_url)),
+            Kind.ALERTMANAGER_WEBHOOK: said(lambda notice, message: _as_webhook(notice, message, public_url)),
             Kind.SLACK: said(lambda notice, _: slack.render(notice)),
             Kind.TEAMS: said(lambda notice, _: teams.render(notice)),
-            Kind.APPRISE: AppriseOutlet(allowed, lambda letter: stamped(letter, links)),
+            Kind.APPRISE: AppriseOutlet(allowed, lambda message: stamped(message, links)),
         }
 
-    async def deliver(self, letter: OutboundMessage) -> Result:
-        return OVERTAKEN if letter.overtaken else await self._of[letter.kind].deliver(letter)
+    async def deliver(self, message: OutboundMessage) -> Result:
+        return OVERTAKEN if message.overtaken else await self._of[message.kind].deliver(message)
 
     async def close(self) -> None:
         for outlet in self._of.values():
@@ -62,33 +62,37 @@ class Outlets:
 class HttpOutlet:
     """An outlet that is one POST; `render` answers `None` where there is nothing to tell."""
 
-    def __init__(self, post: HttpSender, render: Callable[[OutboundMessage], Request | None]) -> None:
-        self._post = post
+    def __init__(self, sender: HttpSender, render: Callable[[OutboundMessage], Request | None]) -> None:
+        self._sender = sender
         self._render = render
 
-    async def deliver(self, letter: OutboundMessage) -> Result:
-        request = self._render(letter)
-        return NOTHING_TO_TELL if request is None else await self._post.post(request)
+    async def deliver(self, message: OutboundMessage) -> Result:
+        request = self._render(message)
+        return NOTHING_TO_TELL if request is None else await self._sender.send(request)
 
     async def close(self) -> None:
-        await self._post.close()
+        await self._sender.close()
 
 
 class AlertmanagerPush:
     """To every member of the cluster: they do not tell each other. One that took it is enough; the alert is sent to all
     of them again soon."""
 
-    def __init__(self, post: HttpSender, wall: Callable[[], float], links: LinkSigner) -> None:
-        self._post = post
+    def __init__(self, sender: HttpSender, wall: Callable[[], float], links: LinkSigner) -> None:
+        self._sender = sender
         self._wall = wall
         self._links = links
 
-    async def deliver(self, letter: OutboundMessage) -> Result:
-        alerts = self.alerts(letter.body, letter.endpoint, letter.options, letter.made)
-        return NOTHING_TO_TELL if not alerts else await self.push(letter.url, letter.options, alerts)
+    async def deliver(self, message: OutboundMessage) -> Result:
+        alerts = self._alerts(stamped(message, self._links), message.options)
+        return NOTHING_TO_TELL if not alerts else await self.push(message.url, message.options, alerts)
 
     def alerts(self, body: bytes, endpoint: str, options: Mapping[str, Any], made: datetime) -> list[Alert]:
-        notice = notice_of(self._links.stamped(body, endpoint, made))
+        """The alerts of a message about an incident."""
+        return self._alerts(self._links.stamped(body, endpoint, made), options)
+
+    def _alerts(self, body: bytes, options: Mapping[str, Any]) -> list[Alert]:
+        notice = notice_of(body)
         if notice is None:
             return []
         set_up = AlertmanagerOptions.model_validate(options)
@@ -99,34 +103,35 @@ class AlertmanagerPush:
         peers = (url, *AlertmanagerOptions.model_validate(options).peers)
         body = alertmanager.encoded(alerts)
         requests = [Request(f"{peer.rstrip('/')}/api/v2/alerts", {}, body) for peer in peers]
-        results = await asyncio.gather(*(self._post.post(request) for request in requests))
+        results = await asyncio.gather(*(self._sender.send(request) for request in requests))
         return min(results, key=lambda result: result.outcome is not AttemptOutcome.DELIVERED)
 
     async def close(self) -> None:
-        await self._post.close()
+        await self._sender.close()
 
 
-def signed(letter: OutboundMessage, timestamp: int, links: LinkSigner) -> Request:
+def signed(message: OutboundMessage, timestamp: int, links: LinkSigner) -> Request:
     """Our own message by Standard Webhooks; the timestamp is that of the attempt."""
-    body = stamped(letter, links)
-    return Request(letter.url, signing.headers(letter.keys.signing, letter.delivery, timestamp, body), body)
+    body = stamped(message, links)
+    return Request(message.url, signing.headers(message.keys.signing, message.delivery, timestamp, body), body)
 
 
-def stamped(letter: OutboundMessage, links: LinkSigner) -> bytes:
-    return links.stamped(letter.body, letter.endpoint, letter.made)
+def stamped(message: OutboundMessage, links: LinkSigner) -> bytes:
+    """The body as this endpoint gets it: with a link to acknowledge, if it is about an incident."""
+    return links.stamped(message.body, message.endpoint, message.made) if message.is_about_incident else message.body
 
 
 def _noticed(
-    letter: OutboundMessage, links: LinkSigner, form: Callable[[Notice, OutboundMessage], bytes]
+    message: OutboundMessage, links: LinkSigner, form: Callable[[Notice, OutboundMessage], bytes]
 ) -> Request | None:
-    notice = notice_of(stamped(letter, links))
+    notice = notice_of(stamped(message, links))
     if notice is None:
         return None
-    bearer = letter.kind is Kind.ALERTMANAGER_WEBHOOK and letter.keys.key is not None
-    headers = {"authorization": f"Bearer {letter.keys.key}"} if bearer else {}
-    return Request(letter.url, headers, form(notice, letter))
+    bearer = message.kind is Kind.ALERTMANAGER_WEBHOOK and message.keys.key is not None
+    headers = {"authorization": f"Bearer {message.keys.key}"} if bearer else {}
+    return Request(message.url, headers, form(notice, message))
 
 
-def _as_webhook(notice: Notice, letter: OutboundMessage, public_url: str | None) -> bytes:
-    receiver = AlertmanagerWebhookOptions.model_validate(letter.options).receiver
+def _as_webhook(notice: Notice, message: OutboundMessage, public_url: str | None) -> bytes:
+    receiver = AlertmanagerWebhookOptions.model_validate(message.options).receiver
     return alertmanager.render_webhook(notice, receiver, public_url)

@@ -1,10 +1,4 @@
-"""Which rule of the configuration a signal fires, and how severe it is. Pure; every decision comes with its reason in words.
-
-Severity runs from 1 (worst) to 4. It starts at the level (or the complaint, or the surge) and is moved by what makes the
-story worse: certainty, the audience's mood, the predicted size against the line, the complaint itself. A low reach never
-lowers it: forty followers and one famous quote is the case this product exists for. Automated amplification lowers it by
-one and is named; it never silences.
-"""
+"""Which rule of the configuration a signal fires. Pure; every decision comes with its reason in words."""
 
 from __future__ import annotations
 
@@ -13,57 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from alerter.rules.conditions import LEVEL_RANK, Facts, Opening, Topics, checks, percent
+from alerter.rules.conditions import Facts, Opening, Topics, checks
 from alerter.rules.grouping import Group, group_of
+from alerter.rules.severity import Grade, grade
 from services.config.rule import TOPICS, Rule
-from services.contracts.signal import BrandSurge, CascadeForecast, Level, Line, PostNegative
+from services.contracts.signal import Line, PostNegative
 
-__all__ = [
-    "LEVEL_RANK",
-    "Considered",
-    "Decision",
-    "Grade",
-    "Opening",
-    "consider",
-    "decide",
-    "grade",
-    "percent",
-    "raised",
-]
-
-WORST, MILDEST = 1, 4
-
-_OF_LEVEL: Final = {Level.EASING: 4, Level.WATCH: 4, Level.LIKELY: 3, Level.IMMINENT: 2, Level.CROSSED: 2}
-_OF_COMPLAINT: Final = {0: 4, 1: 4, 2: 4, 3: 3, 4: 2}
-_OF_SURGE: Final = ((10.0, 1), (5.0, 2), (0.0, 3))
-
-CERTAIN_PROBABILITY: Final = 0.9
-FAR_OVER_LINE: Final = 3.0
-"""A median this many times the line is worse than just crossing it."""
-SOUR_SHARE: Final = 0.6
-SOUR_MARGIN: Final = 0.2
-SOUR_SCORED: Final = 10
-"""An audience is sour when most of it is negative, clearly more than usual, and enough of it was scored to tell."""
-NEGATIVE_ROOT: Final = 0.5
-USUAL_SHARE: Final = 0.3
-"""A surge whose negative posts are no larger a share than on any day is one of posts, not of anger."""
-SEVERE_COMPLAINT: Final = 3
-AUTOMATED_RATIO: Final = 0.5
-AUTOMATED_MARGIN: Final = 0.2
-"""Automation matters when without it the probability is half or less, and the difference is no rounding."""
 STALE_AFTER: Final = timedelta(hours=24)
 """A post that was fetched late and is older than this opens nothing by itself: a catch-up after a gap is no storm."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grade:
-    """`floor`: at least this severe from now on, whatever follows. `volume`: the mood is known and fine, there is nothing in it
-    but many posts."""
-
-    severity: int
-    words: str
-    floor: int | None = None
-    volume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,92 +106,3 @@ def raised(
     if not because or floor is None:
         return graded
     return replace(graded, severity=min(graded.severity, floor), words=f"{graded.words}, {because}", floor=floor)
-
-
-def grade(signal: Opening, line: Line, complaint: int | None) -> Grade:
-    """How severe this signal makes its story, and why."""
-    if isinstance(signal, CascadeForecast):
-        return _grade_forecast(signal, complaint)
-    if isinstance(signal, PostNegative):
-        return _grade_post(signal, line)
-    return _grade_surge(signal)
-
-
-def _grade_forecast(forecast: CascadeForecast, complaint: int | None) -> Grade:
-    severity = _OF_LEVEL[forecast.level]
-    words = [f"the story is {forecast.level.value}"]
-    for worse in (_certain(forecast), _sour(forecast), _far_over(forecast), _severe(complaint)):
-        if worse:
-            severity -= 1
-            words.append(worse)
-    severity = max(WORST, severity)
-    automated = _automated(forecast)
-    if automated:
-        severity = min(MILDEST, severity + 1)
-        words.append(automated)
-    return Grade(severity, ", ".join(words), volume=_of_volume(forecast, complaint))
-
-
-def _of_volume(forecast: CascadeForecast, complaint: int | None) -> bool:
-    """No complaint, a root that is known not to be negative, and an audience that has not turned."""
-    root, mood = forecast.root, forecast.mood
-    if complaint or root is None or root.negative is None or root.negative >= NEGATIVE_ROOT:
-        return False
-    return mood is None or mood.negative_share < mood.usual_share + SOUR_MARGIN
-
-
-def _certain(forecast: CascadeForecast) -> str | None:
-    if forecast.level in (Level.LIKELY, Level.IMMINENT) and forecast.probability >= CERTAIN_PROBABILITY:
-        return f"it crosses the line with {percent(forecast.probability)}"
-    return None
-
-
-def _sour(forecast: CascadeForecast) -> str | None:
-    mood = forecast.mood
-    if mood is None or mood.scored < SOUR_SCORED:
-        return None
-    if mood.negative_share >= SOUR_SHARE and mood.negative_share >= mood.usual_share + SOUR_MARGIN:
-        return f"{percent(mood.negative_share)} of the answers are negative (usually {percent(mood.usual_share)})"
-    return None
-
-
-def _far_over(forecast: CascadeForecast) -> str | None:
-    line = forecast.line
-    if line.engagements and forecast.final_size.median >= FAR_OVER_LINE * line.engagements:
-        return f"it is going to {forecast.final_size.median:,.0f} engagements, the line is {line.engagements:,}"
-    if line.audience and forecast.evidence.reach >= FAR_OVER_LINE * line.audience:
-        return f"it has reached {forecast.evidence.reach:,} followers, the line is {line.audience:,}"
-    return None
-
-
-def _severe(complaint: int | None) -> str | None:
-    if complaint is not None and complaint >= SEVERE_COMPLAINT:
-        return f"a complaint of severity {complaint} of 4 is in it"
-    return None
-
-
-def _automated(forecast: CascadeForecast) -> str | None:
-    without = forecast.probability_without_automation
-    if without is None:
-        return None
-    if without <= AUTOMATED_RATIO * forecast.probability and forecast.probability - without >= AUTOMATED_MARGIN:
-        return (
-            f"lowered by one because accounts that look automated carry it: {percent(without)} without them, "
-            f"{percent(forecast.probability)} with"
-        )
-    return None
-
-
-def _grade_post(signal: PostNegative, line: Line) -> Grade:
-    severity = _OF_COMPLAINT[signal.severity or 0]
-    words = [f"a complaint of severity {signal.severity or 0} of 4"]
-    if line.audience and (signal.post.followers or 0) >= line.audience:
-        severity = max(WORST, severity - 1)
-        words.append(f"its author alone reaches {signal.post.followers:,} followers, the line is {line.audience:,}")
-    return Grade(severity, ", ".join(words))
-
-
-def _grade_surge(surge: BrandSurge) -> Grade:
-    severity = next(severity for factor, severity in _OF_SURGE if surge.factor >= factor)
-    volume = surge.share is not None and surge.share <= USUAL_SHARE
-    return Grade(severity, f"{surge.observed:,} negative posts where {surge.expected:,.1f} are usual", volume=volume)

@@ -19,7 +19,7 @@ from pydantic import StringConstraints
 
 from alerter.incidents.record import IncidentRecord
 from alerter.oncall.wallclock import Span, open_spans
-from alerter.rules.decide import MILDEST, WORST
+from alerter.rules.severity import MILDEST, WORST
 from services.config.quiet_hours import QuietHours
 from services.config.rota import zone_of
 from services.config.section import Section

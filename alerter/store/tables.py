@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 _BEGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -82,6 +83,9 @@ incidents = Table(
     Column("due_at", Moment),
     Column("told_at", Moment),
     Column("held_until", Moment),
+    Column("acknowledged_by", Text),
+    Column("answer_by", Moment),
+    Column("easing", Boolean, nullable=False, server_default=false()),
     Column("dossier", Text, nullable=False),
     UniqueConstraint("brand", "story", "ordinal"),
     Index("incidents_due", "due_at"),
@@ -90,7 +94,8 @@ incidents = Table(
     Index("incidents_open", "state", "changed_at"),
 )
 """`dossier` is the whole incident; the columns beside it are what queries need. `due_at`: its next timer; `told_at`: when
-somebody heard of it first; `held_until`: a silence, quiet hours or the page budget hold it back."""
+somebody heard of it first; `held_until`: a silence, quiet hours or the page budget hold it back; `acknowledged_by`, `answer_by`
+and `easing`: what the board puts first."""
 
 silences = Table(
     "silences",

@@ -115,6 +115,12 @@ class Incident(Part):
     first_step: str | None = None
     """The first step of the playbook."""
 
+    @property
+    def is_easing(self) -> bool:
+        """Whether it goes away by itself: its state says so, or its newest forecast."""
+        level = self.outlook.level if self.outlook is not None else None
+        return self.state is IncidentState.EASING or level is Level.EASING
+
 
 class IncidentChanged(Event):
     TYPE: ClassVar[str] = "incident.changed"

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from services.contracts.incident import IncidentState
 
-_OVER: Final = frozenset({IncidentState.RESOLVED, IncidentState.AVERTED, IncidentState.EXPIRED})
 _LINKS: Final = (
     ("acknowledge", "I have it"),
     ("post", "The post"),
@@ -100,7 +99,7 @@ def _about(kind: str, data: dict[str, Any]) -> tuple[Status, int, str]:
 
 def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
     status = Status.FIRING
-    if data["state"] in _OVER:
+    if IncidentState(data["state"]).is_over:
         status = Status.RESOLVED
     elif data.get("acknowledged_by") is not None:
         status = Status.ACKNOWLEDGED

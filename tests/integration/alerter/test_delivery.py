@@ -112,7 +112,7 @@ async def test_a_hostile_answer_is_one_recorded_attempt(
     house: House, monkeypatch: pytest.MonkeyPatch, answer: Any, outcome: str, status: int | None
 ) -> None:
     if outcome == "timeout":  # the others answer, on a loaded machine perhaps late
-        monkeypatch.setattr(house.alerter.outlets.post, "timeout_seconds", 0.3)
+        monkeypatch.setattr(house.alerter.outlets.sender, "timeout_seconds", 0.3)
     monkeypatch.setattr(http, "BODY_SECONDS", 0.2)
     house.receiver.answers["/desk"] = answer
     await house.signal(make.forecast())
@@ -136,7 +136,7 @@ async def test_an_endpoint_that_stalls_holds_up_nobody_else(make_house: MakeHous
             while len(house.receiver.at("/desk")) < many:
                 await asyncio.sleep(0.01)
         assert len(house.receiver.at("/slow")) == claims.USUAL_PLACES
-        house.alerter.outlets.post.timeout_seconds = 0.1
+        house.alerter.outlets.sender.timeout_seconds = 0.1
         await house.receiver.stop()
 
 

@@ -72,7 +72,7 @@ async def test_only_a_certificate_for_the_name_in_the_url_will_do(
     if trusted:
         context.load_verify_locations(tmp_path / "cert.pem")
     backend = egress.GuardedBackend(egress.allowed_networks("127.0.0.0/8"), loopback)
-    post = HttpSender(backend, time.time, tls=context)
-    result = await post.post(Request(f"https://{host}:{port}/x", {}, b"{}"))
-    await post.close()
+    sender = HttpSender(backend, time.time, tls=context)
+    result = await sender.send(Request(f"https://{host}:{port}/x", {}, b"{}"))
+    await sender.close()
     assert result.outcome is outcome, result

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from alerter.rules import decide
 from alerter.rules.conditions import Opening, spoken_of
+from alerter.rules.severity import Grade, grade
 from services.config.rule import TOPICS
 from services.contracts.base import AccountId
 from services.contracts.signal import Interval, Level, SurgePhase
@@ -18,7 +19,7 @@ from tests.unit.alerter import make
 
 def fires(signal: Opening, /, **conditions: Any) -> decide.Considered:
     rule = make.rule(**{"level": None, **conditions})
-    return decide.consider(rule, signal, decide.grade(signal, make.LINE, None), None)
+    return decide.consider(rule, signal, grade(signal, make.LINE, None), None)
 
 
 big = Interval(low=900, median=1500, high=3000)
@@ -114,7 +115,7 @@ def test_words_inside_of_words_do_not_count(text: str) -> None:
 def test_a_topic_may_be_one_s_own_and_the_word_that_is_named_is_never_the_post_s() -> None:
     rule = make.rule(level=None, topics=("luggage",))
     signal = saying("my SUITCASES are gone, call 0171 2345")
-    graded = decide.grade(signal, make.LINE, None)
+    graded = grade(signal, make.LINE, None)
     considered = decide.consider(rule, signal, graded, None, {"luggage": ("suitcase*",)})
     assert considered.because == "it speaks of luggage (suitcase*)"
 
@@ -137,7 +138,7 @@ def test_a_rule_raises_what_it_fires_at() -> None:
 def test_a_later_rule_raises_a_story_that_another_one_found() -> None:
     asked = [make.rule(), make.rule(id="safety", level=None, topics=("safety",), raises_to=1)]
     signal = saying("on fire")
-    graded = decide.grade(signal, make.LINE, None)
+    graded = grade(signal, make.LINE, None)
     raised = decide.raised(signal, asked, graded, None)
     assert (raised.severity, raised.floor) == (1, 1)
     assert "rule safety" in raised.words
@@ -148,5 +149,5 @@ def test_a_later_rule_raises_a_story_that_another_one_found() -> None:
 @pytest.mark.parametrize("severity", [1, 2, 3, 4])
 def test_raising_never_lowers(severity: int) -> None:
     mild = make.rule(id="mild", level=None, topics=("safety",), raises_to=4)
-    graded = decide.Grade(severity, "")
+    graded = Grade(severity, "")
     assert decide.raised(saying("fire"), [mild], graded, None).severity == severity

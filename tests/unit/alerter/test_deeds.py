@@ -12,6 +12,7 @@ from alerter.incidents.record import IncidentRecord, Transition
 from alerter.incidents.telling import Announcement
 from alerter.incidents.transitions import Refused
 from alerter.rules import decide
+from alerter.rules.severity import grade
 from alerter.states import TellReason
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, IncidentState, OutcomeMark
@@ -23,7 +24,7 @@ MINUTE = timedelta(minutes=1)
 
 def opened() -> IncidentRecord:
     signal = make.forecast()
-    decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
+    decision = decide.Decision(make.rule(), grade(signal, make.LINE, None), "because")
     story = StoryId(make.STORY)
     return model.open_incident(signal, decision, story, make.UNKNOWN, make.setting("Answer."), make.NOW).record
 
@@ -35,7 +36,7 @@ def sure(outcome: Transition | None) -> Transition:
 
 def joined(record: IncidentRecord, level: Level, minutes: int, number: int = 2, **more: Any) -> Announcement:
     signal, now = make.forecast(number, level, **more), make.NOW + minutes * MINUTE
-    return make.announced(record, sure(model.join(record, signal, decide.grade(signal, make.LINE, None), now)), now)
+    return make.announced(record, sure(model.join(record, signal, grade(signal, make.LINE, None), now)), now)
 
 
 def test_an_acknowledgement_is_told_with_its_comment_and_stops_the_policy() -> None:

@@ -13,6 +13,7 @@ from alerter.incidents.telling import Announcement
 from alerter.incidents.transitions import TRANSITIONS, Trigger
 from alerter.rules import decide
 from alerter.rules.conditions import Opening
+from alerter.rules.severity import Grade, grade
 from alerter.states import ENDED, TellReason
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, IncidentState, OutcomeMark
@@ -24,13 +25,13 @@ MINUTE = timedelta(minutes=1)
 
 def opened(signal: Opening | None = None, now: datetime = make.NOW, ordinal: int = 0) -> Transition:
     signal = signal or make.forecast()
-    decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
+    decision = decide.Decision(make.rule(), grade(signal, make.LINE, None), "because")
     story = StoryId(make.STORY)
     return model.open_incident(signal, decision, story, Story(openings=ordinal), make.setting("Answer."), now)
 
 
 def joined(record: IncidentRecord, signal: Opening, now: datetime) -> Announcement:
-    transition = model.join(record, signal, decide.grade(signal, make.LINE, None), now)
+    transition = model.join(record, signal, grade(signal, make.LINE, None), now)
     assert transition is not None
     return make.announced(record, transition, now)
 
@@ -72,7 +73,7 @@ def test_an_end_is_final() -> None:
     assert not [key for key in TRANSITIONS if key[0] in ENDED]
     for state in ENDED:
         record = in_state(state)
-        assert model.join(record, make.forecast(9, Level.CROSSED), decide.Grade(1, ""), make.NOW) is None
+        assert model.join(record, make.forecast(9, Level.CROSSED), Grade(1, ""), make.NOW) is None
         assert model.due(record) is None
         with pytest.raises(transitions.Refused):
             actions.acknowledge(record, "dana", "", make.NOW)
@@ -160,16 +161,13 @@ def test_a_surge_keeps_it_active_until_it_ends() -> None:
 
 def test_old_and_doubled_signals_change_nothing() -> None:
     record = joined(opened(make.forecast(5)).record, make.surge(minutes=5), make.NOW).record
-    grade = decide.Grade(1, "")
+    worst = Grade(1, "")
     for number in (4, 5):
-        assert model.join(record, make.forecast(number, Level.CROSSED), grade, make.NOW) is None
+        assert model.join(record, make.forecast(number, Level.CROSSED), worst, make.NOW) is None
     for minutes in (4, 5):
-        assert model.join(record, make.surge(minutes=minutes), grade, make.NOW) is None
+        assert model.join(record, make.surge(minutes=minutes), worst, make.NOW) is None
     first = joined(record, make.negative("p7"), make.NOW)
-    assert (
-        model.join(first.record, make.negative("p7"), decide.grade(make.negative("p7"), make.LINE, None), make.NOW)
-        is None
-    )
+    assert model.join(first.record, make.negative("p7"), grade(make.negative("p7"), make.LINE, None), make.NOW) is None
     answered = model.join(record, make.answered(), None, make.NOW)
     assert answered is not None
     assert model.join(answered.record, make.answered(), None, make.NOW) is None
@@ -232,7 +230,7 @@ def test_what_a_person_closed_comes_back_only_when_it_got_worse() -> None:
 
 def test_a_story_that_flickers_around_its_rule_cools_down_unless_it_is_worse_than_it_ever_was() -> None:
     signal = make.forecast(1, Level.IMMINENT)
-    decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
+    decision = decide.Decision(make.rule(), grade(signal, make.LINE, None), "because")
     terms = AnswerTerms(cool_down_minutes=30)
     first = model.open_incident(
         signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting(None, terms), make.NOW
@@ -250,7 +248,7 @@ def test_a_story_that_flickers_around_its_rule_cools_down_unless_it_is_worse_tha
 
 def in_a_surge(usual: float, promise: float | None) -> IncidentRecord:
     signal = make.forecast()
-    decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
+    decision = decide.Decision(make.rule(), grade(signal, make.LINE, None), "because")
     terms = AnswerTerms(usual_answer_minutes=usual, promise_minutes=promise)
     first = model.open_incident(
         signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting(None, terms), make.NOW
@@ -280,11 +278,11 @@ def test_a_surge_uses_the_brand_s_promise_and_whichever_is_first_counts() -> Non
 
 def test_what_a_rule_raised_stays_raised() -> None:
     signal = make.forecast()
-    decision = decide.Decision(make.rule(), decide.Grade(1, "raised", 1), "because")
+    decision = decide.Decision(make.rule(), Grade(1, "raised", 1), "because")
     first = model.open_incident(signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting(), make.NOW)
     assert joined(first.record, make.forecast(2, Level.WATCH), make.NOW).record.incident.severity == 1
     plain = opened().record
-    raised = model.join(plain, make.negative(severity=1), decide.Grade(2, "raised", 2), make.NOW)
+    raised = model.join(plain, make.negative(severity=1), Grade(2, "raised", 2), make.NOW)
     assert raised is not None
     assert raised.record.incident.severity == 2
     assert joined(raised.record, make.forecast(2, Level.WATCH), make.NOW).record.incident.severity == 2

@@ -13,6 +13,7 @@ from alerter.incidents import actions, model, telling
 from alerter.incidents.record import IncidentRecord, Transition
 from alerter.incidents.transitions import TRANSITIONS, Refused
 from alerter.rules import decide
+from alerter.rules.severity import grade
 from alerter.states import ENDED, TellReason
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, IncidentState, OutcomeMark
@@ -35,7 +36,7 @@ class Life(RuleBasedStateMachine):
         self.crossed = level is Level.CROSSED
         self.waits = True
         signal = make.forecast(1, level)
-        decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
+        decision = decide.Decision(make.rule(), grade(signal, make.LINE, None), "because")
         self.record = model.open_incident(
             signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting(), self.now
         ).record
@@ -83,21 +84,21 @@ class Life(RuleBasedStateMachine):
             final_size=Interval(low=size / 2, median=size, high=size * 2), mood=make.mood() if sour else None,
         )  # fmt: skip
         self.crossed = self.crossed or (level is Level.CROSSED and not self.record.ended)
-        outcome = model.join(self.record, signal, decide.grade(signal, make.LINE, None), self.now)
+        outcome = model.join(self.record, signal, grade(signal, make.LINE, None), self.now)
         assert (outcome is None) == self.record.ended
         self.take(outcome)
-        assert model.join(self.record, signal, decide.grade(signal, make.LINE, None), self.now) is None
+        assert model.join(self.record, signal, grade(signal, make.LINE, None), self.now) is None
 
     @rule(phase=st.sampled_from(SurgePhase), factor=st.floats(1, 50))
     def surges(self, phase: SurgePhase, factor: float) -> None:
         self.surged += 1
         signal = make.surge(phase, minutes=self.surged, factor=factor)
-        self.take(model.join(self.record, signal, decide.grade(signal, make.LINE, None), self.now))
+        self.take(model.join(self.record, signal, grade(signal, make.LINE, None), self.now))
 
     @rule(post=st.integers(0, 20), severity=st.integers(0, 4))
     def somebody_complains(self, post: int, severity: int) -> None:
         signal = make.negative(f"n{post}", severity)
-        self.take(model.join(self.record, signal, decide.grade(signal, make.LINE, None), self.now))
+        self.take(model.join(self.record, signal, grade(signal, make.LINE, None), self.now))
 
     @rule()
     def brand_answers(self) -> None:

@@ -16,6 +16,7 @@ from alerter.incidents import model
 from alerter.incidents.source_policy import SourcePolicies
 from alerter.notify.formats import native
 from alerter.rules import decide
+from alerter.rules.severity import Grade
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, Incident
 from services.contracts.post import SourcePolicy
@@ -28,7 +29,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30_000)
 
 def incident(*exemplars: PostCard, root: PostCard | None = None, **more: Any) -> Incident:
     signal = make.forecast(root=root or make.card(), exemplars=exemplars, loudest=exemplars)
-    decision = decide.Decision(make.rule(), decide.Grade(2, "bad"), "because")
+    decision = decide.Decision(make.rule(), Grade(2, "bad"), "because")
     made = model.open_incident(signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting("Answer."), make.NOW)
     return made.record.incident.model_copy(update=more)
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerter.rules import decide
+from alerter.rules import decide, severity
+from alerter.rules.severity import grade
 from services.contracts.signal import Interval, Level, Line, SurgePhase
 from tests.unit.alerter import make
 
@@ -86,16 +87,14 @@ def test_automation_lowers_the_severity_by_one_and_is_named_but_never_silences()
     ],
 )
 def test_what_makes_a_story_worse_raises_the_severity_and_is_named(worse: dict[str, Any], word: str) -> None:
-    plain = decide.grade(make.forecast(), make.LINE, None)
-    raised = decide.grade(make.forecast(**worse), make.LINE, None)
+    plain = grade(make.forecast(), make.LINE, None)
+    raised = grade(make.forecast(**worse), make.LINE, None)
     assert raised.severity == plain.severity - 1
     assert word in raised.words
 
 
 def test_a_severe_complaint_in_the_story_raises_it() -> None:
-    assert (
-        decide.grade(make.forecast(), make.LINE, 3).severity == decide.grade(make.forecast(), make.LINE, 2).severity - 1
-    )
+    assert grade(make.forecast(), make.LINE, 3).severity == grade(make.forecast(), make.LINE, 2).severity - 1
 
 
 @given(
@@ -122,24 +121,24 @@ def test_a_low_reach_never_lowers_the_severity(
             evidence=make.evidence(reach=reach),
             root=make.card(followers=followers),
         )
-        return decide.grade(story, story.line, complaint).severity
+        return grade(story, story.line, complaint).severity
 
     small, large = graded(low, 0), graded(low + more, 10**6)
     assert 1 <= large <= small <= 4
-    assert graded(0, 0) <= decide._OF_LEVEL[level] + (1 if without is not None else 0)
+    assert graded(0, 0) <= severity._OF_LEVEL[level] + (1 if without is not None else 0)
 
 
 @given(st.integers(0, 4), st.none() | st.integers(0, 10**8))
 def test_the_worse_the_complaint_the_worse_the_severity(severity: int, followers: int | None) -> None:
     line = Line(audience=100_000)
     post = make.card(followers=followers)
-    here = decide.grade(make.negative(severity=severity, post=post.post_id, ), line, None).severity  # fmt: skip
-    worse = decide.grade(make.negative(severity=min(4, severity + 1)), line, None).severity
+    here = grade(make.negative(severity=severity, post=post.post_id, ), line, None).severity  # fmt: skip
+    worse = grade(make.negative(severity=min(4, severity + 1)), line, None).severity
     assert 1 <= worse <= here <= 4
 
 
 @pytest.mark.parametrize(("factor", "severity"), [(3.0, 3), (5.0, 2), (10.0, 1), (1000.0, 1)])
 def test_a_surge_is_graded_by_its_factor(factor: float, severity: int) -> None:
-    grade = decide.grade(make.surge(factor=factor), make.LINE, None)
-    assert grade.severity == severity
-    assert "60 negative posts where 10.0 are usual" in grade.words
+    found = grade(make.surge(factor=factor), make.LINE, None)
+    assert found.severity == severity
+    assert "60 negative posts where 10.0 are usual" in found.words

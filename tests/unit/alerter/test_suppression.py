@@ -14,6 +14,8 @@ from alerter.incidents.record import Entry, IncidentRecord, Transition
 from alerter.incidents.telling import Announcement
 from alerter.incidents.transitions import Trigger, advance
 from alerter.rules import decide
+from alerter.rules.conditions import Opening
+from alerter.rules.severity import grade
 from alerter.silences import matching
 from alerter.silences.matching import Covers, Field, Matcher, Silence
 from alerter.states import TellReason
@@ -27,9 +29,9 @@ HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 
 
-def opened(signal: decide.Opening | None = None) -> Transition:
+def opened(signal: Opening | None = None) -> Transition:
     signal = signal or make.forecast()
-    decision = decide.Decision(make.rule(), decide.grade(signal, make.LINE, None), "because")
+    decision = decide.Decision(make.rule(), grade(signal, make.LINE, None), "because")
     return model.open_incident(signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting(), make.NOW)
 
 
@@ -129,7 +131,7 @@ cheerful = make.card(negative=0.05)
         (make.surge(share=None), False),
     ],
 )
-def test_a_mute_covers_volume_and_never_mood(signal: decide.Opening, covered: bool) -> None:
+def test_a_mute_covers_volume_and_never_mood(signal: Opening, covered: bool) -> None:
     record = opened(signal).record
     held = matching.held(record, [silence(BRAND, covers=Covers.VOLUME)], (), make.NOW)
     if record.incident.severity == 1:
@@ -140,7 +142,7 @@ def test_a_mute_covers_volume_and_never_mood(signal: decide.Opening, covered: bo
 def test_a_mute_ends_for_a_story_whose_mood_turns() -> None:
     record = opened(make.forecast(root=cheerful, mood=fine)).record
     turned = make.forecast(2, root=cheerful, mood=make.mood())
-    after = model.join(record, turned, decide.grade(turned, make.LINE, None), make.NOW)
+    after = model.join(record, turned, grade(turned, make.LINE, None), make.NOW)
     assert after is not None
     assert matching.held(after.record, [silence(BRAND, covers=Covers.VOLUME)], (), make.NOW) is None
 
@@ -220,7 +222,7 @@ def test_what_is_held_back_is_silent_until_it_is_released_and_then_says_what_bec
     record = held_back()
     assert model.due(record) == make.NOW + HOUR
     signal = make.forecast(2, Level.IMMINENT)
-    came = model.join(record, signal, decide.grade(signal, make.LINE, None), make.NOW + 30 * MINUTE)
+    came = model.join(record, signal, grade(signal, make.LINE, None), make.NOW + 30 * MINUTE)
     assert came is not None
     kept = make.announced(record, came, make.NOW + 30 * MINUTE)
     assert make.said(kept).tell is TellReason.SILENCE
@@ -238,7 +240,7 @@ def test_what_was_not_told_is_not_taken_for_told() -> None:
     before = held_back()
     crossed = make.forecast(2, Level.CROSSED)
     now, free = make.NOW + 20 * MINUTE, opened().record
-    came = model.join(free, crossed, decide.grade(crossed, make.LINE, None), now)
+    came = model.join(free, crossed, grade(crossed, make.LINE, None), now)
     assert came is not None
     assert make.said(make.announced(free, came, now)).tell is TellReason.CROSSED
     kept = telling.decide(before, came, lambda _: before.incident.held, now)
@@ -249,7 +251,7 @@ def test_what_was_not_told_is_not_taken_for_told() -> None:
 
 def test_an_end_ends_what_held_it_back() -> None:
     eased = make.forecast(2, Level.EASING)
-    over = model.join(held_back(), eased, decide.grade(eased, make.LINE, None), make.NOW + MINUTE)
+    over = model.join(held_back(), eased, grade(eased, make.LINE, None), make.NOW + MINUTE)
     assert over is not None
     assert (over.record.incident.state, over.record.incident.held) == (IncidentState.EXPIRED, None)
 
@@ -299,7 +301,7 @@ def test_a_surge_that_ended_does_not_count_against_a_mute() -> None:
     record = opened(make.forecast(root=cheerful, mood=fine)).record
     for phase, minutes in ((SurgePhase.START, 1), (SurgePhase.END, 2)):
         signal = make.surge(phase, minutes=minutes, share=0.9)
-        after = model.join(record, signal, decide.grade(signal, make.LINE, None), make.NOW)
+        after = model.join(record, signal, grade(signal, make.LINE, None), make.NOW)
         assert after is not None
         record = after.record
     assert matching.volume_alone(record)
