@@ -52,7 +52,7 @@ async def form_of(request: Request) -> dict[str, str]:
     """The fields of an urlencoded form. Raises `Problem` 422; the body's size is bounded by the router."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
-        raise Problem(422, "a form was expected")
+        raise Problem(422, "this page expects a form")
     try:
         text = (await request.body()).decode("utf-8")
         return dict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS))
@@ -97,7 +97,7 @@ async def _admit(service: ApiContext, request: Request, original: Handler, open_
     request.state.visitor = visitor
     if visitor is None and not open_to_all:
         if posting or "text/event-stream" in request.headers.get("accept", ""):
-            raise Problem(401, "you are not signed in any more")
+            raise Problem(401, "you are no longer signed in")
         return RedirectResponse(f"{LOGIN}?next={quote(request.url.path)}", 303)
     if posting:
         request.state.form = form = await form_of(request)

@@ -97,7 +97,7 @@
     news.addEventListener("over", () => location.reload());
     news.onopen = () => { clearTimeout(lost); lost = null; if (!link.hidden) ask(); link.hidden = true; };
     news.onerror = () => {
-      lost ??= setTimeout(() => { link.textContent = "Not connected: what you see may be old."; link.hidden = false; }, 4000);
+      lost ??= setTimeout(() => { link.textContent = "Connection lost: what you see may be out of date."; link.hidden = false; }, 4000);
     };
     // Where no stream gets through, now and then by itself.
     setInterval(() => { if (news.readyState !== EventSource.OPEN) ask(); }, 15000);

@@ -57,7 +57,7 @@ async def test_a_brands_month_shows_its_mood_its_alarms_and_its_answers(house: H
     async with sign_in(house) as client:
         page = words((await client.get("/console/brands/acme")).text)
         assert "900 posts, 140 negative" in page.replace(" of them", "")
-        assert "The usual day has 10 %; the worst was 01 Mar with 60 %." in page
+        assert "On a usual day it is 10 %; the worst day was 01 Mar with 60 %." in page
         assert re.search(r"Precision 100 %", page)
         assert re.search(r"Lead time to the line 10 min median of 1", page)
         assert re.search(r"bsky under 100 1 0 %", page)
@@ -65,7 +65,7 @@ async def test_a_brands_month_shows_its_mood_its_alarms_and_its_answers(house: H
         assert words((await client.get("/console/brands")).text).count("Other") == 1
         assert (await client.get("/console/brands/nobody")).status_code == 404
         empty = words((await client.get("/console/brands/other")).text)
-        assert "Nothing was said about Other yet." in empty
+        assert "No posts about Other yet." in empty
 
 
 async def test_answers_are_listed_by_when_they_are_due_small_ones_too(house: House) -> None:
