@@ -73,26 +73,27 @@ async def perform(service: ApiContext, caller: Caller, name: str, incident: str,
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/incidents/{incident}/acknowledge", responses={**ABSENT, **CONFLICT})
     async def acknowledge_incident(caller: Responder, incident: IncidentKey, said: schemas.Acknowledgement) -> Incident:
-        """Somebody has it, for a while: the steps that wait are cancelled, everybody told so far hears who. Repeating it
-        prolongs it. When it expires, whoever had it is told, and the policy goes on."""
+        """Take the incident for a while. The remaining steps are cancelled, and everybody told so far hears who has it.
+        Repeating it extends it. When it expires, whoever had it is told, and the policy continues."""
         return await perform(service, caller, "acknowledge", incident, said)
 
     @routes.post("/incidents/{incident}/resolve", responses={**ABSENT, **CONFLICT})
     async def resolve_incident(caller: Responder, incident: IncidentKey, said: schemas.ActionIn) -> Incident:
-        """It is over. It comes back only when the story gets worse than it was."""
+        """Mark it as over. It comes back only if the story gets worse than it was."""
         return await perform(service, caller, "resolve", incident, said)
 
     @routes.post("/incidents/{incident}/snooze", responses={**ABSENT, **CONFLICT})
     async def snooze_incident(caller: Responder, incident: IncidentKey, said: schemas.Snooze) -> Incident:
-        """Nobody is told for a while, unless it becomes severity 1; then the policy goes on. Severity 1 is refused."""
+        """Put it off: nobody is told for a while, unless it becomes severity 1. Then the policy continues. Severity 1 cannot be
+        snoozed."""
         return await perform(service, caller, "snooze", incident, said)
 
     @routes.post("/incidents/{incident}/reassign", responses={**ABSENT, **CONFLICT})
     async def reassign_incident(caller: Responder, incident: IncidentKey, said: schemas.Reassignment) -> Incident:
-        """Ask somebody to take it. They are told, and have five minutes to acknowledge it before the policy goes on."""
+        """Ask somebody to take it. They are told, and have five minutes to acknowledge before the policy continues."""
         return await perform(service, caller, "reassign", incident, said)
 
     @routes.post("/incidents/{incident}/outcome", responses=ABSENT)
     async def mark_incident(caller: Responder, incident: IncidentKey, said: schemas.OutcomeIn) -> Incident:
-        """Say what the alarm was worth, also after its end. The newest word counts."""
+        """Say how good the alarm was, even after it has ended. The latest mark counts."""
         return await perform(service, caller, "outcome", incident, said)

@@ -34,12 +34,12 @@ class Wanted(StrEnum):
 
 
 class AnswerClock(Shape):
-    """One complaint or question: where it is, and by when it is to be answered. Its text is not kept."""
+    """One complaint or question: where it is, and by when it has to be answered. Its text is not kept."""
 
     id: str
     brand: str
     network: str
-    post_id: str | None = Field(description="null where the source's terms keep it from a key limited to brands")
+    post_id: str | None = Field(description="null if the source's terms keep it from a key that is limited to brands")
     account: str | None
     kind: str = Field(description="complaint or question")
     followers: int | None
@@ -50,26 +50,26 @@ class AnswerClock(Shape):
     overdue: bool
     answered_at: datetime | None
     answer_id: str | None
-    told_at: datetime | None = Field(description="when the account's owner was told that it is overdue")
+    told_at: datetime | None = Field(description="when the account's owner was told that it was overdue")
     permalink: str | None
     reply_link: str | None
 
 
 class AnswerClocks(Shape):
     items: tuple[AnswerClock, ...]
-    next: str | None = Field(description="the cursor of the next page; null at the end")
+    next: str | None = Field(description="cursor of the next page; null on the last one")
 
 
 class TreatmentOut(Shape):
-    """How one network's authors of one size were treated."""
+    """How authors of one size on one network were treated."""
 
     network: str
-    band: str = Field(description="followers of the author")
+    band: str = Field(description="the author's number of followers")
     asked: int
     answered: int
     share: float
-    late: int = Field(description="answered after it was due, or due and not answered")
-    median_seconds: float | None = Field(description="to the first answer, of what was answered")
+    late: int = Field(description="answered too late, or due and not answered yet")
+    median_seconds: float | None = Field(description="to the first answer, among those that were answered")
     p90_seconds: float | None
 
 
@@ -79,7 +79,7 @@ class Treatments(Shape):
 
 
 class OverdueItem(BaseModel):
-    """One post that waits. What its source's terms keep in the house is not there."""
+    """One post that is waiting for an answer, without what its source's terms do not let out."""
 
     network: str
     post_id: str | None = None
@@ -95,17 +95,17 @@ class OverdueItem(BaseModel):
 class Overdue(BaseModel):
     brand: str
     account: str | None
-    owner: str = Field(description="brand and account: the same in all digests of one account")
-    links: dict[str, str] = Field(description="post and reply of what has waited longest")
+    owner: str = Field(description="brand and account; the same in all digests for one account")
+    links: dict[str, str] = Field(description="links to see and to answer the post that has waited longest")
     title: str
     because: str
-    overdue: int = Field(description="all that is overdue on this account")
-    new: int = Field(description="of which this is the first message")
-    items: tuple[OverdueItem, ...] = Field(description="of the new ones those that have waited longest, 25 at most")
+    overdue: int = Field(description="how many are overdue on this account")
+    new: int = Field(description="how many of them are reported here for the first time")
+    items: tuple[OverdueItem, ...] = Field(description="the new ones that have waited longest, 25 at most")
 
 
 class OverdueMessage(BaseModel):
-    """Body of an `answer.due` webhook: one digest an hour at most for an account, to whoever owns it. Never a page."""
+    """Body of an `answer.due` webhook: a digest for the owner of an account, at most once an hour. Never a page."""
 
     type: str = Field(pattern=r"^answer\.due$")
     timestamp: datetime
@@ -127,7 +127,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.get("/answer-times")
     async def show_answer_times(caller: Reader, brand: Slug | None = None, days: Days = 30) -> Treatments:
-        """Answered share, median and 90th percentile of the time to the first answer, by network and follower band."""
+        """Share answered, and the median and 90th percentile of the time to the first answer, by network and follower band."""
         now = service.context().now
         since = now - timedelta(days=days)
         only = seen_by(caller, answer_clocks.c.brand)

@@ -19,7 +19,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     async def list_changes(
         caller: Admin, actor: schemas.Actor | None = None, cursor: Cursor = None, limit: Limit = 50
     ) -> schemas.Changes:
-        """Every change, newest first. A key that is limited to brands sees what concerns them, and what it did itself."""
+        """Every change, newest first. A key limited to brands sees the changes that concern those brands, and its own."""
         return await paged(service, lambda c: _page(c, caller, actor, cursor, limit))
 
 

@@ -18,7 +18,7 @@ from alerter.store.database import Database
 from services.runtime.lifecycle import ServiceContext
 
 T = TypeVar("T")
-Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the page before")]
+Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the previous page")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 

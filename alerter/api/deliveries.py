@@ -30,12 +30,12 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.get("/deliveries/{delivery}", responses=ABSENT)
     async def get_delivery(caller: Reader, delivery: DeliveryKey) -> schemas.DeliveryShown:
-        """One delivery with its body, and what came back in each attempt."""
+        """One delivery with its body, and the response to each attempt."""
         return found(await service.database.read(lambda c: views.delivery_shown(c, caller, delivery)))
 
     @routes.post("/deliveries/{delivery}/resend", status_code=202, responses=ABSENT)
     async def resend_delivery(caller: Responder, delivery: DeliveryKey) -> schemas.Queued:
-        """Send it again, under the same id, from the start of the retry schedule."""
+        """Send it again under the same id, with the full schedule of retries."""
         await send_again(service, caller, delivery)
         return schemas.Queued(delivery=delivery)
 
@@ -52,5 +52,5 @@ async def send_again(service: ApiContext, caller: Caller, delivery: str) -> None
         return True
 
     if not await service.database.write(write):
-        raise Problem(404, "there is no such delivery, or its endpoint is gone or disabled")
+        raise Problem(404, "there is no such delivery, or its endpoint is deleted or disabled")
     service.ring()

@@ -25,22 +25,23 @@ from services.config.section import Slug
 def mount_care(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/endpoints/{name}/test", status_code=202, responses={**ABSENT, **CONFLICT})
     async def test_endpoint(caller: Admin, name: Slug) -> schemas.Queued:
-        """Send it an `endpoint.test`. GET /v1/deliveries says what came of it."""
+        """Send it an `endpoint.test` message. GET /v1/deliveries shows how that went."""
         return schemas.Queued(delivery=await send_test(service, caller, name))
 
     @routes.post("/endpoints/{name}/secret", status_code=201, responses={**ABSENT, **CONFLICT})
     async def rotate_secret(caller: Admin, name: Slug, body: schemas.RotateIn) -> schemas.Rotated:
-        """A new secret signs from now on, the old ones beside it for the time of grace: receivers change in their own time."""
+        """Create a new secret. It signs from now on, and the old ones keep signing during the grace period, so that the
+        receiver can change over in its own time."""
         return await rotate(service, caller, name, body.grace_hours)
 
     @routes.post("/endpoints/{name}/enable", responses=ABSENT)
     async def enable_endpoint(caller: Admin, name: Slug) -> schemas.Endpoint:
-        """Messages go there again. What was cancelled meanwhile is sent by `resend`."""
+        """Messages go there again. Use `resend` for what was cancelled in the meantime."""
         return await enable(service, caller, name)
 
     @routes.post("/endpoints/{name}/resend", status_code=202, responses={**ABSENT, **CONFLICT})
     async def resend_failed(caller: Admin, name: Slug, body: schemas.ResendIn) -> schemas.Resent:
-        """Send again all that did not arrive there since then, each under its own id."""
+        """Send again everything that has not arrived there since then, each message under its own id."""
         context = service.context()
 
         def write(connection: Connection) -> int:
@@ -67,7 +68,7 @@ async def rotate(service: ApiContext, caller: Caller, name: str, grace_hours: fl
     def write(connection: Connection) -> None:
         shown = found(views.endpoint_shown(connection, caller, name))
         if not TRAITS[shown.kind].signs:
-            raise Problem(409, f"an endpoint of the kind {shown.kind} has no secret of ours")
+            raise Problem(409, f"an endpoint of kind {shown.kind} has no signing secret")
         endpoints.rotate(connection, name, secret, old_end)
         detail = {"old_ends_at": old_end.isoformat()}
         audit.record(connection, context.now, caller.name, "endpoint.rotated", name, audit.only(shown.brands), detail)

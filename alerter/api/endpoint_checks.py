@@ -21,16 +21,16 @@ def checked(service: ApiContext, body: schemas.EndpointIn, brands: Sequence[str]
     traits = TRAITS[body.kind]
     url = body.url or traits.url
     if url is None:
-        raise wrong("url", "is needed")
+        raise wrong("url", "is required")
     key = body.key.get_secret_value() if body.key is not None else None
     inbound = body.inbound_secret.get_secret_value() if body.inbound_secret is not None else None
     try:
         check_key(body.kind, key)
         options = checked_options(body.kind, body.options)
         if inbound is not None and not traits.inbound:
-            raise BadSetup("inbound_secret", f"nothing comes back from an endpoint of the kind {body.kind}")
+            raise BadSetup("inbound_secret", f"an endpoint of kind {body.kind} sends nothing back")
         if not traits.http and not APPRISE_URL.fullmatch(url):
-            raise BadSetup("url", "is no URL of apprise (mailto://..., twilio://...)")
+            raise BadSetup("url", "is not an apprise URL (mailto://..., twilio://...)")
     except BadSetup as error:
         raise wrong(error.at, error.why) from None
     for at, one in [("url", url)] * traits.http + [("options.peers", peer) for peer in options.get("peers", ())]:

@@ -26,7 +26,7 @@ from services.config.section import Slug
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/endpoints", status_code=201, responses=CONFLICT)
     async def create_endpoint(caller: Admin, body: schemas.EndpointIn) -> schemas.Created:
-        """Add an endpoint. Its secret is in this answer and nowhere else."""
+        """Create an endpoint. Its secret is in this response and nowhere else."""
         brands = brands_for(service, caller, body.brands)
         secret = signing.new_secret() if TRAITS[body.kind].signs else None
         draft, context = checked(service, body, brands, secret), service.context()
@@ -49,7 +49,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
         made = await service.database.write(write)
         if made is None:
-            raise Problem(409, f"there is an endpoint {body.name} already")
+            raise Problem(409, f"there already is an endpoint {body.name}")
         return made
 
     @routes.get("/endpoints")
@@ -63,7 +63,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.delete("/endpoints/{name}", status_code=204, responses=ABSENT)
     async def delete_endpoint(caller: Admin, name: Slug) -> None:
-        """Remove it; what was waiting for it is cancelled."""
+        """Delete it. Messages waiting for it are cancelled."""
         context = service.context()
         if not await service.database.write(lambda c: _remove(c, context, caller, name)):
             raise Problem(404, f"there is no endpoint {name}")

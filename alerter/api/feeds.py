@@ -25,13 +25,15 @@ _PURPOSE: Final = b"calendar:"
 
 
 class Feed(Shape):
-    url: str = Field(description="to subscribe to; whoever knows it can read this schedule, so treat it as a password")
+    url: str = Field(
+        description="subscribe to this; whoever knows it can read the schedule, so treat it like a password"
+    )
 
 
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/schedules/{schedule}/calendar", responses=ABSENT)
     async def calendar_address(caller: Reader, schedule: Slug, request: Request) -> Feed:
-        """A secret address of this schedule's calendar. It works for as long as the key that asks for it."""
+        """A secret address for this schedule's calendar. It works as long as the key that asks for it."""
         schedule_of(service, caller, schedule)
         known = await keys.named(service, caller.name)
         if known is None:

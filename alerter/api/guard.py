@@ -54,10 +54,10 @@ async def _answer(service: ApiContext, request: Request, original: Handler, know
         if caller is None:
             raise Problem(401, "a bearer key is needed", {"www-authenticate": "Bearer"})
         if not caller.may(scope):
-            raise Problem(403, f"this needs a key with the scope {scope.value}; yours has {caller.scope.value}")
+            raise Problem(403, f"this needs a key with scope {scope.value}; yours has scope {caller.scope.value}")
         if set(request.query_params) - known:
             # A filter that is misspelt would otherwise list everything as if nothing had been asked.
-            raise Problem(422, f"unknown query parameter; there are {', '.join(sorted(known)) or 'none'}")
+            raise Problem(422, f"unknown query parameter; this route takes {', '.join(sorted(known)) or 'none'}")
         request.state.caller = caller
         return await original(request)
     except RequestValidationError as error:

@@ -44,7 +44,7 @@ _PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Fi
 <style>body{{font:1.1rem/1.5 system-ui;max-width:34rem;margin:3rem auto;padding:0 1rem;color-scheme:light dark}}
 button{{font:inherit;padding:.6rem 1.4rem}}input{{font:inherit;width:100%;margin:.2rem 0 1rem}}</style>{body}</html>"""
 _FORM: Final = """<form method="post"><label>Your name<input name="by" maxlength="80" placeholder="{endpoint}"></label>
-<label>A word for the others<input name="comment" maxlength="300"></label><button>I have it</button></form>"""
+<label>Comment for the others<input name="comment" maxlength="300"></label><button>I have it</button></form>"""
 
 
 def mount_inbound(app: FastAPI, service: ApiContext) -> None:
@@ -80,12 +80,12 @@ def mount_inbound(app: FastAPI, service: ApiContext) -> None:
         except Refused as error:
             return _page(409, f"<h1>{html.escape(str(error))}</h1>")
         except (Problem, ValueError):
-            return _page(413, "<h1>That is too much</h1>")
+            return _page(413, "<h1>That is too long</h1>")
         except (DatabaseAway, Overtaken):
             return _busy()
         if record is None:
             return _page(404, "<h1>There is no such incident</h1>")
-        return _page(200, _about(record) + "<p>Everybody who was told hears that you have it.</p>")
+        return _page(200, _about(record) + "<p>Everybody who was told will hear that you have it.</p>")
 
     @routes.post("/v1/inbound/pagerduty/{name}")
     async def from_pagerduty(name: str, request: Request) -> Response:
@@ -108,7 +108,7 @@ async def _from_pagerduty(service: ApiContext, name: str, request: Request) -> R
     # The same answer, whether the endpoint is unknown or the signature wrong.
     right = pagerduty.verified(secret or "", body, request.headers.get("x-pagerduty-signature"))
     if secret is None or not right:
-        raise Problem(401, "not signed with the secret of such an endpoint")
+        raise Problem(401, "not signed with the inbound secret of an endpoint of this name")
     try:
         came = pagerduty.returned(body)
     except ValueError as error:

@@ -33,6 +33,6 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.get("/incidents/{incident}/explain", responses=ABSENT)
     async def explain_incident(caller: Reader, incident: IncidentKey) -> schemas.Explanation:
-        """Every decision with its reason and the record that caused it; the steps, and every attempt to tell somebody."""
+        """Every decision with its reason and the record that caused it, the steps, and every attempt to tell somebody."""
         terms = service.context().config.source_policy
         return found(await service.database.read(lambda c: views.explanation(c, caller, terms, incident)))

@@ -74,10 +74,10 @@ def brands_for(service: ApiContext, caller: Caller, wanted: Collection[str]) -> 
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/keys", status_code=201, responses=CONFLICT)
     async def create_key(caller: Admin, body: schemas.KeyIn) -> schemas.KeyCreated:
-        """Make a key. It is in this answer and nowhere else. A limited key can only make keys within its own limits."""
+        """Create a key. It is in this response and nowhere else. A limited key can only create keys within its own limits."""
         brands, context = brands_for(service, caller, body.brands), service.context()
         if body.expires_at is not None and body.expires_at <= context.wall:
-            why = "lies in the past"
+            why = "is in the past"
             raise Problem(422, f"expires_at {why}", errors=[{"at": "body.expires_at", "why": why}])
         key = PREFIX + secrets.token_urlsafe(KEY_BYTES)
         row = {
@@ -99,12 +99,12 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
         made = await service.database.write(write) if body.name != ROOT else None
         if made is None:
-            raise Problem(409, f"there is, or was, a key {body.name}; a name is used once")
+            raise Problem(409, f"there is, or was, a key {body.name}; a name can be used only once")
         return schemas.KeyCreated(**_fields(made), key=key)
 
     @routes.get("/keys")
     async def list_keys(caller: Admin) -> schemas.KeysOut:
-        """Every key that was ever made, the revoked ones too. Not the settings' own."""
+        """Every key ever created, including revoked ones, but not the admin key from the settings."""
         rows = await service.database.read(lambda c: c.execute(select(keys).order_by(keys.c.name)).all())
         return schemas.KeysOut(
             items=tuple(schemas.Key(**_fields(row)) for row in rows if caller.covers(json.loads(row.brands)))
@@ -112,7 +112,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.delete("/keys/{name}", status_code=204, responses=ABSENT)
     async def revoke_key(caller: Admin, name: Slug) -> None:
-        """It ends at once, and whatever was signed in with it. Repeating it is harmless."""
+        """The key stops working at once, and so does every session signed in with it. Repeating this is harmless."""
         context = service.context()
 
         def write(connection: Connection) -> bool:

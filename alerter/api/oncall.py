@@ -27,7 +27,7 @@ MOST_AHEAD: Final = timedelta(days=366)
 EARLIEST, LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 """A moment outside of these is taken as the nearer of the two."""
 Days = Annotated[int, Query(ge=1, le=366)]
-At = Annotated[Rfc3339 | None, Query(description="a moment with a zone; now without it")]
+At = Annotated[Rfc3339 | None, Query(description="a time with a zone; by default now")]
 
 
 class ShiftOut(Shape):
@@ -44,7 +44,7 @@ class OnCall(Shape):
     schedule: str
     description: str
     zone: str
-    now: ShiftOut = Field(description="its end as far as 32 days ahead")
+    now: ShiftOut = Field(description="its end is looked up as far as 32 days ahead")
 
 
 class OnCalls(Shape):
@@ -59,7 +59,7 @@ class RotaOut(Shape):
 
 
 class CoverageOut(Shape):
-    """When nobody is on call, and how many hours everybody is."""
+    """When nobody is on call, and how many hours each person is."""
 
     schedule: str
     begins: datetime
@@ -74,12 +74,12 @@ class Coverages(Shape):
 
 
 class OverrideIn(Shape):
-    """Somebody takes over for a while."""
+    """Somebody else is on call for a while."""
 
     begins: Rfc3339
     ends: Rfc3339
     responder: Slug | None = Field(description="null: nobody is on call", examples=["lee"])
-    replaces: Slug | None = Field(None, description="only where this person would be on call")
+    replaces: Slug | None = Field(None, description="only while this person would be on call")
     by: Person
     comment: Comment = ""
 
@@ -97,7 +97,7 @@ class Overrides(Shape):
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/on-call")
     async def who_is_on_call(caller: Reader, at: At = None) -> OnCalls:
-        """Everybody on call now, or at a moment to come."""
+        """Everybody who is on call now, or at a future time."""
         moment = _near(service, at)
         held = await service.database.read(lambda c: overrides.between(c, moment, moment + shifts.LOOK_AHEAD))
         config = service.process.config
@@ -114,7 +114,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.get("/on-call/coverage")
     async def show_coverage(caller: Reader, days: Days = 28) -> Coverages:
-        """The gaps of the coming days, schedule by schedule, and whether the load is shared."""
+        """Gaps in the coming days, by schedule, and how the hours are shared."""
         config, begin = service.process.config, service.context().now
         end = begin + timedelta(days=days)
         held = await service.database.read(lambda c: overrides.between(c, begin, end))
@@ -122,7 +122,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.get("/schedules/{schedule}/shifts", responses=ABSENT)
     async def list_shifts(caller: Reader, schedule: Slug, begins: At = None, days: Days = 14) -> RotaOut:
-        """Every shift of the coming days, gaps included."""
+        """Every shift of the coming days, including gaps."""
         one = schedule_of(service, caller, schedule)
         begin = _near(service, begins)
         end = begin + timedelta(days=days)
@@ -133,12 +133,12 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.get("/schedules/{schedule}/calendar.ics", responses=ABSENT, response_class=Response)
     async def calendar_feed(caller: Reader, schedule: Slug) -> Response:
-        """The coming twelve weeks and the last two, as iCalendar (RFC 5545); `calendar` gives an address to subscribe to."""
+        """The last two weeks and the next twelve, as iCalendar (RFC 5545). `calendar` gives you an address to subscribe to."""
         return await feed(service, caller, schedule)
 
     @routes.get("/schedules/{schedule}/overrides", responses=ABSENT)
     async def list_overrides(caller: Reader, schedule: Slug) -> Overrides:
-        """Those that are not over, the oldest first."""
+        """Overrides that have not ended, oldest first."""
         schedule_of(service, caller, schedule)
         now = service.context().now
         held = await service.database.read(lambda c: overrides.between(c, now, _ever(now), [schedule]))
@@ -146,12 +146,12 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.post("/schedules/{schedule}/overrides", status_code=201, responses={**ABSENT, **CONFLICT})
     async def create_override(caller: Responder, schedule: Slug, body: OverrideIn) -> OverrideOut:
-        """Put somebody else on call for a while. It counts at once, also for incidents that are open."""
+        """Put somebody else on call for a while. It takes effect at once, even for open incidents."""
         return await stand_in(service, caller, schedule, body)
 
     @routes.delete("/schedules/{schedule}/overrides/{override}", status_code=204, responses=ABSENT)
     async def delete_override(caller: Responder, schedule: Slug, override: overrides.Key) -> None:
-        """The schedule holds again."""
+        """Remove the override; the schedule applies again."""
         await step_back(service, caller, schedule, override)
 
 
@@ -183,7 +183,7 @@ async def stand_in(service: ApiContext, caller: Caller, schedule: str, body: Ove
         return True
 
     if not await service.database.write(write):
-        raise Problem(409, f"{schedule} has {overrides.MOST} overrides already")
+        raise Problem(409, f"{schedule} already has {overrides.MOST} overrides")
     return _override(made)
 
 
@@ -238,9 +238,9 @@ def _check(body: OverrideIn, config: Config, now: datetime) -> None:
     if body.ends <= body.begins:
         wrong.append(("ends", "is not after begins"))
     elif body.ends <= now:
-        wrong.append(("ends", "is over already"))
+        wrong.append(("ends", "is in the past"))
     elif body.ends - body.begins > MOST_AHEAD or body.ends > now + 3 * MOST_AHEAD:
-        wrong.append(("ends", "an override lasts a year at most, and ends within three"))
+        wrong.append(("ends", "an override may last a year at most, and must end within three years"))
     for field, name in (("responder", body.responder), ("replaces", body.replaces)):
         if name is not None and config.responder(name) is None:
             wrong.append((field, f"there is no responder {name}"))

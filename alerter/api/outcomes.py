@@ -20,8 +20,8 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     async def report_outcomes(
         caller: Reader, brand: Slug | None = None, days: Annotated[int, Query(ge=1, le=366)] = 30
     ) -> schemas.Outcomes:
-        """How many alarms of the last days were right, and how long before the line people knew. What was answered before
-        it crossed is counted apart, not as false."""
+        """How many of the last days' alarms were right, and how long before the line people knew. What was answered before
+        it crossed is counted separately, not as false."""
         since = service.context().now - timedelta(days=days)
         where = [seen_by(caller, tables.outcomes.c.brand)]
         if brand is not None:

@@ -37,10 +37,10 @@ def _described(status: int, text: str) -> dict[int | str, dict[str, Any]]:
 
 ALWAYS: Final = {
     **_described(401, "no key, or a wrong one"),
-    **_described(403, "the key's scope does not reach so far"),
+    **_described(403, "the key's scope does not allow this"),
     **_described(422, "the request is not valid"),
-    **_described(503, "not started, or the database is away"),
+    **_described(503, "not started yet, or the database does not answer"),
 }
 """What every route may answer."""
-ABSENT: Final = _described(404, "there is none, or it belongs to a brand that the key does not see")
-CONFLICT: Final = _described(409, "not in its present state")
+ABSENT: Final = _described(404, "there is none, or it belongs to a brand that the key cannot see")
+CONFLICT: Final = _described(409, "not possible in its present state")

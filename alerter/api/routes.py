@@ -44,7 +44,7 @@ MAX_BODY_BYTES: Final = 256_000
 
 
 def mount_api(app: FastAPI, service: ApiContext) -> None:
-    bearer = HTTPBearer(auto_error=False, description="the installation's admin key, or one made with it")
+    bearer = HTTPBearer(auto_error=False, description="the installation's admin key, or a key created with it")
     route_class = guarded_route(service)
     for module in MODULES:
         routes = APIRouter(
@@ -65,8 +65,9 @@ def mount_api(app: FastAPI, service: ApiContext) -> None:
 def _webhooks(app: FastAPI) -> None:
     """What receivers get, in the `webhooks` section of the OpenAPI document."""
     about = (
-        "Signed by Standard Webhooks 1.0.0 (`webhook-id`, `webhook-timestamp`, `webhook-signature`). Answer 2xx within 15 s. "
-        "The id is the same in every attempt; no order is promised: `data.sequence` tells which state is newer."
+        "Signed according to Standard Webhooks 1.0.0 (`webhook-id`, `webhook-timestamp`, `webhook-signature`). Answer 2xx "
+        "within 15 s. The id is the same in every attempt. Messages may arrive in any order; "
+        "`data.sequence` says which is newer."
     )
     for change in ("opened", "updated", "escalated", "acknowledged", "resolved"):
 

@@ -24,7 +24,7 @@ DeliveryKey = Annotated[str, StringConstraints(pattern=r"^msg_[0-9a-f]{32}$")]
 Person = Annotated[
     str,
     StringConstraints(pattern=r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]{0,99}$"),
-    Field(description="who does it, as others should read it", examples=["dana"]),
+    Field(description="who is doing this, as others will see it", examples=["dana"]),
 ]
 Comment = Annotated[
     str, StringConstraints(pattern=r"^[^\x00]*$", max_length=1000), Field(examples=["calling the customer now"])
@@ -34,7 +34,7 @@ Comment = Annotated[
 Actor = Annotated[str, StringConstraints(pattern=r"^[^\x00]+$", max_length=100)]
 Brands = Annotated[
     tuple[Slug, ...],
-    Field(max_length=1000, description="only these; empty: every brand, or with a limited key every brand of that key"),
+    Field(max_length=1000, description="only these brands; empty: every brand that your key can see"),
 ]
 
 
@@ -53,7 +53,7 @@ TypePattern = Annotated[
 
 
 class EndpointIn(Shape):
-    """Where messages go, and which of them."""
+    """Where messages go, and which ones."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -63,39 +63,43 @@ class EndpointIn(Shape):
             ]
         }
     )
-    name: Slug = Field(description="how policies name it", examples=["contact-centre"])
-    kind: Kind = Field(Kind.WEBHOOK, description="what stands there")
+    name: Slug = Field(description="the name that policies use", examples=["contact-centre"])
+    kind: Kind = Field(Kind.WEBHOOK, description="what receives the messages")
     url: str | None = Field(
         None,
         max_length=2000,
-        description="kept as a secret; may be left out for PagerDuty",
+        description="treated as a secret; optional for PagerDuty",
         examples=["https://hooks.example.com/x"],
     )
     key: SecretStr | None = Field(None, description="PagerDuty: the routing key; alertmanager_webhook: a bearer token")
     inbound_secret: SecretStr | None = Field(
         None,
-        description="PagerDuty: the secret of its webhook to /v1/inbound/pagerduty/NAME",
+        description="PagerDuty: the secret of the webhook that it sends to /v1/inbound/pagerduty/NAME",
         min_length=16,
         max_length=500,
     )
-    options: dict[str, Any] = Field({}, max_length=20, description="what only this kind has")
+    options: dict[str, Any] = Field({}, max_length=20, description="settings that only this kind has")
     description: Comment = ""
     brands: Brands = ()
-    severities: tuple[Severity, ...] = Field((), max_length=4, description="as a subscriber: only these; empty: all")
-    types: tuple[TypePattern, ...] = Field((), max_length=20, description="as a subscriber: only these; empty: all")
-    subscribed: bool = Field(False, description="told all that it wants, whether or not a policy names it")
-    owner: Slug | None = Field(None, description="the endpoint that hears when this one fails or is disabled")
-    fallback: Slug | None = Field(None, description="gets what this one did not take in three tries or a minute")
-    concurrency: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        None, description="requests at once, of each process; null: 16"
+    severities: tuple[Severity, ...] = Field((), max_length=4, description="for a subscriber: only these; empty: all")
+    types: tuple[TypePattern, ...] = Field((), max_length=20, description="for a subscriber: only these; empty: all")
+    subscribed: bool = Field(False, description="gets everything it asks for, whether or not a policy names it")
+    owner: Slug | None = Field(None, description="the endpoint that is told when this one fails or is disabled")
+    fallback: Slug | None = Field(
+        None, description="gets what this one did not accept within three attempts or a minute"
     )
-    per_second: Annotated[float, Field(ge=0.01, le=1000)] | None = Field(None, description="requests a second, of all")
+    concurrency: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        None, description="requests at a time, per process; null: 16"
+    )
+    per_second: Annotated[float, Field(ge=0.01, le=1000)] | None = Field(
+        None, description="requests per second, over all processes"
+    )
 
 
 class Endpoint(Shape):
     name: str
     kind: Kind
-    target: str = Field(description="scheme and host of the URL; the rest may hold a secret and is not shown")
+    target: str = Field(description="scheme and host of the URL; the rest may contain a secret and is not shown")
     options: dict[str, Any]
     description: str
     brands: tuple[str, ...]
@@ -110,31 +114,33 @@ class Endpoint(Shape):
     disabled_because: str | None = None
     failures: int = Field(description="in a row")
     failing_since: datetime | None = None
-    paused_until: datetime | None = Field(None, description="nothing is tried before: it only failed")
+    paused_until: datetime | None = Field(None, description="no attempt before then, because all recent ones failed")
     created_at: datetime
 
 
 class Created(Endpoint):
     secret: str | None = Field(
-        description="signs its webhooks (Standard Webhooks); shown this once. Other kinds have none"
+        description="signs its webhooks (Standard Webhooks); shown only this once. Other kinds have none"
     )
 
 
 class RotateIn(Shape):
-    grace_hours: Annotated[float, Field(ge=0, le=168)] = Field(24, description="the old secrets sign too, for so long")
+    grace_hours: Annotated[float, Field(ge=0, le=168)] = Field(
+        24, description="for how long the old secrets keep signing as well"
+    )
 
 
 class Rotated(Shape):
-    secret: str = Field(description="shown this once")
-    old_ends_at: datetime = Field(description="until then the signatures of the old ones are sent too")
+    secret: str = Field(description="shown only this once")
+    old_ends_at: datetime = Field(description="until then the old secrets sign as well")
 
 
 class ResendIn(Shape):
-    since: Rfc3339 = Field(description="all that were made since then and did not arrive")
+    since: Rfc3339 = Field(description="everything created since then that did not arrive")
 
 
 class Resent(Shape):
-    deliveries: int = Field(description="how many are sent again")
+    deliveries: int = Field(description="how many are being sent again")
 
 
 class Endpoints(Shape):
@@ -142,15 +148,18 @@ class Endpoints(Shape):
 
 
 class KeyIn(Shape):
-    """A key for the API. `read` shows, `respond` also acts on incidents, `admin` also makes endpoints and keys."""
+    """A key for the API. `read` can look, `respond` can also act on incidents, `admin` can also create endpoints and keys."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"name": "contact-centre", "scope": "respond", "brands": ["acme"]}]}
     )
-    name: Slug = Field(description="who holds it, as the audit log will say; used once", examples=["contact-centre"])
+    name: Slug = Field(
+        description="who holds it, as the audit log will show; a name can be used only once",
+        examples=["contact-centre"],
+    )
     scope: Scope
     brands: Brands = ()
-    expires_at: Rfc3339 | None = Field(None, description="it ends then by itself")
+    expires_at: Rfc3339 | None = Field(None, description="when it expires")
 
 
 class Key(Shape):
@@ -164,7 +173,7 @@ class Key(Shape):
 
 
 class KeyCreated(Key):
-    key: str = Field(description="the key itself; shown this once")
+    key: str = Field(description="the key itself; shown only this once")
 
 
 class KeysOut(Shape):
@@ -184,11 +193,11 @@ class AuditedChange(Shape):
 
 class Changes(Shape):
     items: tuple[AuditedChange, ...]
-    next: str | None = Field(description="the cursor of the next page; null at the end")
+    next: str | None = Field(description="cursor of the next page; null on the last one")
 
 
 class ActionIn(Shape):
-    """Somebody acknowledges or resolves."""
+    """What a person says with an action."""
 
     by: Person
     comment: Comment = ""
@@ -198,17 +207,17 @@ Minutes = Annotated[float, Field(ge=1, le=7 * 24 * 60, allow_inf_nan=False)]
 
 
 class Acknowledgement(ActionIn):
-    """Somebody has it, for a while."""
+    """Somebody takes the incident, for a while."""
 
-    minutes: Minutes | None = Field(None, description="then it expires; without it, as the policy says")
+    minutes: Minutes | None = Field(None, description="when it expires; by default as the policy says")
 
 
 class Snooze(ActionIn):
-    minutes: Minutes = Field(description="then the policy goes on", examples=[30])
+    minutes: Minutes = Field(description="then the policy continues", examples=[30])
 
 
 class Reassignment(ActionIn):
-    to: Person = Field(description="who shall take it", examples=["lee"])
+    to: Person = Field(description="who should take it", examples=["lee"])
 
 
 class OutcomeIn(ActionIn):
@@ -216,29 +225,27 @@ class OutcomeIn(ActionIn):
 
 
 class LeadTimes(Shape):
-    """Minutes from the first message to the line, of the incidents that crossed it. Negative: told after the line."""
+    """Minutes from the first message to the moment an incident crossed the line. Negative: people were told too late."""
 
     of: int
     in_time: int
     median_minutes: float
-    low_minutes: float = Field(description="a tenth had less")
-    high_minutes: float = Field(description="a tenth had more")
+    low_minutes: float = Field(description="a tenth had less than this")
+    high_minutes: float = Field(description="a tenth had more than this")
 
 
 class OutcomeSummary(Shape):
     incidents: int
     counts: dict[Worth, int]
-    right: int = Field(description="useful, too late, or crossed without anybody's word on it")
-    false: int = Field(description="called a false alarm, or eased by itself without ever crossing")
-    apart: int = Field(
-        description="answered before it crossed, or taken in hand: nobody knows what would have become of it"
-    )
+    right: int = Field(description="marked useful or too late, or crossed without a mark")
+    false: int = Field(description="marked a false alarm, or eased by itself and never crossed")
+    apart: int = Field(description="answered before it crossed, or handled: nobody knows how it would have ended")
     precision: float | None = Field(description="right / (right + false); null while nothing is known")
     lead: LeadTimes | None
 
 
 class Outcomes(Shape):
-    """What the alarms that opened since then were worth."""
+    """How good the alarms were that opened since then."""
 
     since: datetime
     total: OutcomeSummary
@@ -246,7 +253,7 @@ class Outcomes(Shape):
 
 
 class SilenceIn(Shape):
-    """Why nobody shall be told of what matches every matcher, from when until when."""
+    """Keeps people from being told of incidents that match every matcher, for a stated time."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -262,7 +269,7 @@ class SilenceIn(Shape):
     )
     covers: Covers = Covers.ALL
     matchers: Matchers
-    starts_at: Instant | None = Field(None, description="now, without it")
+    starts_at: Instant | None = Field(None, description="by default now")
     ends_at: Instant
     by: Person
     comment: Comment = ""
@@ -285,13 +292,13 @@ class Silences(Shape):
 
 class Incidents(Shape):
     items: tuple[Incident, ...]
-    next: str | None = Field(description="the cursor of the next page; null at the end")
+    next: str | None = Field(description="cursor of the next page; null on the last one")
 
 
 class PlannedStep(Shape):
     number: int
     endpoints: tuple[str, ...]
-    due_at: datetime | None = Field(description="of steps to come: as planned now; null: nothing is planned")
+    due_at: datetime | None = Field(description="of future steps, as planned now; null: nothing is planned")
     state: StepState | None
     done_at: datetime | None = None
 
@@ -319,7 +326,7 @@ class Attempt(Shape):
     ended_at: datetime | None
     outcome: str = Field(description="begun, delivered, refused, gone, timeout, unreachable, blocked or unknown")
     status: int | None
-    detail: str | None = Field(description="the beginning of the answer's body, or what went wrong")
+    detail: str | None = Field(description="the start of the response body, or what went wrong")
     seconds: float | None
 
 
@@ -336,12 +343,14 @@ class Delivery(Shape):
 
 
 class DeliveryShown(Delivery):
-    body: dict[str, Any] = Field(description="our message; an outlet of another kind says it in its receiver's form")
+    body: dict[str, Any] = Field(
+        description="our own message; for other kinds of endpoint it is put into the receiver's format"
+    )
 
 
 class Deliveries(Shape):
     items: tuple[Delivery, ...]
-    next: str | None = Field(description="the cursor of the next page; null at the end")
+    next: str | None = Field(description="cursor of the next page; null on the last one")
 
 
 class Queued(Shape):
@@ -349,7 +358,7 @@ class Queued(Shape):
 
 
 class Explanation(Shape):
-    """Why there is an incident, what was decided since, who was told and who is next."""
+    """Why there is an incident, what has been decided since, who was told and who is next."""
 
     incident: Incident
     how_sure: str
@@ -379,7 +388,7 @@ class Links(BaseModel):
 
 
 class MessageData(Incident):
-    """The incident as it is now, and in words what every message states."""
+    """The incident as it is now, and in words what every message says."""
 
     model_config = ConfigDict(extra="allow")
     because: str = Field(description="what changed since the last message")
@@ -392,7 +401,8 @@ class MessageData(Incident):
 
 
 class IncidentMessage(BaseModel):
-    """Body of an `incident.*` webhook. `data.sequence` grows: ignore a message that is older than what you know."""
+    """Body of an `incident.*` webhook. `data.sequence` grows: ignore a message whose number is lower than
+    one you have seen."""
 
     model_config = ConfigDict(json_schema_extra={"title": "incident.*"})
     type: str = Field(pattern=r"^incident\.(opened|updated|escalated|acknowledged|resolved)$")
@@ -413,11 +423,11 @@ class EndpointNews(BaseModel):
     endpoint: str
     because: str
     failing_since: datetime | None = None
-    waiting: int = Field(0, description="messages that wait for it")
+    waiting: int = Field(0, description="messages waiting for it")
 
 
 class EndpointMessage(BaseModel):
-    """Body of an `endpoint.*` webhook: one that you answer for fails, works again, was disabled, or is tested."""
+    """Body of an `endpoint.*` webhook: an endpoint that you own is failing, works again, was disabled, or is being tested."""
 
     type: str = Field(pattern=r"^endpoint\.(failing|recovered|disabled|test)$")
     timestamp: datetime

@@ -22,12 +22,13 @@ Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/silences", status_code=201)
     async def create_silence(caller: Responder, body: schemas.SilenceIn) -> schemas.SilenceOut:
-        """Nobody is told of what matches, until it ends; then what is still open is told. Never of severity 1. With `covers:
-        volume` (a planned campaign) only what many posts alone explain is held back, never complaints or anger."""
+        """Nobody is told of matching incidents until the silence ends; then people are told of what is still open. It never
+        covers severity 1. With `covers: volume` (a planned campaign) it holds back only what the number of posts explains,
+        never complaints or anger."""
         now = service.context().now
         starts_at = body.starts_at or now
         if body.ends_at <= max(starts_at, now):
-            why = "ends before it begins, or has ended already"
+            why = "is before the start, or in the past"
             raise Problem(422, f"ends_at {why}", errors=[{"at": "body.ends_at", "why": why}])
         named = {value for m in body.matchers if m.field is Field.BRAND and not m.negate for value in m.values}
         strange = sorted(v for v in named if "*" not in v and v not in {b.id for b in service.process.config.brands})
@@ -40,7 +41,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
                 connection, body.covers, body.matchers, starts_at, body.ends_at, body.by, body.comment, now
             )
             if not caller.covers(made.brands):
-                raise Problem(404, "your key is limited to brands: give a matcher with exactly these as `brand`")
+                raise Problem(404, "your key is limited to brands: add a matcher on `brand` with only those brands")
             _record(connection, service, caller, "silence.created", made)
             return made
 
@@ -49,10 +50,10 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/silences")
     async def list_silences(
         caller: Reader,
-        ended: Annotated[bool, Query(description="those that ended too")] = False,
+        ended: Annotated[bool, Query(description="include those that have ended")] = False,
         limit: Limit = 50,
     ) -> schemas.Silences:
-        """Those in force or to come, the one that ends last first."""
+        """Silences that are in force or planned; the one that ends last comes first."""
         now = service.context().now
 
         def read(connection: Connection) -> list[Silence]:
@@ -71,7 +72,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.delete("/silences/{silence}", status_code=204, responses=ABSENT)
     async def end_silence(caller: Responder, silence: Key) -> None:
-        """It ends now. What it held back and is still open is told at once."""
+        """End it now. People are told at once of what it held back and is still open."""
         now = service.context().now
 
         def write(connection: Connection) -> None:

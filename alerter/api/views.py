@@ -42,7 +42,7 @@ def _place(cursor: str) -> tuple[datetime, str]:
         number, _, key = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii").partition(":")
         return _EPOCH + timedelta(microseconds=int(number)), key
     except (binascii.Error, UnicodeDecodeError, ValueError, OverflowError) as error:
-        raise BadCursor("not a cursor of ours") from error
+        raise BadCursor("this is not a cursor that we gave out") from error
 
 
 def page(
@@ -54,7 +54,7 @@ def page(
         try:
             last = key.type.python_type(text)
         except ValueError as error:
-            raise BadCursor("not a cursor of this listing") from error
+            raise BadCursor("this cursor belongs to another list") from error
         query = query.where(or_(at < moment_, and_(at == moment_, key < last)))
     rows = connection.execute(query.order_by(at.desc(), key.desc()).limit(limit + 1)).all()
     if len(rows) <= limit:

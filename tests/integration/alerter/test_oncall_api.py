@@ -93,7 +93,7 @@ async def test_an_override_counts_at_once_and_is_written_down(rota: House) -> No
     [
         ({"ends": NOW.isoformat()}, "is not after begins"),
         ({"responder": "nobody"}, "there is no responder nobody"),
-        ({"begins": "2020-01-01T00:00:00Z", "ends": "2020-01-02T00:00:00Z"}, "is over already"),
+        ({"begins": "2020-01-01T00:00:00Z", "ends": "2020-01-02T00:00:00Z"}, "is in the past"),
         ({"ends": "2040-01-01T00:00:00Z"}, "a year at most"),
         ({"ends": "9999-12-31T23:59:59-23:59"}, "a year at most"),
     ],
