@@ -23,7 +23,6 @@ from alerter.incidents import outcomes, store
 from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
 from alerter.oncall import coverage, overrides
-from alerter.store import volume
 from alerter.store.database import Database, DatabaseAway, Overtaken
 from alerter.store.wakeup import until_due
 from alerter.timekeeper.gauges import look, show
@@ -36,10 +35,7 @@ AT_ONCE: Final = 100
 """Due rows that are looked up together; each is a transaction of its own."""
 WORTH_OVER: Final = timedelta(days=30)
 """Alarms of so long count for the gauges of precision and lead time."""
-TIDY_EVERY: Final = timedelta(minutes=10)
 COVERAGE_EVERY: Final = timedelta(minutes=1)
-KEEP_STORIES: Final = timedelta(days=14)
-"""What was noted of a story without an incident is forgotten after this; no story grows for so long."""
 
 
 class Engine:
@@ -58,7 +54,6 @@ class Engine:
         self._metrics = metrics
         self.bell = asyncio.Event()
         self._stop = asyncio.Event()
-        self._tidied = clock.now()
         self._covered: datetime | None = None
 
     def stop(self) -> None:
@@ -95,12 +90,6 @@ class Engine:
         due_digests = await self._database.read(lambda c: digest.due(c, now, AT_ONCE))
         for account in due_digests:
             await self._tell(account)
-        if now - self._tidied >= TIDY_EVERY:
-            self._tidied = now
-            await self._database.write(lambda c: store.forget_stories(c, now - KEEP_STORIES))
-            await self._database.write(lambda c: overrides.forget(c, now))
-            await self._database.write(lambda c: volume.forget(c, now))
-            await self._database.write(lambda c: answer_clocks.forget(c, now))
         return bool(due_steps or due_pages or due_timers or due_digests)
 
     async def _tell(self, account: digest.Due) -> None:
