@@ -1,4 +1,4 @@
-# Firebreak. Everything lives in .venv; `make` alone lists what there is.
+# Firebreak. Everything is installed in .venv; `make` alone lists the targets.
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 LOG    ?= sqlite
 SEED   ?=
 SPEED  ?= 60
-DATA   ?= ../shared/data
+DATA   ?= data
 
 .DEFAULT_GOAL := help
 .PHONY: help run serve test check fmt tools images bench train-virality train-sentiment clean
@@ -15,7 +15,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml constraints.txt
-	@command -v $(PYTHON) >/dev/null || { echo "needs $(PYTHON): install it, or say make PYTHON=..."; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install it, or run make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
@@ -36,25 +36,25 @@ check: $(STAMP) ## format, lint, types, architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-fmt: $(STAMP) ## make the format right
+fmt: $(STAMP) ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-tools: ## helm, built with Go, for the tests of the chart (once; two minutes)
+tools: ## build helm with Go, for the tests of the chart (once; two minutes)
 	GOBIN=$(HOME)/.cache/firebreak/bin go install helm.sh/helm/v3/cmd/helm@v3.19.0
 
 images: $(STAMP) ## build the images of deploy/Dockerfile and play a drill through them (needs buildah, podman, runc)
 	$(BIN)/python -m deploy.images
 
-bench: $(STAMP) ## measure; a table here and build/bench.json (ONLY=name for one)
+bench: $(STAMP) ## run the benchmarks; prints a table, writes build/bench.json (ONLY=name for one)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python -m tests.load.bench $(if $(ONLY),--only $(ONLY))
 
-train-virality: $(STAMP) ## make the forecaster's weights from DATA (a folder with cascades_NAME/cascades.jsonl.gz)
+train-virality: $(STAMP) ## make the forecaster's weights (DATA=dir with cascades_NAME/cascades.jsonl.gz)
 	OMP_NUM_THREADS=1 $(BIN)/python -m scorer.training.virality $(DATA)
 
-train-sentiment: $(STAMP) ## train the sentiment model (DATA=dir BASE=dir of all-MiniLM-L6-v2)
+train-sentiment: $(STAMP) ## train the sentiment model (DATA=dir of the sets, BASE=dir of all-MiniLM-L6-v2)
 	$(BIN)/python -m scorer.training.sentiment --data $(DATA) --base $(BASE) --out build/sentiment
 
-clean: ## forget what was built
+clean: ## delete everything that was built
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,7 +23,7 @@ from services.tools.drills.player import Keys
 from tests.deploy.measured import boards
 from tests.deploy.tools import DEPLOY, ROOT, find, run
 
-DOCS = sorted([*(ROOT / "docs").rglob("*.md"), DEPLOY / "runbook.md"])
+DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), DEPLOY / "runbook.md"])
 RULE = """
 brands: [{id: acme-air, name: Acme Air, accounts: [{network: x, handle: acmeair, owner: care}]}]
 rules: [{id: any-complaint, complaint_severity: 1, policy: front-desk}]
@@ -49,6 +49,20 @@ def test_every_link_leads_somewhere(file: Path) -> None:
         there = (file.parent / path).resolve() if path else file
         assert there.exists(), f"{file.name}: {target}"
         assert not anchor or anchor in anchors(there), f"{file.name}: {target}"
+
+
+@pytest.mark.parametrize("file", DOCS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_test_that_is_named_exists(file: Path) -> None:
+    for path, name in re.findall(r"`(tests/[\w./-]+)::(\w+)`", file.read_text()):
+        assert f"def {name}(" in (ROOT / path).read_text(), f"{file.name}: {path}::{name}"
+
+
+def test_every_gotcha_names_the_test_that_guards_against_it() -> None:
+    sections = (ROOT / "docs" / "gotchas.md").read_text().split("\n## ")[1:]
+    entries = [entry for section in sections for entry in re.split(r"\n\n(?=\*\*)", section)[1:]]
+    assert len(entries) > 50
+    for entry in entries:
+        assert re.search(r"`tests/[\w./-]+::\w+`", entry), entry
 
 
 async def test_every_example_of_the_api_works(tmp_path: Path) -> None:
