@@ -16,6 +16,9 @@
    the log's start is a stated `Gap`, found before the first read; it is never silently moved.
 9. Close is idempotent and bounded; after it every call raises `Closed`.
 10. What a backend cannot do is a named `Capability` it lacks, never a silent approximation.
+11. The log's own long tasks (a member's lease or reader, the search for a lost cluster) belong to whoever opened the log.
+   A process hands in its `Tasks.spawn` at `start`: a task of the log that fails, or ends before it was asked to, stops the
+   process with that reason. From that moment its member holds nothing: `assigned` is empty, and owners refuse to commit.
 
 Kept small on purpose: `append` for who only writes (ingest, the alerter's outlet), `join`/`acquire`/`read`/`commit` for
 who reads, thinks and commits (the scorer), `seek`/`report` for who keeps its progress elsewhere (the alerter's database).
@@ -29,6 +32,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from services.base.errors import FirebreakError, Transient
+from services.base.tasks import Spawn, spawn_alone
 
 
 class Capability(StrEnum):
@@ -191,7 +195,8 @@ class Membership(Protocol):
     """One member of a group."""
 
     @property
-    def assigned(self) -> frozenset[int]: ...
+    def assigned(self) -> frozenset[int]:
+        """The partitions that may be acquired now. Empty once a task that keeps this membership alive has ended."""
 
     async def acquire(self, partition: int) -> Owner:
         """Become the one owner: end whatever an older one left open, then restore up to the last commit.
@@ -207,8 +212,11 @@ class EventLog(Protocol):
     @property
     def capabilities(self) -> frozenset[Capability]: ...
 
-    async def start(self) -> None:
-        """Connect, and create or check the topics. Raises `Unavailable`."""
+    async def start(self, spawn: Spawn = spawn_alone) -> None:
+        """Connect, and create or check the topics. The log starts all its long tasks with `spawn`, now and later.
+
+        Raises `Unavailable`; it may then be called again.
+        """
 
     async def append(self, messages: Sequence[Message]) -> None:
         """Durable when it returns. Not a transaction: on an error, some may have been stored.

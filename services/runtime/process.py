@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import structlog
@@ -74,7 +74,7 @@ class Process:
         self.server = Server(app, settings.host, settings.port)
 
     async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
-        """Until `stop` is set, or something ends unasked (then that error is raised)."""
+        """Until `stop` is set. Raises an `ExceptionGroup` with the reason when a long task fails or ends unasked."""
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = Tasks(group)
@@ -85,6 +85,10 @@ class Process:
                 if not stop.is_set():
                     log.info("started", services=[s.name for s in self.services], url=self.server.url)
                     started()
+        except BaseExceptionGroup as group:
+            for reason in _reasons(group):
+                log.error("stopped_unasked", kind=type(reason).__name__, why=str(reason))
+            raise
         finally:
             await self.log.close()
 
@@ -93,7 +97,7 @@ class Process:
         while not stop.is_set():
             try:
                 self._waiting = "the event log"
-                await self.log.start()
+                await self.log.start(tasks.spawn)
                 break
             except Unavailable as error:
                 log.warning("log_unavailable", why=str(error))
@@ -123,6 +127,14 @@ class Process:
             before = loop.time()
             await asyncio.sleep(LOOP_LAG_SECONDS)
             self.metrics.loop_lag_seconds.set(max(0.0, loop.time() - before - LOOP_LAG_SECONDS))
+
+
+def _reasons(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _reasons(one)
+    else:
+        yield error
 
 
 def collect_rarely() -> None:

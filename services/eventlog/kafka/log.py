@@ -18,6 +18,7 @@ from typing import Final
 import structlog
 
 from services.base.settings import Settings
+from services.base.tasks import Spawn, spawn_alone
 from services.contracts.topics import TOPICS, Topic
 from services.eventlog.base import Batch, Capability, Closed, EventLog, Group, Listener, Membership, Message
 from services.eventlog.kafka import topics as declared
@@ -56,6 +57,7 @@ class KafkaLog(EventLog):
         self._offsets = Offsets(self._wire)
         self._appender = Appender(self._wire)
         self._members: list[KafkaMembership] = []
+        self._spawn: Spawn = spawn_alone
         self._closing: asyncio.Future[None] | None = None
 
     @classmethod
@@ -80,11 +82,12 @@ class KafkaLog(EventLog):
         """A writer stopped inside a commit hides what follows it for at most the transaction's timeout."""
         return frozenset({Capability.BREAKS_A_STALLED_WRITER, Capability.MANY_HOSTS})
 
-    async def start(self) -> None:
+    async def start(self, spawn: Spawn = spawn_alone) -> None:
         """Raises `Unavailable`, or `ConfigError` where the topics are not as they must be."""
         self._check_open()
+        self._spawn = spawn
         await declared.create(self._wire, self._topics, self._partitions, self._replication)
-        await self._appender.start()
+        await self._appender.start(spawn)
 
     async def verify_topics(self) -> list[str]:
         """What differs from the table of topics, for people; empty when all is well. Needs no `start()`."""
@@ -100,7 +103,7 @@ class KafkaLog(EventLog):
         self._check_open()
         outputs = [topic.name for topic in self._topics if topic.like is None]
         member = KafkaMembership(self._wire, self._offsets, group, listener, group.instance or self._instance, outputs)
-        await member.start()
+        await member.start(self._spawn)
         self._members.append(member)
         return member
 

@@ -10,13 +10,15 @@ The order of things, and why it is this order:
   stops, so `leave` runs it first.
 
 The consumer is never polled with a cancellable wait: an interrupted poll leaks a counter that switches its own watchdog
-off. A consumer that fails as a whole is thrown away and the group joined anew.
+off. A consumer that fails as a whole is thrown away and the group joined anew. When the reader or the reporter itself ends
+unasked, the consumer leaves the group and the member claims nothing from then on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -24,6 +26,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListen
 from aiokafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 
 from services.base.retry import backoff
+from services.base.tasks import Spawn
 from services.eventlog.base import Batch, Closed, Fenced, Group, Listener, NotAssigned, Restored, Unavailable
 from services.eventlog.kafka.dangling_transactions import end_what_hangs, how_it_ended
 from services.eventlog.kafka.lane import PartitionQueue
@@ -31,7 +34,7 @@ from services.eventlog.kafka.offsets import POLL_MS, Offsets
 from services.eventlog.kafka.owner import KafkaOwner
 from services.eventlog.kafka.restore import restore
 from services.eventlog.kafka.wire import KAFKA_ERRORS, Wire, brief, record_of, retrieved
-from services.eventlog.rebalance import Rebalance, Standing, Ticket
+from services.eventlog.rebalance import Rebalance, Revocation, Standing, Ticket
 
 log = structlog.get_logger()
 
@@ -94,13 +97,32 @@ class KafkaMembership:
         """What the owners of this member last reported, whether or not the brokers know it yet."""
         return {number: at for number, at in self._progress.items() if number in self._state.assigned}
 
-    async def start(self) -> None:
+    async def start(self, spawn: Spawn) -> None:
         self._consumer = await self._joined()
-        name = f"kafka:{self._group.name}"
-        self._tasks = [
-            asyncio.create_task(self._run(), name=f"{name}:reader"),
-            asyncio.create_task(self._report(), name=f"{name}:reporter"),
-        ]
+        for name, work in (("reader", self._run), ("reporter", self._report)):
+            named = f"kafka:{self._group.name}:{name}"
+            self._tasks.append(spawn(named, partial(self._kept_by, work), ends=lambda: self._left is not None))
+
+    async def _kept_by(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run one of the two tasks without which this member must claim nothing."""
+        try:
+            await work()
+        finally:
+            if not self._stopping.is_set():
+                self._forfeit()
+
+    def _forfeit(self) -> None:
+        """Give everything up at once: the group goes on without this member, and its owners are refused."""
+        self._stopping.set()
+        self._dirty.set()
+        revocation = self._state.revoke(asyncio.get_running_loop().time(), grace=0.0)
+        self._ending.set()
+        for partition in revocation.partitions:
+            self._park(partition)
+        self._end(revocation)
+        if self._consumer is not None:
+            self._wire.discard(self._consumer)
+            self._consumer = None
 
     async def acquire(self, partition: int) -> KafkaOwner:
         self._check_open()
@@ -198,8 +220,8 @@ class KafkaMembership:
     async def _run(self) -> None:
         """Poll; when the consumer fails as a whole, give everything up and join anew."""
         while not self._stopping.is_set():
-            consumer = self._consumer
-            assert consumer is not None
+            if (consumer := self._consumer) is None:
+                return
             try:
                 await self._poll(consumer)
             except Exception as error:  # noqa: BLE001 - the root of this task: whatever it is, the group is joined anew
@@ -306,12 +328,16 @@ class KafkaMembership:
                     log.error("kafka.revoke.failed", group=self._group.name, why=brief(error))
                 await self._report_once()
         finally:
-            self._state.ended()
-            self._unreported.clear()
-            self._progress.clear()
-            for partition in revocation.partitions:
-                if (owner := self._owners.pop(partition, None)) is not None:
-                    owner.supersede()
+            self._end(revocation)
+
+    def _end(self, revocation: Revocation) -> None:
+        """The deadline is over: what was ending is not ours any more."""
+        self._state.ended()
+        self._unreported.clear()
+        self._progress.clear()
+        for partition in revocation.partitions:
+            if (owner := self._owners.pop(partition, None)) is not None:
+                owner.supersede()
 
     async def _leave(self, deadline: float) -> None:
         await self._revoke(deadline)
@@ -365,7 +391,7 @@ class KafkaMembership:
 
     def _refusal(self, ticket: Ticket) -> Exception:
         if self._stopping.is_set():
-            return Closed("the membership has left")
+            return Closed("the membership is over")
         if self.standing(ticket) is Standing.SUPERSEDED:
             return Fenced(f"{self._group.topic}[{ticket.partition}] was acquired again meanwhile")
         return NotAssigned(f"{self._group.topic}[{ticket.partition}] was revoked meanwhile")
@@ -401,7 +427,7 @@ class KafkaMembership:
 
     def _check_open(self) -> None:
         if self._stopping.is_set() or self._left is not None:
-            raise Closed("the membership has left")
+            raise Closed("the membership is over")
 
     def _park(self, partition: int) -> None:
         """Nothing is read, nothing is fetched, and what was queued is forgotten."""

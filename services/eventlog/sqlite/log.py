@@ -17,6 +17,7 @@ from typing import Final
 
 import structlog
 
+from services.base.tasks import Spawn, spawn_alone
 from services.contracts.topics import BY_NAME, TOPICS
 from services.eventlog.base import (
     Batch,
@@ -62,14 +63,16 @@ class SqliteLog:
         self._retention = retention
         self._appended = asyncio.Event()
         self._memberships: list[SqliteMembership] = []
+        self._spawn: Spawn = spawn_alone
         self._sweeper: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def start(self) -> None:
+    async def start(self, spawn: Spawn = spawn_alone) -> None:
+        self._spawn = spawn
         await self._file.open()
         self._partitions = await self._file.write(self._create_topics)
         if self._retention:
-            self._sweeper = asyncio.create_task(self._sweep_until_closed(), name="log-retention")
+            self._sweeper = spawn("log-retention", self._sweep_until_closed, ends=lambda: self._closed)
 
     def _create_topics(self, db: sqlite3.Connection) -> int:
         db.execute("INSERT OR IGNORE INTO meta VALUES ('partitions', ?)", (self._partitions,))
@@ -115,7 +118,7 @@ class SqliteLog:
         self._check_open()
         membership = SqliteMembership(self, self._file, group, listener, self._lease_seconds, self._beat_seconds)
         self._memberships.append(membership)
-        await membership.start()
+        await membership.start(self._spawn)
         return membership
 
     async def read(self, topic: str, partition: int, offset: int, max_records: int) -> Batch:

@@ -18,7 +18,7 @@ from ingest.service import IngestService, build
 from services.base.clock import ManualClock
 from services.base.metrics import FloorMetrics
 from services.base.settings import Settings
-from services.base.tasks import Tasks
+from services.base.tasks import Spawn, Tasks, spawn_alone
 from services.config.loading import parse
 from services.config.model import Config
 from services.contracts.codec import decode
@@ -60,8 +60,8 @@ class FaultyLog:
     def capabilities(self) -> frozenset[Capability]:
         return self.inner.capabilities
 
-    async def start(self) -> None:
-        await self.inner.start()
+    async def start(self, spawn: Spawn = spawn_alone) -> None:
+        await self.inner.start(spawn)
 
     async def append(self, messages: Sequence[Message]) -> None:
         self.appends.append(len(messages))
