@@ -13,25 +13,21 @@ import os
 import sqlite3
 import time
 import uuid
-from typing import TYPE_CHECKING
 
 import structlog
 
 from services.base.tasks import Spawn
 from services.eventlog.base import Closed, Gap, Group, Listener, LogError, NotAssigned, Restored, Unavailable
 from services.eventlog.sqlite.file import SqliteFile
-from services.eventlog.sqlite.owner import SqliteOwner, start_of
+from services.eventlog.sqlite.owner import Records, SqliteOwner, start_of
 
-if TYPE_CHECKING:
-    from services.eventlog.sqlite.log import SqliteLog
-
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 
 class SqliteMembership:
     def __init__(
         self,
-        log_: SqliteLog,
+        log: Records,
         file: SqliteFile,
         group: Group,
         listener: Listener,
@@ -39,7 +35,7 @@ class SqliteMembership:
         beat_seconds: float,
     ) -> None:
         self.group = group
-        self.log = log_
+        self.log = log
         self.file = file
         self.member = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._listener = listener
@@ -124,7 +120,7 @@ class SqliteMembership:
                 try:
                     await self._beat()
                 except Unavailable as error:
-                    log.warning("lease_not_renewed", group=self.group.name, why=str(error))
+                    logger.warning("lease_not_renewed", group=self.group.name, why=str(error))
         finally:
             # While leaving, what is in hand may still be committed: `leave` revokes it in order.
             if not self._left:
