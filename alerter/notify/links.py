@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from alerter.states import ENDED
+
 VALID: Final = timedelta(hours=24)
 PATH: Final = "/acknowledge/"
 _ACKNOWLEDGE: Final = b"acknowledge"
@@ -88,7 +90,7 @@ class LinkSigner:
     def stamped(self, body: bytes, endpoint: str, made: datetime) -> bytes:
         """The message with the link for this endpoint, if it is about an incident that somebody could take."""
         message = json.loads(body) if body.startswith(b'{"type":"incident.') else None
-        if message is None or message["data"].get("state") in ("resolved", "averted", "expired"):
+        if message is None or message["data"].get("state") in ENDED:
             return body
         url = self.acknowledge(message["data"]["id"], endpoint, made)
         if url is None:

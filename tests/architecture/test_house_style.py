@@ -19,6 +19,15 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
     p for folder in ("services", "ingest", "scorer", "alerter", "deploy") for p in (ROOT / folder).rglob("*.py")
 )
+MOST_LINES = 400
+LONGER = {
+    "alerter/api/schemas.py": "every shape of the API, side by side as the OpenAPI document shows them",
+    "alerter/desk/service.py": "what signals, timers and people do to an incident, in one class",
+    "alerter/store/migrations/versions/0001_initial.py": "a migration is as long as the tables are many",
+    "alerter/store/tables.py": "every table, each column with its meaning",
+    "scorer/pipeline.py": "the stages of a step in the order in which they run",
+}
+"""The files that may be longer than `MOST_LINES`, each with the reason."""
 TOO_VAGUE = {"utils", "util", "helpers", "helper", "common", "core", "manager", "misc"}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -27,9 +36,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_a_file_says_what_it_promises_has_one_purpose_and_a_name_that_means_something(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.startswith('"""'), "a file opens with what it promises"
-    if "versions" not in path.parts:  # a migration is as long as the tables are many
-        assert text.count("\n") <= 465, "does it have one purpose?"
+    name, lines = path.relative_to(ROOT).as_posix(), text.count("\n")
+    if name in LONGER:
+        assert lines > MOST_LINES, "no exception is needed any more: take it off the list"
+    else:
+        assert lines <= MOST_LINES, "does it have one purpose?"
     assert path.stem not in TOO_VAGUE
+
+
+def test_every_file_that_may_be_long_is_there() -> None:
+    assert LONGER.keys() <= {path.relative_to(ROOT).as_posix() for path in SOURCES}
 
 
 def test_every_setting_says_what_it_means() -> None:

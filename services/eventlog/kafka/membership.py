@@ -146,7 +146,7 @@ class KafkaMembership:
         loop = asyncio.get_running_loop()
         await asyncio.wait({self._left}, timeout=max(0.0, deadline - loop.time()))
 
-    # What an owner asks of its member (`owner.Member`).
+    # What an owner asks of its member (`owner.GroupMember`).
 
     def standing(self, ticket: Ticket) -> Standing:
         return self._state.standing(ticket, asyncio.get_running_loop().time())

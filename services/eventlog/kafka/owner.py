@@ -43,7 +43,7 @@ _STEP_BY_STEP: Final = bool(os.environ.get("FIREBREAK_CRASH_AT"))
 _SETTLE_SECONDS: Final = 2 * POLL_MS / 1000
 
 
-class Member(Protocol):
+class GroupMember(Protocol):
     """What an owner asks of the member that acquired its partition. All synchronous: nothing can come in between."""
 
     def standing(self, ticket: Ticket) -> Standing: ...
@@ -72,7 +72,7 @@ class KafkaOwner:
 
     def __init__(
         self,
-        member: Member,
+        member: GroupMember,
         wire: Wire,
         offsets: Offsets,
         group: Group,
