@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from services.base.clock import Clock, RealClock, ScaledClock, moment
+from services.base.clock import Clock, RealClock, ScaledClock, moment, set_within
 from services.base.metrics import FloorMetrics
 from services.base.retry import backoff
 from services.base.settings import Settings
@@ -28,7 +28,7 @@ from services.runtime.http import DRAIN_SECONDS, Server, application
 from services.runtime.lifecycle import Service, ServiceContext
 from services.runtime.registry import SERVICES, build
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 LOOP_LAG_SECONDS: Final = 0.5
 """How often the event loop's lateness is measured."""
@@ -83,11 +83,11 @@ class Process:
                 tasks.spawn("loop-lag", self._measure_loop_lag)
                 await self._start(stop, tasks)
                 if not stop.is_set():
-                    log.info("started", services=[s.name for s in self.services], url=self.server.url)
+                    logger.info("started", services=[s.name for s in self.services], url=self.server.url)
                     started()
         except BaseExceptionGroup as group:
             for reason in _reasons(group):
-                log.error("stopped_unasked", kind=type(reason).__name__, why=str(reason))
+                logger.error("stopped_unasked", kind=type(reason).__name__, why=str(reason))
             raise
         finally:
             await self.log.close()
@@ -100,8 +100,8 @@ class Process:
                 await self.log.start(tasks.spawn)
                 break
             except Unavailable as error:
-                log.warning("log_unavailable", why=str(error))
-                await _either(stop, next(waits))
+                logger.warning("log_unavailable", why=str(error))
+                await set_within(stop, next(waits))
         for service in reversed(self.services):
             if not stop.is_set():
                 self._waiting = service.name
@@ -112,7 +112,7 @@ class Process:
         await stop.wait()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.settings.stop_seconds
-        log.info("stopping", seconds=self.settings.stop_seconds)
+        logger.info("stopping", seconds=self.settings.stop_seconds)
         tasks.stopping()
         for service in self.services:
             await service.stop(deadline)
@@ -144,13 +144,6 @@ def collect_rarely() -> None:
     gc.set_threshold(YOUNG_OBJECTS, 10, 10)
 
 
-async def _either(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
-
-
 def run_until_signalled(process: Callable[[], Process], started: Callable[[Process], None] = lambda _: None) -> None:
     """Run on uvloop until SIGTERM or SIGINT; a second one exits at once; past the deadline the process ends hard, which
     is safe, because whatever was in hand is either committed or done again by the successor."""
@@ -177,5 +170,5 @@ def run_until_signalled(process: Callable[[], Process], started: Callable[[Proce
 
 def _end_hard(after_seconds: float) -> None:
     time.sleep(after_seconds)
-    log.error("stop_took_too_long", seconds=after_seconds)
+    logger.error("stop_took_too_long", seconds=after_seconds)
     os._exit(EXIT_STUCK)

@@ -19,7 +19,7 @@ from services.base.tasks import Spawn
 from services.eventlog.base import Closed, Message, Unavailable
 from services.eventlog.kafka.wire import KAFKA_ERRORS, Wire, brief, check_sizes, retrieved
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 # Below the five seconds that ingest gives us: we time out first, and replace the producer.
 APPEND_SECONDS: Final = 4.0
@@ -89,7 +89,7 @@ class Appender:
             await self._lost.wait()
             self._producer = await self._found()
             self._lost.clear()
-            log.info("kafka.append.again")
+            logger.info("kafka.append.again")
 
     async def _found(self) -> AIOKafkaProducer:
         """A new producer, as soon as the cluster answers."""

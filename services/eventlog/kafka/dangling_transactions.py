@@ -25,7 +25,7 @@ from services.eventlog.kafka.offsets import Offsets
 from services.eventlog.kafka.transaction_end import TransactionEnd
 from services.eventlog.kafka.wire import KAFKA_ERRORS, Wire, brief
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 _LOOK_AGAIN_SECONDS: Final = 0.02
 
@@ -59,7 +59,7 @@ async def end_what_hangs(
     if not left:
         return
     if own:
-        log.warning("kafka.transaction.left_open", partition=partition, places=len(left), ended=last.value)
+        logger.warning("kafka.transaction.left_open", partition=partition, places=len(left), ended=last.value)
     try:
         async with asyncio.timeout(wire.transaction_seconds):
             await writer.begin_transaction()

@@ -259,6 +259,14 @@ async def test_an_oversized_message_is_refused_before_anything_is_sent(connect: 
     assert await committed(log, POSTS.name) == [b"post 2"]
 
 
+async def test_a_log_that_was_started_has_its_topics_as_they_must_be(connect: Connect) -> None:
+    log = await connect()
+    assert await log.verify_topics() == []
+    await log.close()
+    with pytest.raises(Closed):
+        await log.verify_topics()
+
+
 async def test_an_unknown_topic_is_refused(connect: Connect) -> None:
     log = await connect()
     with pytest.raises(LogError):

@@ -24,7 +24,7 @@ from services.config.model import Config
 from services.contracts.codec import decode
 from services.contracts.post import PostObserved
 from services.contracts.topics import POSTS
-from services.eventlog.base import Batch, Capability, EventLog, Group, Listener, Membership, Message
+from services.eventlog.base import Batch, EventLog, Group, Listener, Membership, Message
 from services.eventlog.sqlite import SqliteLog
 from services.runtime.lifecycle import ServiceContext
 
@@ -56,12 +56,11 @@ class FaultyLog:
     appends: list[int] = field(default_factory=list)
     appending: asyncio.Event = field(default_factory=asyncio.Event)
 
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        return self.inner.capabilities
-
     async def start(self, spawn: Spawn = spawn_alone) -> None:
         await self.inner.start(spawn)
+
+    async def verify_topics(self) -> list[str]:
+        return await self.inner.verify_topics()
 
     async def append(self, messages: Sequence[Message]) -> None:
         self.appends.append(len(messages))
