@@ -297,7 +297,7 @@ class KafkaMembership:
                 raise self._refusal(ticket)
             return Restored({}, start), None
         # First how the last transaction ended, then the writer, then what no marker has ended, then the end of the
-        # changelog: see `hanging` and `restore`.
+        # changelog: see `dangling_transactions` and `restore`.
         identity = f"{group.name}.{group.topic}.{partition}"
         last = await how_it_ended(self._offsets, identity, group.changelog, partition, self._outputs)
         writer = await self._wire.opened(self._wire.writer(identity))

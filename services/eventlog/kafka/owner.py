@@ -148,7 +148,7 @@ class KafkaOwner:
                 await writer.commit_transaction()
                 seam("tx.committed")
         except KAFKA_ERRORS as error:
-            self._spent = self._verdict(error, asked)
+            self._spent = self._failure(error, asked)
             self._give_up()
             raise self._spent from error
         except BaseException:
@@ -251,7 +251,7 @@ class KafkaOwner:
                 await sent
         return sends
 
-    def _verdict(self, error: BaseException, asked: bool) -> LogError:
+    def _failure(self, error: BaseException, asked: bool) -> LogError:
         """What may have happened. Before the commit was asked for, nothing did; afterwards no error tells: a request whose
         answer was lost is repeated, and by then another owner may have fenced us."""
         if asked:
