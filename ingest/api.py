@@ -33,7 +33,7 @@ from services.base.clock import Clock
 from services.base.settings import Settings
 from services.eventlog.base import Unavailable
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 JSON: Final = frozenset({"", "application/json"})
 NDJSON: Final = frozenset(
@@ -95,7 +95,7 @@ class PostsDesk:
                 RequestOutcome.DISCONNECTED,
             )
         except Exception:  # the root of a request: the next one may fare better
-            log.exception("posts_request_failed")
+            logger.exception("posts_request_failed")
             response, outcome = _problem(RequestOutcome.FAILED, "see the log of the service", {}), RequestOutcome.FAILED
         self.metrics.requests.labels(outcome.value).inc()
         return response

@@ -30,6 +30,7 @@ from alerter.notify.outlet import Kind
 from alerter.store import audit
 from alerter.store.database import DatabaseAway, Overtaken, insert_missing
 from alerter.store.tables import inbound
+from services.contracts.incident import Change
 
 MAX_BODY_BYTES: Final = 256_000
 MAX_FORM_BYTES: Final = 4_000
@@ -113,7 +114,7 @@ async def _from_pagerduty(service: ApiContext, name: str, request: Request) -> R
         came = pagerduty.returned(body)
     except ValueError as error:
         raise Problem(422, str(error)) from None
-    if came.incident is not None and came.deed in ("acknowledged", "resolved"):
+    if came.incident is not None and came.deed in (Change.ACKNOWLEDGED, Change.RESOLVED):
         try:
             await service.act(lambda desk: _returned(desk, service, name, came))
         except Refused as error:
@@ -138,7 +139,7 @@ def _returned(desk: IncidentService, service: ApiContext, name: str, came: pager
     before = desk.store.load(came.incident)
     if before is None or before.ended:
         return before
-    if came.deed == "resolved":
+    if came.deed == Change.RESOLVED:
         after = desk.people.resolve(came.incident, came.by, "")
     else:
         after = desk.people.acknowledge(came.incident, came.by, "")

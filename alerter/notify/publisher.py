@@ -11,7 +11,7 @@ from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
 from alerter.store.database import Database, DatabaseAway
 from alerter.store.wakeup import until_due
-from services.base.clock import Clock
+from services.base.clock import Clock, set_within
 from services.base.retry import backoff
 from services.eventlog.base import EventLog, Message, TooLarge, Unavailable
 
@@ -45,15 +45,9 @@ class Publisher:
             except (Unavailable, DatabaseAway) as error:
                 self._metrics.loop_errors.labels("publisher").inc()
                 log.warning("publisher_tries_again", why=str(error))
-                await self._pause(next(waits))
+                await set_within(self._stop, next(waits))
                 continue
             await until_due(None, self.bell, self._stop, self._clock)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        except TimeoutError:
-            return
 
     async def _publish(self) -> bool:
         rows = await self._database.read(lambda c: outbox.unpublished(c, PUBLISH_ROWS))

@@ -10,6 +10,7 @@ import structlog
 
 from alerter.metrics import AlerterMetrics
 from alerter.store.database import DatabaseAway
+from services.base.clock import set_within
 
 log = structlog.get_logger()
 
@@ -39,7 +40,4 @@ class PeriodicLoop(ABC):
             except DatabaseAway as error:
                 self._metrics.loop_errors.labels(self.name).inc()
                 log.warning("tries_again", loop=self.name, why=str(error))
-            try:
-                await asyncio.wait_for(self._stop.wait(), self.every_seconds)
-            except TimeoutError:
-                continue
+            await set_within(self._stop, self.every_seconds)
