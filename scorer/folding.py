@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from scorer.lane_state import LaneState
-from scorer.mentions import Mentions
+from scorer.mentions import relevances
 from scorer.metrics import ScorerMetrics
 from scorer.questions import asks
 from scorer.sentiment.model import Reading
@@ -36,7 +36,6 @@ class Folding:
         self._brands = brands
         self._metrics = metrics
         self._model = model
-        self._mentions = Mentions(brands.values())
 
     async def fold(self, step: Step) -> None:
         """Fold all arrivals, in order. The conversations that they move are left in `step.moved`."""
@@ -182,8 +181,8 @@ class Folding:
         post, reading = folded.post, folded.reading
         if reading is None or not _is_negative(reading):
             return {}
-        relevances = self._mentions.judge(post.text or "", post.brands, cascade.brands, post.author_brand)
-        watched = ((name, self._brands.get(name), relevances.get(name)) for name in cascade.brands)
+        found = relevances(post, cascade.brands, self._brands)
+        watched = ((name, self._brands.get(name), found.get(name)) for name in cascade.brands)
         return {
             name: relevance
             for name, brand, relevance in watched

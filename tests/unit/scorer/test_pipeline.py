@@ -20,6 +20,7 @@ from services.base.metrics import FloorMetrics
 from services.config.model import Brand
 from services.contracts.base import BrandId, ConversationId, Event, event_id
 from services.contracts.codec import decode, encode
+from services.contracts.names import NameFinder, mentions_of
 from services.contracts.post import (
     Author,
     Counters,
@@ -48,6 +49,7 @@ from services.stream.processor import StepResult
 
 BEGIN = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
 ACME = BrandId("acme")
+FINDER = NameFinder([Brand(id=name, name=name) for name in ("acme", "blue")])
 E = TypeVar("E", bound=Event)
 
 
@@ -114,6 +116,7 @@ def post(post_id: str, kind: PostKind = PostKind.ORIGINAL, root: str | None = No
         "author": Author(id=f"a-{post_id}", handle=f"h-{post_id}", followers=100),
         "platform_at": BEGIN,
         "observed_at": BEGIN,
+        "mentions": mentions_of(FINDER.find("x", more.get("text") or "")),
     }
     return PostObserved(**{**fields, **more})
 
