@@ -198,8 +198,8 @@ class PostsDesk:
         self.metrics.heard({normal.observations[0].event.network for normal in accepted.values()})
         for normal in accepted.values():
             self.metrics.accepted.labels(normal.observations[0].event.kind.value).inc()
-            for mention in normal.found.mentions:
-                self.metrics.mentions.labels(mention.why.value).inc()
+            for match in normal.found.matches:
+                self.metrics.mentions.labels(match.why.value).inc()
             if normal.dropped_claim:
                 self.metrics.unbelieved.inc()
 
