@@ -1,5 +1,5 @@
-"""The embedded log's file: what it is set to, what a reader leaves behind, and a writer thread that outlives whatever goes wrong in
-a write: nobody waits for an answer in vain."""
+"""The embedded log's file: what it is set to, what a reader leaves behind, and a writer thread that outlives whatever goes
+wrong in a write: nobody waits for an answer in vain."""
 
 from __future__ import annotations
 
