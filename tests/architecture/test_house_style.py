@@ -32,7 +32,6 @@ LONGER = {
     "alerter/api/schemas.py": "every shape of the API, side by side as the OpenAPI document shows them",
     "alerter/store/migrations/versions/0001_initial.py": "a migration is as long as the tables are many",
     "alerter/store/tables.py": "every table, each column with its meaning",
-    "scorer/pipeline.py": "the stages of a step in the order in which they run",
 }
 """The files that may be longer than `MOST_LINES`, each with the reason."""
 TOO_VAGUE = {"utils", "util", "helpers", "helper", "common", "core", "manager", "misc"}

@@ -75,7 +75,7 @@ def _strings(node: ast.expr) -> Iterator[ast.Constant]:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "alerter").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_state_of_the_alerter_is_typed_by_hand(path: Path) -> None:
-    if path != STATES:
+    if path != STATES and "versions" not in path.parts:  # a migration knows the words of its day
         assert typed_by_hand(path.read_text(encoding="utf-8")) == [], "use the enum in alerter/states.py"
 
 
