@@ -114,7 +114,7 @@ async def _from_pagerduty(service: ApiContext, name: str, request: Request) -> R
         came = pagerduty.returned(body)
     except ValueError as error:
         raise Problem(422, str(error)) from None
-    if came.incident is not None and came.deed in (Change.ACKNOWLEDGED, Change.RESOLVED):
+    if came.incident is not None and came.action in (Change.ACKNOWLEDGED, Change.RESOLVED):
         try:
             await service.act(lambda desk: _returned(desk, service, name, came))
         except Refused as error:
@@ -139,11 +139,11 @@ def _returned(desk: IncidentService, service: ApiContext, name: str, came: pager
     before = desk.store.load(came.incident)
     if before is None or before.ended:
         return before
-    if came.deed == Change.RESOLVED:
+    if came.action == Change.RESOLVED:
         after = desk.people.resolve(came.incident, came.by, "")
     else:
         after = desk.people.acknowledge(came.incident, came.by, "")
-    _note(desk.connection, service, Caller(name, Scope.RESPOND), came.deed, before, after, came.by)
+    _note(desk.connection, service, Caller(name, Scope.RESPOND), came.action, before, after, came.by)
     return after
 
 
@@ -160,7 +160,7 @@ def _note(
     connection: Connection,
     service: ApiContext,
     caller: Caller,
-    deed: str,
+    action: str,
     before: IncidentRecord | None,
     after: IncidentRecord | None,
     who: str,
@@ -168,7 +168,13 @@ def _note(
     if after is not None and after != before:
         incident = after.incident
         audit.record(
-            connection, service.context().now, caller.name, f"incident.{deed}", incident.id, incident.brand, {"by": who}
+            connection,
+            service.context().now,
+            caller.name,
+            f"incident.{action}",
+            incident.id,
+            incident.brand,
+            {"by": who},
         )
 
 

@@ -1,4 +1,4 @@
-"""What a page says after a deed, by the word in its address: no page shows words that stand in an address."""
+"""What a page says after an action, by the word in its address: no page shows words that stand in an address."""
 
 from __future__ import annotations
 

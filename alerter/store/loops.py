@@ -12,7 +12,7 @@ from alerter.metrics import AlerterMetrics
 from alerter.store.database import DatabaseAway
 from services.base.clock import set_within
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 
 class PeriodicLoop(ABC):
@@ -39,5 +39,5 @@ class PeriodicLoop(ABC):
                 await self.turn()
             except DatabaseAway as error:
                 self._metrics.loop_errors.labels(self.name).inc()
-                log.warning("tries_again", loop=self.name, why=str(error))
+                logger.warning("tries_again", loop=self.name, why=str(error))
             await set_within(self._stop, self.every_seconds)

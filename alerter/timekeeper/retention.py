@@ -33,7 +33,7 @@ from alerter.store.tables import (
     volumes,
 )
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 MOST_DELIVERIES: Final = 500
 """In one transaction."""
@@ -163,4 +163,4 @@ class Purger(PeriodicLoop):
             if not some:
                 break
         if gone:
-            log.info("purged", deliveries_and_incidents=gone)
+            logger.info("purged", deliveries_and_incidents=gone)

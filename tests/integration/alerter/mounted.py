@@ -33,7 +33,7 @@ class _Mounted:
         stand_in = _Current(lambda: self.alerter)
         # These are asked for when the routes are made, and belong to one alerter as well.
         stand_in.links = _Current(lambda: self._serving().links)  # type: ignore[attr-defined]
-        stand_in.newsroom = _Current(lambda: self._serving().newsroom)  # type: ignore[attr-defined]
+        stand_in.live_updates = _Current(lambda: self._serving().live_updates)  # type: ignore[attr-defined]
         Alerter.mount(cast("Alerter", stand_in), self.app)
 
     def _serving(self) -> Alerter:
