@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -21,7 +21,7 @@ from alerter.desk.consumer import Consumer
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
 from alerter.escalation import pages
-from alerter.metrics import STAGE, AlerterMetrics
+from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
 from alerter.notify.alertmanager_resend import Repeater
 from alerter.notify.deliverer import Deliverer
@@ -30,21 +30,18 @@ from alerter.notify.http import HttpSender
 from alerter.notify.links import LinkSigner
 from alerter.notify.outlets import Outlets
 from alerter.notify.publisher import Publisher
-from alerter.store.database import Database, DatabaseAway, default_url
+from alerter.store.database import Database, default_url
 from alerter.store.installation import shared_key
 from alerter.timekeeper import engine as escalation
 from alerter.timekeeper.engine import Engine
+from alerter.timekeeper.gauges import GaugeReader
 from alerter.timekeeper.retention import Keep, Purger
 from services.base.tasks import Health, Tasks
 from services.runtime.lifecycle import Service, ServiceContext
-from services.stream.deadletter import DeadLetters
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 T = TypeVar("T")
-
-GAUGES_SECONDS: Final = 5.0
-"""How often the gauges are read from the database, in real time."""
 
 
 def build(context: ServiceContext) -> Service:
@@ -76,20 +73,10 @@ class Alerter:
         self.repeater = Repeater(self.database, self.outlets.alertmanager, wall, self.metrics)
         self.publisher = Publisher(self.database, context.log, context.clock, self.metrics)
         self.engine = Engine(self.database, context.clock, self.context, self.ring, self.metrics)
+        self.gauges = GaugeReader(self.database, self.context, self.metrics)
         self.deliverer.page_failed = self.engine.bell.set
-        letters = DeadLetters(STAGE, settings.dead_letters_per_minute, context.clock, context.metrics.dead_letters)
-        self.consumer = Consumer(
-            context.log,
-            self.database,
-            self.context,
-            self.ring,
-            self.metrics,
-            context.metrics,
-            letters,
-            settings.batch_records,
-            settings.instance,
-        )
-        self.newsroom = LiveUpdates(self.database)
+        self.consumer = Consumer(context, self.database, self.context, self.ring, self.metrics)
+        self.live_updates = LiveUpdates(self.database)
         self.started = False
         self._stopping = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
@@ -104,7 +91,7 @@ class Alerter:
         self.engine.bell.set()
         self.deliverer.bell.set()
         self.publisher.bell.set()
-        self.newsroom.bell.set()
+        self.live_updates.bell.set()
 
     async def start(self, tasks: Tasks) -> None:
         await self.database.start()
@@ -113,9 +100,11 @@ class Alerter:
         if alone or instance is not None:
             freed = await self.database.write(lambda c: outbox.release_leases(c, None if alone else instance))
             if freed:
-                log.warning("leases_of_an_earlier_process_released", deliveries=freed)
+                logger.warning("leases_of_an_earlier_process_released", deliveries=freed)
         if self.process.settings.admin_key is None:
-            log.warning("api_closed", why="FIREBREAK_ADMIN_KEY is not set; every call of the alerter's API answers 401")
+            logger.warning(
+                "api_closed", why="FIREBREAK_ADMIN_KEY is not set; every call of the alerter's API answers 401"
+            )
         # `stop` may be called alone, by a test: that ends them too, as asked.
         stopping = self._stopping.is_set
         self._loops = [
@@ -124,8 +113,8 @@ class Alerter:
             tasks.spawn("alerter-purger", self.purger.run, stopping),
             tasks.spawn("alerter-publisher", self.publisher.run, stopping),
             tasks.spawn("alerter-engine", self.engine.run, stopping),
-            tasks.spawn("alerter-gauges", self._gauge, stopping),
-            tasks.spawn("alerter-newsroom", self.newsroom.run, stopping),
+            tasks.spawn("alerter-gauges", self.gauges.run, stopping),
+            tasks.spawn("alerter-live-updates", self.live_updates.run, stopping),
         ]
         await self.consumer.lanes.start(tasks)
         self.started = True
@@ -153,7 +142,7 @@ class Alerter:
 
     def mount(self, app: Any) -> None:
         mount_api(app, self)
-        mount_console(app, self, self.newsroom)
+        mount_console(app, self, self.live_updates)
 
     async def act(self, work: Callable[[IncidentService], T]) -> T:
         """Do what a person asked for, in one transaction."""
@@ -170,12 +159,13 @@ class Alerter:
     async def stop(self, deadline: float) -> None:
         """Signals first, so that nothing new comes in; then what is in flight is recorded."""
         self._stopping.set()
-        self.newsroom.close()
+        self.live_updates.close()
         await self.consumer.lanes.stop(deadline)
         self.engine.stop()
         self.deliverer.stop()
         self.repeater.stop()
         self.purger.stop()
+        self.gauges.stop()
         self.publisher.stop()
         if self._loops:
             left = max(0.0, deadline - asyncio.get_running_loop().time())
@@ -183,15 +173,3 @@ class Alerter:
         self.started = False
         await self.outlets.close()
         await self.database.close()
-
-    async def _gauge(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                await self.engine.refresh_metrics()
-            except DatabaseAway as error:
-                self.metrics.loop_errors.labels("gauges").inc()
-                log.warning("gauges_not_read", why=str(error))
-            try:
-                await asyncio.wait_for(self._stopping.wait(), GAUGES_SECONDS)
-            except TimeoutError:
-                continue

@@ -330,7 +330,7 @@ def main() -> None:
         row = (one["bytes"] / 1e6, None if own is None else own / 1e6, one["built in seconds"], started[service])
         table.add_row(service, *("" if value is None else f"{value:.1f}" for value in row))
     console.print(table)
-    figures["verdicts"] = {verdict.what: verdict.ok for verdict in report.verdicts}
+    figures["verdicts"] = {verdict.what: verdict.ok for verdict in report.checks}
     (ROOT / "build" / "images.json").write_text(json.dumps(figures, indent=1) + "\n")
     sys.exit(0 if report.ok else 1)
 

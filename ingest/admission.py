@@ -15,12 +15,13 @@ from typing import Final
 import structlog
 
 from ingest.metrics import IngestMetrics, ShedReason
+from services.base.clock import set_within
 from services.base.errors import Backpressure, Transient
 from services.base.settings import Settings
 from services.contracts.topics import POSTS
 from services.eventlog.base import Closed, EventLog
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 SCORER_GROUP: Final = "firebreak-scorer"
 POLL_SECONDS: Final = 1.0
@@ -64,8 +65,8 @@ class TokenBucket:
 class LagWatch:
     """What the log last said about the scorer's lag, and so whether it answers at all."""
 
-    def __init__(self, log_: EventLog, metrics: IngestMetrics, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._log = log_
+    def __init__(self, log: EventLog, metrics: IngestMetrics, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
         self._metrics = metrics
         self._monotonic = monotonic
         self._lag = 0
@@ -100,7 +101,7 @@ class LagWatch:
             self._metrics.lag_failures.inc()
             if self._failing is None:
                 known = isinstance(error, Transient)
-                log.warning("scorer_lag_unknown", why=str(error) if known else repr(error))
+                logger.warning("scorer_lag_unknown", why=str(error) if known else repr(error))
             self._failing = "the event log cannot be reached"
         else:
             self._answered, self._failing = self._monotonic(), None
@@ -113,10 +114,7 @@ class LagWatch:
         """Poll until told to stop."""
         while not stop.is_set():
             await self.poll()
-            try:
-                await asyncio.wait_for(stop.wait(), POLL_SECONDS)
-            except TimeoutError:
-                continue
+            await set_within(stop, POLL_SECONDS)
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait({self._asking}, timeout=POLL_SECONDS)

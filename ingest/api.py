@@ -33,7 +33,7 @@ from services.base.clock import Clock
 from services.base.settings import Settings
 from services.eventlog.base import Unavailable
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 JSON: Final = frozenset({"", "application/json"})
 NDJSON: Final = frozenset(
@@ -95,7 +95,7 @@ class PostsDesk:
                 RequestOutcome.DISCONNECTED,
             )
         except Exception:  # the root of a request: the next one may fare better
-            log.exception("posts_request_failed")
+            logger.exception("posts_request_failed")
             response, outcome = _problem(RequestOutcome.FAILED, "see the log of the service", {}), RequestOutcome.FAILED
         self.metrics.requests.labels(outcome.value).inc()
         return response
@@ -198,8 +198,8 @@ class PostsDesk:
         self.metrics.heard({normal.observations[0].event.network for normal in accepted.values()})
         for normal in accepted.values():
             self.metrics.accepted.labels(normal.observations[0].event.kind.value).inc()
-            for mention in normal.found.mentions:
-                self.metrics.mentions.labels(mention.why.value).inc()
+            for match in normal.found.matches:
+                self.metrics.mentions.labels(match.why.value).inc()
             if normal.dropped_claim:
                 self.metrics.unbelieved.inc()
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from services.base.errors import ConfigError
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 MIN_KEY_CHARS: Final = 16
 """Shorter ones can be guessed over the network within months."""
@@ -42,7 +42,7 @@ class ApiKeys:
                 raise ConfigError(f"{_SETTING}: {name!r} has the key of another name")
             self._hashes[name] = digest
         if not self._hashes:
-            log.warning("ingest_is_closed", why=f"{_SETTING} is empty: every post is refused with 401")
+            logger.warning("ingest_is_closed", why=f"{_SETTING} is empty: every post is refused with 401")
 
     def __repr__(self) -> str:
         return f"ApiKeys({', '.join(self._hashes)})"

@@ -99,6 +99,7 @@ class Normalizer:
             permalink=post.permalink,
             reply_link=post.reply_link,
             brands=found.brands,
+            mentions=found.mentions,
             account=found.account,
             author_brand=found.author_brand,
             counters=None if post.counters is None else Counters(**dict(post.counters)),

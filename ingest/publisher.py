@@ -22,7 +22,7 @@ from services.contracts.codec import MAX_EVENT_BYTES, encode
 from services.contracts.topics import POSTS
 from services.eventlog.base import EventLog, LogError, Message, TooLarge, Unavailable
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 BREATH_ITEMS: Final = 200
 """After so many encoded items others get a turn: about two milliseconds of the loop."""
@@ -33,12 +33,12 @@ Indexed = tuple[int, Sequence[Message]]
 class Publisher:
     def __init__(
         self,
-        log_: EventLog,
+        log: EventLog,
         metrics: IngestMetrics,
         timeout_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._log = log_
+        self._log = log
         self._metrics = metrics
         self._timeout = timeout_seconds
         self._monotonic = monotonic
@@ -123,7 +123,7 @@ class Publisher:
         began = self._overdue.pop(task)
         seconds = round(self._monotonic() - began, 3)
         why = "cancelled" if task.cancelled() else repr(task.exception()) if task.exception() else "stored after all"
-        log.warning("append_ended_late", seconds=seconds, why=why)
+        logger.warning("append_ended_late", seconds=seconds, why=why)
 
     async def close(self, deadline: float) -> None:
         """Wait for what the log still has in hand until `deadline` (`loop.time()`), then give it up."""

@@ -22,7 +22,7 @@ from ingest.publisher import Publisher
 from services.base.tasks import Health, Tasks
 from services.runtime.lifecycle import ServiceContext
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 STUCK_SECONDS: Final = 60.0
 """An append that has had no answer for so long, from a log that answers, will have none."""
@@ -39,7 +39,7 @@ class IngestService:
     async def start(self, tasks: Tasks) -> None:
         await self._watch.poll()
         tasks.spawn("ingest-lag", lambda: self._watch.run(self._stop), ends=self._stop.is_set)
-        log.info("ingest_started", keys=list(self._desk.keys.names), trouble=self._watch.trouble)
+        logger.info("ingest_started", keys=list(self._desk.keys.names), trouble=self._watch.trouble)
 
     def ready(self) -> Health:
         overdue = self._desk.publisher.overdue_seconds
@@ -67,7 +67,7 @@ class IngestService:
         try:
             await asyncio.wait_for(self._desk.admission.drain(), left)
         except TimeoutError:
-            log.warning("ingest_stopped_with_requests_in_hand")
+            logger.warning("ingest_stopped_with_requests_in_hand")
         await self._desk.publisher.close(deadline)
 
 

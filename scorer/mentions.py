@@ -1,58 +1,31 @@
-"""Where a text names which brand: what relevance is judged from. Pure; one pattern over all brands, built once.
+"""How far a post is about each brand, by the places that its event carries. Pure.
 
-Ingest has said which brands a post names; here only their places in the text are found again, so that "United beats Delta"
-can be told from "Delta beats United".
+Records of version 1 do not say where the text names brands. They are kept for a week at most; until then those brands that
+ingest had found are looked for once more, by the same definition of a name (`services.contracts.names`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from scorer.sentiment.relevance import BrandRelevance, Mention, judge
+from scorer.sentiment.relevance import BrandRelevance, judge
 from services.config.model import Brand
+from services.contracts.names import NameFinder, mentions_of
+from services.contracts.post import Mention, PostObserved
 
 
-class Mentions:
-    """Finds names, handles and hashtags of the configured brands."""
-
-    def __init__(self, brands: Iterable[Brand]) -> None:
-        self._names: dict[str, list[str]] = {}
-        self._exclusions: dict[str, re.Pattern[str]] = {}
-        self._patterns: dict[str, re.Pattern[str]] = {}
-        for brand in brands:
-            handles = [account.handle.removeprefix("@") for account in brand.accounts]
-            tags = [tag.removeprefix("#") for tag in brand.hashtags]
-            self._names[brand.id] = [brand.name, *brand.names, *handles, *tags]
-            if brand.exclude:
-                self._exclusions[brand.id] = _whole(brand.exclude)
-
-    def judge(
-        self, text: str, named: Sequence[str], concerned: Sequence[str], author: str | None
-    ) -> Mapping[str, BrandRelevance]:
-        """How far `text` is about each brand: those it was found to name, and those its conversation is about."""
-        mentions = [
-            Mention(brand, match.start(), match.end())
-            for brand in named
-            for match in self._pattern(brand).finditer(text)
-        ]
-        excluded = [
-            match.span()
-            for brand in named
-            if brand in self._exclusions
-            for match in self._exclusions[brand].finditer(text)
-        ]
-        inherited = [*concerned, *(brand for brand in named if brand not in concerned)]
-        return judge(text, mentions, author=author, inherited=inherited, excluded=excluded)
-
-    def _pattern(self, brand: str) -> re.Pattern[str]:
-        pattern = self._patterns.get(brand)
-        if pattern is None:
-            pattern = self._patterns[brand] = _whole(self._names.get(brand, [brand]))
-        return pattern
+def relevances(
+    post: PostObserved, concerned: Sequence[str], brands: Mapping[str, Brand]
+) -> Mapping[str, BrandRelevance]:
+    """How far the post is about each brand that it names and each that its conversation is about (`concerned`); `brands`
+    are those that are configured."""
+    inherited = [*concerned, *(brand for brand in post.brands if brand not in concerned)]
+    return judge(post.text or "", mentions_in(post, brands), author=post.author_brand, inherited=inherited)
 
 
-def _whole(phrases: Iterable[str]) -> re.Pattern[str]:
-    """Any of the phrases as whole words, the longest first."""
-    alternatives = "|".join(map(re.escape, sorted(set(phrases), key=len, reverse=True)))
-    return re.compile(rf"(?<!\w)[@#]?(?:{alternatives})(?!\w)", re.IGNORECASE)
+def mentions_in(post: PostObserved, brands: Mapping[str, Brand]) -> Sequence[Mention]:
+    """Where the post names brands."""
+    if post.mentions is not None:
+        return post.mentions
+    finder = NameFinder(brand for name in post.brands if (brand := brands.get(name)) is not None)
+    return mentions_of(finder.find(post.network, post.text or ""))

@@ -21,7 +21,7 @@ from services.stream.state import KeyedState
 STATE_VERSION: Final = 1
 
 
-class Recalibrations:
+class RecalibrationState:
     """By network, in the lane's state. Every lane learns from the conversations it sees."""
 
     def __init__(self) -> None:

@@ -7,13 +7,14 @@ same thing under the same id.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final, NamedTuple
 
 from scorer.metrics import ScorerMetrics
 from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
-from scorer.virality.cascade import Card, Cascade
+from scorer.virality.cascade import Card, Cascade, LastAnnounced
 from scorer.virality.forecast import Crossing, Prediction, reason_in_words
+from scorer.volume import Minute
 from services.base.clock import moment
 from services.config.model import Brand
 from services.contracts.base import AccountId, BrandId, ConversationId, Event, EventId, StoryId, event_id
@@ -40,15 +41,36 @@ from services.contracts.topics import POSTS, SIGNALS, WATCH, Topic
 from services.eventlog.base import Message, Record
 from services.stream.processor import StepResult
 
-if TYPE_CHECKING:
-    from scorer.volume import Minute
-
 WATCH_EVERY_SECONDS: Final = 60.0
 WATCH_FOR_SECONDS: Final = 86_400.0
 
 
+class FoldedPost(NamedTuple):
+    """A post of a conversation: its place in time and in the log, and how its text reads where it was read."""
+
+    post: PostObserved
+    at: float
+    record: Record
+    reading: Reading | None
+
+
+class Announcement(NamedTuple):
+    """A forecast that goes out to one brand, with all that it states."""
+
+    conversation: str
+    brand: Brand
+    last: LastAnnounced
+    """What the cascade remembers of it: its number, level and time, and when the line was crossed."""
+    prediction: Prediction
+    crossing: Crossing
+    horizon_seconds: float
+    usual_mood: float
+    """The negative share that is usual for the brand's account."""
+    model: str
+
+
 class Signals:
-    """Collects into one outcome."""
+    """Collects the messages of one step, and counts them."""
 
     def __init__(self, out: StepResult, metrics: ScorerMetrics) -> None:
         self._out = out
@@ -58,16 +80,10 @@ class Signals:
         self._out.appends.append(Message(topic.name, key, encode(event, id_)))
         self._metrics.signals.labels(event.TYPE).inc()
 
-    def negative(
-        self,
-        cascade: Cascade,
-        post: PostObserved,
-        brand: str,
-        reading: Reading,
-        relevance: BrandRelevance,
-        model: str,
-        record: Record,
-    ) -> None:
+    def negative(self, cascade: Cascade, folded: FoldedPost, brand: str, relevance: BrandRelevance, model: str) -> None:
+        """The post, which was read by `model`, is negative about the brand."""
+        post, _, record, reading = folded
+        assert reading is not None
         event = PostNegative(
             brand=BrandId(brand),
             story=StoryId(cascade.story),
@@ -84,7 +100,9 @@ class Signals:
         )
         self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
 
-    def asked(self, cascade: Cascade, post: PostObserved, brand: str, record: Record) -> None:
+    def asked(self, cascade: Cascade, folded: FoldedPost, brand: str) -> None:
+        """The post asks the brand something."""
+        post = folded.post
         event = PostAsked(
             brand=BrandId(brand),
             story=StoryId(cascade.story),
@@ -92,11 +110,12 @@ class Signals:
             post=_card_of(post, None),
             backfill=post.backfill,
         )
-        self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
+        key = event_id(post.network, post.post_id, brand, event.TYPE, *_place(folded.record))
+        self._say(SIGNALS, brand, event, key)
 
-    def answered(
-        self, cascade: Cascade, post: PostObserved, answered: str, seconds: float | None, record: Record
-    ) -> None:
+    def answered(self, cascade: Cascade, folded: FoldedPost, answered: str, seconds: float | None) -> None:
+        """The post, by the brand itself, answers the post `answered`, which was seen so many seconds before."""
+        post = folded.post
         assert post.author_brand is not None
         event = PostAnswered(
             brand=post.author_brand,
@@ -108,10 +127,12 @@ class Signals:
             at=post.at,
             seconds=seconds,
         )
-        key = event_id(post.network, post.post_id, post.author_brand, event.TYPE, *_place(record))
+        key = event_id(post.network, post.post_id, post.author_brand, event.TYPE, *_place(folded.record))
         self._say(SIGNALS, post.author_brand, event, key)
 
-    def redacted(self, cascade: Cascade, post: PostObserved, record: Record) -> None:
+    def redacted(self, cascade: Cascade, folded: FoldedPost) -> None:
+        """The post was deleted: said to each brand of the conversation."""
+        post = folded.post
         for brand in cascade.brands:
             event = PostRedacted(
                 brand=BrandId(brand),
@@ -121,12 +142,15 @@ class Signals:
                 post_id=post.post_id,
                 at=post.at,
             )
-            self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
+            key = event_id(post.network, post.post_id, brand, event.TYPE, *_place(folded.record))
+            self._say(SIGNALS, brand, event, key)
 
     def coverage(self, event: SourceCoverage, brand: BrandId, record: Record) -> None:
+        """What a connector saw or missed, passed on to one brand."""
         self._say(SIGNALS, brand, event, event_id(event.network, event.connector, brand, event.TYPE, *_place(record)))
 
     def linked(self, cascade: Cascade, home: str, at: datetime) -> None:
+        """The conversation `home` hangs on a quote of this story."""
         event = StoryLinked(
             conversation=ConversationId(home),
             post_id=home.partition(":")[2],
@@ -137,26 +161,15 @@ class Signals:
         )
         self._say(POSTS, home, event, event_id(event.TYPE, home, cascade.story, *event.brands))
 
-    def forecast(
-        self,
-        cascade: Cascade,
-        conversation: str,
-        brand: Brand,
-        level: Level,
-        number: int,
-        prediction: Prediction,
-        crossing: Crossing,
-        crossed_at: float | None,
-        now: float,
-        horizon: float,
-        model: str,
-        usual_mood: float,
-    ) -> None:
+    def forecast(self, cascade: Cascade, announcement: Announcement) -> None:
+        """How far the story will go, said to one brand."""
+        conversation, brand, last, prediction, crossing, horizon, usual_mood, model = announcement
+        now, level = last.at, Level(last.level)
         event = CascadeForecast(
             brand=brand.key,
             story=StoryId(cascade.story),
             conversation=ConversationId(conversation),
-            number=number,
+            number=last.number,
             level=level,
             line=brand.line,
             horizon_seconds=horizon,
@@ -165,8 +178,8 @@ class Signals:
             ),
             probability=_unit(prediction.probability),
             probability_without_automation=_unit(prediction.without_automation),
-            crossing=_crossing(crossing, now) if crossed_at is None else None,
-            crossed_at=None if crossed_at is None else moment(crossed_at),
+            crossing=_crossing(crossing, now) if last.crossed_at is None else None,
+            crossed_at=None if last.crossed_at is None else moment(last.crossed_at),
             mood=_mood(cascade, usual_mood),
             root=None if cascade.root is None else _post_card(cascade.root),
             loudest=tuple(map(_post_card, cascade.loudest)),
@@ -177,9 +190,10 @@ class Signals:
             model=model,
         )
         self._metrics.forecasts.labels(level.value).inc()
-        self._say(SIGNALS, brand.id, event, event_id(conversation, brand.id, event.TYPE, number))
+        self._say(SIGNALS, brand.id, event, event_id(conversation, brand.id, event.TYPE, last.number))
 
     def watch(self, cascade: Cascade, conversation: str, brand: Brand, now: float) -> None:
+        """Connectors are to follow the root of a story that may cross the brand's line."""
         network, _, post_id = conversation.partition(":")
         event = WatchRequested(
             network=network,
@@ -193,6 +207,7 @@ class Signals:
         self._say(WATCH, conversation, event, event_id(event.TYPE, conversation, brand.id))
 
     def volume(self, brand: str, lane: int, minute: Minute) -> None:
+        """How many posts of one minute were about the brand, as this lane saw them."""
         self._metrics.count_brand(brand, minute.posts, minute.negative)
         event = BrandVolume(
             brand=BrandId(brand),
@@ -207,7 +222,7 @@ class Signals:
 
 
 def _place(record: Record) -> tuple[int, int]:
-    """What tells one input from all others: an offset alone is there once in every partition."""
+    """What tells one record from all others: the same offset is there once in every partition."""
     return record.partition, record.offset
 
 

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from scorer.pipeline import STATE_VERSION
+from scorer.lane_state import cascade_state
 from scorer.service import GROUP
 from scorer.virality.cascade import Cascade
 from services.base.errors import FirebreakError
 from services.contracts.topics import CASCADES, POSTS
 from services.eventlog.base import EventLog, Group, Membership, Transaction
-from services.stream.state import KeyedState
 
 SETTLE_SECONDS: Final = 60.0
 
@@ -57,7 +56,7 @@ async def cascades(log: EventLog) -> Mapping[str, Cascade]:
     try:
         for partition in sorted(membership.assigned):
             owner = await membership.acquire(partition)
-            state = KeyedState("c:", Cascade, STATE_VERSION)
+            state = cascade_state()
             state.restore(owner.restored.entries)
             for key in list(state.keys()):
                 cascade = state.get(key)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 
-from scorer.signals import Signals
 from services.stream.state import KeyedState
 
 STATE_VERSION: Final = 1
 MINUTE: Final = 60.0
 SETTLE_SECONDS: Final = 10.0
-"""A minute is told this long after it ended: posts of one minute arrive a little late."""
+"""A minute is told so long after it ended, because posts of one minute arrive a little late."""
 
 
 class Minute(msgspec.Struct, array_like=True):
+    """Posts about one brand in the minute that begins at `minute` (epoch seconds)."""
+
     minute: float
     opened: int
-    """Offset of its first post: tells a minute that was reopened by a late post from the first telling."""
+    """Offset of its first post: what tells a minute that a late post opened again from the one that was told before."""
     posts: int = 0
     scored: int = 0
     negative: int = 0
@@ -29,22 +30,24 @@ class Minute(msgspec.Struct, array_like=True):
 class Volumes:
     """Open minutes by brand, in the lane's state."""
 
-    def __init__(self, lane: int) -> None:
-        self._lane = lane
+    def __init__(self) -> None:
         self._open = KeyedState("v:", Minute, STATE_VERSION)
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
+        """Take over the committed state."""
         self._open.restore(entries)
 
     def count(
-        self, brand: str, at: float, offset: int, *, scored: bool, negative: bool, abstained: bool, signals: Signals
-    ) -> None:
-        """A post that is older than the open minute counts in the open one: a told minute is never told again."""
+        self, brand: str, at: float, offset: int, *, scored: bool, negative: bool, abstained: bool
+    ) -> Minute | None:
+        """Count a post of epoch second `at`. Returns the brand's minute that this post ended, if it ended one.
+
+        A post that is older than the open minute counts in the open one: a minute that was told is never told again.
+        """
         minute = at // MINUTE * MINUTE
-        now = self._open.get(brand)
+        over, now = None, self._open.get(brand)
         if now is not None and minute > now.minute:
-            signals.volume(brand, self._lane, now)
-            now = None
+            over, now = now, None
         if now is None:
             now = Minute(minute, offset)
         now.posts += 1
@@ -52,16 +55,20 @@ class Volumes:
         now.negative += negative
         now.abstained += abstained
         self._open.put(brand, now, now.minute + MINUTE + SETTLE_SECONDS)
+        return over
 
     def next_due(self) -> float | None:
+        """When the earliest open minute ends, in epoch seconds."""
         return self._open.next_due()
 
-    def fire(self, now: float, signals: Signals) -> None:
+    def pop_over(self, now: float) -> Iterator[tuple[str, Minute]]:
+        """Close the minutes that are over at `now`; yields each with its brand."""
         for brand in self._open.pop_due(now):
             minute = self._open.get(brand)
-            if minute is not None:
-                signals.volume(brand, self._lane, minute)
             self._open.delete(brand)
+            if minute is not None:
+                yield brand, minute
 
     def changes(self) -> dict[str, bytes | None]:
+        """What was put and deleted since the last call, as it is to be committed."""
         return self._open.changes()

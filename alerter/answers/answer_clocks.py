@@ -6,10 +6,10 @@ a source's terms keep in the house has no link here either. Inside a transaction
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from alerter.answers import sla
 from alerter.answers.fairness import Waited, band_of
@@ -25,11 +25,7 @@ from services.contracts.signal import PostAnswered, PostAsked, PostCard, PostNeg
 
 COMPLAINT_FROM: Final = 0.5
 """Least probability at which something negative counts as a complaint; a model that does not say leaves it open."""
-KEEP: Final = timedelta(days=100)
-"""A quarter, and some: what fairness is shown over."""
 MOST_MEASURED: Final = 100_000
-KEEP_EARLY: Final = timedelta(days=2)
-"""An answer to what was not seen, or not seen as a complaint: the post may come late."""
 
 
 def concerns(signal: PostNegative | PostAsked) -> bool:
@@ -133,10 +129,3 @@ def _waited(row: Any, now: datetime) -> Waited:
     answered = row.answered_at is not None
     seconds = max(0.0, (row.answered_at - row.asked_at).total_seconds()) if answered else None
     return Waited(row.network, row.band, seconds, (row.answered_at if answered else now) >= row.due_at)
-
-
-def forget(connection: Connection, now: datetime) -> int:
-    """Drop what is too old to be shown."""
-    old = delete(clocks).where(clocks.c.noted_at < now - KEEP)
-    early = delete(clocks).where(clocks.c.state == ClockState.EARLY, clocks.c.noted_at < now - KEEP_EARLY)
-    return connection.execute(old).rowcount + connection.execute(early).rowcount

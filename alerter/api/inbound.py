@@ -30,6 +30,7 @@ from alerter.notify.outlet import Kind
 from alerter.store import audit
 from alerter.store.database import DatabaseAway, Overtaken, insert_missing
 from alerter.store.tables import inbound
+from services.contracts.incident import Change
 
 MAX_BODY_BYTES: Final = 256_000
 MAX_FORM_BYTES: Final = 4_000
@@ -113,7 +114,7 @@ async def _from_pagerduty(service: ApiContext, name: str, request: Request) -> R
         came = pagerduty.returned(body)
     except ValueError as error:
         raise Problem(422, str(error)) from None
-    if came.incident is not None and came.deed in ("acknowledged", "resolved"):
+    if came.incident is not None and came.action in (Change.ACKNOWLEDGED, Change.RESOLVED):
         try:
             await service.act(lambda desk: _returned(desk, service, name, came))
         except Refused as error:
@@ -138,11 +139,11 @@ def _returned(desk: IncidentService, service: ApiContext, name: str, came: pager
     before = desk.store.load(came.incident)
     if before is None or before.ended:
         return before
-    if came.deed == "resolved":
+    if came.action == Change.RESOLVED:
         after = desk.people.resolve(came.incident, came.by, "")
     else:
         after = desk.people.acknowledge(came.incident, came.by, "")
-    _note(desk.connection, service, Caller(name, Scope.RESPOND), came.deed, before, after, came.by)
+    _note(desk.connection, service, Caller(name, Scope.RESPOND), came.action, before, after, came.by)
     return after
 
 
@@ -159,7 +160,7 @@ def _note(
     connection: Connection,
     service: ApiContext,
     caller: Caller,
-    deed: str,
+    action: str,
     before: IncidentRecord | None,
     after: IncidentRecord | None,
     who: str,
@@ -167,7 +168,13 @@ def _note(
     if after is not None and after != before:
         incident = after.incident
         audit.record(
-            connection, service.context().now, caller.name, f"incident.{deed}", incident.id, incident.brand, {"by": who}
+            connection,
+            service.context().now,
+            caller.name,
+            f"incident.{action}",
+            incident.id,
+            incident.brand,
+            {"by": who},
         )
 
 

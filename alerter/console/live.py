@@ -24,7 +24,7 @@ from alerter.states import ClockState, DeliveryState
 from alerter.store.database import Database, DatabaseAway
 from alerter.store.tables import answer_clocks, attempts, audit, deliveries, incidents
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 MAX_PAGES: Final = 500
 """Open streams a process; a page beyond asks by itself now and then."""
@@ -102,7 +102,7 @@ class LiveUpdates:
                 try:
                     await self._look()
                 except DatabaseAway as error:
-                    log.warning("console_not_told", why=str(error))
+                    logger.warning("console_not_told", why=str(error))
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _look(self) -> None:

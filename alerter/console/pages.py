@@ -31,7 +31,7 @@ First = Annotated[int, Query(alias="from", ge=0, le=MAX_FIRST)]
 Since = Annotated[str, Query(max_length=40)]
 
 
-def mount_console(app: FastAPI, service: ApiContext, newsroom: LiveUpdates) -> None:
+def mount_console(app: FastAPI, service: ApiContext, live_updates: LiveUpdates) -> None:
     for open_to_all, fill in (
         (True, _door),
         (False, _pages),
@@ -49,7 +49,7 @@ def mount_console(app: FastAPI, service: ApiContext, newsroom: LiveUpdates) -> N
         )
         fill(routes, service)
         if fill is _pages:
-            _live(routes, service, newsroom)
+            _live(routes, service, live_updates)
         app.include_router(routes)
 
     @app.get("/", include_in_schema=False)
@@ -179,10 +179,10 @@ def _playbook(config: Config, record: IncidentRecord) -> str | None:
     return config.playbooks.get(rule.playbook or "") if rule is not None else None
 
 
-def _live(routes: APIRouter, service: ApiContext, newsroom: LiveUpdates) -> None:
+def _live(routes: APIRouter, service: ApiContext, live_updates: LiveUpdates) -> None:
     @routes.get("/live")
     async def listen(request: Request, visit: Signed, since: Since = "", about: About = About.INCIDENTS) -> Response:
-        if newsroom.full:
+        if live_updates.full:
             raise Problem(503, "too many pages are open")
         token = request.cookies.get(sessions.COOKIE)
 
@@ -191,5 +191,5 @@ def _live(routes: APIRouter, service: ApiContext, newsroom: LiveUpdates) -> None
 
         known = request.headers.get("last-event-id", since)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        stream = newsroom.stream(visit.caller, known, still, about)
+        stream = live_updates.stream(visit.caller, known, still, about)
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)

@@ -51,7 +51,6 @@ async def open_session(service: ApiContext, key: str, person: str) -> str | None
     token, wall = secrets.token_urlsafe(_TOKEN_BYTES), service.context().wall
 
     def write(connection: Connection) -> None:
-        connection.execute(delete(sessions).where(sessions.c.ends_wall < wall))
         row = {"digest": digest(token), "key": given, "person": person or caller.name, "ends_wall": wall + LASTS}
         connection.execute(insert(sessions), row)
 

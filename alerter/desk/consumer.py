@@ -29,17 +29,17 @@ from alerter.store.database import Database, DatabaseAway, Overtaken, insert_mis
 from alerter.store.tables import positions
 from services.base.crashpoints import seam
 from services.base.errors import FirebreakError
-from services.base.metrics import FloorMetrics
 from services.contracts.base import BrandId, StoryId
 from services.contracts.codec import Unreadable, decode
 from services.contracts.envelope import Envelope
 from services.contracts.incident import Change
 from services.contracts.topics import SIGNALS
-from services.eventlog.base import EventLog, Group, Message, Owner, Record
+from services.eventlog.base import Group, Message, Owner, Record
+from services.runtime.lifecycle import ServiceContext
 from services.stream.deadletter import DeadLetters
 from services.stream.lanes import READ_SECONDS, Lane, Lanes
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 GROUP: Final = "firebreak-alerter"
 
@@ -123,7 +123,7 @@ def apply(
             raise
         except Exception as error:
             # A root of work: one signal that we cannot cope with must not stop the brand's others.
-            log.exception("signal_not_applied", signal=envelope.id, partition=partition, offset=record.offset)
+            logger.exception("signal_not_applied", signal=envelope.id, partition=partition, offset=record.offset)
             raise PoisonSignal(record, envelope, error) from error
         applied.signals[envelope.event.TYPE, result] += 1
         if result is not SignalResult.IGNORED:
@@ -155,25 +155,25 @@ class Consumer:
 
     def __init__(
         self,
-        log_: EventLog,
+        process: ServiceContext,
         database: Database,
         context: Callable[[], Context],
         committed: Callable[[], None],
         metrics: AlerterMetrics,
-        floor: FloorMetrics,
-        letters: DeadLetters,
-        batch_records: int,
-        instance: str | None,
     ) -> None:
-        group = Group(GROUP, SIGNALS.name, instance=instance)
-        self.lanes = Lanes(STAGE, group, self._serve, log_, floor, transient=(Overtaken, DatabaseAway))
-        self._log = log_
+        """`committed` is called after each transaction."""
+        settings = process.settings
+        group = Group(GROUP, SIGNALS.name, instance=settings.instance)
+        transient = (Overtaken, DatabaseAway)
+        self.lanes = Lanes(STAGE, group, self._serve, process.log, process.metrics, transient=transient)
+        self._log = process.log
         self._database = database
         self._context = context
         self._committed = committed
         self._metrics = metrics
-        self._letters = letters
-        self._batch_records = batch_records
+        letters = process.metrics.dead_letters
+        self._letters = DeadLetters(STAGE, settings.dead_letters_per_minute, process.clock, letters)
+        self._batch_records = settings.batch_records
 
     async def _serve(self, lane: Lane, owner: Owner) -> None:
         start = (await self._log.bounds(SIGNALS.name))[lane.partition][0]

@@ -1,7 +1,7 @@
 """What signals and time do to an incident. Pure: every function takes the whole incident and the time, and returns the whole
 next one with the entries for its timeline and what is to be said, each with its reason in words.
 
-`transitions` has the table of what may happen; `deeds` what people do.
+`transitions` has the table of what may happen, `actions` what people do, `telling` whether people hear of it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, tupl
 from alerter.incidents import cards, model
 from alerter.incidents.cards import PostKey
 from alerter.incidents.record import IncidentRecord, Story
-from alerter.incidents.suppression import STORM
 from alerter.incidents.telling import Announcement
 from alerter.states import ENDED
 from alerter.store.database import Overtaken, insert_missing
@@ -224,12 +223,6 @@ def mark_seen(connection: Connection, origins: Collection[Origin], partition: in
     rows = [{"id": o.signal, "partition": o.partition, "offset": o.offset} for o in origins]
     insert_missing(connection, seen, rows)
     connection.execute(delete(seen).where(seen.c.partition == partition, seen.c.offset < position - SEEN_OFFSETS))
-
-
-def forget_stories(connection: Connection, before: datetime) -> int:
-    """Drop what was noted of stories that have no incident. A brand's storms come again for ever, and go on counting."""
-    old = (stories.c.incident.is_(None), stories.c.touched_at < before, stories.c.story != STORM)
-    return connection.execute(delete(stories).where(*old)).rowcount
 
 
 def counts(connection: Connection) -> dict[tuple[str, int], int]:

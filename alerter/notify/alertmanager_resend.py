@@ -22,7 +22,7 @@ from alerter.store.loops import PeriodicLoop
 from alerter.store.tables import endpoints, standing
 from services.contracts.incident import IncidentState
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 ENDED_FOR: Final = timedelta(minutes=5)
 MOST_ALERTS: Final = 200
@@ -113,4 +113,6 @@ class Repeater(PeriodicLoop):
             ]
             result = await self._outlet.push(those[0].url, options, alerts)
             if result.outcome is not AttemptOutcome.DELIVERED:
-                log.warning("alerts_not_repeated", endpoint=endpoint, alerts=len(those), outcome=result.outcome.value)
+                logger.warning(
+                    "alerts_not_repeated", endpoint=endpoint, alerts=len(those), outcome=result.outcome.value
+                )

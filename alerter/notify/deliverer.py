@@ -31,7 +31,7 @@ from alerter.store.wakeup import GLANCE_SECONDS, until_due
 from services.base.clock import Clock
 from services.base.crashpoints import seam
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 MOST_AT_ONCE: Final = 256
 """Attempts in flight of one process."""
@@ -89,7 +89,7 @@ class Deliverer:
                         await self._wait(found.wait_seconds)
                 except DatabaseAway as error:
                     self._metrics.loop_errors.labels("deliverer").inc()
-                    log.warning("deliverer_tries_again", why=str(error), not_recorded=len(self._ended))
+                    logger.warning("deliverer_tries_again", why=str(error), not_recorded=len(self._ended))
                     await asyncio.sleep(0.2)
                     if self._stop.is_set():
                         # Their leases end, and they are tried again under the same ids.
@@ -183,7 +183,7 @@ class Deliverer:
             return await self._outlets.deliver(claimed.message)
         except Exception as error:
             # A root of work: whatever one attempt dies of, it is recorded and the others go on.
-            log.exception("attempt_broke", delivery=claimed.message.delivery, endpoint=claimed.message.endpoint)
+            logger.exception("attempt_broke", delivery=claimed.message.delivery, endpoint=claimed.message.endpoint)
             return Result(AttemptOutcome.UNREACHABLE, detail=type(error).__name__)
 
     def _say(self, claimed: Claimed, result: Result, record: Recording) -> None:
@@ -197,7 +197,7 @@ class Deliverer:
             waited = (self.wall_now() - recorded.created_wall).total_seconds()
             self._metrics.incident_to_delivery_seconds.observe(max(0.0, waited))
             return
-        log.warning(
+        logger.warning(
             "delivery_failed",
             delivery=claimed.message.delivery,
             endpoint=claimed.message.endpoint,
@@ -211,4 +211,4 @@ class Deliverer:
         for endpoint, turn in record.turns:
             if turn is Turn.DISABLED:
                 self._metrics.endpoints_disabled.inc()
-            log.warning("endpoint_turned", endpoint=endpoint, turn=turn.value)
+            logger.warning("endpoint_turned", endpoint=endpoint, turn=turn.value)

@@ -1,6 +1,6 @@
 """Links with which whoever was told can say "I have it" at once: signed, for one incident and one endpoint, for a day. Pure.
 
-A GET shows and a POST acts: chat programs open every link that they are sent. The link is a key to one deed, so it is short
+A GET shows and a POST acts: chat programs open every link that they are sent. The link is a key to one action, so it is short
 of everything else: it names no brand, and nobody can make one, or prolong it, without the installation's own key.
 """
 

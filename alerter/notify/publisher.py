@@ -11,11 +11,11 @@ from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
 from alerter.store.database import Database, DatabaseAway
 from alerter.store.wakeup import until_due
-from services.base.clock import Clock
+from services.base.clock import Clock, set_within
 from services.base.retry import backoff
 from services.eventlog.base import EventLog, Message, TooLarge, Unavailable
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 PUBLISH_ROWS: Final = 200
 
@@ -23,9 +23,9 @@ PUBLISH_ROWS: Final = 200
 class Publisher:
     """Appends publications to the event log in their order, and forgets them when the log has them: at least once."""
 
-    def __init__(self, database: Database, log_: EventLog, clock: Clock, metrics: AlerterMetrics) -> None:
+    def __init__(self, database: Database, log: EventLog, clock: Clock, metrics: AlerterMetrics) -> None:
         self._database = database
-        self._log = log_
+        self._log = log
         self._clock = clock
         self._metrics = metrics
         self.bell = asyncio.Event()
@@ -44,16 +44,10 @@ class Publisher:
                     waits = backoff(0.2, 5.0)
             except (Unavailable, DatabaseAway) as error:
                 self._metrics.loop_errors.labels("publisher").inc()
-                log.warning("publisher_tries_again", why=str(error))
-                await self._pause(next(waits))
+                logger.warning("publisher_tries_again", why=str(error))
+                await set_within(self._stop, next(waits))
                 continue
             await until_due(None, self.bell, self._stop, self._clock)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        except TimeoutError:
-            return
 
     async def _publish(self) -> bool:
         rows = await self._database.read(lambda c: outbox.unpublished(c, PUBLISH_ROWS))
@@ -74,4 +68,4 @@ class Publisher:
                 await self._log.append([message])
             except TooLarge as error:
                 self._metrics.loop_errors.labels("publisher").inc()
-                log.error("publication_too_large", publication=number, topic=message.topic, why=str(error))
+                logger.error("publication_too_large", publication=number, topic=message.topic, why=str(error))

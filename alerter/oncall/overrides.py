@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Final
 
 from pydantic import StringConstraints
@@ -16,8 +16,6 @@ from services.contracts.base import event_id
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 MOST: Final = 1000
 """Of one schedule that are not over yet."""
-KEPT_FOR: Final = timedelta(days=400)
-"""So that last year's on-call can be shown."""
 
 
 def add(connection: Connection, override: Override) -> None:
@@ -54,8 +52,3 @@ def between(
         query = query.where(overrides.c.schedule.in_(list(schedules)))
     rows = connection.execute(query.order_by(overrides.c.made_at, overrides.c.id))
     return [Override(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name
-
-
-def forget(connection: Connection, now: datetime) -> int:
-    """Drop those that ended long ago."""
-    return connection.execute(delete(overrides).where(overrides.c.ends < now - KEPT_FOR)).rowcount

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from alerter.silences.matching import Covers, Matcher, Silence
 from alerter.states import ENDED
 from alerter.store.tables import incidents, silences
 
-KEEP: Final = timedelta(days=90)
-"""What ended so long ago is forgotten."""
 MOST: Final = 10_000
 """Of them in force or to come; each is matched against every incident that is about to be told."""
 
@@ -34,7 +32,6 @@ def add(
     row = {name: getattr(silence, name) for name in Silence.__slots__}
     row["matchers"] = json.dumps([matcher.model_dump(mode="json") for matcher in silence.matchers])
     connection.execute(insert(silences), row)
-    connection.execute(delete(silences).where(silences.c.ends_at < now - KEEP))
     return silence
 
 

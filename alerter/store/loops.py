@@ -10,8 +10,9 @@ import structlog
 
 from alerter.metrics import AlerterMetrics
 from alerter.store.database import DatabaseAway
+from services.base.clock import set_within
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 
 class PeriodicLoop(ABC):
@@ -38,8 +39,5 @@ class PeriodicLoop(ABC):
                 await self.turn()
             except DatabaseAway as error:
                 self._metrics.loop_errors.labels(self.name).inc()
-                log.warning("tries_again", loop=self.name, why=str(error))
-            try:
-                await asyncio.wait_for(self._stop.wait(), self.every_seconds)
-            except TimeoutError:
-                continue
+                logger.warning("tries_again", loop=self.name, why=str(error))
+            await set_within(self._stop, self.every_seconds)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, select, update
 
 from alerter.store.database import insert_missing
 from alerter.store.tables import volumes
 from services.contracts.signal import BrandVolume
-
-KEEP: Final = timedelta(days=400)
-"""So that a year can be compared with the one before."""
 
 
 class Hour(NamedTuple):
@@ -46,7 +43,3 @@ def hours(connection: Connection, brand: str, since: datetime) -> Sequence[Hour]
     query = select(volumes.c.hour, volumes.c.posts, volumes.c.scored, volumes.c.negative)
     rows = connection.execute(query.where(volumes.c.brand == brand, volumes.c.hour >= since).order_by(volumes.c.hour))
     return [Hour(*row) for row in rows]
-
-
-def forget(connection: Connection, now: datetime) -> int:
-    return connection.execute(delete(volumes).where(volumes.c.hour < now - KEEP)).rowcount

@@ -8,38 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from math import nan
+from datetime import datetime
 from typing import Final
 
 import structlog
 from sqlalchemy import Connection
 
-from alerter.answers import answer_clocks, digest
+from alerter.answers import digest
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
 from alerter.escalation import pages, steps
-from alerter.incidents import outcomes, store
+from alerter.incidents import store
 from alerter.metrics import AlerterMetrics
-from alerter.notify import outbox
-from alerter.oncall import coverage, overrides
-from alerter.store import volume
 from alerter.store.database import Database, DatabaseAway, Overtaken
 from alerter.store.wakeup import until_due
-from alerter.timekeeper.gauges import look, show
 from services.base.clock import Clock
 from services.base.crashpoints import seam
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 AT_ONCE: Final = 100
 """Due rows that are looked up together; each is a transaction of its own."""
-WORTH_OVER: Final = timedelta(days=30)
-"""Alarms of so long count for the gauges of precision and lead time."""
-TIDY_EVERY: Final = timedelta(minutes=10)
-COVERAGE_EVERY: Final = timedelta(minutes=1)
-KEEP_STORIES: Final = timedelta(days=14)
-"""What was noted of a story without an incident is forgotten after this; no story grows for so long."""
 
 
 class Engine:
@@ -58,8 +47,6 @@ class Engine:
         self._metrics = metrics
         self.bell = asyncio.Event()
         self._stop = asyncio.Event()
-        self._tidied = clock.now()
-        self._covered: datetime | None = None
 
     def stop(self) -> None:
         self._stop.set()
@@ -75,7 +62,7 @@ class Engine:
                 due = await self._database.read(next_due)
             except (DatabaseAway, Overtaken) as error:
                 self._metrics.loop_errors.labels("engine").inc()
-                log.warning("engine_tries_again", kind=type(error).__name__, why=str(error))
+                logger.warning("engine_tries_again", kind=type(error).__name__, why=str(error))
                 await asyncio.sleep(0.2)
                 continue
             await until_due(due, self.bell, self._stop, self._clock)
@@ -95,12 +82,6 @@ class Engine:
         due_digests = await self._database.read(lambda c: digest.due(c, now, AT_ONCE))
         for account in due_digests:
             await self._tell(account)
-        if now - self._tidied >= TIDY_EVERY:
-            self._tidied = now
-            await self._database.write(lambda c: store.forget_stories(c, now - KEEP_STORIES))
-            await self._database.write(lambda c: overrides.forget(c, now))
-            await self._database.write(lambda c: volume.forget(c, now))
-            await self._database.write(lambda c: answer_clocks.forget(c, now))
         return bool(due_steps or due_pages or due_timers or due_digests)
 
     async def _tell(self, account: digest.Due) -> None:
@@ -116,7 +97,7 @@ class Engine:
         if sent is not None:
             self._metrics.answer_digests.labels("sent" if sent.delivery else "unowned").inc()
             if sent.delivery is None:
-                log.warning("overdue_answers_untold", brand=account.brand, account=account.account, why=sent.because)
+                logger.warning("overdue_answers_untold", brand=account.brand, account=account.account, why=sent.because)
         self._committed()
 
     async def _do(self, work: Callable[[IncidentService], bool]) -> None:
@@ -130,39 +111,6 @@ class Engine:
         seam("alerter.committed")
         self._metrics.count_announced(done.told, done.decisions)
         self._committed()
-
-    async def refresh_metrics(self) -> None:
-        """Bring the gauges up to date."""
-        counts, depths = await self._database.read(lambda c: (store.counts(c), outbox.depths(c)))
-        since = self._clock.now() - WORTH_OVER
-        summary = outcomes.summarize(await self._database.read(lambda c: outcomes.kept(c, since)))
-        self._metrics.precision.set(nan if summary.precision is None else summary.precision)
-        self._metrics.lead_seconds.set(nan if summary.lead is None else summary.lead.median_minutes * 60)
-        self._metrics.incidents.clear()
-        for (state, severity), count in counts.items():
-            self._metrics.incidents.labels(state, str(severity)).set(count)
-        for kind, depth in depths.items():
-            self._metrics.outbox_rows.labels(kind).set(depth)
-        await self._measure_coverage()
-        overdue = await self._database.read(lambda c: answer_clocks.overdue_counts(c, self._clock.now()))
-        self._metrics.answers_overdue.clear()
-        for brand, count in overdue.items():
-            self._metrics.answers_overdue.labels(brand).set(count)
-        show(await self._database.read(lambda c: look(c, self._context().wall)), self._metrics)
-
-    async def _measure_coverage(self) -> None:
-        """Now and then, on a thread: a thousand schedules over a week are a second of thinking."""
-        context = self._context()
-        if not context.config.schedules or (self._covered is not None and context.now - self._covered < COVERAGE_EVERY):
-            return
-        self._covered = context.now
-        held = await self._database.read(lambda c: overrides.between(c, context.now, context.now + coverage.AHEAD))
-        found = await asyncio.to_thread(coverage.measure, context.config, held, context.now)
-        self._metrics.oncall_gap_seconds.clear()
-        self._metrics.oncall_covered.clear()
-        for schedule, covered in found.items():
-            self._metrics.oncall_gap_seconds.labels(schedule).set(covered.gap_seconds)
-            self._metrics.oncall_covered.labels(schedule).set(covered.now)
 
 
 def next_due(connection: Connection) -> datetime | None:

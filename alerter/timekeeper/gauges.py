@@ -5,16 +5,30 @@ Only endpoints in trouble and brands with open incidents have a series: as many 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import asyncio
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import nan
+from typing import Final
 
 from sqlalchemy import Connection, func, select
 
+from alerter.answers import answer_clocks
+from alerter.desk.context import Context
+from alerter.incidents import outcomes, store
 from alerter.metrics import AlerterMetrics
+from alerter.notify import outbox
 from alerter.notify.health import TRIP_FAILURES
+from alerter.oncall import coverage, overrides
 from alerter.states import ENDED, DeliveryState, EndpointState
+from alerter.store.database import Database
+from alerter.store.loops import PeriodicLoop
 from alerter.store.tables import deliveries, endpoints, incidents
+
+WORTH_OVER: Final = timedelta(days=30)
+"""Alarms of so long count for the gauges of precision and lead time."""
+COVERAGE_EVERY: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +77,49 @@ def show(waiting: Waiting, metrics: AlerterMetrics) -> None:
     metrics.brand_incidents.clear()
     for (brand, severity), count in waiting.incidents.items():
         metrics.brand_incidents.labels(brand, str(severity)).set(count)
+
+
+class GaugeReader(PeriodicLoop):
+    """Brings the gauges up to date every few seconds."""
+
+    name = "gauges"
+    every_seconds = 5.0
+
+    def __init__(self, database: Database, context: Callable[[], Context], metrics: AlerterMetrics) -> None:
+        super().__init__(metrics)
+        self._database = database
+        self._context = context
+        self._covered: datetime | None = None
+
+    async def turn(self) -> None:
+        context, metrics = self._context(), self._metrics
+        counts, depths = await self._database.read(lambda c: (store.counts(c), outbox.depths(c)))
+        since = context.now - WORTH_OVER
+        summary = outcomes.summarize(await self._database.read(lambda c: outcomes.kept(c, since)))
+        metrics.precision.set(nan if summary.precision is None else summary.precision)
+        metrics.lead_seconds.set(nan if summary.lead is None else summary.lead.median_minutes * 60)
+        metrics.incidents.clear()
+        for (state, severity), count in counts.items():
+            metrics.incidents.labels(state, str(severity)).set(count)
+        for kind, depth in depths.items():
+            metrics.outbox_rows.labels(kind).set(depth)
+        await self._measure_coverage(context)
+        overdue = await self._database.read(lambda c: answer_clocks.overdue_counts(c, context.now))
+        metrics.answers_overdue.clear()
+        for brand, count in overdue.items():
+            metrics.answers_overdue.labels(brand).set(count)
+        show(await self._database.read(lambda c: look(c, context.wall)), metrics)
+
+    async def _measure_coverage(self, context: Context) -> None:
+        """Now and then, on a thread: a thousand schedules over a week are a second of thinking."""
+        if not context.config.schedules or (self._covered is not None and context.now - self._covered < COVERAGE_EVERY):
+            return
+        self._covered = context.now
+        until = context.now + coverage.AHEAD
+        held = await self._database.read(lambda c: overrides.between(c, context.now, until))
+        found = await asyncio.to_thread(coverage.measure, context.config, held, context.now)
+        self._metrics.oncall_gap_seconds.clear()
+        self._metrics.oncall_covered.clear()
+        for schedule, covered in found.items():
+            self._metrics.oncall_gap_seconds.labels(schedule).set(covered.gap_seconds)
+            self._metrics.oncall_covered.labels(schedule).set(covered.now)

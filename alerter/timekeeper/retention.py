@@ -4,26 +4,40 @@ with all that hangs on them. What is open, or waits to be sent, stays whatever i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Table, and_, delete, select, update
 
+from alerter.incidents.suppression import STORM
 from alerter.metrics import AlerterMetrics
-from alerter.states import ENDED, DeliveryState
+from alerter.states import ENDED, ClockState, DeliveryState
 from alerter.store.database import Database
 from alerter.store.loops import PeriodicLoop
-from alerter.store.tables import attempts, deliveries, inbound, incidents, metadata, secrets, stories
+from alerter.store.tables import (
+    answer_clocks,
+    attempts,
+    deliveries,
+    inbound,
+    incidents,
+    metadata,
+    overrides,
+    secrets,
+    sessions,
+    silences,
+    stories,
+    volumes,
+)
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 MOST_DELIVERIES: Final = 500
 """In one transaction."""
 MOST_INCIDENTS: Final = 50
-INBOUND_FOR: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +48,49 @@ class Keep:
     incidents: timedelta
 
 
+class Kept(NamedTuple):
+    """Rows of one table are kept until `moment` lies this long ago. Columns that end in `_wall` are real time, others are the
+    injected clock. `only`: the others stay."""
+
+    moment: Column[datetime]
+    keep: timedelta
+    only: ColumnElement[bool] | None = None
+
+
+KEPT: Final = (
+    Kept(inbound.c.at_wall, timedelta(days=30)),
+    Kept(secrets.c.ends_wall, timedelta(0)),
+    Kept(sessions.c.ends_wall, timedelta(0)),
+    # So that what a silence held back can be explained.
+    Kept(silences.c.ends_at, timedelta(days=90)),
+    # So that last year's on-call can be shown.
+    Kept(overrides.c.ends, timedelta(days=400)),
+    # So that a year can be compared with the one before.
+    Kept(volumes.c.hour, timedelta(days=400)),
+    # A quarter, and some: what fairness is shown over.
+    Kept(answer_clocks.c.noted_at, timedelta(days=100)),
+    # An answer to what was not seen, or not seen as a complaint: the post may come late.
+    Kept(answer_clocks.c.noted_at, timedelta(days=2), answer_clocks.c.state == ClockState.EARLY),
+    # What was noted of a story without an incident; no story grows for so long. A brand's storms come again for ever, and go on
+    # counting.
+    Kept(stories.c.touched_at, timedelta(days=14), and_(stories.c.incident.is_(None), stories.c.story != STORM)),
+)
+"""What is forgotten by age alone. Deliveries and incidents go by settings (`Keep`), with all that hangs on them."""
+
+
+def forget(connection: Connection, now: datetime, wall: datetime) -> dict[str, int]:
+    """Drop the rows of `KEPT` that are old by now. Returns how many of each table."""
+    gone: Counter[str] = Counter()
+    for kept in KEPT:
+        clock = wall if kept.moment.name.endswith("_wall") else now
+        old = delete(kept.moment.table).where(kept.moment < clock - kept.keep)
+        gone[kept.moment.table.name] += connection.execute(old if kept.only is None else old.where(kept.only)).rowcount
+    return dict(gone)
+
+
 def purge(connection: Connection, now: datetime, wall: datetime, keep: Keep) -> int:
-    """Forget some of what is old; how many deliveries and incidents. Ask again while there are any."""
-    connection.execute(delete(inbound).where(inbound.c.at_wall < wall - INBOUND_FOR))
-    connection.execute(delete(secrets).where(secrets.c.ends_wall < wall))
+    """Forget some of what is old. Returns how many deliveries and incidents; ask again while there are any."""
+    forget(connection, now, wall)
     over = (deliveries.c.state != DeliveryState.PENDING, deliveries.c.finished_at < now - keep.deliveries)
     done = list(connection.scalars(select(deliveries.c.id).where(*over).limit(MOST_DELIVERIES)))
     _drop_deliveries(connection, done)
@@ -110,4 +163,4 @@ class Purger(PeriodicLoop):
             if not some:
                 break
         if gone:
-            log.info("purged", deliveries_and_incidents=gone)
+            logger.info("purged", deliveries_and_incidents=gone)

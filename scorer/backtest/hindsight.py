@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from heapq import heappop, heappush
 
-from scorer.recalibration_state import Recalibrations
+from scorer.recalibration_state import RecalibrationState
 from scorer.virality.recalibration import Claim
 
 
@@ -14,7 +14,7 @@ class Hindsight:
     """Give stories in the order of their root times (epoch seconds). Those without a time teach the next."""
 
     def __init__(self, horizon: float) -> None:
-        self.known = Recalibrations()
+        self.known = RecalibrationState()
         self._horizon = horizon
         self._ended: list[tuple[float, int, str, Sequence[Claim], bool]] = []
         self._stories = 0

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.contracts.post import Mention, MentionKind
+
 RELEVANT = 0.5
 """From this score on a text counts for a brand."""
 
@@ -20,7 +22,6 @@ class Role(StrEnum):
     """What a brand is in a text; the value is the reason that is logged, counted and sent."""
 
     OWN_ACCOUNT = "the brand wrote it itself"
-    EXCLUDED = "the name means something else here"
     ONLY = "the only brand in the text"
     ADDRESSED = "addressed"
     BLAMED = "named with blame"
@@ -48,20 +49,10 @@ SCORES: dict[Role, float] = {
     Role.COMPARED: 0.15,
     Role.REFUGE: 0.1,
     Role.THANKED: 0.1,
-    Role.EXCLUDED: 0.0,
     Role.OWN_ACCOUNT: 0.0,
 }
 """How likely what the text says is meant for a brand in that role. The order is what decides; see the tests for how
 often it is right."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mention:
-    """Characters `start` to `end` of the text name `brand`, as a handle, a hashtag or a name."""
-
-    brand: str
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,49 +128,45 @@ _LOSER_AFTER = re.compile(
 )
 _CLAUSE = re.compile(r"[.!?;\n]+(?=\s|$)|(?<=\w),\s+(?=but\b|and\b)|\s[-\u2013\u2014]+\s|\bbut\b", re.IGNORECASE)
 _LEAD = re.compile(
-    r"^[\s.\"'\u201c(]*(?:(?:hey|hi|hello|dear|yo|ok|okay|oh|sorry|so|well|rt)\b[\s,:]*)?(?:[@#]\w+[\s,:]*)*$",
+    r"^[\s.\"'\u201c(]*(?:(?:hey|hi|hello|dear|yo|ok|okay|oh|sorry|so|well|rt)\b[\s,:]*)?(?:[@#\uff20\uff03]\w+[\s,:]*)*$",
     re.IGNORECASE,
 )
+_HASHTAG_SIGNS = "#\uff03"
+_SIGNS = "@\uff20" + _HASHTAG_SIGNS
 
 
 def judge(
-    text: str,
-    mentions: Sequence[Mention],
-    *,
-    author: str | None = None,
-    inherited: Sequence[str] = (),
-    excluded: Sequence[tuple[int, int]] = (),
+    text: str, mentions: Sequence[Mention], *, author: str | None = None, inherited: Sequence[str] = ()
 ) -> dict[str, BrandRelevance]:
-    """A verdict for every brand that `mentions` names or that the text's conversation is about (`inherited`).
+    """How far the text is about each brand that `mentions` names or that its conversation is about (`inherited`).
 
-    `author` is the brand whose own account wrote the text, `excluded` are spans in which a name means something else.
-    Spans are characters of `text`; mentions may come in any order."""
-    told: dict[str, Role] = {}
-    usable = sorted((m for m in mentions if not _inside(m, excluded)), key=lambda m: m.start)
-    for mention in mentions:
-        told[mention.brand] = Role.EXCLUDED
-    brands = {mention.brand for mention in usable} - {author}
-    for mention in usable:
-        role = Role.ONLY if len(brands) == 1 else _role(text, mention, usable)
-        if SCORES[role] > SCORES[told[mention.brand]]:
-            told[mention.brand] = role
-    _find_a_target(told, usable, author)
-    others = any(SCORES[role] >= RELEVANT for brand, role in told.items() if brand != author)
+    `author` is the brand whose own account wrote the text. Mentions may come in any order.
+    """
+    ordered = sorted(mentions, key=lambda mention: mention.start)
+    brands = {mention.brand for mention in ordered} - {author}
+    roles: dict[str, Role] = {}
+    for mention in ordered:
+        role = Role.ONLY if len(brands) == 1 else _role(text, mention, ordered)
+        known = roles.get(mention.brand)
+        if known is None or SCORES[role] > SCORES[known]:
+            roles[mention.brand] = role
+    _find_a_target(roles, ordered, author)
+    others = any(SCORES[role] >= RELEVANT for brand, role in roles.items() if brand != author)
     for brand in inherited:
-        if told.get(brand, Role.EXCLUDED) is Role.EXCLUDED:
-            told[brand] = Role.ELSEWHERE if others else Role.CONVERSATION
-    if author is not None and author in told:
-        told[author] = Role.OWN_ACCOUNT
-    return {brand: BrandRelevance(SCORES[role], role) for brand, role in told.items()}
+        roles.setdefault(brand, Role.ELSEWHERE if others else Role.CONVERSATION)
+    if author is not None and author in roles:
+        roles[author] = Role.OWN_ACCOUNT
+    return {brand: BrandRelevance(SCORES[role], role) for brand, role in roles.items()}
 
 
-def _inside(mention: Mention, spans: Sequence[tuple[int, int]]) -> bool:
-    return any(start <= mention.start and mention.end <= end for start, end in spans)
+def _begin(text: str, mention: Mention) -> int:
+    """Where the mention begins, with the sign of a hashtag that is a name: `#united` where only `united` is configured."""
+    return mention.start - (mention.start > 0 and text[mention.start - 1] in _HASHTAG_SIGNS)
 
 
 def _role(text: str, mention: Mention, mentions: Sequence[Mention]) -> Role:
-    before, after = text[: mention.start], text[mention.end :]
-    clause = _CLAUSE.split(before)[-1].rstrip("@#. ")
+    before, after = text[: _begin(text, mention)], text[mention.end :]
+    clause = _CLAUSE.split(before)[-1].rstrip(_SIGNS + ". ")
     # "A beats B": what stands right before B is A, so look past it.
     if _LOSER_AFTER.match(after):
         return Role.COMPARED
@@ -197,15 +184,17 @@ def _role(text: str, mention: Mention, mentions: Sequence[Mention]) -> Role:
         return Role.BLAMED
     # Whoever opens with a handle speaks to it; whom they name later is the company.
     opening = mentions[0]
-    spoken_to = opening.brand != mention.brand and text[opening.start] == "@" and _LEAD.match(text[: opening.start])
-    return Role.BESIDE if spoken_to else Role.NAMED
+    is_spoken_to = (
+        opening.brand != mention.brand and opening.kind is MentionKind.HANDLE and _LEAD.match(text[: opening.start])
+    )
+    return Role.BESIDE if is_spoken_to else Role.NAMED
 
 
-def _find_a_target(told: dict[str, Role], mentions: Sequence[Mention], author: str | None) -> None:
-    """When no brand is left to be the target, the first that was not thanked, fled to or excluded is."""
-    if any(SCORES[role] >= RELEVANT for brand, role in told.items() if brand != author):
+def _find_a_target(roles: dict[str, Role], mentions: Sequence[Mention], author: str | None) -> None:
+    """Where no brand is left to be the target, it is the first one that was not thanked, nor fled to."""
+    if any(SCORES[role] >= RELEVANT for brand, role in roles.items() if brand != author):
         return
     for mention in mentions:
-        if mention.brand != author and told[mention.brand] in (Role.COMPARED, Role.COPIED, Role.BESIDE):
-            told[mention.brand] = Role.NAMED
+        if mention.brand != author and roles[mention.brand] in (Role.COMPARED, Role.COPIED, Role.BESIDE):
+            roles[mention.brand] = Role.NAMED
             return

@@ -152,16 +152,24 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     def humans(self) -> Excitation:
         return self.everyone if self.people is None else self.people
 
-    def seen(self, digest: bytes) -> bool:
-        """Whether this event id (a hash) is in the window; remembers it."""
+    @property
+    def is_full(self) -> bool:
+        """Returns True if the next event id drives the oldest one out of the window."""
+        return len(self.ids) >= ID_BYTES * DEDUP_IDS
+
+    def remember_id(self, digest: bytes) -> bool:
+        """Put an event id (a hash of it) into the window. Returns False if it is there already."""
         digest = digest[-ID_BYTES:]
         if digest in self.ids:
-            return True
+            return False
         self.ids = (self.ids + digest)[-ID_BYTES * DEDUP_IDS :]
-        return False
+        return True
 
-    def in_step(self, at: float) -> bool:
-        """Whether an engagement at `at` (the network's own time), not folded yet, is one of many at once out of nothing."""
+    def note_step(self, at: float) -> bool:
+        """Compare an engagement that is about to be folded with the one before it, by the network's own time `at`.
+
+        Returns True if it is one of many that came in step, out of nothing.
+        """
         gap = at - self.newest
         if gap > STEP_SECONDS:
             self.steps = 0
@@ -176,19 +184,14 @@ class Cascade(msgspec.Struct, omit_defaults=True):
             and at - self.loud[1] > STEP_QUIET_SECONDS
         )
 
-    def is_copied(self, text: str) -> bool:
-        """Whether one of the last replies and quotes said nearly the same; remembers it."""
+    def remember_text(self, text: str) -> bool:
+        """Keep a sketch of what a reply or quote said. Returns True if one of the last ones said nearly the same."""
         one = sketch(text)
         if one is None:
             return False
         copied = is_copy(one, self.texts)
         self.texts = remembering(one, self.texts)
         return copied
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the next event id drives the oldest out of the window."""
-        return len(self.ids) >= ID_BYTES * DEDUP_IDS
 
     def add_root(self, at: float, followers: int | None, velocity: bool) -> None:
         self.begins = min(self.begins, at) if self.begins else at

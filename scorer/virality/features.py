@@ -23,7 +23,6 @@ LINE_FEATURES: Final = 2
 SOFT_SECONDS: Final = 30.0
 """Added to times before their logarithm: what happens within half a minute is all the same."""
 LEAST: Final = 1e-3
-MOST_OUTLOOK: Final = 1e6
 
 
 def shape_of(cascade: Cascade, now: float, horizon: float) -> list[float]:

@@ -6,6 +6,7 @@ A post's place in time and "now" always come from the same clock.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -83,14 +84,18 @@ class ManualClock:
             await self._moved.wait()
 
 
-async def wait(event: asyncio.Event, clock: Clock, seconds: float) -> bool:
-    """Wait until the event is set, or about `seconds` of the clock have passed; whether it is set."""
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for the event, `seconds` of real time at most. Returns True if it is set."""
     if not event.is_set():
-        try:
-            await asyncio.wait_for(event.wait(), clock.real_seconds(seconds))
-        except TimeoutError:
-            return event.is_set()
-    return True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await event.wait()
+    return event.is_set()
+
+
+async def wait(event: asyncio.Event, clock: Clock, seconds: float) -> bool:
+    """Wait for the event, about `seconds` of the clock at most. Returns True if it is set."""
+    return await set_within(event, clock.real_seconds(seconds))
 
 
 def epoch(moment: datetime) -> float:

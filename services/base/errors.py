@@ -1,6 +1,7 @@
-"""Three words for three troubles, so that a failure says who may retry it.
+"""What can go wrong, told apart by who may try again: the caller later (`Backpressure`), we ourselves (`Transient`), nobody
+(`ConfigError`, `Damaged`).
 
-Backpressure: not now, come back later. Poison: never, set it aside. Transient: try again here.
+A record that will never work is no error: it becomes a dead letter (`services.stream.deadletter`).
 """
 
 from __future__ import annotations
@@ -17,15 +18,6 @@ class Backpressure(FirebreakError):
         super().__init__(why)
         self.why = why
         self.retry_after = retry_after
-
-
-class Poison(FirebreakError):
-    """This input will never work. `reason` is one word of a closed set, `detail` says what and where."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 class Transient(FirebreakError):

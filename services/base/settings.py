@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     retention: bool = Field(True, description="delete records older than their topic keeps them (embedded log)")
 
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least severe lines to log")
     clock_begin: float | None = Field(None, description="epoch seconds at which a scaled clock starts (drills)")
     clock_origin: float | None = Field(None, description="wall epoch seconds at which it started")
     clock_speed: Annotated[float, Field(gt=0)] = Field(1, description="story seconds a second, with clock_begin")

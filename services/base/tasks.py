@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
+
+import structlog
 
 from services.base.errors import FirebreakError
+
+logger = structlog.get_logger()
 
 
 class Health(NamedTuple):
@@ -18,6 +22,32 @@ class Health(NamedTuple):
 
 class TaskEnded(FirebreakError):
     """A long task ended unasked: supervisors restart processes, not coroutines."""
+
+
+class Spawn(Protocol):
+    """Starts a long task and answers for it: `Tasks.spawn` of a process, or `spawn_alone`."""
+
+    def __call__(
+        self, name: str, work: Callable[[], Awaitable[None]], ends: Callable[[], bool] = ...
+    ) -> asyncio.Task[None]: ...
+
+
+def spawn_alone(
+    name: str, work: Callable[[], Awaitable[None]], ends: Callable[[], bool] = lambda: False
+) -> asyncio.Task[None]:
+    """Run `work` where there is no process to stop, as in tools and tests. A failure or an unasked end is logged as an
+    error, and nothing else follows from it here: whoever started the task must notice by its effects."""
+
+    async def watched() -> None:
+        try:
+            await work()
+        except Exception:
+            logger.exception("task_failed", task=name)
+        else:
+            if not ends():
+                logger.error("task_ended_unasked", task=name)
+
+    return asyncio.create_task(watched(), name=name)
 
 
 class Tasks:

@@ -14,8 +14,11 @@ from services.contracts.envelope import BY_TYPE, EVENTS, Envelope
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
-UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {}
-"""(type, version) -> how its data becomes the data of version + 1. Empty as long as every event is at version 1."""
+UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
+    # Whoever needs to know where brands are named has to look for them again.
+    ("post.observed", 1): lambda data: {**data, "mentions": None},
+}
+"""(type, version) -> how its data becomes the data of version + 1."""
 
 MAX_EVENT_BYTES: Final = 900_000
 """Kafka's default record limit is 1 MiB; headers, key and batch need room too."""

@@ -51,15 +51,37 @@ class PostRef(Part):
     conversation: ConversationId
 
 
+class MentionKind(StrEnum):
+    """How a text names a brand: by its account (`@acme`), by a hashtag (`#acme`), or as a word."""
+
+    HANDLE = "handle"
+    HASHTAG = "hashtag"
+    NAME = "name"
+
+
+class Mention(Part):
+    """One place where a text names a brand: characters `start` to `end`, counted in Unicode code points. The sign of a
+    handle or hashtag belongs to it. `services.contracts.names` says what counts as a name."""
+
+    brand: BrandId
+    kind: MentionKind
+    start: Count
+    end: Count
+
+
 class PostObserved(Event):
     """One observation of one post, in one conversation.
 
     A quote is observed twice: in its own conversation (`home == conversation`) and, as an engagement that brings the
     quoter's reach and text, in the conversation it quotes (`home` then names where the quote itself lives).
     `created_at` is what the author's client claims, `platform_at` what the network vouches for, `observed_at` ours.
+    `brands` are all that the post is about; `mentions` say where its `text` names them (at most `names.MOST_MENTIONS`, from
+    left to right), without those places where the name means something else. They are `None` in records of version 1, for
+    which nobody wrote them down.
     """
 
     TYPE: ClassVar[str] = "post.observed"
+    VERSION: ClassVar[int] = 2
 
     network: str
     post_id: str
@@ -74,6 +96,7 @@ class PostObserved(Event):
     permalink: str | None = None
     reply_link: str | None = None
     brands: tuple[BrandId, ...] = ()
+    mentions: tuple[Mention, ...] | None = ()
     account: AccountId | None = None
     author_brand: BrandId | None = None
     counters: Counters | None = None

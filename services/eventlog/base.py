@@ -15,7 +15,10 @@
    progress record, never the entries and never the group's reported offset, which only feeds lag tools. A position below
    the log's start is a stated `Gap`, found before the first read; it is never silently moved.
 9. Close is idempotent and bounded; after it every call raises `Closed`.
-10. What a backend cannot do is a named `Capability` it lacks, never a silent approximation.
+10. Where a backend keeps a promise less than fully, its `log` module opens with saying so.
+11. The log's own long tasks (a member's lease or reader, the search for a lost cluster) belong to whoever opened the log.
+   A process hands in its `Tasks.spawn` at `start`: a task of the log that fails, or ends before it was asked to, stops the
+   process with that reason. From that moment its member holds nothing: `assigned` is empty, and owners refuse to commit.
 
 Kept small on purpose: `append` for who only writes (ingest, the alerter's outlet), `join`/`acquire`/`read`/`commit` for
 who reads, thinks and commits (the scorer), `seek`/`report` for who keeps its progress elsewhere (the alerter's database).
@@ -25,16 +28,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from services.base.errors import FirebreakError, Transient
-
-
-class Capability(StrEnum):
-    BREAKS_A_STALLED_WRITER = "breaks_a_stalled_writer"
-    """A process stopped inside a commit does not block the others for longer than a stated time."""
-    MANY_HOSTS = "many_hosts"
+from services.base.tasks import Spawn, spawn_alone
 
 
 class LogError(FirebreakError):
@@ -191,7 +188,8 @@ class Membership(Protocol):
     """One member of a group."""
 
     @property
-    def assigned(self) -> frozenset[int]: ...
+    def assigned(self) -> frozenset[int]:
+        """The partitions that may be acquired now. Empty once a task that keeps this membership alive has ended."""
 
     async def acquire(self, partition: int) -> Owner:
         """Become the one owner: end whatever an older one left open, then restore up to the last commit.
@@ -204,11 +202,17 @@ class Membership(Protocol):
 
 
 class EventLog(Protocol):
-    @property
-    def capabilities(self) -> frozenset[Capability]: ...
+    async def start(self, spawn: Spawn = spawn_alone) -> None:
+        """Connect, and create or check the topics. The log starts all its long tasks with `spawn`, now and later.
 
-    async def start(self) -> None:
-        """Connect, and create or check the topics. Raises `Unavailable`."""
+        Raises `Unavailable`; it may then be called again.
+        """
+
+    async def verify_topics(self) -> list[str]:
+        """What differs from the table of topics, in words for people; empty when all is well. Changes nothing.
+
+        Raises `Unavailable`, `Closed`.
+        """
 
     async def append(self, messages: Sequence[Message]) -> None:
         """Durable when it returns. Not a transaction: on an error, some may have been stored.

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 
-class LaneStage(StrEnum):
+class PartitionStage(StrEnum):
     """Where an assigned partition stands."""
 
     PARKED = "parked"
@@ -30,11 +30,13 @@ class LaneStage(StrEnum):
 
 
 NEXT: Final = {
-    LaneStage.PARKED: frozenset({LaneStage.ACQUIRING, LaneStage.ENDING}),
-    LaneStage.ACQUIRING: frozenset({LaneStage.ACQUIRING, LaneStage.READING, LaneStage.SPENT, LaneStage.ENDING}),
-    LaneStage.READING: frozenset({LaneStage.ACQUIRING, LaneStage.SPENT, LaneStage.ENDING}),
-    LaneStage.SPENT: frozenset({LaneStage.ACQUIRING, LaneStage.ENDING}),
-    LaneStage.ENDING: frozenset[LaneStage](),
+    PartitionStage.PARKED: frozenset({PartitionStage.ACQUIRING, PartitionStage.ENDING}),
+    PartitionStage.ACQUIRING: frozenset(
+        {PartitionStage.ACQUIRING, PartitionStage.READING, PartitionStage.SPENT, PartitionStage.ENDING}
+    ),
+    PartitionStage.READING: frozenset({PartitionStage.ACQUIRING, PartitionStage.SPENT, PartitionStage.ENDING}),
+    PartitionStage.SPENT: frozenset({PartitionStage.ACQUIRING, PartitionStage.ENDING}),
+    PartitionStage.ENDING: frozenset[PartitionStage](),
 }
 
 
@@ -63,12 +65,12 @@ class Revocation(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Lane:
+class _Slot:
     assigned: int
     turn: int
-    stage: LaneStage = LaneStage.PARKED
+    stage: PartitionStage = PartitionStage.PARKED
 
-    def to(self, stage: LaneStage) -> None:
+    def to(self, stage: PartitionStage) -> None:
         if stage not in NEXT[self.stage]:
             raise AssertionError(f"a partition went from {self.stage} to {stage}")
         self.stage = stage
@@ -78,25 +80,25 @@ class Rebalance:
     """The state of one member. Times are given by the caller and only compared with each other."""
 
     def __init__(self) -> None:
-        self._lanes: dict[int, _Lane] = {}
+        self._slots: dict[int, _Slot] = {}
         self._turn = 0
         self._deadline = 0.0
 
     @property
     def assigned(self) -> frozenset[int]:
         """What may be acquired now."""
-        return frozenset(number for number, lane in self._lanes.items() if lane.stage is not LaneStage.ENDING)
+        return frozenset(number for number, slot in self._slots.items() if slot.stage is not PartitionStage.ENDING)
 
-    def stage(self, partition: int) -> LaneStage | None:
-        lane = self._lanes.get(partition)
-        return lane.stage if lane else None
+    def stage(self, partition: int) -> PartitionStage | None:
+        slot = self._slots.get(partition)
+        return slot.stage if slot else None
 
     def assign(self, partitions: Iterable[int]) -> frozenset[int]:
         """These, and only these, are ours from now on. What was held before is over, even where it is given back: between
         two assignments somebody else may have owned it."""
         self._turn += 1
-        self._lanes = {number: _Lane(self._turn, self._turn) for number in partitions}
-        return frozenset(self._lanes)
+        self._slots = {number: _Slot(self._turn, self._turn) for number in partitions}
+        return frozenset(self._slots)
 
     def revoke(self, now: float, grace: float) -> Revocation:
         """Everything ends at `now + grace`. Called again, it changes nothing and tells of nobody twice."""
@@ -104,48 +106,48 @@ class Rebalance:
         if ending:
             self._deadline = now + grace
         for number in ending:
-            self._lanes[number].to(LaneStage.ENDING)
+            self._slots[number].to(PartitionStage.ENDING)
         return Revocation(ending, self._deadline)
 
     def ended(self) -> None:
         """The deadline passed, or everybody was done before: what was ending is absent."""
-        self._lanes = {number: lane for number, lane in self._lanes.items() if lane.stage is not LaneStage.ENDING}
+        self._slots = {number: slot for number, slot in self._slots.items() if slot.stage is not PartitionStage.ENDING}
 
     def acquire(self, partition: int) -> Ticket | None:
         """Begin to own it; an earlier ticket is superseded. `None` when it is not ours, or ending."""
-        lane = self._lanes.get(partition)
-        if lane is None or lane.stage is LaneStage.ENDING:
+        slot = self._slots.get(partition)
+        if slot is None or slot.stage is PartitionStage.ENDING:
             return None
-        lane.to(LaneStage.ACQUIRING)
+        slot.to(PartitionStage.ACQUIRING)
         self._turn += 1
-        lane.turn = self._turn
-        return Ticket(partition, lane.turn)
+        slot.turn = self._turn
+        return Ticket(partition, slot.turn)
 
     def read(self, ticket: Ticket) -> bool:
         """The restore is complete; whether the ticket still holds, and reading may begin."""
-        lane = self._current(ticket)
-        if lane is None or lane.stage not in {LaneStage.ACQUIRING, LaneStage.READING}:
+        slot = self._current(ticket)
+        if slot is None or slot.stage not in {PartitionStage.ACQUIRING, PartitionStage.READING}:
             return False
-        if lane.stage is LaneStage.ACQUIRING:
-            lane.to(LaneStage.READING)
+        if slot.stage is PartitionStage.ACQUIRING:
+            slot.to(PartitionStage.READING)
         return True
 
     def spend(self, ticket: Ticket) -> None:
         """Its owner failed or closed. Says nothing about others' turns, nor about one that is ending anyway."""
-        lane = self._current(ticket)
-        if lane is not None and lane.stage in {LaneStage.ACQUIRING, LaneStage.READING}:
-            lane.to(LaneStage.SPENT)
+        slot = self._current(ticket)
+        if slot is not None and slot.stage in {PartitionStage.ACQUIRING, PartitionStage.READING}:
+            slot.to(PartitionStage.SPENT)
 
     def standing(self, ticket: Ticket, now: float) -> Standing:
-        lane = self._lanes.get(ticket.partition)
-        if lane is None or ticket.turn < lane.assigned:
+        slot = self._slots.get(ticket.partition)
+        if slot is None or ticket.turn < slot.assigned:
             return Standing.GONE
-        if lane.turn != ticket.turn:
+        if slot.turn != ticket.turn:
             return Standing.SUPERSEDED
-        if lane.stage is LaneStage.ENDING:
+        if slot.stage is PartitionStage.ENDING:
             return Standing.ENDING if now < self._deadline else Standing.GONE
         return Standing.HOLDS
 
-    def _current(self, ticket: Ticket) -> _Lane | None:
-        lane = self._lanes.get(ticket.partition)
-        return lane if lane is not None and lane.turn == ticket.turn else None
+    def _current(self, ticket: Ticket) -> _Slot | None:
+        slot = self._slots.get(ticket.partition)
+        return slot if slot is not None and slot.turn == ticket.turn else None

@@ -11,13 +11,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from services.base.clock import Clock, RealClock, ScaledClock, moment
+from services.base.clock import Clock, RealClock, ScaledClock, moment, set_within
 from services.base.metrics import FloorMetrics
 from services.base.retry import backoff
 from services.base.settings import Settings
@@ -28,7 +28,7 @@ from services.runtime.http import DRAIN_SECONDS, Server, application
 from services.runtime.lifecycle import Service, ServiceContext
 from services.runtime.registry import SERVICES, build
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 LOOP_LAG_SECONDS: Final = 0.5
 """How often the event loop's lateness is measured."""
@@ -74,7 +74,7 @@ class Process:
         self.server = Server(app, settings.host, settings.port)
 
     async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
-        """Until `stop` is set, or something ends unasked (then that error is raised)."""
+        """Until `stop` is set. Raises an `ExceptionGroup` with the reason when a long task fails or ends unasked."""
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = Tasks(group)
@@ -83,8 +83,12 @@ class Process:
                 tasks.spawn("loop-lag", self._measure_loop_lag)
                 await self._start(stop, tasks)
                 if not stop.is_set():
-                    log.info("started", services=[s.name for s in self.services], url=self.server.url)
+                    logger.info("started", services=[s.name for s in self.services], url=self.server.url)
                     started()
+        except BaseExceptionGroup as group:
+            for reason in _reasons(group):
+                logger.error("stopped_unasked", kind=type(reason).__name__, why=str(reason))
+            raise
         finally:
             await self.log.close()
 
@@ -93,11 +97,11 @@ class Process:
         while not stop.is_set():
             try:
                 self._waiting = "the event log"
-                await self.log.start()
+                await self.log.start(tasks.spawn)
                 break
             except Unavailable as error:
-                log.warning("log_unavailable", why=str(error))
-                await _either(stop, next(waits))
+                logger.warning("log_unavailable", why=str(error))
+                await set_within(stop, next(waits))
         for service in reversed(self.services):
             if not stop.is_set():
                 self._waiting = service.name
@@ -108,7 +112,7 @@ class Process:
         await stop.wait()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.settings.stop_seconds
-        log.info("stopping", seconds=self.settings.stop_seconds)
+        logger.info("stopping", seconds=self.settings.stop_seconds)
         tasks.stopping()
         for service in self.services:
             await service.stop(deadline)
@@ -125,18 +129,19 @@ class Process:
             self.metrics.loop_lag_seconds.set(max(0.0, loop.time() - before - LOOP_LAG_SECONDS))
 
 
+def _reasons(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _reasons(one)
+    else:
+        yield error
+
+
 def collect_rarely() -> None:
     """Once a process, when everything is built: what is there stays, and what comes is rarely cyclic."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, 10, 10)
-
-
-async def _either(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
 
 
 def run_until_signalled(process: Callable[[], Process], started: Callable[[Process], None] = lambda _: None) -> None:
@@ -165,5 +170,5 @@ def run_until_signalled(process: Callable[[], Process], started: Callable[[Proce
 
 def _end_hard(after_seconds: float) -> None:
     time.sleep(after_seconds)
-    log.error("stop_took_too_long", seconds=after_seconds)
+    logger.error("stop_took_too_long", seconds=after_seconds)
     os._exit(EXIT_STUCK)

@@ -19,7 +19,7 @@ from services.base.errors import FirebreakError
 from services.contracts.topics import DEADLETTER
 from services.eventlog.base import Message, Record
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 REASONS: Final = (
     "empty", "garbage", "unknown_type", "unknown_version", "invalid", "misplaced", "processor_error", "too_large_output",
@@ -58,7 +58,7 @@ class DeadLetters:
         self._recent.append(now)
         self._counter.labels(self._stage, reason).inc()
         place = f"{record.topic}/{record.partition}/{record.offset}"
-        log.warning("dead_letter", stage=self._stage, reason=reason, detail=detail, record=place)
+        logger.warning("dead_letter", stage=self._stage, reason=reason, detail=detail, record=place)
         value = record.value or b""
         body = {
             "reason": reason,

@@ -18,6 +18,7 @@ from typing import Final
 
 import structlog
 
+from services.base.clock import set_within
 from services.base.crashpoints import seam
 from services.base.errors import FirebreakError
 from services.base.metrics import FloorMetrics
@@ -36,7 +37,7 @@ from services.eventlog.base import (
     Uncertain,
 )
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 READ_SECONDS: Final = 0.2
 """A lane looks for its stop at least this often."""
@@ -51,7 +52,11 @@ by another process under its name: both work on, slowly, and no lag tool hears o
 
 
 class FencedTooOften(FirebreakError):
-    """Two processes probably run under one instance name."""
+    """The partition goes back and forth: two processes probably run under one instance name."""
+
+
+class ReassignedTooOften(FirebreakError):
+    """The group is thrown into a rebalance again and again, in which nobody is fenced: the cause is probably the same."""
 
 
 class Again(Exception):
@@ -87,7 +92,7 @@ class Lane:
         if gap is not None:
             lost = gap.start - gap.position
             self._lanes.metrics.lane_gap_records.labels(self._lanes.name).inc(lost)
-            log.error("records_lost_to_retention", stage=self._lanes.name, partition=self.partition, records=lost)
+            logger.error("records_lost_to_retention", stage=self._lanes.name, partition=self.partition, records=lost)
         self.due = due
         self.serving, self.last_advance = True, time.monotonic()
 
@@ -129,11 +134,8 @@ class Lane:
     async def _pause(self, error: Exception) -> None:
         name = self._lanes.name
         self._lanes.metrics.lane_restarts.labels(name).inc()
-        log.warning("lane_restarts", stage=name, partition=self.partition, kind=type(error).__name__, why=str(error))
-        try:
-            await asyncio.wait_for(self._stopping.wait(), random.uniform(0.2, 1.2))  # noqa: S311 - jitter
-        except TimeoutError:
-            return
+        logger.warning("lane_restarts", stage=name, partition=self.partition, kind=type(error).__name__, why=str(error))
+        await set_within(self._stopping, random.uniform(0.2, 1.2))  # noqa: S311 - jitter
 
     def _count_fencing(self, error: Fenced) -> None:
         self._fencings.append(time.monotonic())
@@ -164,7 +166,7 @@ class Lanes:
         name: str,
         group: Group,
         serve: Callable[[Lane, Owner], Awaitable[None]],
-        log_: EventLog,
+        log: EventLog,
         metrics: FloorMetrics,
         transient: tuple[type[Exception], ...] = (),
     ) -> None:
@@ -174,7 +176,7 @@ class Lanes:
         self.serve = serve
         self.metrics = metrics
         self.transient: tuple[type[Exception], ...] = (Fenced, Uncertain, Unavailable, *transient)
-        self._log = log_
+        self._log = log
         self._tasks: Tasks | None = None
         self._lanes: dict[int, Lane] = {}
         self._ending: dict[int, asyncio.Task[None]] = {}
@@ -225,8 +227,7 @@ class Lanes:
 
     async def _watch(self) -> None:
         while not self._stopped.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopped.wait(), CHECK_SECONDS)
+            await set_within(self._stopped, CHECK_SECONDS)
             self._check_name()
             stuck = []
             for partition, lane in list(self._lanes.items()):
@@ -244,7 +245,7 @@ class Lanes:
     def _check_name(self) -> None:
         times = self._reassignments
         if self.group.instance and len(times) == REASSIGNMENTS_PER_MINUTE and times[-1] - times[0] < 60:
-            raise FencedTooOften(
+            raise ReassignedTooOften(
                 f"{self.name} was given the same partitions {REASSIGNMENTS_PER_MINUTE} times in a minute:"
                 f" look for a second process with the instance name {self.group.instance!r}"
             )

@@ -23,7 +23,7 @@ from services.stream.deadletter import DeadLetters
 from services.stream.lanes import READ_SECONDS, Again, Lane, Lanes
 from services.stream.processor import Processor, StepResult
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,12 @@ class Runner:
     """One stage in this process."""
 
     def __init__(
-        self, stage: Stage, log_: EventLog, clock: Clock, metrics: FloorMetrics, dead_letters_per_minute: int
+        self, stage: Stage, log: EventLog, clock: Clock, metrics: FloorMetrics, dead_letters_per_minute: int
     ) -> None:
         self._stage = stage
         self._clock = clock
         self._letters = DeadLetters(stage.name, dead_letters_per_minute, clock, metrics.dead_letters)
-        self._lanes = Lanes(stage.name, stage.group, self._serve, log_, metrics)
+        self._lanes = Lanes(stage.name, stage.group, self._serve, log, metrics)
         self._one_by_one: dict[int, int] = {}
         """Partition -> position up to which it is gone through record by record, to find the one that breaks the step."""
 
@@ -88,7 +88,7 @@ class Runner:
         except FirebreakError:
             raise
         except Exception as error:
-            log.exception("record_not_processed", stage=self._stage.name, partition=lane.partition)
+            logger.exception("record_not_processed", stage=self._stage.name, partition=lane.partition)
             await self._set_aside(lane, owner, records, after, "processor_error", type(error).__name__)
         seam("lane.processed")
         began = time.monotonic()

@@ -128,7 +128,7 @@ async def _check_log(found: Findings, settings: Settings) -> None:
         return
     try:
         async with _opened(settings) as log:
-            for problem in await _topic_problems(log):
+            for problem in await log.verify_topics():
                 found.bad(
                     problem, "`firebreak topics --create` makes what is missing; partitions are changed with care"
                 )
@@ -154,11 +154,6 @@ async def _opened(settings: Settings) -> AsyncIterator[EventLog]:
         raise Unavailable("no answer within 20 s") from None
     finally:
         await log.close()
-
-
-async def _topic_problems(log: EventLog) -> list[str]:
-    verify = getattr(log, "verify_topics", None)
-    return list(await verify()) if verify is not None else []
 
 
 async def check_topics(settings: Settings, *, create: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from alerter.metrics import AlerterMetrics
 from ingest.metrics import IngestMetrics
 from scorer.metrics import ScorerMetrics
 from scorer.sentiment.batcher import BatcherMetrics
+from scorer.sentiment.metrics import ModelMetrics
 from services.base.metrics import FloorMetrics
 from services.base.settings import Settings
 
@@ -19,6 +21,19 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
     p for folder in ("services", "ingest", "scorer", "alerter", "deploy") for p in (ROOT / folder).rglob("*.py")
 )
+METRICS = (FloorMetrics, IngestMetrics, ScorerMetrics, BatcherMetrics, ModelMetrics, AlerterMetrics)
+COUNTED = ("records", "texts", "ids", "rows", "cascades", "incidents", "deliveries", "requests", "answers")
+"""Things that are their own unit."""
+UNIT = re.compile(rf"_(seconds|bytes|precision|{'|'.join(COUNTED)})(_in_flight|_overdue)?$")
+FLAG = re.compile(r"\b1 (where|while)\b|\(1\)")
+"""How the meaning of a metric says that it is 1 or 0."""
+MOST_LINES = 400
+LONGER = {
+    "alerter/api/schemas.py": "every shape of the API, side by side as the OpenAPI document shows them",
+    "alerter/store/migrations/versions/0001_initial.py": "a migration is as long as the tables are many",
+    "alerter/store/tables.py": "every table, each column with its meaning",
+}
+"""The files that may be longer than `MOST_LINES`, each with the reason."""
 TOO_VAGUE = {"utils", "util", "helpers", "helper", "common", "core", "manager", "misc"}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -27,25 +42,43 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_a_file_says_what_it_promises_has_one_purpose_and_a_name_that_means_something(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.startswith('"""'), "a file opens with what it promises"
-    if "versions" not in path.parts:  # a migration is as long as the tables are many
-        assert text.count("\n") <= 460, "does it have one purpose?"
+    name, lines = path.relative_to(ROOT).as_posix(), text.count("\n")
+    if name in LONGER:
+        assert lines > MOST_LINES, "no exception is needed any more: take it off the list"
+    else:
+        assert lines <= MOST_LINES, "does it have one purpose?"
     assert path.stem not in TOO_VAGUE
 
 
+def test_every_file_that_may_be_long_is_there() -> None:
+    assert LONGER.keys() <= {path.relative_to(ROOT).as_posix() for path in SOURCES}
+
+
 def test_every_setting_says_what_it_means() -> None:
-    nameless = [name for name, field in Settings.model_fields.items() if not field.description]
-    assert nameless in ([], ["log_level"])
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
 def test_every_metric_has_our_prefix_a_meaning_and_a_unit() -> None:
     registry = CollectorRegistry()
-    for metrics in (FloorMetrics, IngestMetrics, ScorerMetrics, BatcherMetrics, AlerterMetrics):
+    for metrics in METRICS:
         metrics(registry)
     found = list(registry.collect())
     assert len(found) > 25
     for metric in found:
         assert metric.name.startswith("firebreak_")
         assert len(metric.documentation) > 8, metric.name
+        if metric.type == "counter":
+            continue  # of what its name says; the client adds `_total`
+        assert UNIT.search(metric.name) or FLAG.search(metric.documentation), f"{metric.name}: in which unit?"
+
+
+def test_every_metric_that_a_service_declares_is_looked_at() -> None:
+    declared = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and node.name.endswith("Metrics"):
+                declared.add(node.name)
+    assert declared == {one.__name__ for one in METRICS}
 
 
 def test_the_readme_is_short_and_its_invariants_name_tests_that_exist() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.local_kafka import VERSION
+from deploy.kafka_jars import VERSION
 from services.base.settings import Settings
 from services.runtime.registry import SERVICES
 from tests.deploy.rendered import ENVIRONMENT, SECRET

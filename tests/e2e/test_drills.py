@@ -19,7 +19,7 @@ async def test_the_night_goes_as_its_script_says(path: Path) -> None:
     assert player.sink.refused == 0, "a webhook did not verify"
     assert player.sent == len(player.night.actions)
     if script.expected == "now":
-        assert report.ok, "\n".join(verdict.what for verdict in report.verdicts)
+        assert report.ok, "\n".join(verdict.what for verdict in report.checks)
     else:
         # It must stay marked only as long as it needs to be.
         assert not report.ok, f"{path.name} passes now: take its `expected` mark away"
@@ -32,4 +32,4 @@ async def test_the_demo_finds_its_storms_with_any_seed(seed: int) -> None:
     missed = [page.story for page in report.pages if page.told is None]
     false = [page.story for page in report.pages if page.crossed is None]
     assert (missed, false) == ([], [])
-    assert report.ok, "\n".join(verdict.what for verdict in report.verdicts)
+    assert report.ok, "\n".join(verdict.what for verdict in report.checks)

@@ -7,6 +7,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -15,6 +16,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.local_kafka import KafkaUnavailable, LocalKafka
 from services.base.errors import ConfigError, Damaged
+from services.base.settings import Settings
+from services.config.loading import parse
 from services.contracts.topics import CASCADES, POSTS, SIGNALS
 from services.eventlog.base import (
     Fenced,
@@ -29,7 +32,9 @@ from services.eventlog.base import (
 )
 from services.eventlog.kafka import KafkaLog
 from services.eventlog.kafka import owner as owner_module
+from services.eventlog.kafka.membership import KafkaMembership
 from services.eventlog.kafka.restore import PROGRESS_KEY
+from services.runtime.process import Process
 
 pytest_plugins = ["tests.kafka_fixture"]
 pytestmark = pytest.mark.kafka
@@ -464,6 +469,39 @@ async def test_a_broker_that_restarts_in_between_loses_and_doubles_nothing(
     assert taken <= set(posted)
     assert copied == posted
     await copier.stop()
+
+
+@pytest.mark.parametrize("task", ["reader", "reporter"])
+async def test_a_reader_or_reporter_that_fails_stops_the_process_with_that_reason(
+    kafka: LocalKafka, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    members: list[KafkaMembership] = []
+
+    async def fail(member: KafkaMembership, *_: object) -> None:
+        while not member.assigned:
+            await asyncio.sleep(0.01)
+        members.append(member)
+        raise RuntimeError(f"a bug in the {task}")
+
+    # What a poll raises makes the reader join anew; only what that raises is the end of it.
+    for name in ("_poll", "_rejoin") if task == "reader" else ("_report",):
+        monkeypatch.setattr(KafkaMembership, name, fail)
+    settings = Settings(
+        _env_file=None,
+        data=tmp_path,
+        log="kafka",
+        kafka_bootstrap=kafka.bootstrap,
+        kafka_prefix=prefix,
+        partitions=PARTITIONS,
+        port=0,
+        stop_seconds=10,
+    )
+    process = Process(settings, parse("brands: [{id: acme, name: Acme}]"), ("scorer",))
+    with pytest.raises(ExceptionGroup) as caught:
+        await asyncio.wait_for(process.run(asyncio.Event()), PATIENCE)
+    assert caught.group_contains(RuntimeError, match=f"a bug in the {task}")
+    assert members
+    assert not any(member.assigned for member in members)
 
 
 @pytest.mark.parametrize("away", ["killed", "stopped"])

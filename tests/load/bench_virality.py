@@ -10,14 +10,13 @@ from typing import Any, Final
 import msgspec
 import psutil
 
-from scorer.pipeline import STATE_VERSION
-from scorer.recalibration_state import Recalibrations
+from scorer.lane_state import cascade_state
+from scorer.recalibration_state import RecalibrationState
 from scorer.virality.automation import TEXTS
 from scorer.virality.cascade import Card, Cascade
 from scorer.virality.forecast import has_evidence, moved_enough, worth_a_forecast
 from scorer.virality.learned import shipped
 from services.contracts.signal import Line
-from services.stream.state import KeyedState
 
 BEGIN: Final = 1_700_000_000.0
 HORIZON: Final = 72 * 3600.0
@@ -30,7 +29,7 @@ def grown(number: int, size: int, rng: random.Random) -> Cascade:
     cascade = Cascade(story=f"x:{number}", network="x", brands=["acme"])
     cascade.add_root(BEGIN, 300, velocity=True)
     for at in sorted(rng.lognormvariate(8.0, 1.2) for _ in range(size)):
-        cascade.seen(rng.randbytes(8))
+        cascade.remember_id(rng.randbytes(8))
         cascade.add_engagement("repost", BEGIN + at, rng.randrange(2000), human=True, velocity=True)
     return cascade
 
@@ -38,7 +37,7 @@ def grown(number: int, size: int, rng: random.Random) -> Cascade:
 def events_a_second(size: int) -> dict[str, float]:
     """Cascades of `size` engagements each, every one looked at as the pipeline does."""
     rng = random.Random(size)
-    forecaster, known = shipped(), Recalibrations()
+    forecaster, known = shipped(), RecalibrationState()
     plays = [
         sorted(rng.lognormvariate(8.0, 1.2) for _ in range(size)) for _ in range(max(4, CASCADES * 50 // (50 + size)))
     ]
@@ -85,7 +84,7 @@ def run() -> dict[str, Any]:
         found[f"bytes of a cascade with {size} engagements"] = len(msgspec.msgpack.encode(grown(size, size, rng)))
     talked = grown(500, 500, rng)
     for _text in range(TEXTS):
-        talked.is_copied(" ".join(f"word{rng.randrange(10_000)}" for _ in range(20)))
+        talked.remember_text(" ".join(f"word{rng.randrange(10_000)}" for _ in range(20)))
     found["bytes of one with 500 whose texts were read"] = len(msgspec.msgpack.encode(talked))
     found |= million(rng)
     return found
@@ -95,7 +94,7 @@ def million(rng: random.Random) -> dict[str, Any]:
     """As the lane keeps them: bytes under their keys. Sizes as in a stream of ordinary posts: most have hardly any."""
     process = psutil.Process()
     before = process.memory_info().rss
-    state = KeyedState("c:", Cascade, STATE_VERSION)
+    state = cascade_state()
     sizes = [0] * 60 + [1] * 20 + [3] * 12 + [10] * 5 + [60] * 2 + [500]
     shapes = [grown(number, size, rng) for number, size in enumerate(sizes)]
     total = 0

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from scorer.mentions import Mentions
+from scorer.mentions import relevances
 from scorer.sentiment.lexicon import Lexicon
+from services.contracts.post import PostObserved
 from services.eventlog.base import Record
 from tests.oracle.simulator import CONFIG
 
@@ -29,6 +30,9 @@ KNOWN: Final = frozenset({
     "cascade.forecast", "brand.surge", "brand.volume", "watch.requested", "incident.changed",
 })  # fmt: skip
 READ_HERE: Final = frozenset({"post.observed", "source.coverage", "story.linked"})
+VERSIONS: Final = {"post.observed": 2}
+"""Of the types that are not at version 1 any more."""
+CONFIGURED: Final = {brand.id: brand for brand in CONFIG.brands}
 
 
 class Signal(NamedTuple):
@@ -99,7 +103,6 @@ class Reference:
     volumes: Counter[Minute] = field(default_factory=Counter)
     ids: set[str] = field(default_factory=set)
     repeated: int = 0
-    mentions: Mentions = field(default_factory=lambda: Mentions(CONFIG.brands))
 
     def feed(self, records: Iterable[Record]) -> None:
         for record in records:
@@ -164,14 +167,14 @@ class Reference:
         if brand_of_author is not None and kind in SPEAKS and not is_root and answered is not None:
             self.signals[Signal("post.answered", f"{name}>{answered}", brand_of_author, place)] += 1
         if kind in SPEAKS:
-            verdicts = self.mentions.judge(post.get("text") or "", post.get("brands", ()), talk.brands, None)
+            meant = relevances(PostObserved.model_validate_json(json.dumps(post)), talk.brands, CONFIGURED)
             asks = (
                 at_home and not brand_of_author and any(c.isalnum() for c in (post.get("text") or "").partition("?")[0])
             )
             asked = post.get("brands", ()) if asks and "?" in post["text"] else ()
             for brand in talk.brands:
                 self.volumes[Minute(lane, brand)] += 1
-                if negative and at_home and verdicts[brand].counts:
+                if negative and at_home and meant[brand].counts:
                     self.signals[Signal("post.negative", name, brand, place)] += 1
                 elif brand in asked:
                     self.signals[Signal("post.asked", name, brand, place)] += 1
@@ -203,6 +206,6 @@ def _why_unreadable(value: bytes | None) -> str | None:
         return "garbage"
     if wire["type"] not in KNOWN:
         return "unknown_type"
-    if wire["version"] != 1:
+    if wire["version"] != VERSIONS.get(wire["type"], 1):
         return "unknown_version"
     return None if wire["type"] in READ_HERE else "misplaced"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,17 @@ from services.config.loading import parse
 from services.config.model import Config
 from services.contracts.base import AccountId, BrandId, ConversationId, event_id
 from services.contracts.codec import encode
-from services.contracts.post import Author, Counters, CoverageState, PostKind, PostObserved, PostRef, SourceCoverage
+from services.contracts.post import (
+    Author,
+    Counters,
+    CoverageState,
+    Mention,
+    MentionKind,
+    PostKind,
+    PostObserved,
+    PostRef,
+    SourceCoverage,
+)
 from services.contracts.signal import WatchRequested
 from services.contracts.topics import POSTS
 from services.eventlog.base import Message
@@ -202,6 +213,7 @@ def observed(post: dict[str, Any]) -> Iterable[Message]:
         text=text,
         language=post.get("language"),
         brands=brands,
+        mentions=tuple(_mentions(text or "")),
         account=AccountId(f"{NETWORK}:{handle}") if own_brand else None,
         author_brand=BrandId(own_brand) if own_brand else None,
         counters=Counters(**post["counters"]) if "counters" in post else None,
@@ -213,6 +225,15 @@ def observed(post: dict[str, Any]) -> Iterable[Message]:
     if quoted is not None:
         away: dict[str, Any] = {"conversation": quoted.conversation, "parent_id": quoted.post_id, "quotes": None}
         yield _record(event.model_copy(update=away))
+
+
+def _mentions(text: str) -> list[Mention]:
+    """Where the texts of the night name brands: as they are configured, and never inside another word."""
+    places = [(at.start(), brand, name) for brand, name in BRANDS.items() for at in re.finditer(re.escape(name), text)]
+    return [
+        Mention(brand=BrandId(brand), kind=MentionKind.NAME, start=start, end=start + len(name))
+        for start, brand, name in sorted(places)
+    ]
 
 
 def _record(event: PostObserved) -> Message:

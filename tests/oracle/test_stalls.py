@@ -16,7 +16,7 @@ from scorer.state_tools import _all_of_it
 from services.contracts.topics import POSTS
 from services.eventlog.base import Message, Record
 from services.eventlog.sqlite import SqliteLog
-from services.eventlog.sqlite.log import _expire
+from services.eventlog.sqlite.retention import expire
 from tests.oracle.compare import Sight, differences, records
 from tests.oracle.reference import Reference
 from tests.oracle.scenes import Fates, played
@@ -147,7 +147,7 @@ async def _delete_posts(stage: Stage, before: dict[int, int]) -> None:
     async with stage.log() as log:
         if isinstance(log, SqliteLog):
             for partition in before:
-                await log._file.write(lambda db, p=partition: _expire(db, POSTS.name, p, 1 << 60))  # type: ignore[misc]
+                await log._file.write(lambda db, p=partition: expire(db, POSTS.name, p, 1 << 60))  # type: ignore[misc]
             return
     admin = AIOKafkaAdminClient(bootstrap_servers=stage.settings.kafka_bootstrap)
     await admin.start()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from services.eventlog.kafka.log_throttle import FewLines
-from services.eventlog.rebalance import LaneStage, Rebalance, Standing, Ticket
+from services.eventlog.rebalance import PartitionStage, Rebalance, Standing, Ticket
 
 GRACE = 6.0
 
@@ -27,11 +27,11 @@ def test_a_partition_is_parked_until_it_is_acquired() -> None:
     assert state.acquire(0) is None
     state.assign({0, 1})
     assert state.assigned == {0, 1}
-    assert state.stage(0) is LaneStage.PARKED
+    assert state.stage(0) is PartitionStage.PARKED
     ticket = reading(state, 0)
-    assert state.stage(0) is LaneStage.READING
+    assert state.stage(0) is PartitionStage.READING
     assert state.standing(ticket, 0) is Standing.HOLDS
-    assert state.stage(1) is LaneStage.PARKED
+    assert state.stage(1) is PartitionStage.PARKED
 
 
 def test_acquiring_again_supersedes_the_older_ticket() -> None:
@@ -43,7 +43,7 @@ def test_acquiring_again_supersedes_the_older_ticket() -> None:
     assert state.standing(new, 0) is Standing.HOLDS
     assert not state.read(old)
     state.spend(old)
-    assert state.stage(0) is LaneStage.READING
+    assert state.stage(0) is PartitionStage.READING
 
 
 def test_a_restore_that_ends_after_the_revocation_may_not_read() -> None:
@@ -98,10 +98,10 @@ def test_an_owner_that_failed_can_be_acquired_again() -> None:
     ticket = reading(state, 0)
     state.spend(ticket)
     state.spend(ticket)
-    assert state.stage(0) is LaneStage.SPENT
+    assert state.stage(0) is PartitionStage.SPENT
     assert state.standing(ticket, 0) is Standing.HOLDS
     reading(state, 0)
-    assert state.stage(0) is LaneStage.READING
+    assert state.stage(0) is PartitionStage.READING
 
 
 class Turns(RuleBasedStateMachine):

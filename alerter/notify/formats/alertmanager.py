@@ -62,7 +62,8 @@ def words_of(notice: Notice) -> dict[str, str]:
 
 def render_webhook(notice: Notice, receiver: str, external_url: str | None) -> bytes:
     """The payload that Alertmanager posts to webhooks, version 4."""
-    status = "resolved" if notice.status is Status.RESOLVED else "firing"
+    over = notice.status is Status.RESOLVED
+    status = "resolved" if over else "firing"
     own, said = labels(notice, notice.severity, {}), words_of(notice)
     stable = {name: value for name, value in own.items() if name != "severity"}
     alert = {
@@ -70,7 +71,7 @@ def render_webhook(notice: Notice, receiver: str, external_url: str | None) -> b
         "labels": own,
         "annotations": said,
         "startsAt": notice.began,
-        "endsAt": notice.at if status == "resolved" else "0001-01-01T00:00:00Z",
+        "endsAt": notice.at if over else "0001-01-01T00:00:00Z",
         "generatorURL": notice.link("incident") or "",
         "fingerprint": hashlib.blake2b(json.dumps(stable, sort_keys=True).encode(), digest_size=8).hexdigest(),
     }

@@ -68,7 +68,7 @@ class Returned:
 
     event: str
     """Its id: a repeated one changes nothing."""
-    deed: str
+    action: str
     """`acknowledged`, `resolved`, or another word that is none of ours."""
     incident: str | None
     by: str
@@ -85,6 +85,6 @@ def returned(body: bytes) -> Returned:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("no event of PagerDuty's webhooks") from error
     incident = key.removeprefix(_PREFIX) if isinstance(key, str) and key.startswith(_PREFIX) else None
-    deed = kind.removeprefix("incident.") if kind.startswith("incident.") else ""
+    action = kind.removeprefix("incident.") if kind.startswith("incident.") else ""
     printable = "".join(char for char in who if char.isprintable())[:80].strip() or "somebody"
-    return Returned(identity[:200], deed, incident, f"{printable} (PagerDuty)")
+    return Returned(identity[:200], action, incident, f"{printable} (PagerDuty)")

@@ -1,8 +1,8 @@
 """Appends outside of transactions: many callers, one idempotent producer, and never more in hand than a stated bound.
 
 After any error or timeout the producer is replaced: a batch that a broker refused breaks the sequence of those after it,
-and what a stuck producer holds must not arrive an hour later. While there is none, callers are told so at once and one
-task looks for the cluster.
+and what a stuck producer holds must not arrive an hour later. While there is none, callers are told so at once, and one
+long task looks for the cluster.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import structlog
 from aiokafka import AIOKafkaProducer
 
 from services.base.retry import backoff
+from services.base.tasks import Spawn
 from services.eventlog.base import Closed, Message, Unavailable
 from services.eventlog.kafka.wire import KAFKA_ERRORS, Wire, brief, check_sizes, retrieved
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 # Below the five seconds that ingest gives us: we time out first, and replace the producer.
 APPEND_SECONDS: Final = 4.0
@@ -36,13 +37,15 @@ class Appender:
         self._wire = wire
         self._producer: AIOKafkaProducer | None = None
         self._pending = _Pending()
-        self._seeking: asyncio.Task[None] | None = None
+        self._lost = asyncio.Event()
+        self._reconnecting: asyncio.Task[None] | None = None
         self._why = "not connected yet"
         self._closed = False
 
-    async def start(self) -> None:
+    async def start(self, spawn: Spawn) -> None:
         """Raises `Unavailable`."""
         self._producer = await self._wire.opened(self._wire.appender())
+        self._reconnecting = spawn("kafka:appender", self._reconnect_until_closed, ends=lambda: self._closed)
 
     async def append(self, messages: Sequence[Message]) -> None:
         if self._closed:
@@ -63,9 +66,9 @@ class Appender:
 
     async def close(self) -> None:
         self._closed = True
-        if self._seeking is not None:
-            self._seeking.cancel()
-            await asyncio.wait({self._seeking})
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+            await asyncio.wait({self._reconnecting})
         if self._producer is not None:
             self._wire.discard(self._producer)
             self._producer = None
@@ -79,19 +82,24 @@ class Appender:
         # The old one's records die with it, so they count no more.
         self._pending = _Pending()
         self._wire.discard(producer, grace=0.0)
-        if not self._closed:
-            self._seeking = asyncio.create_task(self._seek(), name="kafka:appender")
+        self._lost.set()
 
-    async def _seek(self) -> None:
-        for wait in backoff(RETRY_FIRST_SECONDS, RETRY_MOST_SECONDS):
+    async def _reconnect_until_closed(self) -> None:
+        while True:
+            await self._lost.wait()
+            self._producer = await self._found()
+            self._lost.clear()
+            logger.info("kafka.append.again")
+
+    async def _found(self) -> AIOKafkaProducer:
+        """A new producer, as soon as the cluster answers."""
+        waits = backoff(RETRY_FIRST_SECONDS, RETRY_MOST_SECONDS)
+        while True:
             try:
-                self._producer = await self._wire.opened(self._wire.appender())
+                return await self._wire.opened(self._wire.appender())
             except Unavailable as error:
                 self._why = str(error)
-            else:
-                log.info("kafka.append.again")
-                return
-            await asyncio.sleep(wait)
+            await asyncio.sleep(next(waits))
 
 
 class _Pending:

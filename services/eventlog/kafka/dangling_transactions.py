@@ -1,14 +1,17 @@
-"""Ends what the brokers were to end and did not: records of a transaction that is over, and that no marker closes.
+"""Ends transactions that the brokers should have ended and did not: records that no marker closes, though their transaction
+is over.
 
-Seen with Kafka 4.3 on one node, in the broker's own files. It is killed with a transaction open, or promised to be
-committed, and no marker written. Coming back, the coordinator notes CompleteAbort or CompleteCommit before it knows the
-topics, takes their partitions for deleted, and writes no marker to some or all of them. The records stay open: committed
-readers stop in front of them, and the next marker of the same producer, whatever it is, decides about them too.
+This was seen with Kafka 4.3 on one node, in the broker's own files. The broker is killed while a transaction is open, or
+while it is promised to be committed and no marker is written yet. When the coordinator comes back it notes CompleteAbort or
+CompleteCommit before it knows the topics, takes their partitions for deleted, and writes no marker to some or all of them.
+The records stay open: committed readers stop in front of them, and the next marker of the same producer, whatever it says,
+decides about them too.
 
-So a new owner asks the coordinator, before it opens a producer, how the last transaction ended (`verdict`). Then, before it
-reads where to go on, it puts an empty transaction of its own across every partition in which something is open, and ends it
-in the same way: its markers close what hangs as what it is. Where nothing hangs, it finds at most the open transactions of
-other lanes, which a foreign marker does not touch.
+So a new owner does two things. Before it opens a producer it asks the coordinator how the last transaction ended
+(`how_it_ended`). After that, and before it reads where to go on, it begins an empty transaction of its own in every
+partition where something is open, and ends it in the same way (`end_what_hangs`): its markers close the open records as
+what they are. Where nothing hangs it finds at most the open transactions of other lanes, which a foreign marker does not
+touch.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from services.eventlog.kafka.offsets import Offsets
 from services.eventlog.kafka.transaction_end import TransactionEnd
 from services.eventlog.kafka.wire import KAFKA_ERRORS, Wire, brief
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 _LOOK_AGAIN_SECONDS: Final = 0.02
 
@@ -33,12 +36,13 @@ _LOOK_AGAIN_SECONDS: Final = 0.02
 async def how_it_ended(
     offsets: Offsets, transactional_id: str, changelog: str, partition: int, outputs: Sequence[str]
 ) -> TransactionEnd:
-    """How the last transaction ended. To be asked before a producer is opened, which makes the coordinator forget: so all
-    that ending it needs must answer first, or a broker that has just come back would cost us the verdict."""
+    """Returns how the last transaction ended. Ask before a producer is opened: opening makes the coordinator forget. For the
+    same reason all topics are asked first: a broker that has just come back must fail here, while the answer is still there.
+    """
     await _open_in(offsets, changelog, [partition])
     for topic in outputs:
         await _open_in(offsets, topic, None)
-    return await offsets.verdict(transactional_id)
+    return await offsets.transaction_end(transactional_id)
 
 
 async def end_what_hangs(
@@ -50,8 +54,9 @@ async def end_what_hangs(
     partition: int,
     outputs: Sequence[str],
 ) -> None:
-    """`writer` has just been opened, so nothing of its own can be open but what hangs; `last`: how its predecessor's last
-    transaction ended. Where nobody knows, nothing of it has been seen to count. Raises `Unavailable`."""
+    """Close what hangs with an empty transaction of `writer`, committed or aborted as `last` says. `writer` has just been
+    opened, so that whatever is open under its name hangs. What ended in a way that nobody knows is aborted: nothing of it
+    was ever seen by a committed reader. Raises `Unavailable`."""
     own = await _open_in(offsets, changelog, [partition])
     left = list(own)
     for topic in outputs:
@@ -59,7 +64,7 @@ async def end_what_hangs(
     if not left:
         return
     if own:
-        log.warning("kafka.transaction.left_open", partition=partition, places=len(left), ended=last.value)
+        logger.warning("kafka.transaction.left_open", partition=partition, places=len(left), ended=last.value)
     try:
         async with asyncio.timeout(wire.transaction_seconds):
             await writer.begin_transaction()
@@ -81,7 +86,8 @@ async def end_what_hangs(
 
 
 async def _open_in(offsets: Offsets, topic: str, partitions: Sequence[int] | None) -> list[tuple[str, int]]:
-    """Where committed readers see less than there is. Asked in this order, so that nothing settled seems open."""
+    """The partitions whose committed readers see less than there is. The ends are asked for first, so that a record that is
+    settled in between does not seem open."""
     ends = await offsets.ends(topic, partitions)
     settled = await offsets.bounds(topic, partitions)
     return [(topic, number) for number, end in ends.items() if settled[number][1] < end]

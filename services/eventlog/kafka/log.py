@@ -3,6 +3,7 @@
 - A partition's owner is whoever opened its transactional id last; that ends and aborts what an older owner had begun.
 - The position of an input partition is a record of its changelog, written in the transaction that it stands for. Group
   offsets are committed now and then, for lag tools only.
+- A writer that is stopped inside a commit hides what follows it, for at most the timeout of its transaction.
 - With the brokers away every call ends in bounded time. `close()` abandons what hangs; whoever must be gone by a deadline
   ends the process with `os._exit` after it, which is safe: the successor aborts what was open.
 
@@ -18,15 +19,16 @@ from typing import Final
 import structlog
 
 from services.base.settings import Settings
+from services.base.tasks import Spawn, spawn_alone
 from services.contracts.topics import TOPICS, Topic
-from services.eventlog.base import Batch, Capability, Closed, EventLog, Group, Listener, Membership, Message
+from services.eventlog.base import Batch, Closed, EventLog, Group, Listener, Membership, Message
 from services.eventlog.kafka import topics as declared
 from services.eventlog.kafka.appender import Appender
 from services.eventlog.kafka.membership import KafkaMembership
 from services.eventlog.kafka.offsets import Offsets
 from services.eventlog.kafka.wire import KafkaSecurity, Wire
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 CLOSE_SECONDS: Final = 10.0
 """For all of `close()`: lanes drain, groups are left, clients stop; what has not ended by then is abandoned."""
@@ -56,6 +58,7 @@ class KafkaLog(EventLog):
         self._offsets = Offsets(self._wire)
         self._appender = Appender(self._wire)
         self._members: list[KafkaMembership] = []
+        self._spawn: Spawn = spawn_alone
         self._closing: asyncio.Future[None] | None = None
 
     @classmethod
@@ -75,19 +78,15 @@ class KafkaLog(EventLog):
             ),
         )
 
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """A writer stopped inside a commit hides what follows it for at most the transaction's timeout."""
-        return frozenset({Capability.BREAKS_A_STALLED_WRITER, Capability.MANY_HOSTS})
-
-    async def start(self) -> None:
+    async def start(self, spawn: Spawn = spawn_alone) -> None:
         """Raises `Unavailable`, or `ConfigError` where the topics are not as they must be."""
         self._check_open()
+        self._spawn = spawn
         await declared.create(self._wire, self._topics, self._partitions, self._replication)
-        await self._appender.start()
+        await self._appender.start(spawn)
 
     async def verify_topics(self) -> list[str]:
-        """What differs from the table of topics, for people; empty when all is well. Needs no `start()`."""
+        """Needs no `start()`."""
         self._check_open()
         return await declared.verify(self._wire, self._topics, self._replication)
 
@@ -100,7 +99,7 @@ class KafkaLog(EventLog):
         self._check_open()
         outputs = [topic.name for topic in self._topics if topic.like is None]
         member = KafkaMembership(self._wire, self._offsets, group, listener, group.instance or self._instance, outputs)
-        await member.start()
+        await member.start(self._spawn)
         self._members.append(member)
         return member
 
@@ -150,6 +149,6 @@ async def _by(deadline: float, *endings: Awaitable[None]) -> None:
         task.cancel()
     for task in done:
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("kafka.close.failed", why=repr(error))
+            logger.warning("kafka.close.failed", why=repr(error))
     if late:
-        log.warning("kafka.close.abandoned", left=len(late))
+        logger.warning("kafka.close.abandoned", left=len(late))

@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from services.eventlog.base import Batch, Closed, LogError, Message, Record, Unavailable
-from services.eventlog.kafka.transaction_end import TransactionEnd, verdict_on
+from services.eventlog.kafka.transaction_end import TransactionEnd, end_on_record
 from services.eventlog.kafka.wire import KAFKA_ERRORS, Wire, brief, record_of
 
 # A question and its answer; the longest that a caller who asks once a second is held up.
@@ -108,10 +108,10 @@ class Offsets:
         answer: dict[int, int] = await self._by_admin(ask)
         return answer
 
-    async def verdict(self, transactional_id: str) -> TransactionEnd:
+    async def transaction_end(self, transactional_id: str) -> TransactionEnd:
         """How the last transaction under this id ended, if no producer of it has been opened since."""
         name = self._wire.name(transactional_id)
-        found: TransactionEnd = await self._by_admin(lambda admin: verdict_on(admin, name))
+        found: TransactionEnd = await self._by_admin(lambda admin: end_on_record(admin, name))
         return found
 
     async def read(self, topic: str, partition: int, offset: int, max_records: int) -> Batch:

@@ -1,4 +1,4 @@
-"""One acquired partition on Kafka: reads from its lane's queue, commits through its own transactional writer.
+"""One acquired partition on Kafka: reads from its queue, commits through its own transactional writer.
 
 An owner is *spent* from the moment a transaction begins until its commit is confirmed. Whatever ends a commit in between,
 an error, a timeout or a cancellation, leaves it spent: its producer is thrown away, and only acquiring again tells what
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ProducerFenced
@@ -31,13 +31,10 @@ from services.eventlog.base import (
     Uncertain,
 )
 from services.eventlog.kafka.offsets import POLL_MS, Offsets
+from services.eventlog.kafka.queues import PartitionQueue
 from services.eventlog.kafka.restore import PROGRESS_KEY, found_gap, progress
 from services.eventlog.kafka.wire import KAFKA_ERRORS, Wire, brief, check_sizes, retrieved
 from services.eventlog.rebalance import Standing, Ticket
-
-if TYPE_CHECKING:
-    from services.eventlog.kafka.lane import PartitionQueue
-    from services.eventlog.kafka.membership import KafkaMembership
 
 # With a seam armed each step is waited for, so that a crash at it leaves an open transaction at the broker: without this
 # the crash would come before anything was sent, and prove little.
@@ -46,12 +43,36 @@ _STEP_BY_STEP: Final = bool(os.environ.get("FIREBREAK_CRASH_AT"))
 _SETTLE_SECONDS: Final = 2 * POLL_MS / 1000
 
 
+class GroupMember(Protocol):
+    """What an owner asks of the member that acquired its partition. All synchronous: nothing can come in between."""
+
+    def standing(self, ticket: Ticket) -> Standing: ...
+
+    def epoch(self, ticket: Ticket) -> int:
+        """For groups without a changelog, whose owners have no transactional writer."""
+
+    def queue(self, ticket: Ticket) -> PartitionQueue | None:
+        """The partition's queue, or `None` while it is parked."""
+
+    def take(self, ticket: Ticket, max_records: int) -> Batch:
+        """What the queue holds, up to `max_records`; never waits."""
+
+    def go(self, ticket: Ticket, position: int) -> bool:
+        """Read on at `position`. Returns False when the ticket does not hold any more."""
+
+    def report(self, ticket: Ticket, position: int) -> None:
+        """Note the progress, for lag tools."""
+
+    def spent(self, ticket: Ticket) -> None:
+        """The owner is done, well or not."""
+
+
 class KafkaOwner:
     """See `services.eventlog.base.Owner`."""
 
     def __init__(
         self,
-        member: KafkaMembership,
+        member: GroupMember,
         wire: Wire,
         offsets: Offsets,
         group: Group,
@@ -84,15 +105,15 @@ class KafkaOwner:
         return self._restored
 
     async def read(self, max_records: int, timeout: float) -> Batch:
-        lane = self._reading()
-        if not lane.records and timeout > 0:
+        queue = self._reading()
+        if not queue.records and timeout > 0:
             try:
                 async with asyncio.timeout(timeout):
-                    while not lane.records:
-                        await lane.wake.wait()
-                        lane = self._reading()
-                        if not lane.records:
-                            lane.wake.clear()
+                    while not queue.records:
+                        await queue.wake.wait()
+                        queue = self._reading()
+                        if not queue.records:
+                            queue.wake.clear()
             except TimeoutError:
                 self._reading()
         return self._member.take(self._ticket, max_records)
@@ -127,7 +148,7 @@ class KafkaOwner:
                 await writer.commit_transaction()
                 seam("tx.committed")
         except KAFKA_ERRORS as error:
-            self._spent = self._verdict(error, asked)
+            self._spent = self._failure(error, asked)
             self._give_up()
             raise self._spent from error
         except BaseException:
@@ -164,14 +185,14 @@ class KafkaOwner:
         end = (await self._offsets.ends(self._group.topic, [self.partition]))[self.partition]
         until = loop.time() + _SETTLE_SECONDS
         while True:
-            lane = self._reading()
-            left = end - lane.next
-            if left <= 0 or lane.records or loop.time() >= until:
+            queue = self._reading()
+            left = end - queue.next
+            if left <= 0 or queue.records or loop.time() >= until:
                 return max(0, left)
-            lane.wake.clear()
+            queue.wake.clear()
             try:
                 async with asyncio.timeout_at(until):
-                    await lane.wake.wait()
+                    await queue.wake.wait()
             except TimeoutError:
                 continue
 
@@ -230,7 +251,7 @@ class KafkaOwner:
                 await sent
         return sends
 
-    def _verdict(self, error: BaseException, asked: bool) -> LogError:
+    def _failure(self, error: BaseException, asked: bool) -> LogError:
         """What may have happened. Before the commit was asked for, nothing did; afterwards no error tells: a request whose
         answer was lost is repeated, and by then another owner may have fenced us."""
         if asked:
@@ -244,14 +265,14 @@ class KafkaOwner:
         self._member.spent(self._ticket)
 
     def _reading(self) -> PartitionQueue:
-        """The lane, if this owner may read."""
+        """The queue, if this owner may read."""
         self._check_open(reading=True)
-        lane: PartitionQueue | None = self._member.lane(self._ticket)
-        if lane is None:
+        queue = self._member.queue(self._ticket)
+        if queue is None:
             raise NotAssigned(f"{self._name} is parked")
-        if lane.error is not None:
-            raise lane.error
-        return lane
+        if queue.error is not None:
+            raise queue.error
+        return queue
 
     def _check_open(self, *, reading: bool = False) -> None:
         if self._closed:

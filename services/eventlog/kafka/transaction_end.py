@@ -82,7 +82,7 @@ class _Request(Request[_Struct]):  # type: ignore[misc]
         return request_struct_class([self._transactional_id], {})
 
 
-async def verdict_on(admin: AIOKafkaAdminClient, transactional_id: str) -> TransactionEnd:
+async def end_on_record(admin: AIOKafkaAdminClient, transactional_id: str) -> TransactionEnd:
     """Needs the right to describe the transactional id, which whoever may write under it has. Waits for a coordinator that
     is about to be there, for as long as the caller lets it. Raises `KafkaError`."""
     while True:

@@ -7,6 +7,7 @@ nothing else with it. Readers never hold a read transaction between calls, so th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -146,8 +147,10 @@ class SqliteFile:
                     connection.execute("RELEASE job")
                 connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - no job of this group is durable: every caller is told
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            # This thread is the only one that writes: were it to end here, every later caller would wait for ever.
+            with contextlib.suppress(sqlite3.Error):
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
             done = [(future, None, error) for _, future in group]
         for future, value, failed in done:
             if failed is None:

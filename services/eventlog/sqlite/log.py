@@ -1,7 +1,7 @@
 """The embedded log: the contract of `base` over one SQLite file, durable, with nothing to install.
 
-Differs from `base` in one capability: a process that is stopped *inside* a commit blocks the other processes on the file
-until it goes on or dies. Several processes on one file are therefore for tests and demonstrations.
+Differs from `base` in two things. A process that is stopped *inside* a commit blocks the other processes on the file until
+it goes on or dies, and all of them run on one host. Several processes on one file are therefore for tests and demonstrations.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import time
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from services.contracts.topics import BY_NAME, TOPICS
+from services.base.tasks import Spawn, spawn_alone
+from services.contracts.topics import BY_NAME, TOPICS, Topic
 from services.eventlog.base import (
     Batch,
-    Capability,
     Closed,
     Group,
     Listener,
@@ -31,21 +32,18 @@ from services.eventlog.base import (
 )
 from services.eventlog.sqlite.file import SqliteFile
 from services.eventlog.sqlite.membership import SqliteMembership
+from services.eventlog.sqlite.retention import ROWS, compact, expire
 from services.eventlog.sqlite.sizes import check_sizes
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 LEASE_SECONDS: Final = 6.0
 BEAT_SECONDS: Final = 1.0
 """Three beats may be missed before a member loses its lease."""
 RETENTION_SECONDS: Final = 60.0
-RETENTION_ROWS: Final = 1000
-"""Deleted in one transaction at most, so that appends never wait long."""
 
 
 class SqliteLog:
-    capabilities: frozenset[Capability] = frozenset()
-
     def __init__(
         self,
         path: Path,
@@ -62,14 +60,16 @@ class SqliteLog:
         self._retention = retention
         self._appended = asyncio.Event()
         self._memberships: list[SqliteMembership] = []
+        self._spawn: Spawn = spawn_alone
         self._sweeper: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def start(self) -> None:
+    async def start(self, spawn: Spawn = spawn_alone) -> None:
+        self._spawn = spawn
         await self._file.open()
         self._partitions = await self._file.write(self._create_topics)
         if self._retention:
-            self._sweeper = asyncio.create_task(self._sweep_until_closed(), name="log-retention")
+            self._sweeper = spawn("log-retention", self._sweep_until_closed, ends=lambda: self._closed)
 
     def _create_topics(self, db: sqlite3.Connection) -> int:
         db.execute("INSERT OR IGNORE INTO meta VALUES ('partitions', ?)", (self._partitions,))
@@ -79,6 +79,16 @@ class SqliteLog:
             [(topic.name, p) for topic in TOPICS for p in range(partitions)],
         )
         return partitions
+
+    async def verify_topics(self) -> list[str]:
+        """A file always has the partitions that it was created with, whatever the settings say since."""
+        self._check_open()
+        problems = []
+        for topic in TOPICS:
+            there = len(await self.bounds(topic.name))
+            if there != self._partitions:
+                problems.append(f"{topic.name} has {there} partitions, {self._partitions} are expected")
+        return problems
 
     async def append(self, messages: Sequence[Message]) -> None:
         self._check_open()
@@ -115,7 +125,7 @@ class SqliteLog:
         self._check_open()
         membership = SqliteMembership(self, self._file, group, listener, self._lease_seconds, self._beat_seconds)
         self._memberships.append(membership)
-        await membership.start()
+        await membership.start(self._spawn)
         return membership
 
     async def read(self, topic: str, partition: int, offset: int, max_records: int) -> Batch:
@@ -164,22 +174,16 @@ class SqliteLog:
             try:
                 await self.sweep(time.time())
             except Unavailable as error:
-                log.warning("retention_postponed", why=str(error))
+                logger.warning("retention_postponed", why=str(error))
 
     async def sweep(self, now: float) -> int:
-        """Delete what is older than its topic keeps it, and superseded records of compacted topics; how many."""
+        """Delete what is older than its topic keeps it, and superseded records of compacted topics. Returns how many."""
         deleted = 0
         for topic, partition in [(t, p) for t in TOPICS for p in range(self._partitions)]:
-            kept = topic.kept
-            while True:
-                if kept is None:
-                    rows = await self._file.write(lambda db, t=topic.name, p=partition: _compact(db, t, p))  # type: ignore[misc]
-                else:
-                    before = int((now - kept.total_seconds()) * 1000)
-                    rows = await self._file.write(lambda db, t=topic.name, p=partition, b=before: _expire(db, t, p, b))  # type: ignore[misc]
+            rows = ROWS
+            while rows == ROWS:
+                rows = await self._file.write(partial(_delete_some, topic=topic, partition=partition, now=now))
                 deleted += rows
-                if rows < RETENTION_ROWS:
-                    break
         return deleted
 
     async def close(self) -> None:
@@ -200,27 +204,7 @@ class SqliteLog:
             raise Closed("the log is closed")
 
 
-def _expire(db: sqlite3.Connection, topic: str, partition: int, before_ms: int) -> int:
-    """Only a prefix goes: the first record that is young enough ends it, whatever the clock did later."""
-    rows = db.execute(
-        "SELECT offset, appended_ms FROM records WHERE topic = ? AND partition = ? ORDER BY offset LIMIT ?",
-        (topic, partition, RETENTION_ROWS),
-    ).fetchall()
-    old = 0
-    while old < len(rows) and rows[old][1] < before_ms:
-        old += 1
-    if old:
-        start = rows[old - 1][0] + 1
-        db.execute("DELETE FROM records WHERE topic = ? AND partition = ? AND offset < ?", (topic, partition, start))
-        db.execute("UPDATE topics SET start = ? WHERE topic = ? AND partition = ?", (start, topic, partition))
-    return old
-
-
-def _compact(db: sqlite3.Connection, topic: str, partition: int) -> int:
-    return db.execute(
-        "DELETE FROM records WHERE (topic, partition, offset) IN (SELECT old.topic, old.partition, old.offset"
-        " FROM records old JOIN (SELECT key, MAX(offset) AS newest FROM records WHERE topic = ?1 AND partition = ?2"
-        " GROUP BY key) AS last ON old.key = last.key WHERE old.topic = ?1 AND old.partition = ?2"
-        " AND old.offset < last.newest LIMIT ?3)",
-        (topic, partition, RETENTION_ROWS),
-    ).rowcount
+def _delete_some(db: sqlite3.Connection, topic: Topic, partition: int, now: float) -> int:
+    if topic.kept is None:
+        return compact(db, topic.name, partition)
+    return expire(db, topic.name, partition, int((now - topic.kept.total_seconds()) * 1000))

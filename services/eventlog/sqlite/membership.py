@@ -1,7 +1,8 @@
 """One member of a group: a lease with an epoch on each of its partitions, renewed by a beat.
 
 Members share partitions by their place in the sorted list of live members. A beat that is late by a lease loses what it
-held: whoever takes it raises the epoch, and the old owner's commits fail.
+held: whoever takes it raises the epoch, and the old owner's commits fail. When the beat itself ends unasked, nobody renews
+the leases any more, and the member claims nothing from then on.
 """
 
 from __future__ import annotations
@@ -12,24 +13,21 @@ import os
 import sqlite3
 import time
 import uuid
-from typing import TYPE_CHECKING
 
 import structlog
 
+from services.base.tasks import Spawn
 from services.eventlog.base import Closed, Gap, Group, Listener, LogError, NotAssigned, Restored, Unavailable
 from services.eventlog.sqlite.file import SqliteFile
-from services.eventlog.sqlite.owner import SqliteOwner, start_of
+from services.eventlog.sqlite.owner import Records, SqliteOwner, start_of
 
-if TYPE_CHECKING:
-    from services.eventlog.sqlite.log import SqliteLog
-
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 
 class SqliteMembership:
     def __init__(
         self,
-        log_: SqliteLog,
+        log: Records,
         file: SqliteFile,
         group: Group,
         listener: Listener,
@@ -37,7 +35,7 @@ class SqliteMembership:
         beat_seconds: float,
     ) -> None:
         self.group = group
-        self.log = log_
+        self.log = log
         self.file = file
         self.member = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._listener = listener
@@ -49,9 +47,9 @@ class SqliteMembership:
         self._beating: asyncio.Task[None] | None = None
         self._left = False
 
-    async def start(self) -> None:
+    async def start(self, spawn: Spawn) -> None:
         await self._beat()
-        self._beating = asyncio.create_task(self._beat_until_left(), name=f"log-lease-{self.group.name}")
+        self._beating = spawn(f"log-lease-{self.group.name}", self._beat_until_left, ends=lambda: self._left)
 
     @property
     def assigned(self) -> frozenset[int]:
@@ -116,12 +114,17 @@ class SqliteMembership:
         db.execute("DELETE FROM members WHERE grp = ? AND topic = ? AND member = ?", names)
 
     async def _beat_until_left(self) -> None:
-        while True:
-            await asyncio.sleep(self._beat_seconds)
-            try:
-                await self._beat()
-            except Unavailable as error:
-                log.warning("lease_not_renewed", group=self.group.name, why=str(error))
+        try:
+            while True:
+                await asyncio.sleep(self._beat_seconds)
+                try:
+                    await self._beat()
+                except Unavailable as error:
+                    logger.warning("lease_not_renewed", group=self.group.name, why=str(error))
+        finally:
+            # While leaving, what is in hand may still be committed: `leave` revokes it in order.
+            if not self._left:
+                self._held.clear()
 
     async def _beat(self) -> None:
         """Renew, give up what others should have or took, take what is free and ours."""

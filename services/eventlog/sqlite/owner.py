@@ -6,23 +6,62 @@ Lease and epoch are checked inside `BEGIN IMMEDIATE`, with no await before the c
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import Final, Protocol
 
+from services.base.clock import set_within
 from services.base.crashpoints import seam
-from services.eventlog.base import Batch, Closed, Fenced, Gap, NotAssigned, Restored, Transaction
+from services.eventlog.base import Batch, Closed, Fenced, Gap, Group, Message, NotAssigned, Restored, Transaction
+from services.eventlog.sqlite.file import SqliteFile
 from services.eventlog.sqlite.sizes import check_sizes
 
-if TYPE_CHECKING:
-    from services.eventlog.sqlite.membership import SqliteMembership
-
-GLANCE_SECONDS = 0.1
+GLANCE_SECONDS: Final = 0.1
 """How often a reader that waits looks for what another process appended."""
 
 
+class Records(Protocol):
+    """The records of all topics in one file, as an owner reads and appends them."""
+
+    @property
+    def appended(self) -> asyncio.Event:
+        """Set at the next append of this process. Take it before looking, wait on it after."""
+
+    def wake(self) -> None:
+        """Tell waiting readers of this process that something was appended."""
+
+    def insert(self, db: sqlite3.Connection, messages: Iterable[Message]) -> None:
+        """Store the messages within the caller's transaction."""
+
+    async def read(self, topic: str, partition: int, offset: int, max_records: int) -> Batch: ...
+
+    async def bounds(self, topic: str) -> Mapping[int, tuple[int, int]]: ...
+
+
+class Leaseholder(Protocol):
+    """The member that holds the lease of an owner's partition."""
+
+    @property
+    def group(self) -> Group: ...
+
+    @property
+    def member(self) -> str:
+        """The name under which the lease stands in the file."""
+
+    @property
+    def log(self) -> Records: ...
+
+    @property
+    def file(self) -> SqliteFile: ...
+
+    @property
+    def assigned(self) -> frozenset[int]: ...
+
+    def report(self, partition: int, after: int) -> None: ...
+
+
 class SqliteOwner:
-    def __init__(self, membership: SqliteMembership, partition: int, epoch: int, restored: Restored) -> None:
+    def __init__(self, membership: Leaseholder, partition: int, epoch: int, restored: Restored) -> None:
         self._membership = membership
         self._log = membership.log
         self._file = membership.file
@@ -52,8 +91,7 @@ class SqliteOwner:
             left = until - loop.time()
             if left <= 0:
                 return Batch((), self._position)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(appended.wait(), min(left, max(0.001, self._look_again - loop.time())))
+            await set_within(appended, min(left, max(0.001, self._look_again - loop.time())))
 
     async def commit(self, transaction: Transaction) -> None:
         if self._group.changelog is None:

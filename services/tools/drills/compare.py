@@ -65,9 +65,9 @@ class Comparison:
 def compare(before: Report, after: Report) -> Comparison:
     told = [{(page.story, page.brand): page.told for page in report.told} for report in (before, after)]
     keys = sorted(told[0].keys() | told[1].keys())
-    kept = {verdict.what for verdict in after.verdicts if verdict.ok}
-    passed = sum(verdict.ok for verdict in before.verdicts)
-    broken = [verdict.what for verdict in after.verdicts if not verdict.ok] if passed > len(kept) else []
+    kept = {check.what for check in after.checks if check.ok}
+    passed = sum(check.ok for check in before.checks)
+    broken = [check.what for check in after.checks if not check.ok] if passed > len(kept) else []
     return Comparison(
         changes=[
             Difference(story, brand, told[0].get((story, brand)), told[1].get((story, brand))) for story, brand in keys

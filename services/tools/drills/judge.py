@@ -1,4 +1,4 @@
-"""What the night was worth: each expectation with its verdict, and in story time who was paged, how long before the line
+"""What the night was worth: each expectation with what came of it, and in story time who was paged, how long before the line
 was crossed, what was missed and what was false. Pure.
 """
 
@@ -54,7 +54,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    verdicts: Sequence[DrillCheck]
+    checks: Sequence[DrillCheck]
     pages: Sequence[Page]
     messages: int
     told: Sequence[Page] = ()
@@ -62,14 +62,14 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        return all(verdict.ok for verdict in self.verdicts)
+        return all(check.ok for check in self.checks)
 
 
 def judge(night: Night, received: Sequence[Received]) -> Report:
     received = _first_of_each(received)
-    verdicts = [_expected(night, one, received) for one in night.script.expect]
-    verdicts += [_silent(night, one, received) for one in night.script.never]
-    return Report(verdicts, _pages(night, received), len(received), _told(night, received))
+    checks = [_expected(night, one, received) for one in night.script.expect]
+    checks += [_silent(night, one, received) for one in night.script.never]
+    return Report(checks, _pages(night, received), len(received), _told(night, received))
 
 
 def _told(night: Night, received: Sequence[Received]) -> list[Page]:

@@ -221,8 +221,8 @@ def show_report(report: Report) -> None:
         f"paged in time {len(early)}, too late {len(late)}, missed {len(missed)}, paged but never crossed {len(false)};"
         f" {report.messages} verified messages"
     )
-    for verdict in report.verdicts:
-        console.print(f"{'[green]ok[/]  ' if verdict.ok else '[red]FAIL[/]'} {verdict.what}")
+    for check in report.checks:
+        console.print(f"{'[green]ok[/]  ' if check.ok else '[red]FAIL[/]'} {check.what}")
 
 
 async def run_sink(host: str, port: int, endpoints: Mapping[str, str]) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
+from services.base.tasks import Spawn, spawn_alone
 from services.eventlog.base import EventLog
 from services.eventlog.sqlite import SqliteLog
 
 PARTITIONS = 3
-Connect = Callable[[], Awaitable[EventLog]]
+
+
+class Connect(Protocol):
+    async def __call__(self, spawn: Spawn = spawn_alone) -> EventLog: ...
 
 
 @pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])
@@ -34,9 +38,9 @@ async def connect(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         def make() -> EventLog:
             return SqliteLog(tmp_path / "log.db", PARTITIONS, lease_seconds=2.0, beat_seconds=0.2)
 
-    async def connected() -> EventLog:
+    async def connected(spawn: Spawn = spawn_alone) -> EventLog:
         log: EventLog = make()
-        await log.start()
+        await log.start(spawn)
         opened.append(log)
         return log
 

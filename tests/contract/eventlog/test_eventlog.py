@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from services.base.tasks import Spawn, TaskEnded, Tasks, spawn_alone
 from services.contracts.topics import CASCADES, DEADLETTER, POSTS, SIGNALS
 from services.eventlog.base import (
     Closed,
@@ -55,6 +56,36 @@ class Ownership:
             while len(self.ours) != count:
                 self._changed.clear()
                 await self._changed.wait()
+
+
+class Breakable:
+    """Spawns the log's tasks as a process does, and can make any one of them fail, or end as if its work were done."""
+
+    def __init__(self, spawn: Spawn) -> None:
+        self._spawn = spawn
+        self.faults: dict[str, asyncio.Future[None]] = {}
+
+    def spawn(
+        self, name: str, work: Callable[[], Awaitable[None]], ends: Callable[[], bool] = lambda: False
+    ) -> asyncio.Task[None]:
+        fault = self.faults[name] = asyncio.get_running_loop().create_future()
+
+        async def breakable() -> None:
+            working = asyncio.ensure_future(work())
+            try:
+                await asyncio.wait({working, fault}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                working.cancel()
+                await asyncio.wait({working})
+            (fault if fault.done() else working).result()
+
+        return self._spawn(name, breakable, ends)
+
+    def break_off(self, name: str, how: str) -> None:
+        if how == "fails":
+            self.faults[name].set_exception(RuntimeError(f"a bug in {name}"))
+        else:
+            self.faults[name].set_result(None)
 
 
 async def shared(ours: Ownership, theirs: Ownership) -> None:
@@ -228,6 +259,14 @@ async def test_an_oversized_message_is_refused_before_anything_is_sent(connect: 
     assert await committed(log, POSTS.name) == [b"post 2"]
 
 
+async def test_a_log_that_was_started_has_its_topics_as_they_must_be(connect: Connect) -> None:
+    log = await connect()
+    assert await log.verify_topics() == []
+    await log.close()
+    with pytest.raises(Closed):
+        await log.verify_topics()
+
+
 async def test_an_unknown_topic_is_refused(connect: Connect) -> None:
     log = await connect()
     with pytest.raises(LogError):
@@ -333,3 +372,82 @@ async def test_close_is_idempotent_and_final(connect: Connect) -> None:
     for call in calls:
         with pytest.raises((Closed, NotAssigned)):
             await call()  # type: ignore[operator]
+
+
+async def names_of_tasks(connect: Connect) -> tuple[list[str], list[str]]:
+    """The tasks that a log starts when it is started, and when it is joined."""
+    process = Breakable(spawn_alone)
+    log = await connect(process.spawn)
+    at_start = list(process.faults)
+    await joined(log)
+    await log.close()
+    return at_start, [name for name in process.faults if name not in at_start]
+
+
+async def holds_nothing(membership: Membership, owner: Owner) -> None:
+    assert membership.assigned == frozenset()
+    with pytest.raises((NotAssigned, Closed, Fenced)):
+        await owner.commit(Transaction(0, [Message(SIGNALS.name, "acme", b"late", 0)]))
+    with pytest.raises((NotAssigned, Closed)):
+        await membership.acquire(0)
+
+
+@pytest.mark.parametrize("how", ["fails", "ends"])
+async def test_a_task_of_the_log_that_fails_or_ends_stops_the_process_with_that_reason(
+    connect: Connect, how: str
+) -> None:
+    at_start, at_join = await names_of_tasks(connect)
+    assert at_start
+    assert at_join
+
+    log: EventLog
+    membership: Membership
+    owner: Owner
+
+    async def process_in_which(name: str) -> None:
+        """Runs until its task `name` is broken off; everything in it is then cancelled by the group."""
+        nonlocal log, membership, owner
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+            process = Breakable(Tasks(group).spawn)
+            log = await connect(process.spawn)
+            membership, _ = await joined(log)
+            owner = await membership.acquire(0)
+            process.break_off(name, how)
+            await asyncio.Event().wait()
+
+    for name in (*at_start, *at_join):
+        with pytest.raises(ExceptionGroup) as caught:
+            await process_in_which(name)
+        assert caught.group_contains(RuntimeError if how == "fails" else TaskEnded, match=name)
+        await holds_nothing(membership, owner)
+        await log.close()
+    assert await committed(await connect(), SIGNALS.name) == []
+
+
+@pytest.mark.parametrize("how", ["fails", "ends"])
+async def test_a_member_whose_task_is_over_claims_nothing_and_others_get_its_partitions(
+    connect: Connect, how: str
+) -> None:
+    """Without a process to stop, as in a tool."""
+    _, at_join = await names_of_tasks(connect)
+    for name in at_join:
+        process = Breakable(spawn_alone)
+        log = await connect(process.spawn)
+        membership, _ = await joined(log)
+        owner = await membership.acquire(0)
+        process.break_off(name, how)
+        async with asyncio.timeout(PATIENCE):
+            while membership.assigned:
+                await asyncio.sleep(0.01)
+        await holds_nothing(membership, owner)
+        other = await connect()
+        await acquired(other)
+        for one in (other, log):
+            await one.close()
+
+
+async def test_a_log_that_is_closed_in_order_stops_no_process(connect: Connect) -> None:
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+        log = await connect(Tasks(group).spawn)
+        await joined(log)
+        await log.close()

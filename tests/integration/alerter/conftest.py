@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx2
 import pytest
@@ -15,6 +16,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
+from alerter.desk import consumer
 from alerter.service import Alerter
 from services.base.clock import ManualClock
 from services.base.metrics import FloorMetrics
@@ -28,8 +30,10 @@ from services.contracts.topics import INCIDENTS, SIGNALS
 from services.eventlog.base import Message
 from services.eventlog.sqlite import SqliteLog
 from services.runtime.lifecycle import ServiceContext
+from tests.integration.alerter.migrated import migrated_file
+from tests.integration.alerter.mounted import app_of
 from tests.integration.alerter.receiver import Receiver
-from tests.postgres_fixture import MakeDatabase
+from tests.postgres_fixture import Databases
 from tests.unit.alerter import make
 
 KEY = "an-admin-key-for-tests"
@@ -51,7 +55,7 @@ class House:
         self.clock = ManualClock(make.NOW)
         self.receiver = Receiver()
         self.secrets: dict[str, str] = {}
-        self.app = FastAPI()
+        self.app: FastAPI
         self.log: SqliteLog
         self.alerter: Alerter
         self.registry: CollectorRegistry
@@ -62,27 +66,29 @@ class House:
     async def running(self, **more: Any) -> AsyncIterator[House]:
         """One life of the process; may be entered again after it ended."""
         self.registry = CollectorRegistry()
-        self.app = FastAPI()
+        if self.settings.database is None:
+            migrated_file(self.settings.data)
         self.log = SqliteLog(self.settings.data / "log.db", self.settings.partitions, retention=False)
         await self.log.start()
         context = ServiceContext(
             self.settings, self.config, self.log, self.clock, self.registry, FloorMetrics(self.registry)
         )
         self.alerter = Alerter(context, **more)
-        self.alerter.mount(self.app)
         loop = asyncio.get_running_loop()
-        transport = httpx2.ASGITransport(app=self.app)
-        headers = {"authorization": f"Bearer {KEY}"}
-        client = httpx2.AsyncClient(transport=transport, base_url="http://alerter", headers=headers)
-        async with client as self.http, asyncio.TaskGroup() as group:
-            tasks = Tasks(group)
-            await self.alerter.start(tasks)
-            try:
-                yield self
-            finally:
-                tasks.stopping()
-                await self.alerter.stop(loop.time() + 10)
-                await self.log.close()
+        # A lane that reads sees its stop when it looks up, which is seldom enough to be most of a short test's time.
+        with app_of(self.alerter) as self.app, patch.object(consumer, "READ_SECONDS", 0.02):
+            transport = httpx2.ASGITransport(app=self.app)
+            headers = {"authorization": f"Bearer {KEY}"}
+            client = httpx2.AsyncClient(transport=transport, base_url="http://alerter", headers=headers)
+            async with client as self.http, asyncio.TaskGroup() as group:
+                tasks = Tasks(group)
+                await self.alerter.start(tasks)
+                try:
+                    yield self
+                finally:
+                    tasks.stopping()
+                    await self.alerter.stop(loop.time() + 10)
+                    await self.log.close()
 
     async def signal(self, *events: Event, id: str | None = None) -> None:  # noqa: A002 - it is the id
         messages = [
@@ -135,21 +141,34 @@ class House:
 MakeHouse = Callable[..., House]
 
 
+MakeDatabase = Callable[[], str | None]
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def make_database(request: pytest.FixtureRequest) -> Callable[[], str | None]:
-    """The URL of an empty database; `None`: the alerter makes a SQLite file of its own."""
-    if request.param == "sqlite":
-        return lambda: None
-    postgres: MakeDatabase = request.getfixturevalue("postgres")
-    return postgres
+def databases(request: pytest.FixtureRequest) -> Databases | None:
+    """A server that makes databases; `None`: SQLite, where the alerter makes a file of its own."""
+    return None if request.param == "sqlite" else request.getfixturevalue("postgres")
 
 
 @pytest.fixture
-async def make_house(tmp_path: Path, make_database: Callable[[], str | None]) -> AsyncIterator[MakeHouse]:
+def make_database(databases: Databases | None) -> MakeDatabase:
+    """The URL of an empty database, or `None`."""
+    return lambda: None if databases is None else databases.empty()
+
+
+@pytest.fixture
+def borrow_database(databases: Databases | None) -> Iterator[MakeDatabase]:
+    """The URL of a database with the tables of today, which stay as they are; `None`: `House.running` copies a file."""
+    with ExitStack() as stack:
+        yield lambda: None if databases is None else stack.enter_context(databases.lent())
+
+
+@pytest.fixture
+async def make_house(tmp_path: Path, borrow_database: MakeDatabase) -> AsyncIterator[MakeHouse]:
     made: list[House] = []
 
     def build(config: Config | None = None, **settings: Any) -> House:
-        fields: dict[str, Any] = {"database": make_database()} | settings
+        fields = {"database": borrow_database()} | settings
         house = House(tmp_path / f"house{len(made)}", config or make.config(), **fields)
         made.append(house)
         return house

@@ -78,7 +78,7 @@ async def test_a_small_complaint_that_nobody_answers_is_told_to_its_owner_once_a
         assert (await listed(house, state="overdue"))[0]["told_at"] is not None
         await house.pass_time(5 * 3600, step=600)
         assert len(house.receiver.got) == 1, "told once"
-        await house.alerter.engine.refresh_metrics()
+        await house.alerter.gauges.turn()
         sample = house.registry.get_sample_value
         assert sample("firebreak_answers_overdue", {"brand": "acme"}) == 1
         assert sample("firebreak_answer_digests_total", {"outcome": "sent"}) == 1

@@ -341,12 +341,12 @@ async def yes() -> bool:
 
 
 async def test_an_open_page_hears_of_what_it_may_see_and_of_nothing_else(house: House) -> None:
-    database, newsroom = house.alerter.database, house.alerter.newsroom
+    database, live_updates = house.alerter.database, house.alerter.live_updates
     acme, other = (Caller("x", Scope.READ, frozenset({brand})) for brand in ("acme", "other"))
     knows = {who: await database.read(lambda c, w=who: fingerprint(c, w)) for who in (acme, other)}  # type: ignore[misc]
     await house.http.delete("/v1/endpoints/desk")
     knows = {who: await database.read(lambda c, w=who: fingerprint(c, w)) for who in (acme, other)}  # type: ignore[misc]
-    stream = newsroom.stream(acme, knows[acme], yes)
+    stream = live_updates.stream(acme, knows[acme], yes)
     await house.signal(make.forecast())
     heard = await next_event(stream)
     assert heard["event"] == "changed"
@@ -357,7 +357,7 @@ async def test_an_open_page_hears_of_what_it_may_see_and_of_nothing_else(house: 
 
 
 async def test_a_page_that_opens_with_an_old_version_hears_so_at_once(house: House) -> None:
-    stream = house.alerter.newsroom.stream(Caller("x", Scope.READ), "an older one", yes)
+    stream = house.alerter.live_updates.stream(Caller("x", Scope.READ), "an older one", yes)
     assert (await next_event(stream))["event"] == "changed"
     await stream.aclose()  # type: ignore[attr-defined]
 
@@ -369,7 +369,7 @@ async def test_a_page_whose_session_ended_is_told_and_let_go(house: House, monke
         return False
 
     known = await house.alerter.database.read(lambda c: fingerprint(c, Caller("x", Scope.READ)))
-    stream = house.alerter.newsroom.stream(Caller("x", Scope.READ), known, no)
+    stream = house.alerter.live_updates.stream(Caller("x", Scope.READ), known, no)
     assert (await next_event(stream))["event"] == "over"
     assert [chunk async for chunk in stream] == []
 
@@ -377,7 +377,7 @@ async def test_a_page_whose_session_ended_is_told_and_let_go(house: House, monke
 async def test_open_pages_do_not_hold_up_a_stop(make_house: MakeHouse) -> None:
     house = make_house()
     async with house.running():
-        stream = house.alerter.newsroom.stream(Caller("x", Scope.READ), "", yes)
+        stream = house.alerter.live_updates.stream(Caller("x", Scope.READ), "", yes)
         reading = asyncio.create_task(_read_all(stream))
         await house.settle()
     async with asyncio.timeout(10):

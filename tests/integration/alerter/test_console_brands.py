@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from alerter.store import volume
+from alerter.timekeeper import retention
 from services.contracts.base import BrandId
 from services.contracts.signal import BrandVolume, Level
 from tests.integration.alerter.conftest import House, MakeHouse
@@ -42,7 +43,8 @@ async def test_what_is_said_of_a_brand_is_counted_once_by_the_hour(house: House)
     found = await house.alerter.database.read(lambda c: volume.hours(c, "acme", make.NOW - timedelta(days=1)))
     assert [(hour.posts, hour.negative) for hour in found] == [(7, 0), (15, 5)]
     later = make.NOW + timedelta(days=401)
-    assert await house.alerter.database.write(lambda c: volume.forget(c, later)) == 3
+    gone = await house.alerter.database.write(lambda c: retention.forget(c, later, later))
+    assert gone["volumes"] == 3
 
 
 async def test_a_brands_month_shows_its_mood_its_alarms_and_its_answers(house: House) -> None:

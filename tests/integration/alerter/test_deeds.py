@@ -162,7 +162,7 @@ async def test_precision_and_lead_time_come_from_what_happened_and_what_people_s
     report = (await house.http.get("/v1/outcomes?brand=acme&days=1")).json()
     assert (report["total"]["precision"], report["rules"]["viral"]["right"]) == (1.0, 2)
     assert (await house.http.get("/v1/outcomes?brand=other")).json()["total"]["precision"] is None
-    await house.alerter.engine.refresh_metrics()
+    await house.alerter.gauges.turn()
     assert house.registry.get_sample_value("firebreak_alarm_precision") == 1.0
     assert house.registry.get_sample_value("firebreak_alarm_lead_seconds") == 1800
     assert house.receiver.types("/desk").count("incident.updated") == 1, "a mark disturbs nobody"

@@ -207,7 +207,7 @@ async def test_a_restart_loses_nothing_and_doubles_nothing(make_house: MakeHouse
 async def test_the_metrics_tell_what_happened(house: House) -> None:
     await house.signal(make.forecast())
     await house.settle()
-    await house.alerter.engine.refresh_metrics()
+    await house.alerter.gauges.turn()
     sample = house.registry.get_sample_value
     assert sample("firebreak_alerter_signals_total", {"type": "cascade.forecast", "outcome": "opened"}) == 1
     assert sample("firebreak_incidents", {"state": "prior", "severity": "3"}) == 1

@@ -110,7 +110,7 @@ async def test_gaps_are_reported_and_measured(rota: House) -> None:
     assert (night["gap_hours"], night["gaps"]) == (0, [])
     assert office["gap_hours"] == 7 * 24 - 5 * 8
     assert office["hours"] == {"lee": 40.0}
-    await rota.alerter.engine.refresh_metrics()
+    await rota.alerter.gauges.turn()
     sample = rota.registry.get_sample_value
     assert sample("firebreak_oncall_gap_seconds", {"schedule": "office"}) == (7 * 24 - 40) * 3600
     assert sample("firebreak_oncall_covered", {"schedule": "office"}) == 0

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 
 from alerter.notify import signing
 from tests.integration.alerter import receiver as answers
+from tests.integration.alerter.conftest import MakeDatabase
 from tests.integration.alerter.page_life import NAMES
 from tests.integration.alerter.receiver import Receiver, verify
 
@@ -68,7 +69,7 @@ async def live(folder: Path, receiver: Receiver, secret: str, database: str | No
     ],
 )
 async def test_a_kill_while_a_page_fails_misses_no_step_and_doubles_none(
-    tmp_path: Path, receiver: Receiver, make_database: Callable[[], str | None], seam: str
+    tmp_path: Path, receiver: Receiver, make_database: MakeDatabase, seam: str
 ) -> None:
     secret, database = signing.new_secret(), make_database()
     assert await live(tmp_path, receiver, secret, database, seam) == -signal.SIGKILL, "the seam was never passed"

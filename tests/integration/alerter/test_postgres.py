@@ -8,11 +8,11 @@ from sqlalchemy import text
 from alerter.store.database import Database, DatabaseAway, engine_of
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import MakeHouse
-from tests.postgres_fixture import MakeDatabase
+from tests.postgres_fixture import Databases
 
 
-async def test_no_lock_and_no_statement_holds_up_the_only_writer_for_ever(postgres: MakeDatabase) -> None:
-    url = postgres()
+async def test_no_lock_and_no_statement_holds_up_the_only_writer_for_ever(postgres: Databases) -> None:
+    url = postgres.empty()
     database, other = Database(url), engine_of(url)
     await database.start()
     with other.connect() as connection:

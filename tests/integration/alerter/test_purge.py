@@ -12,7 +12,6 @@ from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from alerter.cli import app
-from alerter.incidents.store import forget_stories
 from alerter.incidents.suppression import STORM
 from alerter.store.tables import metadata
 from alerter.timekeeper import retention
@@ -138,12 +137,12 @@ async def test_a_story_that_comes_back_has_an_incident_with_ids_of_its_own(old_h
         await resolved(house, STORM)
         assert (await purge("--before", NEXT_DAY, "--yes")).exit_code == 0
         far = LONG_AGO + timedelta(days=4000)
-        await house.alerter.database.write(lambda c: forget_stories(c, LONG_AGO - timedelta(days=1)))
+        await house.alerter.database.write(lambda c: retention.forget(c, LONG_AGO + timedelta(days=13), LONG_AGO))
         second = await resolved(house, "bsky:p1", number=2)
         assert first != second
         ids = [one.id for one in house.receiver.at("/desk")]
         assert len(set(ids)) == len(ids)
-        await house.alerter.database.write(lambda c: forget_stories(c, far))
+        await house.alerter.database.write(lambda c: retention.forget(c, far, LONG_AGO))
         assert (await rows(house))["stories"] == 2, "of a brand's storms the number stays for ever"
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
 from tests.integration.alerter import receiver
-from tests.integration.alerter.conftest import MakeHouse
+from tests.integration.alerter.conftest import MakeDatabase, MakeHouse
 from tests.unit.alerter import make
 
 INCIDENTS = 12
@@ -19,7 +18,7 @@ STEPS = [{"targets": ["responder:dana"]}, {"after_minutes": 5, "targets": ["resp
 
 
 async def test_two_replicas_do_no_step_twice(
-    make_house: MakeHouse, make_database: Callable[[], str | None], tmp_path: Path
+    make_house: MakeHouse, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     url = make_database() or f"sqlite+pysqlite:///{tmp_path}/both.db"
     config = make.config(policies=[{"id": "default", "steps": STEPS, "repeat": 1}], responders=PEOPLE)

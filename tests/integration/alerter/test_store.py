@@ -21,7 +21,7 @@ from alerter.store.tables import endpoints, metadata, positions, secrets
 from alerter.timekeeper.retention import Keep, purge
 from services.base.errors import Damaged
 from tests.integration.alerter import receiver
-from tests.integration.alerter.conftest import MakeHouse
+from tests.integration.alerter.conftest import MakeDatabase, MakeHouse
 from tests.unit.alerter import make
 
 NEXT = """
@@ -43,7 +43,7 @@ def downgrade():
 
 
 @pytest.fixture
-def url(tmp_path: Path, make_database: Callable[[], str | None]) -> str:
+def url(tmp_path: Path, make_database: MakeDatabase) -> str:
     return make_database() or default_url(tmp_path)
 
 

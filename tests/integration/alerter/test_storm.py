@@ -19,7 +19,7 @@ from alerter.notify import signing
 from alerter.notify.deliverer import MOST_AT_ONCE
 from tests.integration.alerter import receiver
 from tests.integration.alerter.receiver import Receiver, verify
-from tests.postgres_fixture import MakeDatabase
+from tests.postgres_fixture import Databases
 
 REPOSITORY = Path(__file__).parents[3]
 NAMES = ("one", "two", "three", "four", "five")
@@ -133,9 +133,9 @@ async def test_a_thousand_incidents_to_five_endpoints_survive_an_outage_and_thre
 
 @pytest.mark.slow
 async def test_two_replicas_deliver_each_message_once_and_what_one_had_in_hand_when_killed_at_most_twice(
-    tmp_path: Path, hooks: Receiver, postgres: MakeDatabase
+    tmp_path: Path, hooks: Receiver, postgres: Databases
 ) -> None:
-    incidents, url = 300, postgres()
+    incidents, url = 300, postgres.empty()
     secret = plan(tmp_path, hooks, incidents)
     replicas = [await begin(tmp_path, url, name) for name in ("a", "b")]
     await until(lambda: len(hooks.got) > 300 or any(one.returncode is not None for one in replicas))

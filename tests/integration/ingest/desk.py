@@ -18,13 +18,13 @@ from ingest.service import IngestService, build
 from services.base.clock import ManualClock
 from services.base.metrics import FloorMetrics
 from services.base.settings import Settings
-from services.base.tasks import Tasks
+from services.base.tasks import Spawn, Tasks, spawn_alone
 from services.config.loading import parse
 from services.config.model import Config
 from services.contracts.codec import decode
 from services.contracts.post import PostObserved
 from services.contracts.topics import POSTS
-from services.eventlog.base import Batch, Capability, EventLog, Group, Listener, Membership, Message
+from services.eventlog.base import Batch, EventLog, Group, Listener, Membership, Message
 from services.eventlog.sqlite import SqliteLog
 from services.runtime.lifecycle import ServiceContext
 
@@ -56,12 +56,11 @@ class FaultyLog:
     appends: list[int] = field(default_factory=list)
     appending: asyncio.Event = field(default_factory=asyncio.Event)
 
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        return self.inner.capabilities
+    async def start(self, spawn: Spawn = spawn_alone) -> None:
+        await self.inner.start(spawn)
 
-    async def start(self) -> None:
-        await self.inner.start()
+    async def verify_topics(self) -> list[str]:
+        return await self.inner.verify_topics()
 
     async def append(self, messages: Sequence[Message]) -> None:
         self.appends.append(len(messages))

@@ -65,7 +65,7 @@ def test_memory_is_bounded_and_nothing_goes_wrong(texts: list[str]) -> None:
 def told_in_step(cascade: Cascade, times: list[float]) -> int:
     found = 0
     for at in times:
-        found += cascade.in_step(at)
+        found += cascade.note_step(at)
         cascade.add_engagement("repost", at, 100, human=True, velocity=True)
     return found
 

@@ -74,7 +74,7 @@ def test_memory_does_not_grow_with_the_cascade() -> None:
     sizes = []
     for number in range(60_000):
         digest = number.to_bytes(8, "big")
-        assert not cascade.seen(digest)
+        assert cascade.remember_id(digest)
         cascade.add_engagement("repost", 1e9 + number * 7.3, 400, human=True, velocity=True)
         cascade.remember_question(str(number), 1e9)
         if number in {10_000, 59_999}:
@@ -89,10 +89,10 @@ def test_memory_does_not_grow_with_the_cascade() -> None:
 def test_a_repeated_id_is_dropped_within_the_window_and_only_there() -> None:
     cascade = Cascade(story="x:1", network="x")
     ids = [number.to_bytes(8, "big") for number in range(module.DEDUP_IDS + 1)]
-    assert [cascade.seen(digest) for digest in ids] == [False] * len(ids)
-    assert cascade.seen(ids[-1])
-    assert cascade.seen(ids[1])
-    assert not cascade.seen(ids[0]), "the oldest has left the window"
+    assert [cascade.remember_id(digest) for digest in ids] == [True] * len(ids)
+    assert not cascade.remember_id(ids[-1])
+    assert not cascade.remember_id(ids[1])
+    assert cascade.remember_id(ids[0]), "the oldest has left the window"
 
 
 def test_totals_and_single_events_are_not_added_up() -> None:

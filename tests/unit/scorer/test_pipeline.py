@@ -20,6 +20,7 @@ from services.base.metrics import FloorMetrics
 from services.config.model import Brand
 from services.contracts.base import BrandId, ConversationId, Event, event_id
 from services.contracts.codec import decode, encode
+from services.contracts.names import NameFinder, mentions_of
 from services.contracts.post import (
     Author,
     Counters,
@@ -48,6 +49,7 @@ from services.stream.processor import StepResult
 
 BEGIN = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
 ACME = BrandId("acme")
+FINDER = NameFinder([Brand(id=name, name=name) for name in ("acme", "blue")])
 E = TypeVar("E", bound=Event)
 
 
@@ -114,6 +116,7 @@ def post(post_id: str, kind: PostKind = PostKind.ORIGINAL, root: str | None = No
         "author": Author(id=f"a-{post_id}", handle=f"h-{post_id}", followers=100),
         "platform_at": BEGIN,
         "observed_at": BEGIN,
+        "mentions": mentions_of(FINDER.find("x", more.get("text") or "")),
     }
     return PostObserved(**{**fields, **more})
 
@@ -158,6 +161,15 @@ async def test_a_brand_may_ask_for_surer_negatives() -> None:
     assert only(await lane.take(complaint()), PostNegative) == []
 
 
+async def test_a_brand_that_is_no_longer_configured_hears_nothing_and_stops_nobody() -> None:
+    lane = Lane()
+    await lane.take(post("1", text="Acme and Blue say hello", brands=("acme", "blue")))
+    del lane.brands["blue"]
+    lane.restart()
+    said = await lane.take(post("2", PostKind.REPLY, "1", text="shameful, awful", parent_id="1"))
+    assert [negative.brand for negative in only(said, PostNegative)] == ["acme"]
+
+
 async def test_replies_inherit_the_brand_and_make_the_mood() -> None:
     lane = Lane()
     await lane.take(post("1", text="Acme says hello", brands=(ACME,)))
@@ -167,7 +179,7 @@ async def test_replies_inherit_the_brand_and_make_the_mood() -> None:
     )
     (negative,) = only(said, PostNegative)
     assert negative.relevance.reason == "in the brand's conversation"
-    cascade = lane.processor._cascades.get("x:1")
+    cascade = lane.processor._state.cascades.get("x:1")
     assert cascade is not None
     assert (cascade.scored, cascade.negative) == (2, 1)
 
@@ -240,7 +252,7 @@ async def test_the_brands_own_answer_is_no_engagement_and_stops_the_clock() -> N
     (answered,) = only(said, PostAnswered)
     assert (answered.post_id, answered.answer_id, answered.seconds) == ("1", "5", 420.0)
     assert only(said, PostNegative) == [], "a brand does not complain about itself"
-    cascade = lane.processor._cascades.get("x:1")
+    cascade = lane.processor._state.cascades.get("x:1")
     assert cascade is not None
     assert cascade.engagements == 0
 
@@ -305,7 +317,7 @@ async def test_a_duplicate_is_dropped_and_counted() -> None:
     await lane.take(complaint(), *reposts(3), *reposts(3))
     lane.restart()
     assert await lane.take(*reposts(3)) == []
-    cascade = lane.processor._cascades.get("x:1")
+    cascade = lane.processor._state.cascades.get("x:1")
     assert cascade is not None
     assert cascade.engagements == 3
     assert lane.registry.get_sample_value("firebreak_scorer_duplicates_total") == 6
@@ -343,7 +355,7 @@ async def test_the_same_words_from_many_mouths_look_automated() -> None:
     ]
     lane.clock.advance(3600)
     await lane.take(complaint(), *replies)
-    cascade = lane.processor._cascades.get("x:1")
+    cascade = lane.processor._state.cascades.get("x:1")
     assert cascade is not None
     assert cascade.automated == 11
     assert cascade.humans.events == 4
@@ -396,7 +408,7 @@ async def test_a_claimed_time_moves_nothing() -> None:
     lane = Lane()
     claimed = datetime(2001, 1, 1, tzinfo=UTC)
     await lane.take(complaint(platform_at=None, created_at=claimed))
-    cascade = lane.processor._cascades.get("x:1")
+    cascade = lane.processor._state.cascades.get("x:1")
     assert cascade is not None
     assert cascade.begins == BEGIN.timestamp()
 

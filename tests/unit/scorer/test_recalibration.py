@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scorer.recalibration_state import Recalibrations
+from scorer.recalibration_state import RecalibrationState
 from scorer.virality.cascade import Cascade
 from scorer.virality.forecast import IMMINENT_AT, LIKELY_AT, Prediction
 from scorer.virality.recalibration import Claim, Recalibration, claim_of, growth_to, log_odds
@@ -146,7 +146,7 @@ HORIZON = 72 * 3_600.0
 
 
 def test_each_network_has_its_own_experience() -> None:
-    known = Recalibrations()
+    known = RecalibrationState()
     for _ in range(40):
         one = story(40, "weibo")
         known.follow(one, "acme", LINE, 0.5)
@@ -155,13 +155,13 @@ def test_each_network_has_its_own_experience() -> None:
     assert known.probability(story(40, "x"), LINE, 0.5) == 0.5
 
 
-def odds_moved(known: Recalibrations) -> float:
+def odds_moved(known: RecalibrationState) -> float:
     return log_odds(known.probability(story(40), LINE, 0.3)) - log_odds(0.3)
 
 
 @pytest.mark.parametrize("grows_to", [40, 100])
 def test_a_story_teaches_once_and_not_before_its_time_is_over(grows_to: int) -> None:
-    known = Recalibrations()
+    known = RecalibrationState()
     one = story(40)
     known.follow(one, "acme", LINE, 0.3)
     grow(one, grows_to)
@@ -176,7 +176,7 @@ def test_a_story_teaches_once_and_not_before_its_time_is_over(grows_to: int) -> 
 
 def test_a_crossing_that_nobody_looked_at_in_time_counts_where_it_was_in_time() -> None:
     for late, teaches in ((0.0, True), (HORIZON, False)):
-        known = Recalibrations()
+        known = RecalibrationState()
         one = story(40)
         known.follow(one, "acme", LINE, 0.3)
         for n in range(40, 100):
@@ -187,7 +187,7 @@ def test_a_crossing_that_nobody_looked_at_in_time_counts_where_it_was_in_time() 
 
 
 def test_a_brand_that_is_no_longer_watched_teaches_nothing_and_two_weigh_as_one() -> None:
-    gone, one, both = Recalibrations(), Recalibrations(), Recalibrations()
+    gone, one, both = RecalibrationState(), RecalibrationState(), RecalibrationState()
     for known, brands in ((gone, ["acme"]), (one, ["acme"]), (both, ["acme", "blue"])):
         cascade = story(40)
         for brand in brands:
@@ -199,7 +199,7 @@ def test_a_brand_that_is_no_longer_watched_teaches_nothing_and_two_weigh_as_one(
 
 @pytest.mark.parametrize("grows_to", [40, 100])
 def test_an_alarm_that_was_heeded_is_not_held_against_the_next(grows_to: int) -> None:
-    known = Recalibrations()
+    known = RecalibrationState()
     for _ in range(40):
         one = story(40)
         known.follow(one, "acme", LINE, 0.9)
@@ -212,7 +212,7 @@ def test_an_alarm_that_was_heeded_is_not_held_against_the_next(grows_to: int) ->
 
 
 def test_both_probabilities_are_set_right_and_stay_in_order() -> None:
-    known = Recalibrations()
+    known = RecalibrationState()
     known.learn("x", [Claim(1.0, 1.0, 8)], crossed=False)
     prediction = Prediction(low=1, median=2, high=3, probability=0.8, without_automation=0.4, soon=False)
     set_right = known.prediction(story(40), LINE, prediction)

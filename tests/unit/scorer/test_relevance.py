@@ -9,15 +9,25 @@ from pathlib import Path
 import pytest
 
 from scorer.sentiment.evaluate import read_labelled
-from scorer.sentiment.relevance import Mention, Role, judge
+from scorer.sentiment.relevance import Role, judge
+from services.config.model import Brand
+from services.contracts.base import BrandId
+from services.contracts.names import NameFinder, mentions_of
+from services.contracts.post import Mention, MentionKind
 
+SIGNS = {"@": MentionKind.HANDLE, "#": MentionKind.HASHTAG}
 BRANDS = {"acme": r"@?acme\b(?:air)?", "bolt": r"[@#]?bolt(?:air)?\b", "cobalt": r"[@#]?cobalt\b"}
 AIRLINE = Path(__file__).parents[4] / "shared/data/airline/train.csv.gz"
 
 
 def mentions_in(text: str, patterns: dict[str, str]) -> list[Mention]:
     return [
-        Mention(brand, found.start(), found.end())
+        Mention(
+            brand=BrandId(brand),
+            kind=SIGNS.get(found[0][0], MentionKind.NAME),
+            start=found.start(),
+            end=found.end(),
+        )
         for brand, pattern in patterns.items()
         for found in re.finditer(rf"(?<![\w@#]){pattern}", text, re.IGNORECASE)
     ]
@@ -68,8 +78,9 @@ def test_a_brands_own_account_complains_about_nobody_in_its_own_name() -> None:
 
 def test_a_name_inside_an_exclusion_is_no_mention() -> None:
     text = "a bolt of lightning hit the acme office"
-    found = judge(text, mentions_in(text, BRANDS), excluded=[(0, len("a bolt of lightning"))])
-    assert found["bolt"].role is Role.EXCLUDED
+    brands = [Brand(id="bolt", name="Bolt", exclude=("bolt of lightning",)), Brand(id="acme", name="Acme")]
+    found = judge(text, mentions_of(NameFinder(brands).find("x", text)))
+    assert "bolt" not in found
     assert found["acme"].role is Role.ONLY
 
 

@@ -14,7 +14,17 @@ from services.contracts import codec
 from services.contracts.base import BrandId, ConversationId, StoryId, event_id
 from services.contracts.codec import Unreadable, decode, encode
 from services.contracts.envelope import EVENTS
-from services.contracts.post import Author, Counters, PostKind, PostObserved, PostRef, SourcePolicy, StoryLinked
+from services.contracts.post import (
+    Author,
+    Counters,
+    Mention,
+    MentionKind,
+    PostKind,
+    PostObserved,
+    PostRef,
+    SourcePolicy,
+    StoryLinked,
+)
 from services.contracts.topics import BY_NAME, TOPICS
 
 NOW = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
@@ -22,6 +32,15 @@ ID = event_id("x", "1")
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 times = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - made aware
+
+
+mentions = st.builds(
+    Mention,
+    brand=texts.map(BrandId),
+    kind=st.sampled_from(MentionKind),
+    start=st.integers(0, 20_000),
+    end=st.integers(0, 20_000),
+)
 
 
 @st.composite
@@ -38,6 +57,7 @@ def posts(draw: st.DrawFn) -> PostObserved:
         author=draw(st.none() | st.builds(Author, id=texts, followers=st.none() | st.integers(0, 2**53))),
         text=draw(st.none() | texts),
         brands=tuple(map(BrandId, draw(st.lists(texts, max_size=3)))),
+        mentions=draw(st.none() | st.lists(mentions, max_size=3).map(tuple)),
         counters=draw(st.none() | st.builds(Counters, likes=st.none() | st.integers(0, 10**12))),
         platform_at=draw(st.none() | times),
         observed_at=draw(times),
@@ -124,6 +144,26 @@ def test_an_old_version_is_brought_up_step_by_step(monkeypatch: pytest.MonkeyPat
     event = decode(_altered(version=1)).event
     assert isinstance(event, StoryLinked)
     assert event.account == "x:acme"
+
+
+def test_a_post_of_version_1_does_not_say_where_its_brands_are_named() -> None:
+    written = (
+        b'{"type":"post.observed","version":1,"id":"%s","data":{"network":"x","post_id":"1","kind":"original",'
+        b'"conversation":"x:1","home":"x:1","text":"Acme!","brands":["acme"],"observed_at":"2026-03-02T18:00:00Z"}}'
+    ) % ID.encode()
+    event = decode(written).event
+    assert isinstance(event, PostObserved)
+    assert (event.text, event.brands, event.mentions) == ("Acme!", ("acme",), None)
+    assert decode(encode(event, ID)) == (ID, event), "what was read can be written again"
+
+
+def test_a_post_that_names_nobody_says_so_without_a_word() -> None:
+    event = PostObserved(
+        network="x", post_id="1", kind=PostKind.ORIGINAL, conversation=ConversationId("x:1"),
+        home=ConversationId("x:1"), observed_at=NOW,
+    )  # fmt: skip
+    assert b"mentions" not in encode(event, ID)
+    assert event.mentions == ()
 
 
 def test_an_upcaster_that_fails_sets_the_record_aside(monkeypatch: pytest.MonkeyPatch) -> None:

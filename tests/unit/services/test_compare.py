@@ -6,9 +6,9 @@ from services.tools.drills.compare import compare
 from services.tools.drills.judge import DrillCheck, Page, Report
 
 
-def report(messages: int, told: dict[str, float], verdicts: tuple[DrillCheck, ...] = ()) -> Report:
+def report(messages: int, told: dict[str, float], checks: tuple[DrillCheck, ...] = ()) -> Report:
     pages = [Page(story, "acme", at, None) for story, at in told.items()]
-    return Report(verdicts, (), messages, pages)
+    return Report(checks, (), messages, pages)
 
 
 def test_what_differs_is_said_in_a_sentence() -> None:

@@ -65,7 +65,7 @@ def test_the_truth_is_when_the_line_was_crossed() -> None:
 
 def test_who_was_told_in_time_is_praised() -> None:
     report = judge(night(), [opened(11 * 60.0)])
-    assert report.ok, report.verdicts
+    assert report.ok, report.checks
     (page,) = report.pages
     assert page.lead_minutes is not None
     assert page.lead_minutes > 0
@@ -85,7 +85,7 @@ def test_who_was_told_in_time_is_praised() -> None:
 def test_what_went_wrong_is_named(received: list[Received], words: str) -> None:
     report = judge(night(), received)
     assert not report.ok
-    assert any(words in verdict.what for verdict in report.verdicts), report.verdicts
+    assert any(words in verdict.what for verdict in report.checks), report.checks
 
 
 def test_a_repeated_delivery_counts_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,9 +15,10 @@ import pytest
 from pydantic import SecretStr
 
 from services.base.settings import Settings
-from services.base.tasks import TaskEnded
+from services.base.tasks import Spawn, TaskEnded, spawn_alone
 from services.config.loading import parse
 from services.eventlog.base import Unavailable
+from services.eventlog.sqlite.membership import SqliteMembership
 from services.runtime import process as module
 from services.runtime.process import Process
 
@@ -69,11 +71,11 @@ async def test_an_absent_log_is_live_but_not_ready(tmp_path: Path, monkeypatch: 
     process = Process(settings(tmp_path), CONFIG, ("scorer",))
     start, tried, back = process.log.start, asyncio.Event(), asyncio.Event()
 
-    async def away() -> None:
+    async def away(spawn: Spawn = spawn_alone) -> None:
         if not back.is_set():
             tried.set()
             raise Unavailable("no broker")
-        await start()
+        await start(spawn)
 
     monkeypatch.setattr(process.log, "start", away)
     stop, started = asyncio.Event(), asyncio.Event()
@@ -100,6 +102,30 @@ async def test_a_task_that_ends_unasked_ends_the_process(tmp_path: Path, monkeyp
     with pytest.raises(ExceptionGroup) as caught:
         await process.run(asyncio.Event())
     assert caught.group_contains(TaskEnded, match="loop-lag")
+
+
+async def test_a_lease_beat_that_fails_ends_the_process_with_that_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = Process(settings(tmp_path), CONFIG, ("scorer",))
+    memberships: list[SqliteMembership] = []
+    renew = SqliteMembership._renew
+
+    def once(member: SqliteMembership, db: sqlite3.Connection) -> tuple[set[int], set[int]]:
+        if member in memberships:
+            raise RuntimeError("a bug in the beat")
+        memberships.append(member)
+        return renew(member, db)
+
+    monkeypatch.setattr(SqliteMembership, "_renew", once)
+    with pytest.raises(ExceptionGroup) as caught:
+        await asyncio.wait_for(process.run(asyncio.Event()), 20)
+    assert caught.group_contains(RuntimeError, match="a bug in the beat")
+    assert memberships
+    assert not any(member.assigned for member in memberships)
+    said = capsys.readouterr().out
+    assert "stopped_unasked" in said
+    assert "a bug in the beat" in said
 
 
 async def test_services_stop_in_the_order_of_the_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,9 @@ from services.base.tasks import Tasks
 from services.contracts.topics import CASCADES, DEADLETTER, POSTS, SIGNALS
 from services.eventlog.base import Fenced, Group, Message, Owner, Record, Transaction, Unavailable, Uncertain
 from services.eventlog.sqlite import SqliteLog
+from services.stream import lanes as lanes_module
 from services.stream.deadletter import DeadLetterFlood, DeadLetters
-from services.stream.lanes import FencedTooOften
+from services.stream.lanes import REASSIGNMENTS_PER_MINUTE, FencedTooOften, Lane, Lanes, ReassignedTooOften
 from services.stream.processor import StepResult
 from services.stream.runner import Runner, Stage
 
@@ -263,3 +264,31 @@ async def test_what_is_measured_exists_from_the_start_and_ends_with_the_partitio
     assert not samples(bench.metrics.lane_behind)  # another owner speaks for the partition now
     assert samples(bench.metrics.lane_age_seconds)["firebreak_lane_age_seconds_count"] == 1
     assert samples(bench.metrics.lane_restarts)["firebreak_lane_restarts_total"] == 0
+
+
+async def test_the_same_partitions_ten_times_in_a_minute_end_the_process(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member of a stable name that is thrown out of its group again and again by another process of that name."""
+    monkeypatch.setattr(lanes_module, "CHECK_SECONDS", 0.02)
+    lanes = Lanes(
+        "counting", Group("counters", POSTS.name, instance="scorer-0"), serve_nothing, bench.log, bench.metrics
+    )
+    for _ in range(REASSIGNMENTS_PER_MINUTE):
+        lanes.assigned(frozenset({0}))
+    with pytest.raises(ExceptionGroup) as caught:
+        await watched(lanes)
+    assert caught.group_contains(ReassignedTooOften, match="scorer-0")
+
+
+async def serve_nothing(lane: Lane, owner: Owner) -> None:
+    assert owner.partition == lane.partition
+    lane.begin(None)
+    while not lane.stopping:
+        await owner.read(1, 0.05)
+
+
+async def watched(lanes: Lanes) -> None:
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+        await lanes.start(Tasks(group))
+        await asyncio.Event().wait()

@@ -1,0 +1,267 @@
+"""The fold stage: every event into its conversation, in order, and what that says to the brands that it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from scorer.lane_state import LaneState
+from scorer.mentions import relevances
+from scorer.metrics import ScorerMetrics
+from scorer.questions import asks
+from scorer.sentiment.model import Reading
+from scorer.sentiment.relevance import BrandRelevance
+from scorer.signals import FoldedPost
+from scorer.step import SPEAKING, Arrival, Step
+from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Card, Cascade
+from services.base.clock import epoch
+from services.config.model import Brand
+from services.contracts.base import BrandId
+from services.contracts.post import PostKind, PostObserved, SourceCoverage, StoryLinked
+from services.eventlog.base import Record
+
+_ENGAGEMENTS: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.REPOST})
+_CARD_CHARS: Final = 500
+"""Of a text, in a lane's state: enough to recognise the post by."""
+
+
+class Folding:
+    """Folds the events of one lane, whose number is `lane`; `model` is the name of what read the texts."""
+
+    def __init__(
+        self, lane: int, state: LaneState, brands: Mapping[str, Brand], metrics: ScorerMetrics, *, model: str
+    ) -> None:
+        self._lane = lane
+        self._state = state
+        self._brands = brands
+        self._metrics = metrics
+        self._model = model
+
+    async def fold(self, step: Step) -> None:
+        """Fold all arrivals, in order. The conversations that they move are left in `step.moved`."""
+        for arrival in step.arrivals:
+            event = arrival.event
+            if type(event) is PostObserved:
+                self._fold_post(event, arrival, step)
+            elif type(event) is StoryLinked:
+                self._fold_link(event, arrival, step)
+            elif type(event) is SourceCoverage:
+                self._pass_on(event, arrival.record, step)
+
+    def _admit(self, conversation: str, arrival: Arrival, step: Step) -> Cascade | None:
+        """The cascade that this event belongs to, which remembers the event from now on.
+
+        Returns `None` if it knew the event already: a repetition changes nothing.
+        """
+        cascade = self._state.cascades.get(conversation)
+        if cascade is None:
+            cascade = Cascade(story=conversation, network=conversation.partition(":")[0])
+        full = cascade.is_full
+        if not cascade.remember_id(bytes.fromhex(arrival.id[:16])):
+            self._metrics.duplicates.inc()
+            return None
+        step.taken += 1
+        step.forgotten += full
+        step.moved[conversation] = None
+        self._state.cascades.put(conversation, cascade, None)
+        return cascade
+
+    # -- coverage and links --------------------------------------------------------------------------------------------
+
+    def _pass_on(self, event: SourceCoverage, record: Record, step: Step) -> None:
+        """What a connector covered or missed, to each brand that it watches for; to all where it names none."""
+        self._metrics.coverage.labels(event.network, event.state).inc()
+        for brand in event.brands or map(BrandId, self._brands):
+            step.signals.coverage(event, brand, record)
+
+    def _fold_link(self, link: StoryLinked, arrival: Arrival, step: Step) -> None:
+        """From now on the conversation under a quote belongs to the quoted story, and concerns the same brands."""
+        cascade = self._admit(link.conversation, arrival, step)
+        if cascade is None:
+            return
+        cascade.story = link.story
+        cascade.account = cascade.account or link.account
+        cascade.brands += [brand for brand in link.brands if brand not in cascade.brands]
+        self._link_quotes(cascade, link, step)
+
+    def _link_quotes(self, cascade: Cascade, cause: PostObserved | StoryLinked, step: Step) -> None:
+        """Say of each quote that waited which story it belongs to, as soon as the brand of the story is known."""
+        if cascade.brands:
+            for home in cascade.links:
+                step.signals.linked(cascade, home, cause.at)
+            cascade.links = []
+
+    # -- posts ---------------------------------------------------------------------------------------------------------
+
+    def _fold_post(self, post: PostObserved, arrival: Arrival, step: Step) -> None:
+        cascade = self._admit(post.conversation, arrival, step)
+        if cascade is None:
+            return
+        at = min(epoch(post.at), step.now)  # a clock that runs ahead must not make a story look young
+        self._learn_brands(cascade, post)
+        # It may have been read only because a later post of its batch names a brand: what counts must not depend on batches.
+        reading = arrival.reading if cascade.brands else None
+        if post.kind is PostKind.DELETION:
+            cascade.forget_post(post.post_id)
+            step.signals.redacted(cascade, FoldedPost(post, at, arrival.record, None))
+            return
+        if post.kind is PostKind.COUNTERS:
+            _add_counters(cascade, post, at)
+            return
+        if post.is_root:
+            cascade.add_root(at, _followers(post), velocity=_has_velocity(post))
+            cascade.root = _card(post, at, reading)
+        elif post.kind in _ENGAGEMENTS and post.author_brand is None:
+            _engage(cascade, post, at, reading)
+        if post.kind is PostKind.REPOST and not cascade.links:
+            return  # by far the most frequent event, and all there is to it
+        if post.kind is PostKind.QUOTE and post.home != post.conversation:
+            cascade.remember_link(post.home)
+        self._link_quotes(cascade, post, step)
+        if post.kind in SPEAKING:  # a brand that reposts a complaint has not answered it
+            folded = FoldedPost(post, at, arrival.record, reading)
+            self._follow_answers(cascade, folded, step)
+            self._conclude(cascade, folded, step)
+
+    def _learn_brands(self, cascade: Cascade, post: PostObserved) -> None:
+        """What the root or a reply names is what the conversation is about; a brand's own post is about the brand."""
+        named = post.brands if post.author_brand is None else (*post.brands, post.author_brand)
+        if cascade.account is None:
+            cascade.account = post.account
+        for brand in named:
+            if brand in self._brands and brand not in cascade.brands:
+                cascade.brands.append(brand)
+
+    def _follow_answers(self, cascade: Cascade, folded: FoldedPost, step: Step) -> None:
+        """Remember what people asked and when; say when their brand answers."""
+        post = folded.post
+        if post.author_brand is None:
+            cascade.remember_question(post.post_id, folded.at)
+        elif not post.is_root:
+            cascade.be_answered()
+            answered = post.parent_id or (cascade.root.post_id if cascade.root is not None else None)
+            if answered is not None:
+                asked_at = cascade.asked.pop(answered, None)
+                seconds = None if asked_at is None else max(0.0, folded.at - asked_at)
+                step.signals.answered(cascade, folded, answered, seconds)
+
+    def _conclude(self, cascade: Cascade, folded: FoldedPost, step: Step) -> None:
+        """Say to each brand of the conversation what the post means for it, and count the post in the brand's minute."""
+        post, reading = folded.post, folded.reading
+        about = self._complained_about(cascade, folded)
+        # A question is one to whom it names; in a thread about a brand people ask each other.
+        asked = post.brands if post.author_brand is None and post.home == post.conversation and asks(post.text) else ()
+        abstains = reading is not None and reading.abstain is not None
+        for brand in cascade.brands:
+            over = self._state.volumes.count(
+                brand,
+                epoch(post.at),
+                folded.record.offset,
+                scored=reading is not None,
+                negative=brand in about,
+                abstained=abstains,
+            )
+            if over is not None:
+                step.signals.volume(brand, self._lane, over)
+            # The copy of a quote in the quoted conversation is an engagement; the quote speaks in its own.
+            if brand in about and post.home == post.conversation:
+                step.signals.negative(cascade, folded, brand, about[brand], self._model)
+            elif brand in asked:
+                step.signals.asked(cascade, folded, brand)
+        if abstains:
+            self._metrics.abstained.inc()
+
+    def _complained_about(self, cascade: Cascade, folded: FoldedPost) -> Mapping[str, BrandRelevance]:
+        """The brands of the conversation that the post is negative about: those that it is meant for, and that ask for no
+        surer reading.
+
+        A text that is negative about one brand is not negative about each that it names. A brand that is no longer
+        configured may still stand in the state of its conversations; nothing is said about it.
+        """
+        post, reading = folded.post, folded.reading
+        if reading is None or not _is_negative(reading):
+            return {}
+        found = relevances(post, cascade.brands, self._brands)
+        watched = ((name, self._brands.get(name), found.get(name)) for name in cascade.brands)
+        return {
+            name: relevance
+            for name, brand, relevance in watched
+            if brand is not None
+            and relevance is not None
+            and relevance.counts
+            and reading.negative >= brand.negative_from
+        }
+
+
+def _add_counters(cascade: Cascade, post: PostObserved, at: float) -> None:
+    counters = post.counters
+    if counters is not None:
+        cascade.add_counters(at, (counters.reposts or 0) + (counters.quotes or 0) + (counters.replies or 0))
+
+
+def _engage(cascade: Cascade, post: PostObserved, at: float, reading: Reading | None) -> None:
+    """One more engagement by somebody who is not the brand."""
+    followers = _followers(post)
+    cascade.add_engagement(
+        post.kind.value,
+        at,
+        followers,
+        human=not _note_automation(cascade, post, at),
+        velocity=_has_velocity(post),
+    )
+    if reading is not None:
+        cascade.read_reply(_is_negative(reading))
+    if reading is not None or cascade.is_loud(followers or 0):
+        cascade.show(_card(post, at, reading))
+
+
+def _followers(post: PostObserved) -> int | None:
+    return post.author.followers if post.author is not None else None
+
+
+def _has_velocity(post: PostObserved) -> bool:
+    """Returns True if the post says something about when: a catch-up after a gap does only by the network's own time."""
+    return not post.backfill or post.platform_at is not None
+
+
+def _note_automation(cascade: Cascade, post: PostObserved, at: float) -> bool:
+    """Note what the post shares with those before it, so that the next ones can be compared.
+
+    Returns True if it looks automated: by a young account, in words that others used before, or one of many at once by
+    the network's own clock.
+    """
+    in_step = post.platform_at is not None and cascade.note_step(at)
+    copied = post.text is not None and bool(cascade.brands) and cascade.remember_text(post.text)
+    return in_step or copied or _is_young(post, at)
+
+
+def _is_young(post: PostObserved, at: float) -> bool:
+    author = post.author
+    return (
+        author is not None and author.created_at is not None and at - epoch(author.created_at) < YOUNG_ACCOUNT_SECONDS
+    )
+
+
+def _is_negative(reading: Reading) -> bool:
+    """Returns True if negative is the likeliest sentiment. What the model would rather not judge is not negative."""
+    return reading.abstain is None and reading.negative > max(reading.neutral, reading.positive)
+
+
+def _card(post: PostObserved, at: float, reading: Reading | None) -> Card:
+    """What the lane's state keeps of a post that a person should see."""
+    author = post.author
+    return Card(
+        network=post.network,
+        post_id=post.post_id,
+        kind=post.kind.value,
+        at=at,
+        author=None if author is None else author.handle or author.id,
+        followers=None if author is None else author.followers,
+        text=None if post.text is None else post.text[:_CARD_CHARS],
+        language=post.language,
+        permalink=post.permalink,
+        reply_link=post.reply_link,
+        account=post.account,
+        negative=None if reading is None or reading.abstain else round(reading.negative, 3),
+        policy=post.policy.value,
+    )

@@ -1,0 +1,46 @@
+"""What one lane of the first stage remembers: restored as a whole, and committed as a whole with the offsets it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from scorer.mood import Moods
+from scorer.recalibration_state import RecalibrationState
+from scorer.virality.cascade import Cascade
+from scorer.volume import Volumes
+from services.stream.state import KeyedState
+
+STATE_VERSION: Final = 3
+"""Of a stored cascade. The other parts of the state have versions of their own."""
+
+
+def cascade_state() -> KeyedState[Cascade]:
+    """An empty state of cascades by conversation, as the lanes store it."""
+    return KeyedState("c:", Cascade, STATE_VERSION)
+
+
+class LaneState:
+    """Cascades by conversation, open minutes by brand, usual moods by account, recalibrations by network."""
+
+    def __init__(self) -> None:
+        self.cascades = cascade_state()
+        self.volumes = Volumes()
+        self.moods = Moods()
+        self.recalibrations = RecalibrationState()
+
+    def restore(self, entries: Mapping[str, bytes]) -> None:
+        """Take over the committed state. Raises `Damaged` for an entry that another release wrote."""
+        self.cascades.restore(entries)
+        self.volumes.restore(entries)
+        self.moods.restore(entries)
+        self.recalibrations.restore(entries)
+
+    def next_due(self) -> float | None:
+        """When the earliest timer wants to fire, in epoch seconds; `None` without timers."""
+        times = [at for at in (self.cascades.next_due(), self.volumes.next_due()) if at is not None]
+        return min(times) if times else None
+
+    def changes(self) -> dict[str, bytes | None]:
+        """What was put and deleted since the last call, as it is to be committed."""
+        return self.cascades.changes() | self.volumes.changes() | self.moods.changes() | self.recalibrations.changes()

@@ -1,0 +1,245 @@
+"""What counts as the name of a brand in a text: the one definition, and a finder that keeps it. Pure.
+
+A name counts where it stands as a word of its own, in any case: `acme` is not in `acmeair`. Scripts that are written
+without spaces (Chinese, Japanese, Thai...) and Korean, whose particles cling to the noun, need no boundary. Among names
+that overlap the leftmost and then the longest wins, so `United Airlines` is not also `United`. A name within a phrase
+that its brand excludes does not count. A handle counts on its own network only; a name or hashtag that touches somebody
+else's handle or a mail address never does.
+
+Whoever has thousands of names brings a search that takes one pass for all of them; without one each spelling is looked
+for by itself. Which of the places found so are names is decided here, in time that grows with the text and the places.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import Final, NamedTuple, Protocol
+
+from services.contracts.base import AccountId, BrandId
+from services.contracts.boundaries import addresses, stands_as_handle, stands_as_hashtag, stands_as_name
+from services.contracts.post import Mention, MentionKind
+from services.contracts.spelling import Origin, fold, origins
+
+MOST_MENTIONS: Final = 64
+"""An event carries at most so many places, about 5 kB: whose complaint it is shows in the first few of each brand."""
+
+Search = Callable[[str], Iterable[tuple[int, int, int]]]
+"""Finds every place of every spelling in a folded text, overlapping ones too, as (number of the spelling, start, end)."""
+
+
+class OwnAccount(Protocol):
+    """A brand's own account on one network."""
+
+    @property
+    def handle(self) -> str: ...
+
+    @property
+    def id(self) -> AccountId: ...
+
+
+class NamedBrand(Protocol):
+    """A brand, as far as its names go; the configuration's brands are such."""
+
+    @property
+    def key(self) -> BrandId: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    @property
+    def hashtags(self) -> Sequence[str]: ...
+
+    @property
+    def exclude(self) -> Sequence[str]: ...
+
+    @property
+    def accounts(self) -> Sequence[OwnAccount]: ...
+
+
+class FoundName(NamedTuple):
+    """The characters `start` to `end` of a text name all these `brands`; folded, they are `spelling`."""
+
+    start: int
+    end: int
+    kind: MentionKind
+    spelling: str
+    brands: tuple[BrandId, ...]
+
+
+class _Spelled(NamedTuple):
+    """A folded spelling; without a kind it is a phrase that its brands exclude."""
+
+    kind: MentionKind | None
+    text: str
+
+
+class _Hit(NamedTuple):
+    """A place in the folded text. Sorts as it should win: leftmost, then longest."""
+
+    start: int
+    minus_end: int
+    number: int
+    brands: tuple[BrandId, ...]
+
+
+class NameFinder:
+    """All the names of all the brands, built once for a configuration."""
+
+    def __init__(
+        self, brands: Iterable[NamedBrand], make_search: Callable[[Sequence[str]], Search] | None = None
+    ) -> None:
+        """`make_search` gets all spellings and returns what finds them; without it they are looked for one by one."""
+        owners: dict[_Spelled, list[BrandId]] = defaultdict(list)
+        self._accounts: dict[AccountId, BrandId] = {}
+        for brand in brands:
+            for spelled in _spellings(brand):
+                if brand.key not in owners[spelled]:
+                    owners[spelled].append(brand.key)
+            self._accounts.update((account.id, brand.key) for account in brand.accounts)
+        self._spellings = list(owners)
+        self._owners = [tuple(named) for named in owners.values()]
+        self._search = (make_search or search_one_by_one)([spelled.text for spelled in self._spellings])
+
+    def owner(self, account: AccountId) -> BrandId | None:
+        """The brand whose own account this is."""
+        return self._accounts.get(account)
+
+    def find(self, network: str, text: str) -> list[FoundName]:
+        """The names in a text that was published on `network`, from left to right, without overlaps."""
+        folded = fold(text)
+        hits = self._hits(network, folded)
+        if not hits:
+            return []
+        if len(folded) == len(text) and text.isascii():
+            return [self._found(hit, hit.start, -hit.minus_end) for hit in _chosen(hits)]
+        places = origins(text)
+        whole = [hit for hit in hits if _is_whole(hit, places)]
+        return [self._found(hit, places[hit.start][0], places[-hit.minus_end - 1][1]) for hit in _chosen(whole)]
+
+    def _found(self, hit: _Hit, start: int, end: int) -> FoundName:
+        kind, spelling = self._spellings[hit.number]
+        assert kind is not None
+        return FoundName(start, end, kind, spelling, hit.brands)
+
+    def _hits(self, network: str, folded: str) -> list[_Hit]:
+        """Every place that may be a name, overlapping ones too."""
+        hits: list[_Hit] = []
+        excluded: dict[BrandId, list[tuple[int, int]]] = defaultdict(list)
+        for number, start, end in self._search(folded):
+            kind, brands = self._spellings[number].kind, self._owners[number]
+            if kind is MentionKind.HANDLE:
+                brand = self._accounts.get(AccountId(f"{network}:{self._spellings[number].text[1:]}"))
+                if brand is not None and stands_as_handle(folded, start, end, network):
+                    hits.append(_Hit(start, -end, number, (brand,)))
+            elif kind is MentionKind.HASHTAG:
+                if stands_as_hashtag(folded, start, end):
+                    hits.append(_Hit(start, -end, number, brands))
+            elif stands_as_name(folded, start, end):
+                if kind is MentionKind.NAME:
+                    hits.append(_Hit(start, -end, number, brands))
+                else:
+                    for brand in brands:
+                        excluded[brand].append((start, end))
+        if hits and excluded:
+            spans = {brand: _Spans(spans) for brand, spans in excluded.items()}
+            hits = [left for hit in hits if (left := self._without(hit, spans)).brands]
+        if hits and "@" in folded:
+            foreign = _Spans(addresses(folded, network))
+            hits = [hit for hit in hits if self._is_handle(hit) or not foreign.touch(hit.start, -hit.minus_end)]
+        return hits
+
+    def _is_handle(self, hit: _Hit) -> bool:
+        return self._spellings[hit.number].kind is MentionKind.HANDLE
+
+    def _without(self, hit: _Hit, excluded: dict[BrandId, _Spans]) -> _Hit:
+        """The hit for those of its brands that do not exclude the phrase it stands in. A handle means what it says."""
+        if self._is_handle(hit):
+            return hit
+        kept = tuple(
+            brand
+            for brand in hit.brands
+            if brand not in excluded or not excluded[brand].cover(hit.start, -hit.minus_end)
+        )
+        return hit._replace(brands=kept)
+
+
+def mentions_of(found: Sequence[FoundName]) -> tuple[Mention, ...]:
+    """What an event carries of the names that were found: at most `MOST_MENTIONS`, in the order of the text.
+
+    Where there are more, the first of each brand go before the second of any.
+    """
+    seen: Counter[BrandId] = Counter()
+    ranked: list[tuple[int, int, Mention]] = []
+    for name in found:
+        for brand in name.brands:
+            mention = Mention(brand=brand, kind=name.kind, start=name.start, end=name.end)
+            ranked.append((seen[brand], len(ranked), mention))
+            seen[brand] += 1
+    if len(ranked) > MOST_MENTIONS:
+        ranked = sorted(sorted(ranked, key=lambda one: one[:2])[:MOST_MENTIONS], key=lambda one: one[1])
+    return tuple(mention for _, _, mention in ranked)
+
+
+def search_one_by_one(spellings: Sequence[str]) -> Search:
+    """A search that needs no index: right for a handful of spellings."""
+
+    def search(text: str) -> Iterator[tuple[int, int, int]]:
+        for number, spelling in enumerate(spellings):
+            at = text.find(spelling)
+            while at >= 0:
+                yield number, at, at + len(spelling)
+                at = text.find(spelling, at + 1)
+
+    return search
+
+
+class _Spans:
+    """Stretches of a text, to be asked about many places."""
+
+    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
+        ordered = sorted(spans)
+        self._starts = [start for start, _ in ordered]
+        self._reach = list(accumulate((end for _, end in ordered), max))
+
+    def cover(self, start: int, end: int) -> bool:
+        """Returns True if one of them holds all of `start` to `end`."""
+        place = bisect_right(self._starts, start)
+        return place > 0 and self._reach[place - 1] >= end
+
+    def touch(self, start: int, end: int) -> bool:
+        """Returns True if one of them holds some of `start` to `end`."""
+        place = bisect_left(self._starts, end)
+        return place > 0 and self._reach[place - 1] > start
+
+
+def _is_whole(hit: _Hit, places: Sequence[Origin]) -> bool:
+    """Returns True if the hit begins and ends with whole characters of the text: `fi` is not in the ligature of `ffi`."""
+    start, end = hit.start, -hit.minus_end
+    return (start == 0 or places[start - 1] != places[start]) and (end == len(places) or places[end - 1] != places[end])
+
+
+def _chosen(hits: list[_Hit]) -> list[_Hit]:
+    """Those that are left when the leftmost and then the longest has hidden what it overlaps."""
+    chosen: list[_Hit] = []
+    for hit in sorted(hits):
+        last = chosen[-1] if chosen else None
+        if last is None or hit.start >= -last.minus_end or hit[:2] == last[:2]:
+            chosen.append(hit)
+    return chosen
+
+
+def _spellings(brand: NamedBrand) -> Iterable[_Spelled]:
+    everything = [
+        *(_Spelled(MentionKind.NAME, fold(name)) for name in (brand.name, *brand.names)),
+        *(_Spelled(MentionKind.HASHTAG, "#" + fold(tag).removeprefix("#")) for tag in brand.hashtags),
+        # As `Account.id` spells it, so that the id can be told from the match.
+        *(_Spelled(MentionKind.HANDLE, "@" + account.handle.removeprefix("@").lower()) for account in brand.accounts),
+        *(_Spelled(None, fold(phrase)) for phrase in brand.exclude),
+    ]
+    return [spelled for spelled in everything if spelled.text.strip("#@")]
