@@ -34,7 +34,7 @@ from services.contracts.topics import SIGNALS
 from services.eventlog.base import EventLog, Record
 
 app = typer.Typer(no_args_is_help=True, help="Try rules, explain incidents.")
-rules_app = typer.Typer(no_args_is_help=True, help="Rules, before they are switched on.")
+rules_app = typer.Typer(no_args_is_help=True, help="Try rules before you switch them on.")
 app.add_typer(rules_app, name="rules")
 console = Console()
 
@@ -47,7 +47,7 @@ KEY: Final = "FIREBREAK_ADMIN_KEY"
 def _since(text: str) -> timedelta:
     match = _SINCE.match(text)
     if match is None:
-        raise typer.BadParameter("write it like 90m, 12h, 30d or 4w")
+        raise typer.BadParameter("use a form like 90m, 12h, 30d or 4w")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
@@ -55,10 +55,10 @@ def _since(text: str) -> timedelta:
 def try_rules(
     file: Annotated[Path, typer.Argument(help="a whole configuration, or only `rules` (policies, topics ...) to try")],
     since: Annotated[str, typer.Option(help="how far back: 90m, 12h, 30d, 4w")] = "30d",
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON document instead of tables")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON document instead of tables")] = False,
 ) -> None:
-    """What these rules would have done with the signals of the last days, beside what the present ones would have. Reads the
-    event log of FIREBREAK_LOG; changes nothing, tells nobody."""
+    """Show what these rules would have done with the signals of the last days, next to what the present rules would have done.
+    Reads the event log of FIREBREAK_LOG. Changes nothing and tells nobody."""
     settings = Settings()
     back = _since(since)
     present = load(settings.config) if settings.config.exists() else None
@@ -158,7 +158,7 @@ def _show_rehearsal(tried: Report, present: Report | None) -> None:
         ("of severity 1", lambda r: sum(one.incident.severity == 1 for one in r.incidents)),
         ("held back", lambda r: sum(one.incident.held is not None for one in r.incidents)),
         ("messages, if nobody acknowledges", lambda r: r.messages),
-        ("crossed after they were told", lambda r: r.worth.lead.in_time if r.worth.lead else 0),
+        ("crossed after people were told", lambda r: r.worth.lead.in_time if r.worth.lead else 0),
         ("median lead, minutes", lambda r: "-" if r.worth.lead is None else f"{r.worth.lead.median_minutes:.0f}"),
         ("precision", lambda r: "-" if r.worth.precision is None else f"{r.worth.precision:.2f}"),
     ):
@@ -177,14 +177,14 @@ def _show_rehearsal(tried: Report, present: Report | None) -> None:
 
 @app.command()
 def explain(
-    incident: Annotated[str, typer.Argument(help="its id, or the beginning of it")],
-    url: Annotated[str, typer.Option(help="of the installation's API")] = "http://127.0.0.1:8080",
+    incident: Annotated[str, typer.Argument(help="its id, or the start of it")],
+    url: Annotated[str, typer.Option(help="URL of the installation's API")] = "http://127.0.0.1:8080",
 ) -> None:
-    """From the first post to the pager on one screen: each decision with its reason, its place on the log, the time it took.
-    The key comes from FIREBREAK_ADMIN_KEY."""
+    """Show everything from the first post to the pager on one screen: each decision with its reason, its place in the log and
+    the time it took. The key comes from FIREBREAK_ADMIN_KEY."""
     key = os.environ.get(KEY, "")
     if not key:
-        raise ConfigError(f"set {KEY} to a key of the API that may read")
+        raise ConfigError(f"set {KEY} to an API key with scope read")
     with httpx2.Client(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=30) as client:
         told = _get(client, f"/v1/incidents/{_whole(client, incident)}/explain")
     show_explanation(told)
@@ -207,7 +207,7 @@ def _whole(client: httpx2.Client, beginning: str) -> str:
     items = _get(client, "/v1/incidents", limit="200")["items"]
     found = [item["id"] for item in items if item["id"].startswith(beginning)]
     if len(found) != 1:
-        raise ConfigError(f"{len(found)} of the newest 200 incidents begin with {beginning!r}; give the whole id")
+        raise ConfigError(f"{len(found)} of the latest 200 incidents start with {beginning!r}; give the whole id")
     return str(found[0])
 
 
@@ -245,10 +245,10 @@ def _span(seconds: float) -> str:
 def whatif(
     drill: Annotated[Path, typer.Argument(help="a script such as deploy/drills/1-quoted-by-the-loud.yaml")],
     config: Annotated[Path, typer.Option(help="a whole configuration, or only `rules` (policies, topics ...) to try")],
-    seed: Annotated[int | None, typer.Option(help="another seed plays another night")] = None,
+    seed: Annotated[int | None, typer.Option(help="another seed plays a different night")] = None,
 ) -> None:
-    """Play the same night under its own rules and under others, and say what differs. Exit code 1 when something that the
-    script expects, and its own rules gave, is missing under the new ones."""
+    """Play the same night under its own rules and under others, and show what differs. Exits with 1 if something that the
+    script expects happened under its own rules and does not happen under the new ones."""
     from services.tools.drills.compare import compare
     from services.tools.drills.player import play_manual
     from services.tools.drills.script import load as load_script
@@ -266,7 +266,7 @@ def whatif(
     console.print(table)
     console.print(f"[bold]{comparison.summary}[/] ({comparison.pages_before} pages, now {comparison.pages_after})")
     for what in comparison.broken:
-        console.print(f"[red]expected, and missing now[/]: {what}")
+        console.print(f"[red]expected, but missing now[/]: {what}")
     if comparison.broken:
         raise typer.Exit(1)
 
@@ -278,21 +278,25 @@ def _clock(seconds: float | None) -> str:
 @app.command()
 def purge(
     before: Annotated[
-        datetime, typer.Option(formats=["%Y-%m-%d"], help="what ended, and last changed, before this day began (UTC)")
+        datetime,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="delete what ended, and last changed, before the start of this day (UTC)"
+        ),
     ],
-    brand: Annotated[str | None, typer.Option(help="of this brand alone; without it of all")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    brand: Annotated[str | None, typer.Option(help="only this brand; by default all of them")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask for confirmation")] = False,
 ) -> None:
-    """Delete ended incidents with all that hangs on them (timeline, deliveries, pages ...), and answer clocks that do not run
-    any more. Says first how many rows, and asks. What is open, or waits to be sent, stays; the audit log keeps a line.
+    """Delete ended incidents with everything that belongs to them (timeline, deliveries, pages ...), and answer clocks that
+    have stopped. It first shows how many rows that is, and asks. What is open or still has to be sent stays. The audit log
+    keeps a line about it.
 
-    Works on the database of FIREBREAK_DATABASE (or the SQLite file in FIREBREAK_DATA), also while the services run: a little
-    at a time. Old rows go by themselves too (FIREBREAK_KEEP_INCIDENTS_DAYS). There is no way back."""
+    Works on the database of FIREBREAK_DATABASE (or the SQLite file in FIREBREAK_DATA), a little at a time, so the services can
+    keep running. Old rows are also deleted on their own (FIREBREAK_KEEP_INCIDENTS_DAYS). This cannot be undone."""
     from alerter.timekeeper.purging import Purge
 
     limit = before.replace(tzinfo=UTC)
     if limit > datetime.now(UTC):
-        raise typer.BadParameter("this day has not begun", param_hint="--before")
+        raise typer.BadParameter("that day has not begun yet", param_hint="--before")
     with Purge(Settings(), limit, brand) as job:
         rows = job.rows()
         if not any(rows.values()):

@@ -51,7 +51,7 @@ def render_redaction(incident: Incident, signal: PostRedacted) -> bytes:
         "network": signal.network,
         "post_id": signal.post_id,
         "at": signal.at.isoformat(),
-        "because": "the post was deleted where it was written: forget its text and its author",
+        "because": "the post was deleted at its source: delete your copies of its text and author",
     }
     return _bytes({"type": "post.redacted", "timestamp": signal.at.isoformat(), "data": data})
 
@@ -61,7 +61,7 @@ def render_test(endpoint: str, now: datetime) -> bytes:
         {
             "type": "endpoint.test",
             "timestamp": now.isoformat(),
-            "data": {"endpoint": endpoint, "because": "somebody asked for a test delivery; nothing is wrong"},
+            "data": {"endpoint": endpoint, "because": "somebody asked for a test message; nothing is wrong"},
         }
     )
 

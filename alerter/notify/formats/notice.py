@@ -14,9 +14,9 @@ from services.contracts.incident import IncidentState
 
 _LINKS: Final = (
     ("acknowledge", "I have it"),
-    ("post", "The post"),
-    ("reply", "Reply to it"),
-    ("incident", "The incident"),
+    ("post", "See the post"),
+    ("reply", "Reply"),
+    ("incident", "Open the incident"),
 )
 
 
@@ -79,7 +79,7 @@ def notice_of(body: bytes) -> Notice | None:
 _PLAIN: Final = (
     ("endpoint", "Endpoint"),
     ("failing_since", "Failing since"),
-    ("waiting", "Messages that wait"),
+    ("waiting", "Messages waiting"),
     ("overdue", "Overdue"),
 )
 
@@ -87,13 +87,13 @@ _PLAIN: Final = (
 def _about(kind: str, data: dict[str, Any]) -> tuple[Status, int, str]:
     endpoint = data.get("endpoint")
     if kind == "endpoint.failing":
-        return Status.FIRING, 2, f"Messages do not reach the endpoint {endpoint}"
+        return Status.FIRING, 2, f"Messages are not reaching the endpoint {endpoint}"
     if kind == "endpoint.disabled":
         return Status.FIRING, 2, f"The endpoint {endpoint} was disabled: nothing more is sent to it"
     if kind == "endpoint.recovered":
-        return Status.RESOLVED, 4, f"The endpoint {endpoint} takes messages again"
+        return Status.RESOLVED, 4, f"The endpoint {endpoint} accepts messages again"
     if kind == "endpoint.test":
-        return Status.NOTE, 4, f"A test of the endpoint {endpoint}"
+        return Status.NOTE, 4, f"A test message for the endpoint {endpoint}"
     return Status.NOTE, 4, str(data.get("title") or data.get("because") or kind)
 
 
