@@ -1,4 +1,4 @@
-"""What the house plan asks of the tree itself, so that it stays true."""
+"""What is asked of the tree itself, so that it stays true: files, settings, metrics, and what the README says."""
 
 from __future__ import annotations
 
