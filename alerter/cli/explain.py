@@ -1,13 +1,90 @@
-"""An explanation as lines in the order of time: from the first post to the pager. Pure."""
+"""`firebreak explain`: an incident as lines in the order of time, from the first post to the pager."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Final
+
+import httpx2
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from alerter.states import StepState, TellReason
+from services.base.errors import ConfigError
+
+console = Console()
+
+KEY: Final = "FIREBREAK_ADMIN_KEY"
+
+
+def explain(
+    incident: Annotated[str, typer.Argument(help="its id, or the start of it")],
+    url: Annotated[str, typer.Option(help="URL of the installation's API")] = "http://127.0.0.1:8080",
+) -> None:
+    """Show everything from the first post to the pager on one screen: each decision with its reason, its place in the log and
+    the time it took. The key comes from FIREBREAK_ADMIN_KEY."""
+    key = os.environ.get(KEY, "")
+    if not key:
+        raise ConfigError(f"set {KEY} to an API key with scope read")
+    with httpx2.Client(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=30) as client:
+        told = _get(client, f"/v1/incidents/{_whole(client, incident)}/explain")
+    show_explanation(told)
+
+
+def _get(client: httpx2.Client, path: str, **query: str) -> Any:
+    try:
+        answer = client.get(path, params=query)
+    except httpx2.TransportError as error:
+        raise ConfigError(f"{client.base_url} does not answer: {error}") from error
+    if answer.status_code != 200:
+        detail = answer.json().get("detail") if "json" in answer.headers.get("content-type", "") else answer.text[:200]
+        raise ConfigError(f"{client.base_url} answered {answer.status_code}: {detail}")
+    return answer.json()
+
+
+def _whole(client: httpx2.Client, beginning: str) -> str:
+    if len(beginning) == 32:
+        return beginning
+    items = _get(client, "/v1/incidents", limit="200")["items"]
+    found = [item["id"] for item in items if item["id"].startswith(beginning)]
+    if len(found) != 1:
+        raise ConfigError(f"{len(found)} of the latest 200 incidents start with {beginning!r}; give the whole id")
+    return str(found[0])
+
+
+def show_explanation(told: Any) -> None:
+    incident = told["incident"]
+    console.print(
+        f"[bold]{incident['title']}[/]\nseverity {incident['severity']}, {incident['state']}", highlight=False
+    )
+    for words in ("reason",):
+        console.print(f"[dim]{incident[words]}[/]", highlight=False)
+    for words in ("how_sure", "by_when", "who_has_it"):
+        console.print(told[words], highlight=False)
+    table = Table(show_edge=False, pad_edge=False)
+    for name in ("when", "after", "what", "why", "where", "took"):
+        table.add_column(name, justify="right" if name in ("after", "took") else "left")
+    for line in lines_of(told):
+        table.add_row(*(Text(cell) for cell in _cells(line)))
+    console.print(table)
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    took = "" if line.took_seconds is None else _span(line.took_seconds)
+    return f"{line.at:%m-%d %H:%M:%S}", _span(line.after_seconds), line.what, line.why, line.where, took
+
+
+def _span(seconds: float) -> str:
+    if abs(seconds) < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if abs(seconds) < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from alerter.cli import app
+from alerter.cli import app, explain
 from alerter.cli.explain import lines_of
 from alerter.desk.rehearsal import Rehearsal
 from alerter.incidents.store import Origin
@@ -159,7 +159,7 @@ async def test_an_incident_is_explained_from_the_first_post_to_the_pager(
     assert lines[1].after_seconds == 20 * 60
     assert lines[2].why == "desk: delivered 204"
     assert lines[3].why.startswith("step 2 will tell")
-    app.show_explanation(told)
+    explain.show_explanation(told)
     shown = capsys.readouterr().out
     assert "Acme: a story on bsky" in shown
     assert "rule viral" in shown
