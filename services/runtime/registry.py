@@ -15,7 +15,7 @@ SERVICES: Final = {
 }
 """In the order of the flow: stopped in this order, started in the opposite one."""
 
-COMMANDS: Final = {"scorer": "scorer.cli:app", "backtest": "scorer.backtest.cli:app", "alerter": "alerter.cli:app"}
+COMMANDS: Final = {"scorer": "scorer.cli:app", "backtest": "scorer.backtest.cli:app", "alerter": "alerter.cli.app:app"}
 """Further commands that a service brings to `firebreak`."""
 
 
