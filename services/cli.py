@@ -58,7 +58,7 @@ def run_to_end(work: Coroutine[Any, Any, Any]) -> Any:
 @app.command()
 def run(
     services: Annotated[
-        list[str] | None, typer.Argument(help=f"any of {', '.join(SERVICES)}; all of them in one process without it")
+        list[str] | None, typer.Argument(help=f"any of {', '.join(SERVICES)}; without any, all of them in one process")
     ] = None,
 ) -> None:
     """Run the services until SIGTERM or Ctrl-C. Settings come from FIREBREAK_... variables (see `doctor --settings`)."""
@@ -67,7 +67,7 @@ def run(
 
     names = services or list(SERVICES)
     if unknown := set(names) - set(SERVICES):
-        fail(f"no service {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}", 2)
+        fail(f"there is no service {', '.join(sorted(unknown))}; choose from {', '.join(SERVICES)}", 2)
     of = settings()
     logs.configure(of.log_level, of.log_format)
     config = configuration(of)
@@ -80,7 +80,7 @@ def run(
 def drill(
     file: Annotated[Path, typer.Argument(help="a script such as deploy/drills/1-quoted-by-the-loud.yaml")],
     seed: Annotated[int | None, typer.Option(help="another seed plays another night")] = None,
-    speed: Annotated[float, typer.Option(help="story seconds a second", min=1, max=600)] = 60,
+    speed: Annotated[float, typer.Option(help="times as fast as real time", min=1, max=600)] = 60,
     manual: Annotated[bool, typer.Option("--manual", help="no waiting: time moves when nothing is left to do")] = False,
     against: Annotated[
         str | None,
@@ -89,14 +89,16 @@ def drill(
         ),
     ] = None,
     sink_host: Annotated[
-        str, typer.Option(help="with --against: address at which it can reach this machine")
+        str, typer.Option(help="with --against: the address at which that installation reaches this machine")
     ] = "127.0.0.1",
-    chaos: Annotated[bool, typer.Option("--chaos", help="kill the scorer in the middle; nothing may change")] = False,
+    chaos: Annotated[
+        bool, typer.Option("--chaos", help="kill the scorer in the middle, and check that nothing changes")
+    ] = False,
 ) -> None:
-    """Play a scripted night through the real thing and judge who was told what, and when.
+    """Play a scripted night through the real thing, and judge who was told what, and when.
 
-    Without --against an installation of its own is started in a temporary directory, on FIREBREAK_LOG, and ended.
-    Exit code 1 when somebody was not told as expected."""
+    Without --against, an installation of its own is started in a temporary directory, on FIREBREAK_LOG, and stopped again.
+    The exit code is 1 if somebody was not told as expected."""
     from services.tools.drills.show import play
 
     of = settings()
@@ -109,15 +111,15 @@ def replay(
     file: Annotated[Path, typer.Argument(help="NDJSON of posts, or cascades as JSONL; .gz is read too")],
     speed: Annotated[float, typer.Option(help="times as fast as it happened", min=0.01, max=100_000)] = 60,
     to: Annotated[
-        str | None, typer.Option(help="URL of a running ingest; without it an installation of its own is started")
+        str | None, typer.Option(help="URL of a running ingest; without it, an installation of its own is started")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="posts (or cascades) at most", min=1)] = None,
-    brand: Annotated[str | None, typer.Option(help="brand of cascades that carry no text")] = None,
+    limit: Annotated[int | None, typer.Option(help="most posts (or cascades) to send", min=1)] = None,
+    brand: Annotated[str | None, typer.Option(help="brand of cascades without a text")] = None,
 ) -> None:
     """Send recorded posts again, in their order and at their pace, with a progress bar.
 
-    Times are moved so that the first post happens now. An installation of its own runs on a clock as fast as the replay;
-    a running one keeps its own clock, so use --speed 1 there unless it was started on a scaled clock."""
+    Times are moved so that the first post happens now. An installation of its own runs on a clock that is as fast as the
+    replay. A running one keeps its own clock: use --speed 1 there, unless it was started on a scaled clock."""
     from services.tools.drills.replay import replay as replay_file
 
     replay_file(file, settings(), speed=speed, to=to, limit=limit, brand=brand)
@@ -145,7 +147,7 @@ def sink(
 def topics(
     create: Annotated[bool, typer.Option("--create", help="create what is missing")] = False,
 ) -> None:
-    """Show the topics with what they should be, and check or create them on FIREBREAK_KAFKA_BOOTSTRAP."""
+    """Show the topics as they should be, and check or create them on FIREBREAK_KAFKA_BOOTSTRAP."""
     from services.tools.doctor import check_topics
 
     of = settings()
@@ -161,10 +163,10 @@ def doctor(
     ] = False,
     quarantine: Annotated[
         str | None,
-        typer.Option(help="partition:key of a state entry that cannot be read: set it aside (services stopped)"),
+        typer.Option(help="PARTITION:KEY of a state entry that cannot be read: set it aside (stop the services first)"),
     ] = None,
 ) -> None:
-    """Explain what is wrong with the configuration or the machine. Exit code 1 when something is."""
+    """Explain what is wrong with the configuration or the machine. The exit code is 1 if something is."""
     from services.tools.doctor import diagnose, quarantine_state, settings_table
 
     if schema:
@@ -182,7 +184,7 @@ def doctor(
 
 
 def _lend_commands() -> None:
-    """Commands that a service brings: imported only when they are asked for, or help is."""
+    """Add the commands that services bring. They are imported only when one of them is asked for, or help is."""
     for path in COMMANDS.values():
         try:
             theirs: typer.Typer = load_object(path)

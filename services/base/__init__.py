@@ -1,1 +1,1 @@
-"""What everything stands on: errors, clock, retries, settings, logs, metrics, long tasks, crash seams.."""
+"""What everything stands on: errors, clock, retries, settings, logs, metrics, long tasks, crash seams."""

@@ -17,7 +17,7 @@ class Clock(Protocol):
         """The present time, with a zone (UTC)."""
 
     def real_seconds(self, seconds: float) -> float:
-        """How long to wait, in seconds of the wall, until `seconds` of this clock may have passed."""
+        """Returns how many seconds of real time to wait until `seconds` of this clock may have passed."""
 
     async def sleep(self, seconds: float) -> None:
         """Return when `seconds` of this clock have passed."""
@@ -35,8 +35,8 @@ class RealClock:
 
 
 class ScaledClock:
-    """Starts at `begin` and runs `speed` times as fast as the wall. Every process given both agrees on the time,
-    because the wall time of the start (`origin`, epoch seconds) is part of it."""
+    """Starts at `begin` and runs `speed` times as fast as real time. `origin` is the real time of that start, in epoch
+    seconds: processes that are given the same three values agree on the time."""
 
     def __init__(self, begin: datetime, speed: float, origin: float | None = None) -> None:
         if speed <= 0:
@@ -56,10 +56,10 @@ class ScaledClock:
 
 
 class ManualClock:
-    """Moves when told to."""
+    """Stands still until a test calls `advance`."""
 
     GLANCE_SECONDS = 0.005
-    """Who waits for this clock looks again after so long: it cannot know when it will be moved."""
+    """How long a waiter sleeps before it looks at this clock again: nobody knows when a test will move it."""
 
     def __init__(self, begin: datetime) -> None:
         self._now = begin

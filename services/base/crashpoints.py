@@ -37,7 +37,7 @@ def _armed() -> tuple[str, int, str] | None:
     seam, _, rest = raw.partition(":")
     nth, _, action = rest.partition(":")
     if seam not in SEAMS:
-        raise ValueError(f"FIREBREAK_CRASH_AT names no seam: {seam!r}; there are {', '.join(SEAMS)}")
+        raise ValueError(f"FIREBREAK_CRASH_AT: there is no seam {seam!r}; the seams are {', '.join(SEAMS)}")
     return seam, int(nth or 1), action or "kill"
 
 
@@ -46,7 +46,7 @@ _passes = 0
 
 
 def seam(name: str) -> None:
-    """Pass the seam `name`; end or stop here when it is armed and this is the pass it waits for."""
+    """End or stop this process if the seam `name` is armed and this is its nth pass. Otherwise nothing happens."""
     global _passes  # noqa: PLW0603 - one counter for the one armed seam of this process
     if _ARMED is None or _ARMED[0] != name:
         return

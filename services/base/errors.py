@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class FirebreakError(Exception):
-    """The root of what we raise ourselves."""
+    """The root of all errors that Firebreak raises on purpose."""
 
 
 class Backpressure(FirebreakError):

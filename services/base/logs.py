@@ -10,7 +10,7 @@ import structlog
 
 
 def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
-    """Set up once a process."""
+    """Set up logging. Call it once in a process."""
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -32,7 +32,7 @@ def configure(level: str, form: Literal["auto", "json", "console"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [output]
     root.setLevel(level.upper())
-    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # it counts up what it can do at each start
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # it lists its plugins at each start
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

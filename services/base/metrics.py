@@ -8,7 +8,7 @@ LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 
 
 
 class FloorMetrics:
-    """Declared once a process, on its own registry."""
+    """What every service counts. Declared once in a process, on the registry of that process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.lane_records = Counter(
@@ -19,7 +19,7 @@ class FloorMetrics:
         )
         self.lane_restarts = Counter(
             "firebreak_lane_restarts_total",
-            "Times a lane lost its memory and acquired again",
+            "Times a lane dropped its memory and acquired its partition again",
             ["stage"],
             registry=registry,
         )
@@ -35,19 +35,22 @@ class FloorMetrics:
         )
         self.lane_age_seconds = Histogram(
             "firebreak_lane_age_seconds",
-            "From the append of a batch's oldest record to the commit of what follows from it",
+            "Time from the append of a batch's oldest record to the commit of its results",
             ["stage"],
             registry=registry,
             buckets=LATENCY_SECONDS,
         )
         self.lane_gap_records = Counter(
-            "firebreak_lane_gap_records_total", "Records that retention deleted unread", ["stage"], registry=registry
+            "firebreak_lane_gap_records_total",
+            "Records that retention deleted before they were read",
+            ["stage"],
+            registry=registry,
         )
         self.dead_letters = Counter(
             "firebreak_dead_letters_total", "Records set aside", ["stage", "reason"], registry=registry
         )
         self.loop_lag_seconds = Gauge(
-            "firebreak_loop_lag_seconds", "How late the event loop ran last", registry=registry
+            "firebreak_loop_lag_seconds", "How late the event loop ran when it was last measured", registry=registry
         )
         self.ready = Gauge(
             "firebreak_ready", "Whether the service is ready (1) or not (0)", ["service"], registry=registry

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 def backoff(first: float, most: float, rng: random.Random | None = None) -> Iterator[float]:
-    """Endless waits in seconds: each drawn from [wait/2, wait], wait doubling from `first` up to `most`."""
+    """Yields waits in seconds without end. Each is drawn from [wait/2, wait]; `wait` doubles from `first` up to `most`."""
     draw = rng or random.Random()  # noqa: S311 - jitter, no secret
     wait = first
     while True:

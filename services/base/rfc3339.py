@@ -13,7 +13,7 @@ _BEGINS: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:", re.ASCII)
 
 
 def _rfc3339(value: Any) -> Any:
-    """Numbers, in quotes too, would pass as dates otherwise, and nobody could say in which unit."""
+    """Refuse numbers, quoted ones too: they would pass as dates, in a unit that nobody stated."""
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or _BEGINS.match(value) is None:

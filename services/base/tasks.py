@@ -1,4 +1,4 @@
-"""Long tasks, named and owned; and what a part of the process says about its health."""
+"""The long tasks of a process, which have a name and an owner; and what a part of the process says about its health."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ logger = structlog.get_logger()
 
 
 class Health(NamedTuple):
-    """`ok` and what to say about it. Without secrets: anybody may read it."""
+    """Whether a part is well, and details for the reader. Anybody may read them, so they hold no secrets."""
 
     ok: bool
     detail: Mapping[str, Any] = {}
 
 
 class TaskEnded(FirebreakError):
-    """A long task ended unasked: supervisors restart processes, not coroutines."""
+    """A long task ended though nobody asked it to. The process stops then: supervisors restart processes, not coroutines."""
 
 
 class Spawn(Protocol):
@@ -36,7 +36,7 @@ def spawn_alone(
     name: str, work: Callable[[], Awaitable[None]], ends: Callable[[], bool] = lambda: False
 ) -> asyncio.Task[None]:
     """Run `work` where there is no process to stop, as in tools and tests. A failure or an unasked end is logged as an
-    error, and nothing else follows from it here: whoever started the task must notice by its effects."""
+    error and stops nothing, so the caller has to notice it by its effects."""
 
     async def watched() -> None:
         try:
@@ -78,6 +78,6 @@ class Tasks:
         self._stopping = True
 
     def cancel_rest(self) -> None:
-        """End what only watches. Whoever holds work in hand was stopped by its service before."""
+        """Cancel the tasks that are left. They only watch: a task with work in hand was stopped by its service before."""
         for task in list(self._running):
             task.cancel()

@@ -1,4 +1,4 @@
-"""Reads the operator's YAML file into a `Config`, and tells every mistake in it by file, line and field."""
+"""Reads the operator's YAML file into a `Config`, and reports every mistake in it by file, line and field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Place = tuple[str | int, ...]
 
 
 def load(path: Path) -> Config:
-    """The configuration in `path`.
+    """Returns the configuration in `path`.
 
     Raises `ConfigError` with every mistake found, one a line: `file:line: field: what is wrong and what would be right`.
     """
@@ -32,7 +32,7 @@ def load(path: Path) -> Config:
 
 
 def over(path: Path, base: Config) -> Config:
-    """The configuration in `path`; where it names no brands (a file of rules alone, say) its sections stand in for those of
+    """Returns the configuration in `path`. If it names no brands (a file of rules alone, say), its sections replace those of
     `base`. Raises `ConfigError`."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def over(path: Path, base: Config) -> Config:
 
 
 def parse(text: str, name: str = "configuration") -> Config:
-    """Like `load`, of a text."""
+    """Like `load`, for a text."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
     try:
         node: yaml.Node | None = loader.get_single_node()
@@ -75,7 +75,7 @@ def parse(text: str, name: str = "configuration") -> Config:
 
 
 def _lines(node: yaml.Node, place: Place, seen: set[int]) -> Iterator[tuple[Place, int]]:
-    """Each field's line. A node that an alias repeats is walked once: it may even contain itself."""
+    """Yields each field with its line. A node that an alias repeats is walked once: it may even contain itself."""
     if id(node) in seen:
         return
     seen.add(id(node))
@@ -98,14 +98,14 @@ def _say(name: str, lines: dict[Place, int], place: Place, what: str) -> str:
 
 def _advice(error: Any) -> str:
     if error["type"] == "extra_forbidden":
-        return "no such field here; see `firebreak doctor --schema` for those there are"
+        return "there is no such field here; `firebreak doctor --schema` shows them all"
     if error["type"] == "missing":
         return "this field is required"
     return f"{error['msg']}, got {str(error['input'])[:80]!r}"
 
 
 def _references(config: Config) -> Iterator[tuple[Place, str]]:
-    """What no single field can know: doubled ids, and names that lead nowhere."""
+    """The mistakes that no single field shows: ids that are used twice, and names that lead nowhere."""
     for section, ids in (
         ("brands", [b.id for b in config.brands]),
         ("rules", [r.id for r in config.rules]),
@@ -117,7 +117,7 @@ def _references(config: Config) -> Iterator[tuple[Place, str]]:
         seen: set[str] = set()
         for index, slug in enumerate(ids):
             if slug in seen:
-                yield (section, index, "id"), f"{slug!r} is there already; ids must differ"
+                yield (section, index, "id"), f"{slug!r} is used already; ids must differ"
             seen.add(slug)
     owners: dict[AccountId, str] = {}
     for index, brand in enumerate(config.brands):

@@ -38,17 +38,23 @@ class Brand(Section):
     exclude: tuple[Words, ...] = Field((), description="phrases in which the name means something else")
     accounts: tuple[Account, ...] = ()
     line: Line = Field(Line(engagements=500), description="what this brand calls viral")
-    negative_from: Probability = Field(0.0, description="least probability at which a post counts as negative about it")
+    negative_from: Probability = Field(
+        0.0, description="a post counts as negative about the brand from this probability on"
+    )
     surges: Literal["balanced", "more"] = Field(
-        "balanced", description="how readily many complaints at once are told as a surge; `more` also brings false ones"
+        "balanced",
+        description="how readily many complaints at once are reported as a surge; `more` also brings false ones",
     )
     usual_answer_minutes: Annotated[float, Field(ge=0, le=24 * 60)] = Field(
-        15, description="from a page to an answer in public: an answer is due so long before the line may be crossed"
+        15,
+        description="how long it takes from a page to a public answer; it is due that long before the line may be crossed",
     )
-    usual_negative_share: Probability = Field(0.3, description="of replies and quotes, until it has been learned")
+    usual_negative_share: Probability = Field(
+        0.3, description="negative share of replies and quotes, used until it has been learned"
+    )
     pages_per_hour: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         None,
-        description="incidents told in an hour; what goes beyond makes one storm incident. Severity 1 is always told",
+        description="incidents announced in an hour; further ones make one storm incident. Severity 1 is always announced",
     )
     promise: Promise = Field(Promise(), description="by when a complaint or a question is answered")
 
@@ -77,14 +83,16 @@ class Policy(Section):
     id: Slug
     steps: tuple[Step, ...] = Field(min_length=1, max_length=20)
     acknowledgement_minutes: Annotated[float, Field(ge=1, le=7 * 24 * 60)] = Field(
-        30, description="then an acknowledgement expires: whoever gave it is told again, and the policy goes on"
+        30, description="how long an acknowledgement lasts; then the person is told again, and the policy goes on"
     )
-    repeat: Annotated[int, Field(ge=0, le=5)] = Field(0, description="so often again, while nobody acknowledges")
+    repeat: Annotated[int, Field(ge=0, le=5)] = Field(
+        0, description="how often the steps are repeated while nobody acknowledges"
+    )
     repeat_after_minutes: Annotated[float, Field(ge=1, le=7 * 24 * 60)] = Field(
-        10, description="from the last step to the first one of the next round"
+        10, description="time from the last step to the first step of the next round"
     )
     fallback: tuple[Target, ...] = Field(
-        (), max_length=50, description="told when a shift has nobody, or the last page cannot be delivered"
+        (), max_length=50, description="told when nobody is on call, or when the last page cannot be delivered"
     )
 
 
@@ -103,7 +111,7 @@ class Config(Section):
 
     @cached_property
     def every_topic(self) -> dict[str, tuple[str, ...]]:
-        """Ours, and the file's over them."""
+        """The built-in topics, and those of the file, which replace a built-in one of the same name."""
         return {**TOPICS, **self.topics}
 
     def brand(self, brand: BrandId) -> Brand | None:
@@ -116,7 +124,7 @@ class Config(Section):
         return self._schedules.get(name)
 
     def owner(self, account: AccountId) -> str | None:
-        """Who answers for this account of a brand."""
+        """Returns who answers for this account of a brand."""
         return self._owners.get(account)
 
     @cached_property
@@ -137,7 +145,7 @@ class Config(Section):
 
     @property
     def networks(self) -> frozenset[str]:
-        """Every network that it speaks of."""
+        """Every network that the file mentions."""
         accounts = (account.network for brand in self.brands for account in brand.accounts)
         return frozenset(accounts) | {source.network for source in self.sources}
 

@@ -20,7 +20,7 @@ from services.config.section import Section, Slug, Words
 DAY_MINUTES: Final = 24 * 60
 _TIME_OF_DAY: Final = re.compile(r"^([01]?\d|2[0-4]):([0-5]\d)$")
 OWNER: Final = "owner"
-"""The target that means: whoever answers for the account in question."""
+"""The target that stands for the person or team who answers for the account in question."""
 
 
 def _minutes(value: Any) -> Any:
@@ -113,9 +113,9 @@ class Layer(Section):
     id: Slug
     rotation: Rotation
     shift_hours: Annotated[int, Field(ge=1, le=366 * 24)] | None = Field(
-        None, description="with `rotation: custom`: from one hand-off to the next, on the wall's clock"
+        None, description="with `rotation: custom`: hours from one hand-off to the next, by the clock on the wall"
     )
-    begins: NaiveDatetime = Field(description="the first hand-off, on the wall's clock, without a zone")
+    begins: NaiveDatetime = Field(description="the first hand-off, by the clock on the wall in the schedule's zone")
     ends: NaiveDatetime | None = None
     responders: tuple[Slug, ...] = Field(min_length=1, max_length=500, description="in the order of their turns")
     only: tuple[Window, ...] = Field((), max_length=50, description="when this layer counts; empty: always")

@@ -26,7 +26,7 @@ GroupBy = Literal["account", "topic", "language", "source"]
 
 def _each_once(names: tuple[GroupBy, ...]) -> tuple[GroupBy, ...]:
     if len(set(names)) < len(names):
-        raise ValueError("each of them may stand here once")
+        raise ValueError("name each of them once")
     return names
 
 
@@ -44,7 +44,7 @@ TOPICS: Final[dict[str, tuple[str, ...]]] = {
         "breach, breached, hacked, hackers, data leak, leaked, phishing, identity theft, passwords, gdpr, ransomware, my data"
     ),
 }
-"""What a rule may ask for without saying what it means: words that call for somebody whatever the forecast."""
+"""Topics that a rule may use without defining them: words that need a person, whatever the forecast says."""
 
 
 class Rule(Section):
@@ -71,10 +71,10 @@ class Rule(Section):
     topics: tuple[Slug, ...] = Field((), description="any of these is spoken of; see `topics` of the file")
     surge_factor: Annotated[float, Field(gt=1)] | None = Field(None, description="times the baseline, at least")
     raises_to: Annotated[int, Field(ge=1, le=4)] | None = Field(
-        None, description="whatever fires it is at least this severe; also when the incident is there already"
+        None, description="incidents of this rule are at least this severe, also those that are open already"
     )
     cool_down_minutes: Annotated[float, Field(ge=0, le=7 * 24 * 60)] = Field(
-        30, description="after an incident's end: so long its story opens another only when it is worse"
+        30, description="for so long after an incident's end its story opens another one only if it got worse"
     )
     group_by: Annotated[
         tuple[GroupBy, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(_each_once)
@@ -84,7 +84,7 @@ class Rule(Section):
         "that this rule would open an incident for joins it; without it every story has its own",
     )
     group_minutes: Annotated[float, Field(ge=1, le=7 * 24 * 60)] = Field(
-        60, description="with `group_by`: so long after it opened an incident takes in further stories"
+        60, description="with `group_by`: how long after it opened an incident takes in further stories"
     )
     policy: Slug
     playbook: Slug | None = None
@@ -105,4 +105,4 @@ CONDITIONS: Final = (
     "complaint_severity",
     "surge_factor",
 )
-"""Of a rule, besides `topics`. One of them is needed: a rule that narrows down alone would fire at everything."""
+"""The conditions of a rule, besides `topics`. A rule needs one: if it only narrowed down, it would fire at everything."""

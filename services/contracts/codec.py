@@ -1,4 +1,4 @@
-"""Events to bytes and back. Whatever cannot be read raises `Unreadable` with a reason that fits a metric label."""
+"""Turns events into bytes and back. What cannot be read raises `Unreadable`, with a reason that fits a metric label."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     # Whoever needs to know where brands are named has to look for them again.
     ("post.observed", 1): lambda data: {**data, "mentions": None},
 }
-"""(type, version) -> how its data becomes the data of version + 1."""
+"""(type, version) -> turns its data into that of version + 1."""
 
 MAX_EVENT_BYTES: Final = 900_000
 """Kafka's default record limit is 1 MiB; headers, key and batch need room too."""
@@ -27,7 +27,7 @@ ID_PATTERN: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class Unreadable(ValueError):
-    """A record that is no event of ours. `reason` is one word of a closed set."""
+    """The record is no event of ours. `reason` is one word of a closed set."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -36,7 +36,7 @@ class Unreadable(ValueError):
 
 
 _HEAD: Final = re.compile(rb'(\{"type":"[a-z.]+","version":[0-9]+),"id":"([0-9a-f]{32})","data":')
-"""How `encode` begins an envelope. Whatever was written otherwise (by hand, by another language) is read the slow way."""
+"""How `encode` begins an envelope. What was written otherwise (by hand, by another language) is read the slow way."""
 _BEGINNING: Final = '{"type":"%s","version":%d'
 _VALIDATORS: Final = {
     (_BEGINNING % (event.TYPE, event.VERSION)).encode(): event.__pydantic_validator__ for event in EVENTS
@@ -44,14 +44,14 @@ _VALIDATORS: Final = {
 
 
 def encode(event: Event, event_id: EventId) -> bytes:
-    """The event as it travels: one line of JSON."""
+    """Returns the event as it travels: one line of JSON."""
     body: bytes = event.__pydantic_serializer__.to_json(event, exclude_defaults=True)
     head = _BEGINNING % (event.TYPE, event.VERSION)
     return b'%s,"id":"%s","data":%s}' % (head.encode(), event_id.encode(), body)
 
 
 def decode(value: bytes | None) -> Envelope:
-    """The event in `value`; old versions are brought up to the present one.
+    """Returns the event in `value`; an old version is brought up to the present one.
 
     Raises:
         Unreadable: `empty`, `garbage` (no JSON, no envelope), `unknown_type`, `unknown_version` or `invalid` (fields).
@@ -97,7 +97,7 @@ def _decode_any(value: bytes) -> Envelope:
 
 
 def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, and where; never the value, which may be private."""
+    """Returns the first thing that is wrong, and where; never the value, which may be private."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {first['msg']}"

@@ -38,7 +38,7 @@ class Change(StrEnum):
 
 
 class OutcomeMark(StrEnum):
-    """What a person says the alarm was worth; kept, and counted."""
+    """What a person says the alarm was worth. It is kept, and counted."""
 
     USEFUL = "useful"
     FALSE_ALARM = "false_alarm"
@@ -46,7 +46,7 @@ class OutcomeMark(StrEnum):
 
 
 class HeldBy(StrEnum):
-    """What may hold an incident back, so that nobody is told for a while. Nothing holds back severity 1."""
+    """What may hold an incident back, so that nobody is told for a while. Nothing holds severity 1 back."""
 
     SILENCE = "silence"
     MUTE = "mute"
@@ -55,7 +55,7 @@ class HeldBy(StrEnum):
 
 
 class Held(Part):
-    """Nobody is told of it, until when at most, and why."""
+    """Why nobody is told of an incident now, and until when at most."""
 
     by: HeldBy
     name: str
@@ -80,7 +80,7 @@ class Outlook(Part):
 
 
 class Incident(Part):
-    """The whole present state of an incident: a late or doubled message of it is harmless, `sequence` tells."""
+    """The whole present state of an incident. `sequence` grows with each change, so a late or repeated message is harmless."""
 
     id: str
     brand: BrandId
@@ -102,7 +102,7 @@ class Incident(Part):
     snoozed_by: str | None = None
     snoozed_until: Time | None = None
     comment: str | None = None
-    """What whoever acted last wanted the others to know."""
+    """What the person who acted last wanted the others to know."""
     assigned_to: str | None = None
     root: PostCard | None = None
     loudest: tuple[PostCard, ...] = ()

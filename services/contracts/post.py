@@ -10,7 +10,7 @@ from services.contracts.base import AccountId, BrandId, ConversationId, Count, E
 
 
 class PostKind(StrEnum):
-    """What happened. `COUNTERS` is a snapshot of totals, for networks that tell no single engagements."""
+    """What happened. `COUNTERS` is a snapshot of totals, for networks that do not report single engagements."""
 
     ORIGINAL = "original"
     REPLY = "reply"
@@ -37,7 +37,7 @@ class Author(Part):
 
 
 class Counters(Part):
-    """Totals at the moment of observation; `None` where the network does not tell."""
+    """Totals at the time of the observation; `None` where the network does not say."""
 
     likes: Count | None = None
     reposts: Count | None = None
@@ -113,9 +113,9 @@ class PostObserved(Event):
 
     @property
     def is_root(self) -> bool:
-        """Whether this is the post its conversation hangs on."""
+        """Whether this is the post with which its conversation began."""
         conversation = self.conversation
-        # Asked of each of a million reposts, which the first look tells apart for less than the whole comparison.
+        # Asked of each of a million reposts: the first test rules them out at a fraction of the whole comparison's cost.
         return (
             conversation.endswith(self.post_id)
             and self.home == conversation

@@ -87,7 +87,7 @@ class PostAnswered(Event):
 
 
 class PostRedacted(Event):
-    """A post was deleted where it was written: whoever was sent it must forget it."""
+    """A post was deleted where it was written: everybody who was sent it must forget it."""
 
     TYPE: ClassVar[str] = "post.redacted"
 
@@ -100,7 +100,7 @@ class PostRedacted(Event):
 
 
 class Level(StrEnum):
-    """How near a story is to its brand's line, in rising order; `EASING` comes after, when nothing follows any more."""
+    """How near a story is to its brand's line, in rising order. `EASING` comes last, when nothing follows any more."""
 
     WATCH = "watch"
     LIKELY = "likely"

@@ -20,8 +20,9 @@
    A process hands in its `Tasks.spawn` at `start`: a task of the log that fails, or ends before it was asked to, stops the
    process with that reason. From that moment its member holds nothing: `assigned` is empty, and owners refuse to commit.
 
-Kept small on purpose: `append` for who only writes (ingest, the alerter's outlet), `join`/`acquire`/`read`/`commit` for
-who reads, thinks and commits (the scorer), `seek`/`report` for who keeps its progress elsewhere (the alerter's database).
+Kept small on purpose: `append` for those who only write (ingest, the alerter's outlet), `join`/`acquire`/`read`/`commit`
+for those who read, think and commit (the scorer), `seek`/`report` for those who keep their progress elsewhere (the alerter,
+in its database).
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ from services.base.tasks import Spawn, spawn_alone
 
 
 class LogError(FirebreakError):
-    """Anything the log says no to."""
+    """The log refused, or failed."""
 
 
 class Fenced(LogError):
-    """This owner's epoch is over, or its transaction was ended from outside; nothing it had begun took effect.
-    It does not mean that the partition belongs to another: ask the membership, and acquire again."""
+    """This owner's epoch is over, or its transaction was ended from outside; nothing that it had begun took effect.
+    It does not mean that the partition belongs to another member: ask the membership, and acquire again."""
 
 
 class Uncertain(LogError):
-    """A commit got no clear answer: it may have taken effect. Only acquiring again tells."""
+    """A commit got no clear answer and may have taken effect. Only acquiring again tells."""
 
 
 class Unavailable(LogError, Transient):
@@ -131,7 +132,7 @@ class Group:
 
 
 class Listener(Protocol):
-    """Told about ownership. Both calls come from the log's own task."""
+    """Is told what this member owns. Both calls come from a task of the log."""
 
     def assigned(self, partitions: frozenset[int]) -> None:
         """These are ours now. Must return at once: acquire elsewhere."""
@@ -161,8 +162,8 @@ class Owner(Protocol):
         """
 
     async def commit(self, transaction: Transaction) -> None:
-        """Make it so, durably. Crash seams: `tx.begun`, `tx.outputs`, `tx.state`, `tx.progress`, `tx.committing`,
-        `tx.committed`, in this order.
+        """Make all of it take effect, durably. Crash seams, in this order: `tx.begun`, `tx.outputs`, `tx.state`,
+        `tx.progress`, `tx.committing`, `tx.committed`.
 
         Raises:
             TooLarge: nothing was sent; the owner stays usable.
@@ -171,13 +172,13 @@ class Owner(Protocol):
         """
 
     async def seek(self, position: int) -> Gap | None:
-        """Go on reading at `position`; a gap where that is below the log's start (reading then begins at the start)."""
+        """Go on reading at `position`. Returns the gap if that is below the log's start, where reading then begins."""
 
     def report(self, position: int) -> None:
-        """Tell lag tools how far we are, now and then and without a promise."""
+        """Tell lag tools how far this owner is. The log passes it on now and then, and it may get lost."""
 
     async def behind(self) -> int:
-        """How many records, or fewer, are left to read, those not settled yet among them. Zero is exact. May be called
+        """Returns how many records are left to read at most, those not settled yet included. Zero is exact. May be called
         beside a read. Raises `Unavailable` when the log is away."""
 
     async def close(self) -> None:

@@ -1,8 +1,8 @@
 """Which partitions are a member's, since when and until when. Decisions only: no Kafka, no tasks, no clock of its own.
 
-Every assignment and every acquisition is a *turn*, and turns only grow. Whoever begins something slow (a restore, a batch)
-holds the `Ticket` of its turn and asks afterwards whether it still stands; nothing that belongs to an older turn can
-disturb the present one, however late it comes back.
+Every assignment and every acquisition is a *turn*, and turns only grow. A caller that begins something slow (a restore, a
+batch) holds the `Ticket` of its turn, and asks afterwards whether the ticket still holds. Nothing that belongs to an older
+turn can disturb the present one, however late it comes back.
 
     absent -> parked -> acquiring -> reading -> spent -> acquiring ...        assigned, and who works on it
                  \\___________\\___________\\________\\____-> ending -> absent    revoked: committing is allowed to the deadline
@@ -101,7 +101,7 @@ class Rebalance:
         return frozenset(self._slots)
 
     def revoke(self, now: float, grace: float) -> Revocation:
-        """Everything ends at `now + grace`. Called again, it changes nothing and tells of nobody twice."""
+        """End everything at `now + grace`. Returns the partitions that end by this call: none if it is called again."""
         ending = self.assigned
         if ending:
             self._deadline = now + grace
@@ -110,11 +110,11 @@ class Rebalance:
         return Revocation(ending, self._deadline)
 
     def ended(self) -> None:
-        """The deadline passed, or everybody was done before: what was ending is absent."""
+        """Forget the partitions that were ending: the deadline has passed, or all work was done before."""
         self._slots = {number: slot for number, slot in self._slots.items() if slot.stage is not PartitionStage.ENDING}
 
     def acquire(self, partition: int) -> Ticket | None:
-        """Begin to own it; an earlier ticket is superseded. `None` when it is not ours, or ending."""
+        """Begin to own the partition; an earlier ticket is superseded. Returns `None` if it is not ours, or is ending."""
         slot = self._slots.get(partition)
         if slot is None or slot.stage is PartitionStage.ENDING:
             return None
@@ -124,7 +124,7 @@ class Rebalance:
         return Ticket(partition, slot.turn)
 
     def read(self, ticket: Ticket) -> bool:
-        """The restore is complete; whether the ticket still holds, and reading may begin."""
+        """The restore is complete. Returns True if the ticket still holds, so that reading may begin."""
         slot = self._current(ticket)
         if slot is None or slot.stage not in {PartitionStage.ACQUIRING, PartitionStage.READING}:
             return False
@@ -133,7 +133,7 @@ class Rebalance:
         return True
 
     def spend(self, ticket: Ticket) -> None:
-        """Its owner failed or closed. Says nothing about others' turns, nor about one that is ending anyway."""
+        """The ticket's owner failed or closed. Changes nothing if the turn is over, or if the partition is ending."""
         slot = self._current(ticket)
         if slot is not None and slot.stage in {PartitionStage.ACQUIRING, PartitionStage.READING}:
             slot.to(PartitionStage.SPENT)

@@ -25,7 +25,8 @@ DRAIN_SECONDS: Final = 5
 def application(
     services: Sequence[Service], registry: CollectorRegistry, metrics: FloorMetrics, waiting: Callable[[], str | None]
 ) -> FastAPI:
-    """`waiting()` says what the process still waits for before its services may start; `None`: they have."""
+    """Returns the application of a process. `waiting()` returns what the process still waits for before its services start,
+    or `None` once they have started."""
     app = FastAPI(
         title="Firebreak",
         summary="Hears the complaint that is about to go viral and gets a human to it in time.",
@@ -52,7 +53,7 @@ def application(
         ok = all(state.ok for state in states.values())
         return JSONResponse({n: {"ok": s.ok, **s.detail} for n, s in states.items()}, 200 if ok else 503)
 
-    @app.get("/idlez", tags=["operation"], summary="Whether nothing is left to do at this moment; for drills")
+    @app.get("/idlez", tags=["operation"], summary="Whether nothing is left to do now; for drills")
     async def idlez() -> JSONResponse:
         states = {service.name: waiting() is None and await service.idle() for service in services}
         return JSONResponse(states, 200 if all(states.values()) else 503)
@@ -93,7 +94,7 @@ class Server(uvicorn.Server):
         except OSError as error:
             self._socket.close()
             raise ConfigError(
-                f"cannot listen on {host} port {port}: {error.strerror}; FIREBREAK_HOST and FIREBREAK_PORT say where"
+                f"cannot listen on {host} port {port}: {error.strerror}; set FIREBREAK_HOST and FIREBREAK_PORT"
             ) from error
         bound = self._socket.getsockname()
         self.url = f"http://{'[' + bound[0] + ']' if ':' in bound[0] else bound[0]}:{bound[1]}"

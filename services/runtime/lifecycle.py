@@ -36,13 +36,13 @@ class Service(Protocol):
         """Return when ready to work: migrations, models, databases. Long work goes to `tasks`."""
 
     def ready(self) -> Health:
-        """Whether it can do its work now (restore done, log reachable)."""
+        """Says whether it can do its work now (state restored, log reachable)."""
 
     def live(self) -> Health:
-        """Whether it makes progress; waiting for an absent log is live, not ready."""
+        """Says whether it makes progress. A service that waits for an absent log is live, but not ready."""
 
     async def idle(self) -> bool:
-        """Whether nothing is left to do at the present time of the clock. For drills and tests."""
+        """Returns True if nothing is left to do at the present time of the clock. For drills and tests."""
 
     def mount(self, app: Any) -> None:
         """Add its routes to the process's one FastAPI application."""

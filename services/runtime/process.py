@@ -33,14 +33,14 @@ logger = structlog.get_logger()
 LOOP_LAG_SECONDS: Final = 0.5
 """How often the event loop's lateness is measured."""
 YOUNG_OBJECTS: Final = 50_000
-"""Allocated before the collector looks: two batches. With Python's 700 it went over the records of a batch again and again
-while they were being read, a fifth of the scorer's time, and never found a cycle among them."""
+"""How many objects are allocated before the garbage collector looks: two batches. With Python's 700 it went over the records
+of a batch again and again while they were read. That took a fifth of the scorer's time and never found a cycle."""
 EXIT_STUCK: Final = 70
 """Exit code when the deadline of a stop passed: a successor recovers what was left open."""
 
 
 def open_log(settings: Settings) -> EventLog:
-    """The event log that the settings name, not started."""
+    """Returns the event log that the settings name. It is not started yet."""
     if settings.log == "kafka":
         from services.eventlog.kafka import KafkaLog
 
@@ -51,14 +51,14 @@ def open_log(settings: Settings) -> EventLog:
 
 
 def clock_of(settings: Settings) -> Clock:
-    """The real clock, or the scaled one of a drill; every process given the same settings agrees on the time."""
+    """Returns the real clock, or the scaled one of a drill. Processes with the same settings agree on the time."""
     if settings.clock_begin is None:
         return RealClock()
     return ScaledClock(moment(settings.clock_begin), settings.clock_speed, settings.clock_origin)
 
 
 class Process:
-    """`names` in any order; each of `ingest`, `scorer`, `alerter`."""
+    """Runs the services in `names`, any of `ingest`, `scorer`, `alerter` in any order."""
 
     def __init__(self, settings: Settings, config: Config, names: Sequence[str], clock: Clock | None = None) -> None:
         self.settings = settings
@@ -138,15 +138,16 @@ def _reasons(error: BaseException) -> Iterator[BaseException]:
 
 
 def collect_rarely() -> None:
-    """Once a process, when everything is built: what is there stays, and what comes is rarely cyclic."""
+    """Make the garbage collector look rarely. Call it once in a process, when everything is built: what is there then
+    stays, and what comes later is rarely cyclic."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, 10, 10)
 
 
 def run_until_signalled(process: Callable[[], Process], started: Callable[[Process], None] = lambda _: None) -> None:
-    """Run on uvloop until SIGTERM or SIGINT; a second one exits at once; past the deadline the process ends hard, which
-    is safe, because whatever was in hand is either committed or done again by the successor."""
+    """Run on uvloop until SIGTERM or SIGINT. A second signal ends the process at once. So does the deadline of the stop,
+    which is safe: what was in hand is either committed, or done again by the successor."""
     import uvloop
 
     async def main() -> None:

@@ -1,6 +1,5 @@
-"""Records that will never work go to the dead letter, with the reason and where they came from; a flood stops the service.
-
-The limit is there because a flood means that we are wrong, not the records: better to stop than to set a day's posts aside.
+"""A record that will never work is set aside as a dead letter, which says why and where it came from. A flood of them stops
+the service: it means that we are wrong and not the records, and stopping is better than setting a day's posts aside.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ logger = structlog.get_logger()
 REASONS: Final = (
     "empty", "garbage", "unknown_type", "unknown_version", "invalid", "misplaced", "processor_error", "too_large_output",
 )  # fmt: skip
-"""Those that there are, so that each begins at zero: a rate over a series that appears with its first fault misses it."""
+"""All reasons there are. Each is counted from zero on: a rate over a series that appears with its first fault misses it."""
 MAX_VALUE_BYTES: Final = 400_000
-"""Of the original value that is kept; base64 makes it a third larger, and a record has its limit."""
+"""How much of the original value is kept: base64 makes it a third larger, and a record has a limit."""
 
 
 class DeadLetterFlood(FirebreakError):
@@ -34,7 +33,7 @@ class DeadLetterFlood(FirebreakError):
 
 
 class DeadLetters:
-    """Makes the messages of one stage, counts them, and says when it is too many."""
+    """Makes and counts the dead letters of one stage, and refuses to make too many."""
 
     def __init__(self, stage: str, per_minute: int, clock: Clock, counter: Counter) -> None:
         self._stage = stage
@@ -46,9 +45,9 @@ class DeadLetters:
             counter.labels(stage, reason)
 
     def letter(self, record: Record, reason: str, detail: str) -> Message:
-        """The message to append in the same transaction that moves past `record`.
+        """Returns the message to append, in the transaction that moves past `record`.
 
-        Raises `DeadLetterFlood` when the limit is passed.
+        Raises `DeadLetterFlood` if there were too many in the last minute.
         """
         now = self._clock.now()
         if len(self._recent) == self._per_minute and (now - self._recent[0]).total_seconds() < 60:

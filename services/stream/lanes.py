@@ -1,8 +1,9 @@
-"""One lane per owned partition: begun when it is assigned, drained when it is revoked, restarted after any doubt.
+"""One lane for each owned partition: it begins when the partition is assigned, drains when it is revoked, and starts anew
+after any trouble.
 
-What a lane does with its partition is `serve`'s business: the scorer's stages commit to the log (`runner`), the alerter to
-its database. Whatever goes wrong in it has an unknown outcome, so everything in memory is left behind and the partition is
-acquired again: what was committed comes back, what was not is done again.
+`serve` decides what is done with the partition: the scorer's stages commit to the log (`runner`), the alerter commits to its
+database. When something goes wrong, nobody knows whether the last commit took effect. So the lane drops everything that it
+has in memory and acquires the partition again: what was committed comes back, and what was not is done again.
 """
 
 from __future__ import annotations
@@ -40,27 +41,28 @@ from services.eventlog.base import (
 logger = structlog.get_logger()
 
 READ_SECONDS: Final = 0.2
-"""A lane looks for its stop at least this often."""
+"""The longest that a lane waits for records before it looks whether it must stop."""
 STUCK_SECONDS: Final = 60.0
-"""Input waits, the log answers, and nothing moved for so long: not live."""
+"""A lane is not live when it has input to read, the log answers, and it has not moved for so long."""
 CHECK_SECONDS: Final = 5.0
 FENCINGS_PER_MINUTE: Final = 3
-"""A live owner may be fenced now and then; three times in a minute somebody fights us for the partition."""
+"""A live owner may be fenced now and then. Three times in a minute mean that another process fights for the partition."""
 REASSIGNMENTS_PER_MINUTE: Final = 10
-"""A stable name means few rebalances. One that is given the same partitions again and again is being thrown out in between
-by another process under its name: both work on, slowly, and no lag tool hears of them."""
+"""A member with a stable name sees few rebalances. When it is given the same partitions again and again, another process
+under its name throws it out in between. Both go on working, slowly, and no lag tool shows it."""
 
 
 class FencedTooOften(FirebreakError):
-    """The partition goes back and forth: two processes probably run under one instance name."""
+    """Another process takes a partition from this one again and again. Two of them probably run under one instance name."""
 
 
 class ReassignedTooOften(FirebreakError):
-    """The group is thrown into a rebalance again and again, in which nobody is fenced: the cause is probably the same."""
+    """This member is thrown out of its group and let in again, over and over, without being fenced. Two processes probably
+    run under one instance name."""
 
 
 class Again(Exception):
-    """Leave the memory behind and acquire again, at once."""
+    """Raised inside `serve` to drop the lane's memory and acquire the partition again at once."""
 
 
 class Lane:
@@ -87,7 +89,7 @@ class Lane:
         self._stopping.set()
 
     def begin(self, gap: Gap | None, due: Callable[[], datetime | None] = lambda: None) -> None:
-        """The state is restored and reading begins. `due` says when the earliest timer wants to fire."""
+        """The state is restored, and reading begins. `due()` returns when the earliest timer wants to fire."""
         seam("lane.acquired")
         if gap is not None:
             lost = gap.start - gap.position
@@ -97,7 +99,7 @@ class Lane:
         self.serving, self.last_advance = True, time.monotonic()
 
     def committed(self, records: Sequence[Record], seconds: float) -> None:
-        """A step took effect."""
+        """Count a step that took effect."""
         metrics, name = self._lanes.metrics, self._lanes.name
         metrics.lane_commit_seconds.labels(name).observe(seconds)
         metrics.lane_commits.labels(name).inc()
@@ -106,7 +108,7 @@ class Lane:
             metrics.lane_age_seconds.labels(name).observe(max(0.0, time.time() - records[0].appended_ms / 1000))
 
     def rest(self) -> None:
-        """Nothing is in hand."""
+        """No step is in hand now."""
         self.busy, self.last_advance = False, time.monotonic()
 
     async def run(self) -> None:
@@ -149,7 +151,7 @@ class Lane:
         return 0 if self._owner is None else await self._owner.behind()
 
     async def idle(self, now: datetime) -> bool:
-        """Whether everything that was appended has been dealt with, and no timer is due."""
+        """Returns True if everything that was appended has been dealt with, and no timer is due."""
         if not self.serving or self.busy or self._owner is None:
             return False
         due = self.due()
@@ -157,7 +159,7 @@ class Lane:
 
 
 class Lanes:
-    """This process's part of a group (a `Listener`), and whether it gets on."""
+    """The lanes of one group in this process. They hear of assignments as its `Listener`, and say whether they get on."""
 
     membership: Membership
 
@@ -170,7 +172,8 @@ class Lanes:
         metrics: FloorMetrics,
         transient: tuple[type[Exception], ...] = (),
     ) -> None:
-        """`serve` returns when the lane stops; `transient` are further errors after which it is served again."""
+        """`serve(lane, owner)` works on a partition until the lane stops. When it raises an error of the log, or one of
+        the kinds in `transient`, the partition is acquired and served again."""
         self.name = name
         self.group = group
         self.serve = serve
@@ -212,11 +215,12 @@ class Lanes:
             lane.task = self._tasks.spawn(f"{self.name}-{lane.partition}", lane.run, ends=lambda: True)
 
     async def revoked(self, partitions: frozenset[int], deadline: float) -> None:
-        """Awaits the step in hand; what commits after the deadline is refused by the log, or by the database."""
+        """Wait for the steps in hand, until the deadline at most. What they commit later is refused by the log, or by the
+        database."""
         lanes = [lane for p in partitions if (lane := self._lanes.pop(p, None)) is not None]
         for lane in lanes:
             lane.stop()
-            # Whoever owns it now says how far it is behind; our last word would stand for ever.
+            # The next owner says how far behind it is; our last value would stay for ever.
             with contextlib.suppress(KeyError):
                 self.metrics.lane_behind.remove(self.name, str(lane.partition))
             if lane.task is not None:
@@ -258,7 +262,7 @@ class Lanes:
         return Health(not self._stuck, {"stuck": self._stuck})
 
     async def idle(self, now: datetime) -> bool:
-        """Whether some partitions are ours, and each of them is at its end."""
+        """Returns True if some partitions are ours and each of them is idle."""
         return bool(self._joined and self._lanes) and all([await lane.idle(now) for lane in list(self._lanes.values())])
 
     async def stop(self, deadline: float) -> None:

@@ -1,4 +1,5 @@
-"""The one shape of a stateful stage: records and timers in, an outcome out; nothing takes effect until it is committed."""
+"""The shape of every stateful stage: it is given records and due timers, and returns what it wants done. Nothing takes effect
+until that is committed."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ class StepResult:
 
 
 class Processor(Protocol):
-    """The stage of one lane. One instance a partition; it may keep what it likes in memory, because after any trouble the
-    instance is thrown away and a new one restored from what was committed."""
+    """The stage of one lane. Each partition has its own instance, which may keep what it likes in memory: after any trouble
+    it is thrown away, and a new one is restored from what was committed."""
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """Take over the committed state. Values may be kept as bytes and decoded on first touch.
@@ -29,10 +30,11 @@ class Processor(Protocol):
         """
 
     async def process(self, records: Sequence[Record], now: datetime) -> StepResult:
-        """Think about these records, in order. A record that cannot be read becomes a dead letter, never an error."""
+        """Returns what these records, in order, lead to. A record that cannot be read becomes a dead letter, never an
+        error."""
 
     def due(self) -> datetime | None:
-        """When the earliest timer wants to fire; `None` without timers."""
+        """Returns when the earliest timer wants to fire, or `None` if there is no timer."""
 
     async def fire(self, now: datetime) -> StepResult:
-        """Do what the timers that are due by `now` want done."""
+        """Returns what the timers lead to that are due by `now`."""

@@ -1,7 +1,7 @@
 """Runs a stage over the log: each lane reads, thinks and commits on its own.
 
-A step is read -> process -> commit; nothing takes effect before the commit, and thinking is over when it begins. Outputs,
-state, dead letters and progress are one transaction of the log.
+A step is read -> process -> commit. Nothing takes effect before the commit, and all thinking is done when the commit begins.
+Outputs, state, dead letters and progress are one transaction of the log.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Stage:
     name: str
     group: Group
     make: Callable[[int, DeadLetters], Processor]
-    """A new processor for one partition, and where it sets aside what it cannot read."""
+    """Makes the processor of one partition. It sets aside what it cannot read with the dead letters that it is given."""
     batch_records: int
 
 
@@ -46,7 +46,7 @@ class Runner:
         self._letters = DeadLetters(stage.name, dead_letters_per_minute, clock, metrics.dead_letters)
         self._lanes = Lanes(stage.name, stage.group, self._serve, log, metrics)
         self._one_by_one: dict[int, int] = {}
-        """Partition -> position up to which it is gone through record by record, to find the one that breaks the step."""
+        """Partition -> position up to which records are taken one by one, to find the one that breaks a step."""
 
     async def start(self, tasks: Tasks) -> None:
         await self._lanes.start(tasks)
@@ -111,8 +111,9 @@ class Runner:
     async def _set_aside(
         self, lane: Lane, owner: Owner, records: Sequence[Record], after: int, reason: str, detail: str
     ) -> NoReturn:
-        """The memory has seen a step that will not be committed: leave it behind in every case. Alone, the record goes to
-        the dead letter; in company, the batch is gone through one by one to find it."""
+        """Find and set aside the record that breaks a step. A record that was alone in its step becomes a dead letter; the
+        records of a larger step are taken one by one from now on. The lane starts anew in both cases, because its memory
+        has seen a step that will not be committed."""
         if not records:
             raise FirebreakError(f"a timer of {self._stage.name}/{lane.partition} cannot be committed: {detail}")
         if len(records) == 1:

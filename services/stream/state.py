@@ -1,4 +1,5 @@
-"""A lane's state: values by key, each with at most one timer, restored with it. Kept as bytes, decoded on touch.
+"""A lane's state: values by key, each with at most one timer that is restored with it. Values are kept as bytes and decoded
+when they are first asked for.
 
 On the wire an entry is one byte of version, eight bytes of due time (epoch seconds, NaN without a timer), then MessagePack.
 """
@@ -20,7 +21,7 @@ _HEAD: Final = struct.Struct(">Bd")
 
 
 class KeyedState(Generic[T]):
-    """The entries whose keys begin with `prefix`. Not written through: `changes` says what the next commit must hold."""
+    """The entries whose keys begin with `prefix`. It writes nothing: `changes` returns what the next commit must hold."""
 
     def __init__(self, prefix: str, kind: type[T], version: int) -> None:
         self._prefix = prefix
@@ -54,7 +55,7 @@ class KeyedState(Generic[T]):
         return len(self._entries.keys() | self._dirty.keys()) if self._dirty else len(self._entries)
 
     def get(self, key: str) -> T | None:
-        """The value under `key` (without the prefix). Say `put` after changing it."""
+        """Returns the value under `key` (without the prefix). Call `put` after changing it."""
         full = self._prefix + key
         value = self._touched.get(full)
         if value is None and full not in self._deleted and (entry := self._entries.get(full)) is not None:
@@ -62,7 +63,7 @@ class KeyedState(Generic[T]):
         return value
 
     def put(self, key: str, value: T, due: float | None) -> None:
-        """Keep `value`, and wake for it at `due` (epoch seconds; `None`: never)."""
+        """Keep `value`. Its timer fires at `due` (epoch seconds), or never if that is `None`."""
         full = self._prefix + key
         self._touched[full] = value
         self._deleted.discard(full)
@@ -81,13 +82,13 @@ class KeyedState(Generic[T]):
         self._deleted.add(full)
 
     def next_due(self) -> float | None:
-        """When the earliest timer wants to fire, in epoch seconds."""
+        """Returns when the earliest timer wants to fire, in epoch seconds."""
         while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def pop_due(self, now: float) -> Iterator[str]:
-        """The keys (without the prefix) whose timers are due; each must be `put` or `delete`d again."""
+        """Yields the keys (without the prefix) whose timers are due. The caller must `put` or `delete` each of them."""
         while (due := self.next_due()) is not None and due <= now:
             _, full = heapq.heappop(self._heap)
             del self._due[full]
@@ -100,7 +101,7 @@ class KeyedState(Generic[T]):
                 yield full[len(self._prefix) :]
 
     def changes(self) -> dict[str, bytes | None]:
-        """What was put and deleted since the last call, as it is to be committed."""
+        """Returns what was put and deleted since the last call, in the form in which it is committed."""
         out: dict[str, bytes | None] = {}
         encode = self._encoder.encode
         for full, due in self._dirty.items():
@@ -118,4 +119,6 @@ class KeyedState(Generic[T]):
         try:
             return self._decoder.decode(memoryview(entry)[_HEAD.size :])
         except msgspec.DecodeError as error:
-            raise Damaged(f"state {full!r} cannot be read: {error}; `firebreak doctor` can quarantine it") from error
+            raise Damaged(
+                f"state {full!r} cannot be read: {error}; `firebreak doctor --quarantine PARTITION:KEY` sets it aside"
+            ) from error

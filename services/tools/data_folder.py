@@ -1,4 +1,4 @@
-"""Whether the data folder can be used, found out by using it: what is wrong in words, and what to do about it."""
+"""Finds out whether the data folder can be used, by using it, and says what is wrong and what to do about it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class Trouble:
 
 
 def trouble_with(folder: Path) -> Trouble | None:
-    """Make the folder if it is not there, and write into it; then open each SQLite file in it as SQLite will."""
+    """Make the folder if it is not there, write into it, and open each SQLite file in it as SQLite will. Returns what went
+    wrong, or `None`."""
     place = folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -32,7 +33,7 @@ def trouble_with(folder: Path) -> Trouble | None:
 
 
 def check(folder: Path) -> None:
-    """Raises `ConfigError`."""
+    """Raises `ConfigError` if the folder cannot be used."""
     trouble = trouble_with(folder)
     if trouble is not None:
         raise ConfigError(f"{trouble.what}\ndo: {trouble.then}")
@@ -41,22 +42,22 @@ def check(folder: Path) -> None:
 def _told(folder: Path, place: Path, error: OSError) -> Trouble:
     there = _nearest(place)
     what = f"{place} cannot be {'used' if place is folder else 'read and written'}: {error.strerror}"
-    elsewhere = "set FIREBREAK_DATA to a folder of ours"
+    elsewhere = "set FIREBREAK_DATA to a folder that this user may write"
     if there.is_file() and place is folder:
         return Trouble(f"{what}; {there} is a file", elsewhere)
     if not isinstance(error, PermissionError) or not hasattr(os, "geteuid"):
-        return Trouble(what, f"mount it so that it can be written, or {elsewhere}")
+        return Trouble(what, f"make it writable, or {elsewhere}")
     found, us = there.stat(), f"{os.geteuid()}:{os.getegid()}"
     needed = "0750" if there.is_dir() else "0640"
     return Trouble(
-        f"{what}; {there} belongs to {_owner(there)} ({found.st_uid}), mode {found.st_mode & 0o7777:04o}, and we run as {us}",
+        f"{what}; {there} belongs to {_owner(there)} ({found.st_uid}), mode {found.st_mode & 0o7777:04o}; we run as {us}",
         f"chown -R {us} {there}, mode {needed}; a volume of podman: mount it with the option U=true (-v NAME:{folder}:U); "
         f"in Kubernetes: fsGroup {os.getegid()}; or {elsewhere}",
     )
 
 
 def _nearest(place: Path) -> Path:
-    """The nearest part of the path that we can look at: what lies behind it is what we are kept from."""
+    """Returns the nearest part of the path that this process may look at. It is kept from what lies below."""
     for part in (place, *place.parents):
         try:
             part.stat()

@@ -23,6 +23,7 @@ from services.runtime.process import open_log
 from services.runtime.registry import SERVICES
 from services.runtime.registry import load as load_object
 from services.tools import data_folder
+from services.tools.words import counted
 
 LEAST_FREE_BYTES: Final = 1 << 30
 OLDEST_SQLITE: Final = (3, 35, 0)
@@ -47,7 +48,7 @@ class Findings:
 
 
 async def diagnose(settings: Settings) -> bool:
-    """Whether nothing is wrong. Says everything it finds, not only the first thing."""
+    """Print everything that is wrong, not only the first thing. Returns True if nothing is."""
     found = Findings()
     _check_python(found)
     _check_configuration(found, settings)
@@ -62,7 +63,8 @@ async def diagnose(settings: Settings) -> bool:
 def _check_python(found: Findings) -> None:
     if not __debug__:
         found.bad(
-            "Python runs with -O: assertions guard the transaction protocol", "start without -O and PYTHONOPTIMIZE"
+            "Python runs with -O: assertions guard the transaction protocol",
+            "start it without -O, and without PYTHONOPTIMIZE",
         )
     else:
         found.good(f"Python {sys.version.split()[0]}")
@@ -75,9 +77,10 @@ def _check_configuration(found: Findings, settings: Settings) -> None:
         found.bad(f"configuration:\n{error}", "correct the file; `firebreak doctor --schema` has every field")
         return
     accounts = sum(len(brand.accounts) for brand in config.brands)
-    found.good(f"{settings.config}: {len(config.brands)} brands, {accounts} accounts, {len(config.rules)} rules")
+    parts = ((len(config.brands), "brand"), (accounts, "account"), (len(config.rules), "rule"))
+    found.good(f"{settings.config}: {', '.join(counted(number, what) for number, what in parts)}")
     if not config.rules:
-        found.note("without rules nobody is ever told: add one (see the README)")
+        found.note("there are no rules, so nobody is ever told: add one (see the README)")
 
 
 def _check_secrets(found: Findings, settings: Settings) -> None:
@@ -88,7 +91,7 @@ def _check_secrets(found: Findings, settings: Settings) -> None:
 
 
 def _check_machine(found: Findings, settings: Settings) -> bool:
-    """Whether the data folder can be used."""
+    """Returns True if the data folder can be used."""
     trouble = data_folder.trouble_with(settings.data)
     if trouble is not None:
         found.bad(trouble.what, trouble.then)
@@ -97,9 +100,9 @@ def _check_machine(found: Findings, settings: Settings) -> bool:
         return True  # nothing that matters is kept there
     free = shutil.disk_usage(settings.data).free
     if free < LEAST_FREE_BYTES:
-        found.bad(f"{free >> 20} MiB free in {settings.data}", "make room: a full disk stops the log")
+        found.bad(f"only {free >> 20} MiB are free in {settings.data}", "make room: a full disk stops the log")
     else:
-        found.good(f"{free >> 30} GiB free in {settings.data}")
+        found.good(f"{free >> 30} GiB are free in {settings.data}")
     return True
 
 
@@ -110,7 +113,7 @@ def _is_here(service: str) -> bool:
 
 def _check_parts(found: Findings) -> None:
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        found.bad(f"SQLite {sqlite3.sqlite_version}", "a Python built with SQLite 3.35 or newer")
+        found.bad(f"SQLite {sqlite3.sqlite_version} is too old", "use a Python built with SQLite 3.35 or newer")
     for name, path in SERVICES.items():
         if not _is_here(name):
             found.note(f"{name} is not part of this image")
@@ -129,18 +132,20 @@ async def _check_log(found: Findings, settings: Settings) -> None:
     try:
         async with _opened(settings) as log:
             for problem in await log.verify_topics():
-                found.bad(
-                    problem, "`firebreak topics --create` makes what is missing; partitions are changed with care"
-                )
+                found.bad(problem, "`firebreak topics --create` makes what is missing; for the rest see the runbook")
             records = 0
             for topic in TOPICS:
                 records += sum(after - start for start, after in (await log.bounds(topic.name)).values())
-            found.good(f"the {settings.log} log answers, about {records} records kept")
+            found.good(f"the {settings.log} log answers and holds about {counted(records, 'record')}")
     except Unavailable as error:
-        then = "start the brokers, or correct FIREBREAK_KAFKA_BOOTSTRAP" if settings.log == "kafka" else "see the file"
+        then = (
+            "start the brokers, or correct FIREBREAK_KAFKA_BOOTSTRAP"
+            if settings.log == "kafka"
+            else "see what the message says about the file"
+        )
         found.bad(f"the log does not answer: {error}", then)
     except FirebreakError as error:
-        found.bad(f"the log: {error}", "restore the data directory from a backup")
+        found.bad(f"the log cannot be used: {error}", "restore the data directory from a backup")
 
 
 @asynccontextmanager
@@ -157,7 +162,8 @@ async def _opened(settings: Settings) -> AsyncIterator[EventLog]:
 
 
 async def check_topics(settings: Settings, *, create: bool) -> bool:
-    """Print the table of topics; on Kafka compare it with the cluster, and create what is missing when asked."""
+    """Print the table of topics. On Kafka, compare it with the cluster, and create what is missing if `create` is set. Returns
+    True if nothing is wrong."""
     table = Table("topic", "key", "kept", "partitions like")
     for topic in TOPICS:
         kept = "compacted" if topic.kept is None else f"{topic.kept.days} days"
@@ -178,7 +184,7 @@ async def check_topics(settings: Settings, *, create: bool) -> bool:
     for problem in problems:
         console.print(f"[red]wrong[/] {problem}")
     if not problems:
-        console.print(f"[green]ok[/]    {settings.kafka_bootstrap} has them all")
+        console.print(f"[green]ok[/]    {settings.kafka_bootstrap} has all topics as they should be")
     return not problems
 
 
@@ -186,7 +192,7 @@ async def quarantine_state(settings: Settings, place: str) -> None:
     """Set one state entry aside: its lane then begins that key anew. The services must be stopped."""
     partition, _, key = place.partition(":")
     if not partition.isdigit() or not key:
-        raise ConfigError(f"{place!r} is no partition:key; the log line of the stopped lane has both")
+        raise ConfigError(f"{place!r} is not PARTITION:KEY; the message with which the lane stopped names both")
     await load_object("scorer.state_tools:quarantine")(open_log(settings), int(partition), key, settings.data)
     console.print(f"the entry {key!r} of partition {partition} was set aside in {settings.data}")
 

@@ -25,7 +25,8 @@ class Webhooked(NamedTuple):
 
 
 class Sink:
-    """`secrets` by endpoint name; a message is posted to `/hooks/{name}`. What does not verify is refused and counted."""
+    """Takes messages at `/hooks/{name}`, for each name with a secret in `secrets`. What does not verify is refused, and
+    counted."""
 
     def __init__(self, clock: Clock, on_message: Callable[[Webhooked], None] = lambda _: None) -> None:
         self.secrets: dict[str, str] = {}

@@ -16,6 +16,8 @@ from scorer.sentiment.batcher import BatcherMetrics
 from scorer.sentiment.metrics import ModelMetrics
 from services.base.metrics import FloorMetrics
 from services.base.settings import Settings
+from services.runtime.registry import COMMANDS, load
+from services.runtime.registry import SERVICES as SERVICE_PATHS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
@@ -100,6 +102,23 @@ def test_the_readme_names_folders_and_commands_that_exist() -> None:
     assert makefile.count("\n") <= 60
     for target in set(re.findall(r"`make ([a-z-]+)", README)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def named_by_strings() -> list[str]:
+    """What the floor names as `module:name`, because it must not import the services."""
+    found = set()
+    for path in (ROOT / "services").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and re.fullmatch(r"(ingest|scorer|alerter)(\.\w+)+:\w+", str(node.value)):
+                found.add(str(node.value))
+    return sorted(found)
+
+
+def test_what_the_floor_names_by_a_string_is_there() -> None:
+    named = named_by_strings()
+    assert {*SERVICE_PATHS.values(), *COMMANDS.values()} <= set(named)
+    for path in named:
+        assert load(path) is not None
 
 
 def test_nothing_names_an_index_of_packages() -> None:

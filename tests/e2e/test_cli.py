@@ -81,7 +81,7 @@ def test_the_doctor_finds_what_is_missing_and_says_what_to_do(tmp_path: Path) ->
         ADMIN_KEY="a" * 20,
     )
     assert well.returncode == 0, well.stdout
-    assert "1 brands" in well.stdout
+    assert "1 brand, 0 accounts" in well.stdout
 
 
 def _asked_of_permissions() -> tuple[str, ...]:
@@ -195,7 +195,7 @@ def test_a_replay_sends_everything_and_tells_what_came_of_it(cascades: Path, tmp
     assert answer.returncode == 0, answer.stderr
     assert "62 posts" in answer.stdout
     assert "62 accepted, 0 rejected" in answer.stdout
-    assert "1 incidents" in answer.stdout, answer.stdout
+    assert "1 incident\n" in answer.stdout, answer.stdout
 
 
 def test_a_replay_names_the_line_it_cannot_read(tmp_path: Path) -> None:

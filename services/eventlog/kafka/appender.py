@@ -23,7 +23,7 @@ logger = structlog.get_logger()
 
 # Below the five seconds that ingest gives us: we time out first, and replace the producer.
 APPEND_SECONDS: Final = 4.0
-# What may wait for the brokers at once, over all callers. Above it the honest answer is "not now".
+# How much may wait for the brokers at once, over all callers. Above that the honest answer is "not now".
 MAX_PENDING_RECORDS: Final = 50_000
 MAX_PENDING_BYTES: Final = 64_000_000
 RETRY_FIRST_SECONDS: Final = 0.2
@@ -74,7 +74,7 @@ class Appender:
             self._producer = None
 
     def _replace(self, producer: AIOKafkaProducer, why: str) -> None:
-        """Many callers fail with the same producer; the first of them replaces it."""
+        """Throw the producer away. Many callers fail with the same one; only the first of them does anything here."""
         if self._producer is not producer:
             return
         self._producer = None
@@ -103,18 +103,20 @@ class Appender:
 
 
 class _Pending:
-    """Records handed to one producer and not yet answered: counted by their answers, not by who still waits for them."""
+    """The records that one producer was given and has not answered. A record counts until its answer comes, also when its
+    caller has stopped waiting."""
 
     def __init__(self) -> None:
         self.records = 0
         self.bytes = 0
 
     def admit(self, messages: Sequence[Message]) -> None:
-        """Counted from here on, before the first is sent: many callers come in between."""
+        """Count the messages from here on, before the first is sent: other callers come in between. Raises `Unavailable`
+        when too much waits already."""
         size = sum(map(_size, messages))
         full = self.records + len(messages) > MAX_PENDING_RECORDS or self.bytes + size > MAX_PENDING_BYTES
         if self.records and full:  # a call that alone is over the bound still gets in, when nothing else waits
-            raise Unavailable(f"{self.records} records ({self.bytes} bytes) wait for Kafka already")
+            raise Unavailable(f"{self.records} records ({self.bytes} bytes) are waiting for Kafka already")
         self.records += len(messages)
         self.bytes += size
 

@@ -4,8 +4,8 @@
 - The position of an input partition is a record of its changelog, written in the transaction that it stands for. Group
   offsets are committed now and then, for lag tools only.
 - A writer that is stopped inside a commit hides what follows it, for at most the timeout of its transaction.
-- With the brokers away every call ends in bounded time. `close()` abandons what hangs; whoever must be gone by a deadline
-  ends the process with `os._exit` after it, which is safe: the successor aborts what was open.
+- With the brokers away every call ends in bounded time. `close()` abandons what hangs. A process that must be gone by a
+  deadline ends itself with `os._exit` afterwards, which is safe: the successor aborts what was open.
 
 Never run it under `python -O`: aiokafka guards its transactions with `assert`.
 """
@@ -112,7 +112,7 @@ class KafkaLog(EventLog):
         return await self._offsets.settled(topic)
 
     async def lag(self, group: str, topic: str) -> int:
-        """Where a member of this process reported, but the brokers were not told yet, its report counts."""
+        """What a member of this process has reported counts, even if the brokers have not been told yet."""
         self._check_open()
         bounds, ends, committed = await asyncio.gather(
             self._offsets.bounds(topic), self._offsets.ends(topic), self._offsets.committed(group, topic)
@@ -140,7 +140,7 @@ class KafkaLog(EventLog):
 
 
 async def _by(deadline: float, *endings: Awaitable[None]) -> None:
-    """Wait for all of them, until the deadline at most. What one of them raises is told, and stops nothing."""
+    """Wait for all of them, until the deadline at most. An error of one of them is logged, and stops nothing."""
     if not endings:
         return
     tasks = [asyncio.ensure_future(one) for one in endings]

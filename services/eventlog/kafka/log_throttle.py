@@ -15,7 +15,7 @@ _WINDOW_SECONDS: Final = 60.0
 
 
 class FewLines(logging.Filter):
-    """At most `lines` a minute; attached to one logger."""
+    """Lets at most `lines` a minute through. To be attached to one logger."""
 
     def __init__(self, lines: int = LINES_PER_MINUTE, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from services.eventlog.base import Batch, Closed, LogError, Message, Record, Una
 from services.eventlog.kafka.transaction_end import TransactionEnd, end_on_record
 from services.eventlog.kafka.wire import KAFKA_ERRORS, Wire, brief, record_of
 
-# A question and its answer; the longest that a caller who asks once a second is held up.
+# For a question and its answer. A caller that asks once a second is held up no longer than this.
 ANSWER_SECONDS: Final = 5.0
 COUNTS_SECONDS: Final = 60.0
 # The markers of a commit follow its answer within milliseconds; an open transaction may take its whole timeout.
@@ -41,7 +41,7 @@ class Offsets:
         self._closed = False
 
     async def counts(self, topic: str) -> int:
-        """How many partitions `topic` has. Asked for all topics at once, because asking for one by name may create it."""
+        """Returns how many partitions `topic` has. All topics are asked for at once: asking for one by name may create it."""
         loop = asyncio.get_running_loop()
         name = self._wire.name(topic)
         if name not in self._counts or loop.time() - self._counted > COUNTS_SECONDS:
@@ -54,7 +54,8 @@ class Offsets:
         return found
 
     async def check_topics(self, messages: Iterable[Message]) -> None:
-        """Before anything is sent: a producer would wait long for a topic that is not there. Waits only for the unknown."""
+        """Raises `LogError` for a topic that is not there, before anything is sent: a producer would wait long for it. Asks
+        the brokers only about topics that it does not know yet."""
         for topic in {message.topic for message in messages}:
             if self._wire.name(topic) not in self._counts:
                 await self.counts(topic)
@@ -72,15 +73,15 @@ class Offsets:
         return found
 
     async def ends(self, topic: str, partitions: Sequence[int] | None = None) -> Mapping[int, int]:
-        """Partition -> end of the log, with what is not settled yet. A commit is answered before its markers are written:
-        only this end tells at once that there is something to come, so a distance of zero from it is exact."""
+        """Partition -> end of the log, including what is not settled yet. A commit is answered before its markers are written,
+        and only this end shows at once that something is to come. So a distance of zero from it is exact."""
         wanted = range(await self.counts(topic)) if partitions is None else partitions
         tps = [TopicPartition(self._wire.name(topic), number) for number in wanted]
         found = await self._ask(lambda asker: asker.end_offsets(tps), committed=False)
         return {tp.partition: found[tp] for tp in tps}
 
     async def settled(self, topic: str, partitions: Sequence[int] | None = None) -> Mapping[int, tuple[int, int]]:
-        """`bounds`, for who wants to see what was just committed: waits a moment for its markers."""
+        """Like `bounds`, for callers who want to see what was just committed: waits a little for the commit's markers."""
         loop = asyncio.get_running_loop()
         until = loop.time() + SETTLE_SECONDS
         while True:
@@ -109,7 +110,7 @@ class Offsets:
         return answer
 
     async def transaction_end(self, transactional_id: str) -> TransactionEnd:
-        """How the last transaction under this id ended, if no producer of it has been opened since."""
+        """Returns how the last transaction under this id ended. It is unknown once a producer of it has been opened since."""
         name = self._wire.name(transactional_id)
         found: TransactionEnd = await self._by_admin(lambda admin: end_on_record(admin, name))
         return found
@@ -165,8 +166,8 @@ class Offsets:
         return await self._answer("admin", self._wire.admin, question)
 
     async def _answer(self, kind: str, make: Callable[[], Any], question: Callable[[Any], Awaitable[Any]]) -> Any:
-        """Ask the client of this kind; where one that was open already fails, ask a new one: a broker may have gone since.
-        The time covers both, and the wait for another caller that is opening the same client."""
+        """Ask the client of this kind. When one fails that was open already, a new one is asked: a broker may have gone since.
+        `ANSWER_SECONDS` covers both, and the wait for another caller that is opening the same client."""
         client: Any = None
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -192,7 +193,7 @@ class Offsets:
             return client, True
 
     def _drop(self, kind: str, client: Any) -> None:
-        """Unless another caller has replaced it already."""
+        """Throw the client away, unless another caller has replaced it already."""
         if client is not None and self._clients.get(kind) is client:
             del self._clients[kind]
             self._wire.discard(client)

@@ -172,8 +172,8 @@ class KafkaOwner:
             self._member.report(self._ticket, position)
 
     async def behind(self) -> int:
-        """The log's end less the position: what is not settled yet counts, so that zero is exact even right after a commit.
-        So do control records until the consumer has gone over them, which is waited for where nothing else is left."""
+        """The log's end less the position. Unsettled records count, so that zero is exact even right after a commit. Control
+        records count too until the consumer has gone over them; where nothing else is left, this waits for that."""
         try:
             return await self._behind()
         except Fenced as error:
@@ -206,7 +206,7 @@ class KafkaOwner:
             await asyncio.shield(self._wire.discard(writer))
 
     def supersede(self) -> None:
-        """The partition has gone on without this owner. What it still tries is refused here, before the broker does."""
+        """The partition has gone on without this owner. What it still tries is refused here, before a broker refuses it."""
         if self._spent is None:
             self._spent = Fenced(f"{self._name} was revoked or acquired again")
         if self._writer is not None:
@@ -236,7 +236,8 @@ class KafkaOwner:
         return sends
 
     async def _send_built(self, writer: AIOKafkaProducer, messages: list[Message]) -> list[asyncio.Future[Any]]:
-        """Changes of state all go to one partition, and there are many: batches built here cost a tenth of single sends."""
+        """Send changes of state in batches that are built here: there are many, all for one partition, and it costs a tenth of
+        sending them one by one."""
         sends: list[asyncio.Future[Any]] = []
         left = deque(messages)
         while left:
@@ -252,8 +253,8 @@ class KafkaOwner:
         return sends
 
     def _failure(self, error: BaseException, asked: bool) -> LogError:
-        """What may have happened. Before the commit was asked for, nothing did; afterwards no error tells: a request whose
-        answer was lost is repeated, and by then another owner may have fenced us."""
+        """Returns the log's error for a commit that failed. Before the commit was asked for, nothing took effect. Afterwards
+        no error tells: a request whose answer was lost is repeated, and by then another owner may have fenced us."""
         if asked:
             return Uncertain(f"the commit of {self._name} got no clear answer: {brief(error)}")
         if isinstance(error, ProducerFenced):
@@ -265,7 +266,7 @@ class KafkaOwner:
         self._member.spent(self._ticket)
 
     def _reading(self) -> PartitionQueue:
-        """The queue, if this owner may read."""
+        """Returns the queue if this owner may read."""
         self._check_open(reading=True)
         queue = self._member.queue(self._ticket)
         if queue is None:

@@ -52,6 +52,7 @@ class Reports:
         self._dirty.clear()
 
     async def send(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit what was not reported yet. A failure is logged for debugging only, and tried again."""
         wanted = {number: self.progress[number] for number in self._unreported if number in self.progress}
         self._unreported.clear()
         if not wanted:

@@ -1,4 +1,4 @@
-"""The committed state of one input partition, from its changelog; whole, or an error.
+"""Reads the committed state of one input partition from its changelog: all of it, or it raises.
 
 Call it only when the partition's transactional writer is open: opening ended whatever an older owner had begun, so the
 last stable offset asked for afterwards is behind everything that will ever have been committed before us.
@@ -20,14 +20,14 @@ from services.eventlog.kafka.wire import KAFKA_ERRORS, REQUEST_MS, Wire, brief
 PROGRESS_KEY: Final = "\x00next"
 """No state key begins with NUL. Its value is {"next": n}."""
 _YIELD_EVERY: Final = 500
-# A restore may take long where there is much to read, but not without a single new offset.
+# A restore may take long when there is much to read, but never so long without a single new offset.
 _STALL_SECONDS: Final = 2 * REQUEST_MS / 1000
-# After a change of leader the end may for a moment be told lower than it was.
+# After a change of leader, brokers may report a lower end for a short while.
 _BEYOND_SECONDS: Final = 3.0
 
 
 async def restore(wire: Wire, offsets: Offsets, topic: str, changelog: str, partition: int) -> Restored:
-    """Raises `Unavailable`, or `Damaged` where what is stored cannot be right."""
+    """Returns the state and the position. Raises `Unavailable`, or `Damaged` if what is stored cannot be right."""
     begin, end = (await offsets.bounds(changelog, [partition]))[partition]
     entries = await _entries(wire, changelog, partition, begin, end) if begin < end else {}
     raw = entries.pop(PROGRESS_KEY, None)
@@ -40,7 +40,8 @@ async def restore(wire: Wire, offsets: Offsets, topic: str, changelog: str, part
 
 
 async def found_gap(offsets: Offsets, topic: str, partition: int, position: int) -> Gap | None:
-    """What was deleted before it was read. A position beyond the end belongs to another log: `Damaged`."""
+    """Returns what was deleted before it was read, if anything. Raises `Damaged` for a position beyond the log's end: it
+    belongs to another log."""
     loop = asyncio.get_running_loop()
     until = loop.time() + _BEYOND_SECONDS
     while True:

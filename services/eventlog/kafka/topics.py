@@ -1,4 +1,4 @@
-"""The topics as the table says: created where missing, and checked. What exists is never altered; problems are told.
+"""Creates the topics that are missing and checks them against the table. What exists is never altered, only reported.
 
 A changelog has as many partitions as its input *really* has, whoever created that: state of input partition p lives in
 changelog partition p.
@@ -25,7 +25,7 @@ _MAX_MESSAGE_BYTES: Final = 1_048_588
 
 
 def settings_of(topic: Topic, replication: int) -> dict[str, str]:
-    """What a topic of ours is created with."""
+    """Returns the settings with which a topic of ours is created."""
     found = {
         # The log's own clock, so that retention and `appended_ms` never depend on a client's.
         "message.timestamp.type": "LogAppendTime",
@@ -40,7 +40,7 @@ def settings_of(topic: Topic, replication: int) -> dict[str, str]:
 
 
 async def create(wire: Wire, topics: Sequence[Topic], partitions: int, replication: int) -> None:
-    """Create what is missing. Raises `Unavailable`, or `ConfigError` where the cluster says no."""
+    """Create what is missing. Raises `Unavailable`, or `ConfigError` if the cluster refuses."""
     admin = await wire.opened(wire.admin())
     try:
         async with asyncio.timeout(CREATE_SECONDS):
@@ -60,7 +60,7 @@ async def create(wire: Wire, topics: Sequence[Topic], partitions: int, replicati
 
 
 async def verify(wire: Wire, topics: Sequence[Topic], replication: int) -> list[str]:
-    """What differs from the table, in words for people; empty when all is well. Raises `Unavailable`."""
+    """Returns what differs from the table, in words for people; nothing when all is well. Raises `Unavailable`."""
     admin = await wire.opened(wire.admin())
     try:
         async with asyncio.timeout(OPEN_SECONDS):
@@ -78,13 +78,13 @@ async def verify(wire: Wire, topics: Sequence[Topic], replication: int) -> list[
         name = wire.name(topic.name)
         replicas = min(len(one["replicas"]) for one in described[name]["partitions"])
         if replicas < replication:
-            problems.append(f"{name} has {replicas} replicas, {replication} are asked for")
+            problems.append(f"{name} has {replicas} replicas instead of {replication}")
         problems += _differences(name, settings_of(topic, replicas), configs.get(name, {}))
     return problems
 
 
 def _differences(name: str, wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
-    """Only what would hurt: other values of tuning knobs are the operator's business."""
+    """Reports only what would do harm: how a topic is tuned otherwise is the operator's business."""
     problems = []
     if "compact" in wanted["cleanup.policy"] and "delete" in found.get("cleanup.policy", ""):
         problems.append(f"{name} deletes old records (cleanup.policy={found['cleanup.policy']}): state would be lost")
@@ -144,12 +144,12 @@ async def _create(
         # Another process may have been quicker; what it made is checked like any other.
         if code not in {0, TopicAlreadyExistsError.errno}:
             raise ConfigError(
-                f"the cluster does not create {name}: {for_code(code).__name__} {said[0] if said else ''}"
+                f"the cluster refused to create {name}: {for_code(code).__name__} {said[0] if said else ''}"
             )
 
 
 async def _appeared(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, int]:
-    """When every broker asked knows them and each partition has a leader; the caller bounds the wait."""
+    """Wait until every broker that is asked knows the topics and each partition has a leader. The caller bounds the wait."""
     while True:
         described = {one["topic"]: one for one in await admin.describe_topics()}
         if all(name in described and _led(described[name]) for name in names):

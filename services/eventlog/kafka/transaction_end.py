@@ -1,6 +1,6 @@
-"""How the last transaction of a transactional id ended, as its coordinator has it on record (KIP-664, DescribeTransactions).
+"""Asks the coordinator of a transactional id how its last transaction ended (KIP-664, DescribeTransactions).
 
-aiokafka does not speak this request; its schema is that of `DescribeTransactionsRequest.json` in Apache Kafka.
+aiokafka does not know this request. Its schema is the one of `DescribeTransactionsRequest.json` in Apache Kafka.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, I
 
 _NOT_FOUND: Final = 105
 _SOON: Final = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
-"""Named after groups, told of transactions too: a coordinator is being found, or reads its log."""
+"""While a coordinator is being found, or reads its log. aiokafka names these errors after groups; brokers answer with them
+about transactions too."""
 _SOON_SECONDS: Final = 0.1
 _COMMITTED: Final = frozenset({"PrepareCommit", "CompleteCommit"})
 _ABORTED: Final = frozenset({"PrepareAbort", "CompleteAbort", "Ongoing", "PrepareEpochFence"})
@@ -31,9 +32,9 @@ _ABORTED: Final = frozenset({"PrepareAbort", "CompleteAbort", "Ongoing", "Prepar
 class TransactionEnd(Enum):
     COMMITTED = "committed"
     ABORTED = "aborted"
-    """Or open still: whoever opens the next producer of this id aborts it."""
+    """Aborted, or still open: opening the next producer of this id aborts it."""
     UNKNOWN = "unknown"
-    """There was none, or a producer has been opened since."""
+    """There was no transaction, or a producer of this id has been opened since."""
 
 
 class _Response(Response):  # type: ignore[misc]
@@ -83,8 +84,11 @@ class _Request(Request[_Struct]):  # type: ignore[misc]
 
 
 async def end_on_record(admin: AIOKafkaAdminClient, transactional_id: str) -> TransactionEnd:
-    """Needs the right to describe the transactional id, which whoever may write under it has. Waits for a coordinator that
-    is about to be there, for as long as the caller lets it. Raises `KafkaError`."""
+    """Returns how the last transaction under this id ended. That needs the right to describe the id, which every process has
+    that may write under it. While there is no coordinator yet it asks again, until the caller's time is up.
+
+    Raises `KafkaError`.
+    """
     while True:
         try:
             return await _asked(admin, transactional_id)

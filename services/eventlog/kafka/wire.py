@@ -88,7 +88,8 @@ class Wire:
         return AIOKafkaAdminClient(**self._options, request_timeout_ms=REQUEST_MS)
 
     def reader(self, committed: bool = True) -> AIOKafkaConsumer:
-        """Reads records of partitions that it is told, as no group. Only committed ones, unless for asking for offsets."""
+        """A consumer without a group, for the partitions that it is told to read. It sees committed records alone, unless
+        `committed` is False, which is meant for asking where a log ends."""
         options = {**self._options, **_READ_COMMITTED}
         if not committed:
             options["isolation_level"] = "read_uncommitted"
@@ -128,7 +129,8 @@ class Wire:
         )
 
     async def opened(self, client: AnyClient, limit: float = OPEN_SECONDS) -> AnyClient:
-        """Started, or thrown away and `Unavailable`: nothing half open is left behind, cancelled or not."""
+        """Start the client and return it. Raises `Unavailable` after throwing it away. Nothing half open is left behind, also
+        when the caller is cancelled."""
         starting = asyncio.ensure_future(client.start())
         starting.add_done_callback(retrieved)
         try:
@@ -154,7 +156,7 @@ class Wire:
         return task
 
     async def discarded(self) -> None:
-        """When everything that was thrown away is gone. Bounded, as each is."""
+        """Return when every client that was thrown away is gone. The time is bounded, as it is for each of them."""
         while self._leaving:
             await asyncio.wait(set(self._leaving))
 
@@ -190,7 +192,7 @@ _WRITE: Final[dict[str, Any]] = {
 
 
 def check_sizes(messages: Iterable[Message]) -> None:
-    """Before anything is sent: a record that a broker refuses breaks the sequence of those after it."""
+    """Raises `TooLarge` before anything is sent: a record that a broker refuses breaks the sequence of those after it."""
     for message in messages:
         size = len(message.key.encode()) + len(message.value or b"")
         if size > MAX_RECORD_BYTES:
@@ -212,7 +214,7 @@ def brief(error: BaseException) -> str:
 
 
 def retrieved(future: asyncio.Future[Any]) -> None:
-    """As a callback: somebody has looked at this outcome, so that asyncio does not complain about it later."""
+    """Look at the outcome, so that asyncio does not complain later that nobody did. To be used as a done callback."""
     if not future.cancelled():
         future.exception()
 
@@ -242,7 +244,8 @@ async def _discard(client: Client, grace: float, starting: asyncio.Future[None] 
 
 
 def _close_half_open(starting: asyncio.Future[None]) -> None:
-    """The connection over which a client meets the cluster is a variable of its `bootstrap`: cancelled, it forgets it."""
+    """Close the connection over which a starting client meets the cluster. It is a local variable of aiokafka's
+    `bootstrap`, which forgets it when it is cancelled."""
     step = starting.get_coro() if isinstance(starting, asyncio.Task) else None
     while step is not None:
         frame = getattr(step, "cr_frame", None)
@@ -258,15 +261,15 @@ def _parts(client: Client) -> list[object]:
 
 
 def _belongs(task: asyncio.Task[Any], parts: Sequence[object]) -> bool:
-    """Whether the task runs a method of one of these. aiokafka keeps no list of its tasks."""
+    """Returns True if the task runs a method of one of these. aiokafka keeps no list of its tasks."""
     frame = getattr(task.get_coro(), "cr_frame", None)
     own = frame.f_locals.get("self") if frame is not None else None
     return any(own is part for part in parts)
 
 
 def _fail_what_is_left(client: Client) -> None:
-    """Nobody will answer these any more: whoever waits learns it now. And all are looked at, or each would become a
-    "never retrieved" line of its own."""
+    """Fail all sends that nobody will answer any more, so that their callers learn it now. All of them are looked at, or each
+    would become a "never retrieved" line in the log."""
     accumulator = getattr(client, "_message_accumulator", None)
     manager = getattr(client, "_txn_manager", None)
     error = KafkaConnectionError("the producer was thrown away")

@@ -96,8 +96,8 @@ class SqliteFile:
             return connection
 
     async def write(self, work: Work[T]) -> T:
-        """Run `work` inside a transaction on the writer thread; returns when it is durable. Never cancelled half-way:
-        a caller that is cancelled only stops waiting."""
+        """Run `work` inside a transaction on the writer thread. Returns its result when it is durable. A caller that is
+        cancelled only stops waiting: the work is never cut off."""
         if self._closed:
             raise Closed("the log is closed")
         future: Future[T] = Future()
@@ -173,7 +173,7 @@ class SqliteFile:
 
 
 class _translated:  # noqa: N801 - reads as a context, not as a class
-    """SQLite's errors in the log's words."""
+    """Turns SQLite's errors into the log's."""
 
     def __enter__(self) -> None: ...
 

@@ -62,7 +62,7 @@ class SqliteMembership:
         if self._left:
             raise Closed("the membership has left")
         if partition not in self._held:
-            raise NotAssigned(f"{self.group.topic}/{partition} is not ours")
+            raise NotAssigned(f"{self.group.topic}/{partition} is not this member's")
         epoch = await self.file.write(lambda db: self._take_epoch(db, partition))
         restored = await self.file.read(lambda db: self._restore(db, partition))
         owner = SqliteOwner(self, partition, epoch, restored)
@@ -127,7 +127,7 @@ class SqliteMembership:
                 self._held.clear()
 
     async def _beat(self) -> None:
-        """Renew, give up what others should have or took, take what is free and ours."""
+        """Renew the leases, give up those that others took or should have, and take those that are free and ours."""
         wanted, lost = await self.file.write(self._renew)
         loop = asyncio.get_running_loop()
         if lost:

@@ -158,7 +158,7 @@ class SqliteOwner:
         if self._closed:
             raise Closed("the owner is closed")
         if self.partition not in self._membership.assigned:
-            raise NotAssigned(f"{self._group.topic}/{self.partition} is not ours any more")
+            raise NotAssigned(f"{self._group.topic}/{self.partition} is not this member's any more")
 
 
 def start_of(db: sqlite3.Connection, topic: str, partition: int) -> int:

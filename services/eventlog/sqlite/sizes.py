@@ -1,4 +1,4 @@
-"""What fits: the same limit as on Kafka, so that what fits one log fits the other."""
+"""How large a record may be: the same as on Kafka, so that what fits one log fits the other."""
 
 from __future__ import annotations
 

@@ -1,1 +1,2 @@
-"""Drills: scripted nights that anyone can read. The demo, the golden tests, the documentation and a customer's game day."""
+"""Drills: scripted nights that anyone can read. They are the demo, the golden tests, the documentation and a customer's game
+day."""

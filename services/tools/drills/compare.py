@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.tools.drills.judge import Report
+from services.tools.words import plural
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One story about one brand: when somebody was told of it, in seconds of the story; `None`: nobody was."""
+    """One story about one brand: when somebody was told of it under either set of rules, in seconds of the story, or `None`
+    if nobody was."""
 
     story: str
     brand: str
@@ -37,7 +39,7 @@ class Comparison:
     pages_before: int
     pages_after: int
     broken: Sequence[str]
-    """What the script expects and the new rules do not give, though the old ones did."""
+    """What the script expects and the old rules did, but the new ones do not."""
 
     @property
     def summary(self) -> str:
@@ -80,5 +82,4 @@ def compare(before: Report, after: Report) -> Comparison:
 
 def _many(number: int, what: str) -> str:
     words = {1: "one", 2: "two", 3: "three", 4: "four"}
-    plural = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
-    return f"{words.get(number, number)} {what if number == 1 else plural}"
+    return f"{words.get(number, number)} {what if number == 1 else plural(what)}"

@@ -18,7 +18,8 @@ _CHOICE = re.compile(r"\{([^{}]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`at` in seconds from the start; `post` without its times, which `stamped` adds; `root` is its conversation."""
+    """One post at `at`, in seconds from the start. `post` lacks its times, which `stamped` adds; `root` is the post with which
+    its conversation began."""
 
     at: float
     root: str
@@ -34,7 +35,7 @@ class Action:
 
 
 class Night:
-    """`run` makes post ids unique, so that a drill can be played twice against one installation."""
+    """All posts of a night. `run` makes their ids unique, so that a drill can be played twice against one installation."""
 
     def __init__(self, script: Script, seed: int, run: str) -> None:
         self.script = script
@@ -52,7 +53,7 @@ class Night:
         return f"{self._run}-{name}"
 
     def story(self, name: str) -> str:
-        """The story id of the post `name`: the conversation it begins."""
+        """Returns the story id of the post `name`: the conversation that it begins."""
         return f"{self.script.network}:{self.post_id(name)}"
 
     def _said(self, post: Post) -> Action:
@@ -103,7 +104,7 @@ class Night:
         }
 
     def engagements(self) -> dict[str, list[float]]:
-        """Conversation root -> when it was engaged with: the truth that forecasts are measured against."""
+        """Conversation root -> times of its engagements: the truth that forecasts are measured against."""
         times: dict[str, list[float]] = defaultdict(list)
         for action in self.actions:
             post = action.post
@@ -122,7 +123,7 @@ class Night:
         return {root: times[line - 1] for root, times in self.engagements().items() if len(times) >= line}
 
     def story_of(self, root: str) -> str:
-        """A quote's conversation belongs to the quoted story, however long the chain."""
+        """Returns the story of the conversation `root`. That of a quote belongs to the quoted story, however long the chain."""
         quoted = {a.post["post_id"]: a.post["quote_of"]["root_id"] for a in self.actions if "quote_of" in a.post}
         while root in quoted:
             root = quoted[root]

@@ -1,4 +1,5 @@
-"""Firebreak as processes of its own, for drills and demonstrations: started, watched, killed on purpose, stopped in order."""
+"""Firebreak in processes of its own, for drills and demonstrations: they are started, watched, killed on purpose and stopped in
+order."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ IDLE_SECONDS: Final = 60.0
 
 
 class DidNotStart(FirebreakError):
-    """A process ended or was not ready in time; the text says where its log is."""
+    """A process ended while it was starting, or was not ready in time. The text says where its log is."""
 
 
 def free_port() -> int:
@@ -62,7 +63,9 @@ class Member:
                 async with asyncio.timeout(START_SECONDS):
                     while True:
                         if self._process is None or self._process.returncode is not None:
-                            raise DidNotStart(f"{', '.join(self.services)} ended at once; its log: {self.log}")
+                            raise DidNotStart(
+                                f"{', '.join(self.services)} ended while it was starting; see its log: {self.log}"
+                            )
                         try:
                             if (await client.get(f"{self.url}/readyz")).status_code == 200:
                                 return
@@ -70,7 +73,9 @@ class Member:
                             pass
                         await asyncio.sleep(0.05)
             except TimeoutError:
-                raise DidNotStart(f"{', '.join(self.services)} not ready in time; its log: {self.log}") from None
+                raise DidNotStart(
+                    f"{', '.join(self.services)} was not ready in time; see its log: {self.log}"
+                ) from None
 
     def send(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -81,7 +86,7 @@ class Member:
         return await self._process.wait()
 
     async def stop(self) -> int | None:
-        """SIGTERM, then SIGKILL when that takes too long; its exit code."""
+        """Send SIGTERM, and SIGKILL when that takes too long. Returns the exit code."""
         if self._process is None:
             return None
         self.send(signal.SIGCONT)
@@ -94,7 +99,8 @@ class Member:
 
 
 class Installation:
-    """`layout` says which services share a process. Everything lives in `directory`; `environment` adds settings."""
+    """All services of one installation. `layout` says which of them share a process, `environment` adds settings, and all
+    files are in `directory`."""
 
     def __init__(
         self,
@@ -124,8 +130,8 @@ class Installation:
         await asyncio.gather(*(member.ready() for member in self.members))
 
     async def idle(self) -> bool:
-        """Until no process has anything left to do, twice in a row, since one may have handed work to another; whether
-        that came about in time."""
+        """Wait until no process has anything left to do, twice in a row, since one may have handed work to another in between.
+        Returns False if that took too long."""
         calm = 0
         async with httpx2.AsyncClient(timeout=5) as client:
             try:
@@ -139,5 +145,6 @@ class Installation:
         return True
 
     async def stop(self) -> list[int | None]:
-        """In the order of the flow, so that what is in hand is finished downstream."""
+        """Stop the processes in the order of the flow, so that what is in hand is finished downstream. Returns their exit
+        codes."""
         return [await member.stop() for member in self.members]

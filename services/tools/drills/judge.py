@@ -1,5 +1,5 @@
-"""What the night was worth: each expectation with what came of it, and in story time who was paged, how long before the line
-was crossed, what was missed and what was false. Pure.
+"""Judges a night: whether each expectation was met, and in story time who was paged, how long before the line was crossed,
+which stories were missed and which pages were false. Pure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from services.tools.drills.script import Expectation, Silence
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One verified webhook. `at` in seconds of the story; `body` as it came."""
+    """One verified webhook. `at` is in seconds of the story, `body` as it came."""
 
     at: float
     endpoint: str
@@ -40,7 +40,7 @@ class DrillCheck:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One story that somebody was told of, or should have been. Times in seconds of the story."""
+    """One story that somebody was told of, or should have been told of. Times are in seconds of the story."""
 
     story: str
     brand: str
@@ -58,7 +58,7 @@ class Report:
     pages: Sequence[Page]
     messages: int
     told: Sequence[Page] = ()
-    """The first message about each story and brand: a post about two brands is told of twice."""
+    """The first message about each story and brand: of a post about two brands people are told twice."""
 
     @property
     def ok(self) -> bool:

@@ -1,7 +1,7 @@
 """Plays a night through the real thing, over HTTP alone: posts go to ingest, signed webhooks come back to a sink.
 
-On the manual clock everything runs in this process and story time moves when nothing is left to do; on a scaled or real
-clock it plays against running processes.
+On the manual clock everything runs in this process, and story time moves when nothing is left to do. On a scaled or the real
+clock the night is played against running processes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from services.tools.sink import Sink, Webhooked
 STORY_BEGINS: Final = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
 """On the manual clock; a Monday evening."""
 STEP_SECONDS: Final = 30.0
-"""Story time moves by this much at most while something happens, by `CALM_SECONDS` otherwise."""
+"""Story time moves by this much at most while something happens, and by `CALM_SECONDS` otherwise."""
 CALM_SECONDS: Final = 60.0
 BATCH: Final = 500
 RETRIES: Final = 60
@@ -83,7 +83,7 @@ class Player:
         self._acts = list(night.script.acknowledgements)
 
     async def subscribe(self, sink_url: str) -> None:
-        """One endpoint for each that the drill's policies and responders speak of."""
+        """Create an endpoint for each name in the drill's policies and responders."""
         self.sink.is_down = self._is_down
         for name in sorted(endpoint_names(self.night.script.config)) or ["front-desk"]:
             answer = await self._client.post(
@@ -97,7 +97,7 @@ class Player:
             self.sink.secrets[name] = answer.json()["secret"]
 
     async def silence(self) -> None:
-        """The silences of the script, each with its own beginning."""
+        """Create the silences of the script, each with the time at which it begins."""
         for silence in self.night.script.silences:
             begins = self.begin + timedelta(seconds=silence.at)
             body = {
@@ -121,7 +121,7 @@ class Player:
         )
 
     async def respond(self) -> None:
-        """Do what the people of the drill do by now: take the incidents that are open."""
+        """Do what the people of the drill have done by now: acknowledge the incidents that are open."""
         now = (self.clock.now() - self.begin).total_seconds()
         headers = {"authorization": f"Bearer {self._keys.admin}"}
         for act in [act for act in self._acts if act.at <= now]:
@@ -135,7 +135,7 @@ class Player:
                     (await self._client.post(path, json={"by": act.by}, headers=headers)).raise_for_status()
 
     async def send(self, actions: Sequence[Action]) -> None:
-        """Until ingest has said 202 to all of them; a 429 or 503 is waited out as it asks."""
+        """Send the posts until ingest has answered 202 for all of them. After a 429 or 503 wait as long as it asks for."""
         for start in range(0, len(actions), BATCH):
             chunk = actions[start : start + BATCH]
             body = "\n".join(json.dumps(action.stamped(self.begin)) for action in chunk)
@@ -158,7 +158,7 @@ class Player:
             if answer.status_code not in {429, 503}:
                 raise Refused(f"ingest answered {answer.status_code}: {answer.text[:300]}")
             await asyncio.sleep(min(5.0, float(answer.headers.get("retry-after", "1"))))
-        raise Refused("ingest would not take the posts, however often they were sent")
+        raise Refused(f"ingest did not take the posts in {RETRIES} attempts")
 
     def report(self) -> Report:
         return judge(self.night, [self.received(message) for message in self.sink.received])
@@ -178,7 +178,7 @@ class Player:
 
 
 def endpoint_names(config: Config) -> set[str]:
-    """The endpoints that policies name, and the methods of responders."""
+    """Returns the endpoints that policies name, and the methods of responders."""
     targets = {target for policy in config.policies for step in policy.steps for target in step.targets}
     targets |= {target for policy in config.policies for target in policy.fallback}
     plain = {target for target in targets if ":" not in target} - {"all", OWNER}
@@ -187,7 +187,7 @@ def endpoint_names(config: Config) -> set[str]:
 
 @asynccontextmanager
 async def serving(sink: Sink, host: str = "127.0.0.1") -> AsyncIterator[str]:
-    """The sink on a free port; its URL."""
+    """Serve the sink on a free port, and yield its URL."""
     server = Server(sink.app(), host, 0)
     running = asyncio.create_task(server.run_until_stopped(), name="sink")
     try:
@@ -198,7 +198,7 @@ async def serving(sink: Sink, host: str = "127.0.0.1") -> AsyncIterator[str]:
 
 
 def moments(night: Night) -> Iterator[tuple[float, list[Action]]]:
-    """(story seconds, what happens until then), in steps that are small where something happens."""
+    """Yields (story seconds, what happens until then), in steps that are small where something happens."""
     waiting = list(reversed(night.actions))
     now = 0.0
     while now < night.script.lasts:
@@ -214,7 +214,7 @@ def moments(night: Night) -> Iterator[tuple[float, list[Action]]]:
 
 
 async def play_manual(script: Script, seed: int | None = None) -> tuple[Report, Player]:
-    """The whole night in this process on a clock that moves when nothing is left to do: seconds instead of hours."""
+    """Play the whole night in this process, on a clock that moves when nothing is left to do: seconds instead of hours."""
     clock = ManualClock(STORY_BEGINS)
     keys = Keys.fresh()
     with tempfile.TemporaryDirectory(prefix="firebreak-drill-") as directory:
@@ -261,7 +261,7 @@ async def _first(started: asyncio.Event, running: asyncio.Task[None]) -> None:
 
 
 async def idle(process: Process) -> None:
-    """Until no service has anything left to do at this moment of its clock, twice in a row: one may just have handed
+    """Wait until no service has anything left to do at the present time of its clock, twice in a row: one may just have handed
     something to another that was asked before it."""
     calm = 0
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -272,7 +272,7 @@ async def idle(process: Process) -> None:
 
 
 async def play_live(player: Player, moved: Callable[[float], None] = lambda _: None) -> None:
-    """The night at the pace of the player's clock. `moved` hears the story time in seconds as it passes."""
+    """Play the night at the pace of the player's clock. `moved` is called with the story time in seconds as it passes."""
     waiting = list(reversed(player.night.actions))
     while True:
         now = (player.clock.now() - player.begin).total_seconds()

@@ -25,6 +25,7 @@ from services.config.loading import load
 from services.config.model import Brand, Config
 from services.tools.drills.installation import Installation
 from services.tools.drills.player import Keys
+from services.tools.words import counted
 
 BATCH: Final = 500
 KEY: Final = "FIREBREAK_REPLAY_KEY"
@@ -38,7 +39,8 @@ def replay(
 ) -> None:
     posts = read(file, limit, brand or "replayed")
     console.print(
-        f"{len(posts)} posts over {(posts[-1][0] - posts[0][0]) / 3600:.1f} h of story time, {speed:g} times as fast"
+        f"{counted(len(posts), 'post')} over {(posts[-1][0] - posts[0][0]) / 3600:.1f} h of story time, "
+        f"{speed:g} times as fast"
     )
     asyncio.run(
         _to_running(posts, to, speed) if to is not None else _to_own(posts, settings, speed, brand or "replayed")
@@ -46,10 +48,10 @@ def replay(
 
 
 def read(file: Path, limit: int | None, brand: str) -> list[Timed]:
-    """(seconds since the first, post) in order of time. Raises `ConfigError` with the line that cannot be read."""
+    """Returns (seconds since the first, post) in order of time. Raises `ConfigError` with the line that cannot be read."""
     lines = list(itertools.islice(_lines(file), limit))
     if not lines:
-        raise ConfigError(f"{file}: nothing in it")
+        raise ConfigError(f"{file}: it is empty")
     cascades = "cascade_id" in lines[0][1]
     timed: list[Timed] = []
     for number, line in lines:
@@ -77,7 +79,7 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _post(line: dict[str, Any]) -> Timed:
     stamp = line.get("platform_at") or line.get("created_at")
     if stamp is None:
-        raise ValueError("without platform_at or created_at it has no place in time")
+        raise ValueError("a post without platform_at or created_at has no place in time")
     return epoch(datetime.fromisoformat(stamp)), line
 
 
@@ -101,7 +103,8 @@ def _cascade(line: dict[str, Any], brand: str) -> Iterator[Timed]:
 
 
 async def _to_own(posts: list[Timed], settings: Settings, speed: float, brand: str) -> None:
-    """The operator's configuration where there is one, else a brand for the replay alone."""
+    """Replay through an installation of its own, with the operator's configuration if there is one, or else with a brand that
+    is made for the replay."""
     config = load(settings.config) if settings.config.exists() else Config(brands=(Brand(id=brand, name=brand),))
     keys = Keys.fresh()
     begin = time.time()
@@ -130,7 +133,7 @@ async def _to_own(posts: list[Timed], settings: Settings, speed: float, brand: s
 async def _to_running(posts: list[Timed], url: str, speed: float) -> None:
     key = os.environ.get(KEY, "")
     if not key:
-        raise ConfigError(f"set {KEY} to a key that may post")
+        raise ConfigError(f"set {KEY} to a key that is allowed to post")
     clock: Clock = RealClock() if speed == 1 else ScaledClock(datetime.now(UTC), speed)
     await _send(posts, url, key, clock)
 
@@ -172,7 +175,7 @@ async def _send(posts: list[Timed], url: str, key: str, clock: Clock) -> None:
 
 
 def _stamped(post: dict[str, Any], at: datetime) -> dict[str, Any]:
-    """At its place in the replay; times of another year would make no sense beside a clock that runs now."""
+    """Returns the post at its place in the replay: times of another year make no sense beside a clock that runs now."""
     return {**{k: v for k, v in post.items() if k != "created_at"}, "platform_at": at.isoformat()}
 
 
@@ -180,7 +183,7 @@ async def _incidents(url: str, key: str) -> None:
     async with httpx2.AsyncClient(timeout=10) as client:
         answer = await client.get(f"{url}/v1/incidents", headers={"authorization": f"Bearer {key}"})
     found = answer.json()["items"] if answer.status_code == 200 else []
-    console.print(f"{len(found)} incidents")
+    console.print(counted(len(found), "incident"))
     for incident in found:
         console.print(
             f"  severity {incident['severity']} {incident['state']}: {incident['title']}: {incident['reason']}"

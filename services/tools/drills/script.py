@@ -44,7 +44,7 @@ class Voice(Piece):
 
 
 class Post(Piece):
-    """One post of somebody with a name."""
+    """One post, by somebody with a name."""
 
     at: Seconds
     id: Name
@@ -94,22 +94,28 @@ class Expectation(Piece):
     brand: str
     about: Name | None = None
     told_by: Seconds | None = None
-    told_from: Seconds | None = Field(None, description="not before this: a silence holds it back until then")
+    told_from: Seconds | None = Field(
+        None, description="not earlier than this, because a silence holds it back until then"
+    )
     before_the_line: bool = False
     severity_at_most: Annotated[int, Field(ge=1, le=4)] = Field(4, description="1 is the worst")
     says: tuple[str, ...] = ()
-    endpoint: str | None = Field(None, description="what this endpoint was told; any without it")
-    type: str = Field("incident", description="of which messages; `answer.due` are digests of overdue answers")
-    at_most: Annotated[int, Field(ge=1)] | None = Field(None, description="messages about it, all told")
+    endpoint: str | None = Field(None, description="look at what this endpoint was told; at all of them without it")
+    type: str = Field(
+        "incident", description="type of the messages; those of `answer.due` are digests of overdue answers"
+    )
+    at_most: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="most messages about it that one endpoint may get"
+    )
 
 
 class Silence(Piece):
-    """Nobody may be told about this brand (or only this story of it, or only this endpoint)."""
+    """Nobody may be told about this brand; with `about`, about this story of it; with `endpoint`, at this endpoint."""
 
     brand: str
     about: Name | None = None
     endpoint: str | None = None
-    type: str = Field("incident", description="of which messages")
+    type: str = Field("incident", description="type of the messages")
 
 
 class Outage(Piece):
@@ -121,7 +127,7 @@ class Outage(Piece):
 
 
 class Acknowledgement(Piece):
-    """Somebody takes every incident of a brand that is open then, over the API, as people do."""
+    """Somebody acknowledges every incident of a brand that is open then, over the API, as people do."""
 
     at: Seconds
     brand: str

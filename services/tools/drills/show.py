@@ -1,4 +1,4 @@
-"""What a person sees of a drill: progress, each verified message as it arrives, and what the night was worth."""
+"""Shows a drill to a person: its progress, each verified message as it arrives, and how the night was judged."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ from services.tools.drills.judge import Report
 from services.tools.drills.player import Keys, Player, play_live, play_manual, serving
 from services.tools.drills.script import Script, load
 from services.tools.sink import Sink, Webhooked
+from services.tools.words import counted
 
 AFTERMATH_SECONDS: Final = 5.0
-"""Of the wall, for what is on its way from an installation that is not ours when the night ends."""
+"""Real time to wait at the end for messages that are on their way, from an installation that was not started here."""
 KEYS: Final = ("FIREBREAK_DRILL_POST_KEY", "FIREBREAK_DRILL_ADMIN_KEY")
 
 console = Console()
@@ -48,7 +49,7 @@ def play(
     sink_host: str,
     chaos: bool,
 ) -> bool:
-    """Whether everything went as the script expects."""
+    """Play the drill in `file` and print what happens. Returns True if everything went as the script expects."""
     script = load(file)
     chosen = script.seed if seed is None else seed
     console.print(f"[bold]{script.title}[/] (seed {chosen})\n{script.story.strip()}\n")
@@ -70,7 +71,7 @@ def play(
 async def _against(script: Script, seed: int, url: str, sink_host: str) -> Report:
     post, admin = (os.environ.get(name, "") for name in KEYS)
     if not post or not admin:
-        raise ConfigError(f"set {KEYS[0]} and {KEYS[1]}: a key that may post, and the alerter's admin key")
+        raise ConfigError(f"set {KEYS[0]} to a key that is allowed to post, and {KEYS[1]} to the alerter's admin key")
     clock = RealClock()
     async with AsyncExitStack() as stack:
         sink = Sink(clock)
@@ -81,7 +82,8 @@ async def _against(script: Script, seed: int, url: str, sink_host: str) -> Repor
 
 
 async def _own(script: Script, seed: int, settings: Settings, speed: float, chaos: bool) -> Report:
-    """Starts an installation on a scaled clock, plays, stops it; with `chaos` the scorer is a process that gets killed."""
+    """Start an installation on a scaled clock, play the night, and stop it. With `chaos` the scorer has a process of its own,
+    which is killed in the middle."""
     keys = Keys.fresh()
     prefix = f"drill-{secrets.token_hex(4)}."
     begin = time.time()
@@ -170,22 +172,24 @@ def _trouble(installation: Installation, player: Player) -> Callable[[], Awaitab
 
 
 async def _show_that_nothing_changed(settings: Settings, night: Night) -> None:
-    """Every engagement that was sent stands in the scorer's committed state exactly once."""
+    """Print whether the scorer's committed state holds every engagement that was sent exactly once."""
     log = open_log(settings)
     await log.start()
     try:
-        counted: Mapping[str, int] = await load_object("scorer.state_tools:engagements")(log)
+        found: Mapping[str, int] = await load_object("scorer.state_tools:engagements")(log)
     finally:
         await log.close()
     sent = {f"{night.script.network}:{root}": len(times) for root, times in night.engagements().items()}
-    wrong = {story: (count, counted.get(story, 0)) for story, count in sent.items() if counted.get(story, 0) != count}
+    wrong = {story: (count, found.get(story, 0)) for story, count in sent.items() if found.get(story, 0) != count}
     total = sum(sent.values())
     if wrong:
         story, (want, got) = next(iter(wrong.items()))
-        console.print(f"[red]{len(wrong)} conversations differ[/], the first {story}: sent {want}, counted {got}")
+        differ = "one conversation differs" if len(wrong) == 1 else f"{len(wrong)} conversations differ"
+        console.print(f"[red]{differ}[/]; of the first, {story}, {want} were sent and {got} counted")
     else:
         console.print(
-            f"[green]nothing changed[/]: {total} engagements in {len(sent)} conversations, each counted exactly once"
+            f"[green]nothing changed[/]: {counted(total, 'engagement')} in {counted(len(sent), 'conversation')},"
+            " each counted exactly once"
         )
 
 
@@ -219,14 +223,14 @@ def show_report(report: Report) -> None:
     false = [page for page in report.pages if page.crossed is None]
     console.print(
         f"paged in time {len(early)}, too late {len(late)}, missed {len(missed)}, paged but never crossed {len(false)};"
-        f" {report.messages} verified messages"
+        f" {counted(report.messages, 'verified message')}"
     )
     for check in report.checks:
         console.print(f"{'[green]ok[/]  ' if check.ok else '[red]FAIL[/]'} {check.what}")
 
 
 async def run_sink(host: str, port: int, endpoints: Mapping[str, str]) -> None:
-    """Until Ctrl-C."""
+    """Receive and print webhooks until Ctrl-C."""
 
     def show(message: Webhooked) -> None:
         console.print(f"[green]verified[/] {message.endpoint} {message.id}")

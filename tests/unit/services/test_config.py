@@ -76,7 +76,7 @@ def test_doubled_ids_and_accounts_are_found() -> None:
     )
     with pytest.raises(ConfigError) as caught:
         parse(twice)
-    assert "brands.1.id: 'acme' is there already" in str(caught.value)
+    assert "brands.1.id: 'acme' is used already" in str(caught.value)
     assert "x:acmeair is an account of 'acme' already" in str(caught.value)
 
 
