@@ -1,15 +1,19 @@
-"""`python -m tests.oracle.launch run ...`: the `firebreak` command, with faults that have no seam.
+"""The `firebreak` command, with faults that have no seam.
 
 `ORACLE_SESSION_MS`, `ORACLE_TRANSACTION_MS`: other timeouts on Kafka than the product's, so that one can end before the
 other. `ORACLE_KILL_AT_COMMIT=n`: the n-th commit request is handed to the kernel, and then this process is killed, before
-any answer can be read.
+any answer can be read. `ORACLE_HEARS_LATE=1`: no heartbeat leaves this process before its first commit has come to an end,
+so that it acts on what it knew before it hears what has changed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from typing import Any
+
+from services.eventlog.base import Transaction
 
 
 def _change_timeouts(session_ms: int, transaction_ms: int) -> None:
@@ -44,15 +48,34 @@ def _kill_at_commit(nth: int) -> None:
     AIOKafkaConnection.send = sent
 
 
+def _hear_late() -> None:
+    from aiokafka.consumer.group_coordinator import GroupCoordinator
+
+    from services.eventlog.kafka.owner import KafkaOwner
+
+    beat, commit, acted = GroupCoordinator._do_heartbeat, KafkaOwner.commit, asyncio.Event()
+
+    async def late(self: GroupCoordinator) -> bool:
+        await acted.wait()
+        return bool(await beat(self))
+
+    async def committed(self: KafkaOwner, transaction: Transaction) -> None:
+        try:
+            await commit(self, transaction)
+        finally:
+            acted.set()
+
+    GroupCoordinator._do_heartbeat = late
+    KafkaOwner.commit = committed  # type: ignore[method-assign]
+
+
 def main() -> None:
     if transaction_ms := os.environ.get("ORACLE_TRANSACTION_MS"):
         _change_timeouts(int(os.environ.get("ORACLE_SESSION_MS", "10000")), int(transaction_ms))
     if nth := os.environ.get("ORACLE_KILL_AT_COMMIT"):
         _kill_at_commit(int(nth))
+    if os.environ.get("ORACLE_HEARS_LATE"):
+        _hear_late()
     from services.cli import main as firebreak
 
     firebreak()
-
-
-if __name__ == "__main__":
-    main()

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import httpx2
 
-from tests.oracle.stage import KEY, PATIENCE_SECONDS
+from tests.oracle.patience import PATIENCE_SECONDS
+from tests.oracle.stage import KEY
 
 CHUNK: Final = 30
 """Posts in one request. Less than the window of ids of one conversation, so that a request sent twice is known again."""

@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from tests.oracle.patience import patient
+
 T = TypeVar("T")
 P = TypeVar("P")
 """Where a scene is played: a stage, for most."""
@@ -48,4 +50,5 @@ def played(
         found = await asyncio.gather(*(play(name, scene) for name, scene in scenes.items()))
         return dict(zip(scenes, found, strict=True))
 
-    return Fates(asyncio.run(play_all()))
+    with patient():
+        return Fates(asyncio.run(play_all()))

@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httpx2
 import yaml
@@ -25,14 +24,14 @@ from services.contracts.topics import POSTS
 from services.eventlog.base import EventLog, Message, Unavailable
 from services.runtime.process import open_log
 from services.tools.drills.installation import Member
+from tests.forked import fork
+from tests.oracle import launch
 from tests.oracle.compare import Sight, differences, look, reference_of
+from tests.oracle.patience import PATIENCE_SECONDS
 from tests.oracle.simulator import BRANDS, CONFIG, NOW
 
-PATIENCE_SECONDS: Final = 240.0
-"""For anything; a loaded machine with two cores is slow, and a wait ends when its condition holds."""
 GLANCE_SECONDS: Final = 0.05
 STORY_SPEED: Final = 60
-ROOT: Final = Path(__file__).parents[2]
 KEY: Final = "posting-key-of-the-oracle"
 ADMIN_KEY: Final = "admin-key-of-the-oracle"
 
@@ -53,11 +52,8 @@ class Actor(Member):
         environment.pop("FIREBREAK_CRASH_AT", None)
         if crash is not None:
             environment["FIREBREAK_CRASH_AT"] = crash
-        with self.log.open("ab") as out:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tests.oracle.launch", "run", *self.services,
-                env=environment, stdout=out, stderr=out, cwd=ROOT,
-            )  # fmt: skip
+        forked = await fork(launch.main, ["firebreak", "run", *self.services], environment, self.log)
+        self._process = cast("asyncio.subprocess.Process", forked)
 
     @property
     def runs(self) -> bool:
@@ -131,6 +127,7 @@ class Stage:
             "FIREBREAK_ADMIN_KEY": ADMIN_KEY,
             "FIREBREAK_EGRESS_ALLOW": "127.0.0.0/8",
             "FIREBREAK_RETENTION": "false",
+            "FIREBREAK_STOP_SECONDS": "120",
             "FIREBREAK_LOG_FORMAT": "json",
             **environment,
         }
@@ -150,7 +147,15 @@ class Stage:
     @asynccontextmanager
     async def log(self) -> AsyncIterator[EventLog]:
         log = open_log(self.settings)
-        await log.start()
+
+        async def is_there() -> bool:
+            try:
+                await log.start()
+            except Unavailable:
+                return False
+            return True
+
+        await until(is_there, "the log to be there", every=0.2)
         try:
             yield log
         finally:

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -17,11 +15,11 @@ import pytest
 
 from alerter.notify import signing
 from alerter.notify.deliverer import MOST_AT_ONCE
-from tests.integration.alerter import receiver
+from tests.forked import Forked
+from tests.integration.alerter import lives, receiver, storm_life
 from tests.integration.alerter.receiver import Receiver, verify
 from tests.postgres_fixture import Databases
 
-REPOSITORY = Path(__file__).parents[3]
 NAMES = ("one", "two", "three", "four", "five")
 FAILING = ("two", "four")
 SPEED = 30.0
@@ -45,23 +43,12 @@ def plan(folder: Path, hooks: Receiver, incidents: int) -> str:
     return secret
 
 
-async def begin(folder: Path, *more: str) -> asyncio.subprocess.Process:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("FIREBREAK_")}
-    environment["PYTHONPATH"] = str(REPOSITORY)
-    said = (folder / f"said{more[1] if more else ''}").open("ab")
-    try:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(Path(__file__).with_name("storm_life.py")),
-            str(folder),
-            str(SPEED),
-            *more,
-            env=environment,
-            stdout=said,
-            stderr=said,
-        )
-    finally:
-        said.close()
+async def begin(folder: Path, database: str, instance: str) -> Forked:
+    return await lives.begin(storm_life.main, [str(folder), str(SPEED), database, instance], said(folder, instance))
+
+
+def said(folder: Path, instance: str) -> Path:
+    return folder / f"said-{instance}"
 
 
 async def until(what: Callable[[], bool]) -> None:
@@ -113,7 +100,7 @@ async def test_a_thousand_incidents_to_five_endpoints_survive_an_outage_and_thre
         process = await begin(tmp_path, "", "alone")
         mark = len(hooks.got)
         await until(lambda m=mark, p=process: len(hooks.got) - m > 400 or p.returncode is not None)  # type: ignore[misc]
-        assert process.returncode is None, (tmp_path / "saidalone").read_text()[-2000:]
+        assert process.returncode is None, said(tmp_path, "alone").read_text()[-2000:]
         if number == kills - 1:
             await asyncio.sleep(max(0.0, OUTAGE_SECONDS / SPEED - (time.monotonic() - began)))
         process.send_signal(signal.SIGKILL)
@@ -122,7 +109,7 @@ async def test_a_thousand_incidents_to_five_endpoints_survive_an_outage_and_thre
     mend()
     process = await begin(tmp_path, "", "alone")
     async with asyncio.timeout(280):
-        assert await process.wait() == 0, (tmp_path / "saidalone").read_text()[-2000:]
+        assert await process.wait() == 0, said(tmp_path, "alone").read_text()[-2000:]
     times = judge(hooks, secret, incidents)
     assert len(times) == incidents * len(NAMES)
     repeated = sum(count - 1 for count in times.values())
@@ -140,13 +127,13 @@ async def test_two_replicas_deliver_each_message_once_and_what_one_had_in_hand_w
     replicas = [await begin(tmp_path, url, name) for name in ("a", "b")]
     await until(lambda: len(hooks.got) > 300 or any(one.returncode is not None for one in replicas))
     for one, name in zip(replicas, "ab", strict=True):
-        assert one.returncode is None, (tmp_path / f"said{name}").read_text()[-2000:]
+        assert one.returncode is None, said(tmp_path, name).read_text()[-2000:]
     replicas[0].send_signal(signal.SIGKILL)
     await replicas[0].wait()
     replicas[0] = await begin(tmp_path, url, "a")
     async with asyncio.timeout(280):
         for one, name in zip(replicas, "ab", strict=True):
-            assert await one.wait() == 0, (tmp_path / f"said{name}").read_text()[-2000:]
+            assert await one.wait() == 0, said(tmp_path, name).read_text()[-2000:]
     times = judge(hooks, secret, incidents)
     assert len(times) == incidents * len(NAMES)
     repeated = sum(count - 1 for count in times.values())
