@@ -133,7 +133,7 @@ rules:
   policy: default
   group_by: [account, account]
 """
-    with pytest.raises(ConfigError, match=r"test.yaml:8: rules\.0\.group_by: .*each of them may stand here once"):
+    with pytest.raises(ConfigError, match=r"test.yaml:8: rules\.0\.group_by: .*name each of them once"):
         parse(text, "test.yaml")
 
 
