@@ -1,6 +1,6 @@
 """Checks the conditions of a rule against a signal, one by one, and says in words why each holds or does not. Pure.
 
-A condition about something unknown does not hold: without a forecast there is no level, and without text there is no topic.
+A condition about something unknown does not hold: without a forecast there is no level, without text no topic.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ MAX_TEXT_CHARS: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What conditions are checked against: a signal, its severity, the worst complaint of its story so far, and the words of
-    every topic."""
+    """What conditions are checked against: a signal, its severity, and the worst complaint of its story so far."""
 
     signal: Opening
     complaint: int | None
@@ -211,7 +210,7 @@ def _topics(rule: Rule, facts: Facts) -> Check | None:
 def _least(
     name: str, asked: float | None, found: float | None, say: Callable[[float], str], words: str
 ) -> Check | None:
-    """Check that `found` is at least `asked`. `name` is how the rule calls it; `words` follow the number that was found."""
+    """Check that `found` is at least `asked`. `name` says what is unknown; `words` follow the number that was found."""
     if asked is None:
         return None
     if found is None:

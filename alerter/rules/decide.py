@@ -14,13 +14,12 @@ from services.config.rule import TOPICS, Rule
 from services.contracts.signal import Line, PostNegative
 
 STALE_AFTER: Final = timedelta(hours=24)
-"""A post that was fetched late and is older than this opens no incident by itself: a catch-up after a gap is no storm."""
+"""A post that was fetched late and is older than this opens no incident: a catch-up after a gap is no storm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The rule that fires, the severity and the reason of the incident that it opens, and the group that the story may join
-    instead."""
+    """The rule that fires, the severity and reason of its incident, and the group that the story may join instead."""
 
     rule: Rule
     grade: Grade
@@ -30,7 +29,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """Whether one rule fires on one signal. `because` holds every condition if it fires, or else the first that fails."""
+    """Whether one rule fires on one signal. `because` has every condition if it fires, or else the first to fail."""
 
     rule: Rule
     fires: bool

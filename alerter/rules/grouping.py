@@ -15,8 +15,8 @@ from services.contracts.base import event_id
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The stories with the same `key` belong together; `words` name the values that they share. An incident takes in further
-    stories of its group until `within` has passed since it opened."""
+    """The stories with the same `key` belong together; `words` name the values that they share. An incident takes in
+    further stories of its group until `within` has passed since it opened."""
 
     key: str
     words: str
@@ -24,7 +24,7 @@ class Group:
 
 
 def group_of(rule: Rule, signal: Opening, topics: Topics) -> Group | None:
-    """Returns the group in which this rule would open an incident for this signal, or `None` if the rule has no `group_by`.
+    """Returns the group of the incident that this rule opens, or `None` if the rule has no `group_by`.
 
     A missing value is a value too: complaints that name no account belong together.
     """

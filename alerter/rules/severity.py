@@ -1,9 +1,9 @@
 """Grades how severe a signal makes its story, and says why. Pure.
 
-Severity runs from 1 (the worst) to 4. It starts from the level (or the complaint, or the surge) and gets worse by one for each
-of these: a high probability, an audience that has turned, a predicted size far over the line, a severe complaint. A low reach
-never makes it milder: forty followers and one famous quote is the case this product exists for. Automated amplification makes
-it milder by one and is named in the reason; it never silences the alert.
+Severity runs from 1 (the worst) to 4. It starts from the level (or the complaint, or the surge) and gets worse by one
+for each of these: a high probability, an audience that has turned, a predicted size far over the line, a severe
+complaint. A low reach never makes it milder: forty followers and one famous quote is the case this product exists for.
+Automated amplification makes it milder by one and is named in the reason; it never silences the alert.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FAR_OVER_LINE: Final = 3.0
 SOUR_SHARE: Final = 0.6
 SOUR_MARGIN: Final = 0.2
 SOUR_SCORED: Final = 10
-"""An audience has turned when most of its replies and quotes are negative, clearly more than usual, and enough were scored."""
+"""An audience has turned when most replies and quotes are negative, clearly more than usual, and enough were scored."""
 NEGATIVE_ROOT: Final = 0.5
 USUAL_SHARE: Final = 0.3
 """A surge in which no more than this share of the posts is negative is a surge of posts, not of anger."""
@@ -40,8 +40,8 @@ AUTOMATED_MARGIN: Final = 0.2
 class Grade:
     """A severity and the words for it.
 
-    `floor` is the mildest severity that the incident may have from now on, because a rule says so. `volume` is True if there is
-    nothing to see but many posts: the mood is known, and fine.
+    `floor` is the mildest severity that the incident may have from now on, because a rule says so. `volume` is True if
+    there is nothing to see but many posts: the mood is known, and fine.
     """
 
     severity: int
