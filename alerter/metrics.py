@@ -1,4 +1,4 @@
-"""What the alerter measures: names, units and meanings. Labels come from closed sets."""
+"""The alerter's metrics: names, units and meanings. Labels come from closed sets."""
 
 from __future__ import annotations
 
@@ -19,33 +19,39 @@ class AlerterMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.signals = Counter(
             "firebreak_alerter_signals_total",
-            "Signals applied, by type and what came of them (opened, joined, noted, ignored, repeated)",
+            "Signals applied, by type and outcome (opened, joined, noted, ignored, repeated)",
             ["type", "outcome"],
             registry=registry,
         )
         self.incidents = Gauge(
-            "firebreak_incidents", "Incidents that are not over", ["state", "severity"], registry=registry
+            "firebreak_incidents",
+            "Incidents that are not over, by state and severity",
+            ["state", "severity"],
+            registry=registry,
         )
         self.precision = Gauge(
             "firebreak_alarm_precision",
-            "Alarms of the last 30 days that were right, of those that were right or false; NaN while none is known",
+            "Right alarms as a share of the right and false ones of the last 30 days; NaN if there are none",
             registry=registry,
         )
         self.lead_seconds = Gauge(
             "firebreak_alarm_lead_seconds",
-            "Median time from the first message to the line, over the last 30 days; NaN while none crossed",
+            "Median lead time of the last 30 days, from the first message to the line; NaN if no story crossed",
             registry=registry,
         )
         self.changes = Counter(
-            "firebreak_incident_changes_total", "Messages about incidents", ["change", "severity"], registry=registry
+            "firebreak_incident_changes_total",
+            "Changes published, by kind and severity",
+            ["change", "severity"],
+            registry=registry,
         )
-        # From zero, so that the first opening is an increase and no beginning.
+        # From zero, so that the first opening shows as an increase.
         for change in Change:
             for severity in range(WORST, MILDEST + 1):
                 self.changes.labels(change, str(severity))
         self.tell_decisions = Counter(
             "firebreak_incident_tell_decisions_total",
-            "Changes to incidents, by why people were told of them or why not",
+            "Changes to incidents, by the reason why people were told or not told",
             ["reason"],
             registry=registry,
         )
@@ -53,13 +59,13 @@ class AlerterMetrics:
             self.tell_decisions.labels(reason)
         self.signal_to_incident_seconds = Histogram(
             "firebreak_signal_to_incident_seconds",
-            "From a signal's append to the commit of the incident that it opened",
+            "Time from the append of a signal to the commit of the incident that it opened",
             registry=registry,
             buckets=LATENCY_SECONDS,
         )
         self.incident_to_delivery_seconds = Histogram(
             "firebreak_incident_to_delivery_seconds",
-            "From the commit of a message to the answer 2xx of its endpoint",
+            "Time from the commit of a message to the 2xx answer of its endpoint",
             registry=registry,
             buckets=(*LATENCY_SECONDS, 300, 1800, 7200),
         )
@@ -68,49 +74,54 @@ class AlerterMetrics:
         )
         self.deliveries = Counter(
             "firebreak_deliveries_total",
-            "Deliveries that ended (delivered, exhausted, cancelled)",
+            "Deliveries that ended, by state (delivered, exhausted, cancelled)",
             ["state"],
             registry=registry,
         )
         self.swept = Counter(
             "firebreak_delivery_leases_swept_total",
-            "Attempts whose end was never recorded and that were repeated",
+            "Attempts that were repeated because their end was never recorded",
             registry=registry,
         )
         self.outbox_rows = Gauge(
-            "firebreak_outbox_rows", "Rows that wait (delivery, publication)", ["kind"], registry=registry
+            "firebreak_outbox_rows",
+            "Rows waiting in the outbox, by kind (delivery, publication)",
+            ["kind"],
+            registry=registry,
         )
         self.outbox_oldest_seconds = Gauge(
-            "firebreak_outbox_oldest_seconds", "Age of the oldest delivery that waits", registry=registry
+            "firebreak_outbox_oldest_seconds", "Age of the oldest waiting delivery", registry=registry
         )
         self.endpoint_failing = Gauge(
             "firebreak_endpoint_failing_deliveries",
-            "Deliveries that failed at least once and will be tried again, by endpoint; only endpoints with some",
+            "Deliveries that failed at least once and will be retried, by endpoint; endpoints with none are left out",
             ["endpoint"],
             registry=registry,
         )
         self.endpoint_tripped = Gauge(
             "firebreak_endpoint_tripped",
-            "1 where an endpoint's circuit breaker is open: it only failed and is tried now and then; only such endpoints",
+            "1 while an endpoint's circuit breaker is open: it only fails and is probed; others are left out",
             ["endpoint"],
             registry=registry,
         )
         self.brand_incidents = Gauge(
             "firebreak_brand_incidents",
-            "Incidents that are not over, by brand and severity; only brands with some",
+            "Incidents that are not over, by brand and severity; brands with none are left out",
             ["brand", "severity"],
             registry=registry,
         )
         self.endpoints_disabled = Counter(
-            "firebreak_endpoints_disabled_total", "Endpoints that answered 410 Gone", registry=registry
+            "firebreak_endpoints_disabled_total",
+            "Endpoints disabled: they answered 410 Gone, or only failed for days",
+            registry=registry,
         )
         self.loop_errors = Counter(
             "firebreak_alerter_loop_errors_total",
-            "Turns of a loop that failed and were tried again",
+            "Turns of a loop that failed and are retried, by loop",
             ["loop"],
             registry=registry,
         )
-        # Zero from the start: a rate over a series that appears with its first fault never sees that fault.
+        # From zero: a rate over a series that appears with its first error never sees that error.
         for loop in LOOPS:
             self.loop_errors.labels(loop)
         for outcome in AttemptOutcome:
@@ -121,19 +132,19 @@ class AlerterMetrics:
                 self.deliveries.labels(state)
         self.answer_digests = Counter(
             "firebreak_answer_digests_total",
-            "Digests of overdue answers (sent, unowned: nobody to send it to)",
+            "Digests of overdue answers, by outcome (sent, or unowned: there was nobody to send it to)",
             ["outcome"],
             registry=registry,
         )
         self.answers_overdue = Gauge(
             "firebreak_answers_overdue",
-            "Complaints and questions that are due and not answered",
+            "Complaints and questions without an answer although one is due, by brand",
             ["brand"],
             registry=registry,
         )
         self.oncall_gap_seconds = Gauge(
             "firebreak_oncall_gap_seconds",
-            "Of the next seven days, how long nobody is on call",
+            "How long nobody is on call in the next seven days, by schedule",
             ["schedule"],
             registry=registry,
         )
@@ -144,9 +155,9 @@ class AlerterMetrics:
             registry=registry,
         )
 
-    def count_announced(self, told: Iterable[tuple[Change, int]], decisions: Mapping[TellReason, int]) -> None:
-        """Count what one committed transaction published, and why people were told or not."""
-        for change, severity in told:
+    def count_announced(self, published: Iterable[tuple[Change, int]], decisions: Mapping[TellReason, int]) -> None:
+        """Count the changes that one committed transaction published, and why people were told or not."""
+        for change, severity in published:
             self.changes.labels(change, str(severity)).inc()
         for reason, count in decisions.items():
             self.tell_decisions.labels(reason).inc(count)

@@ -1,4 +1,4 @@
-"""Builds the alerter: signals in, incidents and deliveries out, with one durable commit point, its database."""
+"""Builds the alerter: signals come in, incidents and deliveries go out, and its database is the only commit point."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def build(context: ServiceContext) -> Service:
 
 
 class Alerter:
-    """`wall` and `resolver` are given by tests: the one for leases and signatures, the other to play hostile DNS."""
+    """The service. Tests pass `wall`, the clock for leases and signatures, and `resolver`, to play a hostile DNS."""
 
     name = "alerter"
 
@@ -87,7 +87,7 @@ class Alerter:
         return Context(self.process.clock.now(), wall, self.process.config, settings.public_url)
 
     def ring(self) -> None:
-        """Something was committed: whoever waits for work looks again."""
+        """Wake all loops that wait for work, after a commit."""
         self.engine.bell.set()
         self.deliverer.bell.set()
         self.publisher.bell.set()
@@ -105,7 +105,7 @@ class Alerter:
             logger.warning(
                 "api_closed", why="FIREBREAK_ADMIN_KEY is not set; every call of the alerter's API answers 401"
             )
-        # `stop` may be called alone, by a test: that ends them too, as asked.
+        # A test may call `stop` alone: then the loops end as asked, too.
         stopping = self._stopping.is_set
         self._loops = [
             tasks.spawn("alerter-deliverer", self.deliverer.run, stopping),
@@ -127,11 +127,11 @@ class Alerter:
         return self.consumer.lanes.live()
 
     async def idle(self) -> bool:
-        # In the order of the flow: what a later part has to do was made by an earlier one.
+        # In the order of the flow, because an earlier part makes work for a later one.
         now = self.process.clock.now()
         if not self.started or not await self.consumer.lanes.idle(now):
             return False
-        # Steps make deliveries, and a delivery that fails makes a step due: nothing may be on its way between the two.
+        # Twice: steps make deliveries, and a delivery that fails makes a step due.
         for _ in range(2):
             due = await self.database.read(escalation.next_due)
             if due is not None and due <= now:
@@ -145,7 +145,7 @@ class Alerter:
         mount_console(app, self, self.live_updates)
 
     async def act(self, work: Callable[[IncidentService], T]) -> T:
-        """Do what a person asked for, in one transaction."""
+        """Do what a person asked for, in one transaction. Returns the result of `work`."""
 
         def transact(connection: Connection) -> tuple[T, IncidentService]:
             desk = IncidentService(connection, self.context())
@@ -157,7 +157,7 @@ class Alerter:
         return result
 
     async def stop(self, deadline: float) -> None:
-        """Signals first, so that nothing new comes in; then what is in flight is recorded."""
+        """Stop the signals first, so that nothing new comes in; then wait until attempts in flight are recorded."""
         self._stopping.set()
         self.live_updates.close()
         await self.consumer.lanes.stop(deadline)

@@ -1,6 +1,6 @@
-"""Every state that something of the alerter can be in, as closed sets of words. The words are stored, sent and counted.
+"""The states of everything in the alerter, as closed sets of words. The words are stored, sent and counted.
 
-An incident's own states are `services.contracts.incident.IncidentState`, because receivers read them.
+The states of an incident are in `services.contracts.incident.IncidentState`, because receivers read them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"
     EXHAUSTED = "exhausted"
-    """Its retries are used up."""
+    """All its retries failed."""
     CANCELLED = "cancelled"
     """Its endpoint was disabled or deleted."""
 
@@ -33,7 +33,7 @@ class DeliveryState(StrEnum):
 
 
 class AttemptOutcome(StrEnum):
-    """How one attempt to deliver ended, or that it has not."""
+    """How one attempt to deliver ended, or that it has not ended."""
 
     BEGUN = "begun"
     """It is on its way."""
@@ -43,7 +43,7 @@ class AttemptOutcome(StrEnum):
     REFUSED = "refused"
     """An answer other than 2xx."""
     GONE = "gone"
-    """410: the receiver wants nothing more, ever."""
+    """410: the receiver never wants another message."""
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
     BLOCKED = "blocked"
@@ -51,7 +51,7 @@ class AttemptOutcome(StrEnum):
 
     @property
     def is_known(self) -> bool:
-        """Whether the attempt ended and the end was recorded."""
+        """Returns True if the attempt ended and its end was recorded."""
         return self not in (AttemptOutcome.BEGUN, AttemptOutcome.UNKNOWN)
 
 
@@ -60,7 +60,7 @@ class PageState(StrEnum):
     ARRIVED = "arrived"
     FAILED = "failed"
     VOID = "void"
-    """Somebody has the incident, or it is over: the page no longer matters."""
+    """The page no longer matters: somebody has the incident, or it is over."""
 
 
 class StepState(StrEnum):
@@ -70,7 +70,7 @@ class StepState(StrEnum):
 
 
 class ClockState(StrEnum):
-    """Of an answer clock."""
+    """The states of an answer clock."""
 
     RUNNING = "running"
     ANSWERED = "answered"
@@ -81,7 +81,7 @@ class ClockState(StrEnum):
 
 
 class TellReason(StrEnum):
-    """Why people are told of a change to an incident, or why they are not: the metric's label and the word in the timeline."""
+    """Why people are told of a change to an incident, or why not: the label in metrics and the word in the timeline."""
 
     OPENED = "opened"
     STEP = "step"
@@ -97,20 +97,20 @@ class TellReason(StrEnum):
     """An acknowledgement expired, or a snooze is over."""
 
     ACKNOWLEDGED = "acknowledged"
-    """Not told: somebody has it, and reads it anyway."""
+    """Not told: somebody has it and looks anyway."""
     SNOOZED = "snoozed"
-    """Not told: somebody put it off."""
+    """Not told: somebody snoozed it."""
     SILENCE = "silence"
-    """Not told: held back by a silence; the next three likewise by what they name."""
+    """Not told: a silence holds it back. The next three are other things that hold incidents back."""
     MUTE = "mute"
     QUIET_HOURS = "quiet_hours"
     PAGE_BUDGET = "page_budget"
     TOLD_RECENTLY = "told_recently"
-    """Not told yet: people heard of it minutes ago, and it waits until they had time to read."""
+    """Not told yet: people were told minutes ago, and the next message waits until they have had time to read."""
     NOT_WORSE = "not_worse"
-    """Not told: nothing that people have not heard already."""
+    """Not told: it is no worse than what people know."""
     RECORDED = "recorded"
-    """Not told: for the record only, such as a snooze, a mark or a deleted post."""
+    """Not told: it is for the record only, such as a snooze, a mark or a deleted post."""
 
     @property
     def is_told(self) -> bool:
@@ -118,12 +118,12 @@ class TellReason(StrEnum):
 
     @property
     def words(self) -> str:
-        """For a person: `told: worse`, `not told: quiet hours`."""
+        """Returns the reason as people read it, such as `told: worse` or `not told: quiet hours`."""
         return f"{'told' if self.is_told else 'not told'}: {self.value.replace('_', ' ')}"
 
     @classmethod
     def held(cls, by: HeldBy) -> TellReason:
-        """The reason of what is held back."""
+        """Returns the reason for an incident that `by` holds back."""
         return cls(by.value)
 
 

@@ -1,1 +1,1 @@
-"""Takes posts in: checks, normalises and matches them to brands, and answers 202 when the log has them."""
+"""Takes posts in: checks and normalises them, finds their brands, and answers 202 when the log has them."""

@@ -1,7 +1,7 @@
-"""Who gets in: whatever is too much is sent away at the door, with when to come back and why, and nowhere later.
+"""Decides which requests get in. What is too much is refused here, with a reason and when to come back, and nowhere later.
 
-A token bucket for each key, a bound on requests and bytes in flight, and the scorer's lag: posts that nobody can score in
-time only push others further back. All on the machine's own time: what is protected here is the machine.
+There is a token bucket for each key, a bound on requests and on bytes in flight, and a bound on the scorer's lag: posts that
+cannot be scored in time only delay others. All times are the machine's own, because it is the machine that is protected.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ logger = structlog.get_logger()
 SCORER_GROUP: Final = "firebreak-scorer"
 POLL_SECONDS: Final = 1.0
 STALE_SECONDS: Final = 10.0
-"""A lag that old is a memory: nobody is shed for it, and the log counts as away."""
+"""A lag that is older than this is not acted on, and the log counts as away."""
 BUSY_SECONDS: Final = 1.0
 LAG_SECONDS: Final = 10.0
 STOPPING_SECONDS: Final = 5.0
-"""When to come back: another replica, or a new process, is up by then."""
+"""After how many seconds a client should try again: when requests have ended, when the scorer has caught up a little, when
+another replica or a new process is there."""
 
 
 class Shed(Backpressure):
-    """503, or 429 where it is the key's own rate."""
+    """A request is refused for now: 429 if its key is over its own rate, 503 otherwise."""
 
     def __init__(self, reason: ShedReason, why: str, retry_after: float) -> None:
         super().__init__(why, retry_after)
@@ -42,7 +43,7 @@ class Shed(Backpressure):
 
 
 class TokenBucket:
-    """So many posts a second, and so many at once after a pause."""
+    """Lets `rate` posts a second through, and up to `burst` at once after a pause."""
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
         self._rate = rate
@@ -51,19 +52,22 @@ class TokenBucket:
         self._at = now
 
     def take(self, tokens: float, now: float) -> float:
-        """Zero when taken, else in how many seconds to come back. More than the bucket holds is let through when it is
-        full, and owed: a batch over the burst would be refused for ever otherwise."""
+        """Take tokens. Returns 0 if they were taken, else in how many seconds to try again.
+
+        More tokens than the bucket holds are taken when it is full, and owed: otherwise a batch larger than the burst would be
+        refused for ever.
+        """
         self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
         self._at = now
         needed = min(tokens, self._burst)
-        if self._tokens < needed:  # for no tokens at all: while some are owed
+        if self._tokens < needed:  # also where no tokens are asked for, as long as some are owed
             return (needed - self._tokens) / self._rate
         self._tokens -= tokens
         return 0.0
 
 
 class LagWatch:
-    """What the log last said about the scorer's lag, and so whether it answers at all."""
+    """Asks the log for the scorer's lag again and again, and so knows if the log answers at all."""
 
     def __init__(self, log: EventLog, metrics: IngestMetrics, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._log = log
@@ -76,17 +80,17 @@ class LagWatch:
 
     @property
     def lag(self) -> int | None:
-        """`None` where it is not known, or too old to act on."""
+        """The scorer's lag in records; `None` if it is not known, or too old to act on."""
         fresh = self._answered is not None and self._monotonic() - self._answered <= STALE_SECONDS
         return self._lag if fresh else None
 
     @property
     def trouble(self) -> str | None:
-        """Why the log counts as away, `None` while it answers."""
+        """Why the log counts as away; `None` while it answers."""
         return self._failing or (None if self.lag is not None else f"no answer for {STALE_SECONDS:g} s")
 
     async def poll(self) -> None:
-        """Ask once. A question without an answer is waited for again, never asked twice and never cut off."""
+        """Ask once. A question that has no answer yet is waited for again; it is neither asked twice nor cancelled."""
         asked = self._asking or asyncio.create_task(self._ask(), name="ingest-lag-question")
         self._asking = asked
         await asyncio.wait({asked}, timeout=POLL_SECONDS)
@@ -121,7 +125,7 @@ class LagWatch:
 
 
 class Visit:
-    """One request that was let in."""
+    """A request that was let in."""
 
     def __init__(self, door: Admission, key: str) -> None:
         self._door = door
@@ -129,16 +133,18 @@ class Visit:
         self.held_bytes = 0
 
     def hold(self, size: int) -> None:
-        """Count `size` more bytes of its body. Raises `Shed` where all requests together hold too many."""
+        """Count `size` more bytes of its body. Raises `Shed` if all requests together hold too many."""
         self._door.hold(size)
         self.held_bytes += size
 
     def charge(self, posts: int) -> None:
-        """Take `posts` tokens of its key. Raises `Shed` (429)."""
+        """Take a token of its key for each of its posts. Raises `Shed` if the key is over its rate."""
         self._door.charge(self._key, posts)
 
 
 class Admission:
+    """Lets requests in, and counts what they hold and take."""
+
     def __init__(
         self,
         settings: Settings,
@@ -159,26 +165,27 @@ class Admission:
 
     @property
     def is_empty(self) -> bool:
+        """True if no request is inside."""
         return self._requests == 0
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Refuse all further requests."""
         self._closed = True
 
     async def drain(self) -> None:
-        """Return when the last visit has ended."""
+        """Wait until the last visit has ended."""
         await self._empty.wait()
 
     @contextmanager
     def visit(self, key: str) -> Iterator[Visit]:
-        """Let a request of `key` in, or raise `Shed`."""
+        """Let a request of `key` in for as long as the context lasts. Raises `Shed` if it has to come back later."""
         self._check()
         visit = Visit(self, key)
         self._requests += 1
         self._empty.clear()
         self._metrics.requests_in_flight.set(self._requests)
         try:
-            visit.charge(0)  # a key in debt is sent away before its body is read
+            visit.charge(0)  # a key that owes tokens is refused before its body is read
             yield visit
         finally:
             self._requests -= 1
@@ -199,12 +206,14 @@ class Admission:
             raise Shed(ShedReason.REQUESTS_IN_FLIGHT, f"{self._requests} requests are in flight", BUSY_SECONDS)
 
     def hold(self, size: int) -> None:
+        """Count `size` more bytes in flight. Raises `Shed` if there are too many."""
         if self._bytes + size > self._settings.max_bytes_in_flight:
             raise Shed(ShedReason.BYTES_IN_FLIGHT, f"{self._bytes} bytes are in flight", BUSY_SECONDS)
         self._bytes += size
         self._metrics.bytes_in_flight.set(self._bytes)
 
     def charge(self, key: str, posts: int) -> None:
+        """Take tokens of `key`. Raises `Shed` if it is over its rate."""
         now = self._monotonic()
         bucket = self._buckets.get(key)
         if bucket is None:
@@ -214,4 +223,4 @@ class Admission:
         wait = bucket.take(posts, now)
         if wait > 0:
             limit = self._settings.key_posts_per_second
-            raise Shed(ShedReason.RATE, f"the key {key!r} is over its {limit:g} posts a second", wait)
+            raise Shed(ShedReason.RATE, f"the key {key!r} is over its limit of {limit:g} posts a second", wait)

@@ -1,9 +1,8 @@
-"""`POST /v1/posts`: one post, an array of posts or NDJSON in, one result an item out.
+"""`POST /v1/posts` takes one post, an array of posts, or NDJSON, and returns one result for each item.
 
-202 is said only when the log has every item that is marked accepted; the others have their reason beside them (as a
-207 would, which few clients know). 422: every item was read and rejected. Any other refusal is about the request as a
-whole, and nothing was stored. Refusals are RFC 9457 problems; those worth a retry carry `Retry-After`, and a retry is
-always safe, because ids are deterministic.
+The answer is 202 when the log has every item that is marked `accepted`; every other item is marked `rejected`, with the reason.
+It is 422 when every item was rejected. Any other status is about the request as a whole, and nothing was stored. Errors are RFC
+9457 problems. Where it is worth trying again they carry `Retry-After`; a retry is always safe, because ids are deterministic.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from ingest.admission import Admission, Shed, Visit
 from ingest.auth import ApiKeys
 from ingest.body import ENCODINGS, BodyDamaged, BodyTooLarge, BodyTooSlow, read_body
 from ingest.metrics import IngestMetrics, RequestOutcome, ShedReason
-from ingest.normalize import Normal, Normalizer, Refused
+from ingest.normalize import ItemRefused, NormalizedPost, Normalizer
 from ingest.openapi import RESPONSES, request_body
 from ingest.parsing import Malformed, Parser, TooMany
 from ingest.publisher import BREATH_ITEMS, Publisher
@@ -44,20 +43,20 @@ LOG_AWAY_SECONDS: Final = 5.0
 BEARER: Final = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="A key of `FIREBREAK_API_KEYS`")
 
 STATUS: Final = {
-    RequestOutcome.MALFORMED: (400, "The body cannot be read"),
-    RequestOutcome.UNAUTHENTICATED: (401, "An API key is needed"),
-    RequestOutcome.TOO_SLOW: (408, "The body took too long"),
-    RequestOutcome.TOO_LARGE: (413, "The request is too large"),
-    RequestOutcome.UNSUPPORTED: (415, "The body is of a type that is not read here"),
-    RequestOutcome.REJECTED: (422, "Every post was rejected"),
-    RequestOutcome.LIMITED: (429, "Too many posts"),
-    RequestOutcome.FAILED: (500, "Something of ours went wrong"),
-    RequestOutcome.SHED: (503, "Not now"),
+    RequestOutcome.MALFORMED: (400, "Malformed body"),
+    RequestOutcome.UNAUTHENTICATED: (401, "API key required"),
+    RequestOutcome.TOO_SLOW: (408, "Request timed out"),
+    RequestOutcome.TOO_LARGE: (413, "Request too large"),
+    RequestOutcome.UNSUPPORTED: (415, "Unsupported media type"),
+    RequestOutcome.REJECTED: (422, "All posts rejected"),
+    RequestOutcome.LIMITED: (429, "Rate limit exceeded"),
+    RequestOutcome.FAILED: (500, "Internal error"),
+    RequestOutcome.SHED: (503, "Temporarily unavailable"),
 }
 
 
-class Refusal(Exception):
-    """The request as a whole is refused."""
+class RequestRefused(Exception):
+    """The request as a whole is refused. Its outcome decides the status and title; `detail` says what is wrong."""
 
     def __init__(self, outcome: RequestOutcome, detail: str, **headers: str) -> None:
         super().__init__(detail)
@@ -67,8 +66,8 @@ class Refusal(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class PostsDesk:
-    """Everything that stands between a request and the log, in the order in which a request meets it."""
+class PostsEndpoint:
+    """Everything that stands between a request and the log, in the order in which a request passes it."""
 
     settings: Settings
     clock: Clock
@@ -80,10 +79,10 @@ class PostsDesk:
     metrics: IngestMetrics
 
     async def answer(self, request: Request) -> Response:
-        """The response to one request; never raises."""
+        """The response to one request. Never raises."""
         try:
             response, outcome = await self._serve(request)
-        except Refusal as refusal:
+        except RequestRefused as refusal:
             response, outcome = _problem(refusal.outcome, refusal.detail, refusal.headers), refusal.outcome
         except Shed as shed:
             self.metrics.shed.labels(shed.reason.value).inc()
@@ -91,12 +90,15 @@ class PostsDesk:
             response = _problem(outcome, shed.why, {"Retry-After": _whole_seconds(shed.retry_after)})
         except ClientDisconnect:
             response, outcome = (
-                _problem(RequestOutcome.MALFORMED, "the client went away", {}),
+                _problem(RequestOutcome.MALFORMED, "the client closed the connection", {}),
                 RequestOutcome.DISCONNECTED,
             )
         except Exception:  # the root of a request: the next one may fare better
             logger.exception("posts_request_failed")
-            response, outcome = _problem(RequestOutcome.FAILED, "see the log of the service", {}), RequestOutcome.FAILED
+            response, outcome = (
+                _problem(RequestOutcome.FAILED, "the service's log has the details", {}),
+                RequestOutcome.FAILED,
+            )
         self.metrics.requests.labels(outcome.value).inc()
         return response
 
@@ -104,11 +106,11 @@ class PostsDesk:
         key = self.keys.name_of(request.headers.get("authorization"))
         if key is None:
             why = (
-                "send Authorization: Bearer KEY with a configured key"
+                "send a configured key: Authorization: Bearer KEY"
                 if self.keys.names
-                else "no key is configured here"
+                else "this installation has no API keys configured"
             )
-            raise Refusal(RequestOutcome.UNAUTHENTICATED, why, WWW_Authenticate='Bearer realm="firebreak"')
+            raise RequestRefused(RequestOutcome.UNAUTHENTICATED, why, WWW_Authenticate='Bearer realm="firebreak"')
         with self.admission.visit(key) as visit:
             try:
                 self.publisher.check_reachable()
@@ -121,7 +123,7 @@ class PostsDesk:
         accepted = sum(result["status"] == "accepted" for result in results)
         if not accepted:
             return _problem(
-                RequestOutcome.REJECTED, f"none of {len(results)} was accepted", {}, results
+                RequestOutcome.REJECTED, f"none of {len(results)} posts was accepted", {}, results
             ), RequestOutcome.REJECTED
         content = pydantic_core.to_json({"results": results})
         outcome = RequestOutcome.ACCEPTED if accepted == len(results) else RequestOutcome.PARTIAL
@@ -131,16 +133,18 @@ class PostsDesk:
         limit = self.settings.max_body_bytes
         encoding = request.headers.get("content-encoding", "").strip().lower()
         if encoding not in ENCODINGS:
-            raise Refusal(
+            raise RequestRefused(
                 RequestOutcome.UNSUPPORTED,
-                "the content encodings read here are gzip and identity",
+                "supported content encodings are gzip and identity",
                 Accept_Encoding="gzip",
             )
-        # The connection stays: closing it under a client that still sends resets it, and the answer is never read.
-        too_large = Refusal(RequestOutcome.TOO_LARGE, f"a body has at most {limit} bytes, decompressed")
+        # The connection stays open: if it were closed while the client still sends, it would be reset, and the answer lost.
+        too_large = RequestRefused(
+            RequestOutcome.TOO_LARGE, f"the body is larger than {limit} bytes (after decompression)"
+        )
         claimed = request.headers.get("content-length", "")
         if claimed.isdecimal() and len(claimed) < 20 and int(claimed) > limit:
-            raise too_large  # a hint only: what really comes is counted below
+            raise too_large  # the header is only a hint: what really comes is counted below
         try:
             body = await read_body(
                 request.stream(),
@@ -152,10 +156,10 @@ class PostsDesk:
         except BodyTooLarge:
             raise too_large from None
         except BodyTooSlow:
-            why = f"not there after {self.settings.body_timeout_seconds:g} s"
-            raise Refusal(RequestOutcome.TOO_SLOW, why, Connection="close") from None
+            why = f"the body was not complete after {self.settings.body_timeout_seconds:g} s"
+            raise RequestRefused(RequestOutcome.TOO_SLOW, why, Connection="close") from None
         except BodyDamaged as error:
-            raise Refusal(RequestOutcome.MALFORMED, str(error)) from error
+            raise RequestRefused(RequestOutcome.MALFORMED, str(error)) from error
         self.metrics.body_bytes.inc(len(body))
         return body
 
@@ -163,19 +167,19 @@ class PostsDesk:
         try:
             items = self.parser.items(body, ndjson)
         except TooMany as error:
-            raise Refusal(RequestOutcome.TOO_LARGE, str(error)) from error
+            raise RequestRefused(RequestOutcome.TOO_LARGE, str(error)) from error
         except Malformed as error:
             visit.charge(1)
-            raise Refusal(RequestOutcome.MALFORMED, str(error)) from error
+            raise RequestRefused(RequestOutcome.MALFORMED, str(error)) from error
         if not items:
-            raise Refusal(RequestOutcome.MALFORMED, "there is no post in the body")
+            raise RequestRefused(RequestOutcome.MALFORMED, "the body contains no post")
         visit.charge(len(items))
         return items
 
     async def _take(self, items: Sequence[Any]) -> list[dict[str, Any]]:
-        """Normalise and publish what can be; one result an item."""
+        """Normalise and publish all items that can be. Returns one result for each."""
         now = self.clock.now()
-        normal: dict[int, Normal] = {}
+        normal: dict[int, NormalizedPost] = {}
         errors: dict[int, ItemError] = {}
         for index, item in enumerate(items):
             if isinstance(item, ItemError):
@@ -183,10 +187,10 @@ class PostsDesk:
             else:
                 try:
                     normal[index] = self.normalizer.normalize(item, now)
-                except Refused as refused:
+                except ItemRefused as refused:
                     errors[index] = refused.error
             if index % BREATH_ITEMS == BREATH_ITEMS - 1:
-                await asyncio.sleep(0)  # thousands of posts must not hold up everybody's heartbeat
+                await asyncio.sleep(0)  # thousands of posts must not delay other requests and heartbeats
         errors.update(await self.publisher.publish({i: n.observations for i, n in normal.items()}))
         for index, error in errors.items():
             normal.pop(index, None)
@@ -194,7 +198,7 @@ class PostsDesk:
         self._count(normal)
         return [_accepted(i, normal[i]) if i in normal else _rejected(i, errors[i]) for i in range(len(items))]
 
-    def _count(self, accepted: dict[int, Normal]) -> None:
+    def _count(self, accepted: dict[int, NormalizedPost]) -> None:
         self.metrics.heard({normal.observations[0].event.network for normal in accepted.values()})
         for normal in accepted.values():
             self.metrics.accepted.labels(normal.observations[0].event.kind.value).inc()
@@ -204,8 +208,8 @@ class PostsDesk:
                 self.metrics.unbelieved.inc()
 
 
-def posts_routes(desk: PostsDesk) -> APIRouter:
-    """The routes of ingest, with their description for OpenAPI."""
+def posts_routes(endpoint: PostsEndpoint) -> APIRouter:
+    """The route of ingest, with its description for OpenAPI."""
     router = APIRouter()
 
     @router.post(
@@ -213,20 +217,21 @@ def posts_routes(desk: PostsDesk) -> APIRouter:
         status_code=202,
         response_model=Results,
         tags=["ingest"],
-        summary="Take posts in",
+        summary="Send posts",
         description=__doc__,
         responses=RESPONSES,
-        openapi_extra={"requestBody": request_body(desk.settings)},
+        openapi_extra={"requestBody": request_body(endpoint.settings)},
     )
     async def take_posts(
         request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
     ) -> Response:
-        return await desk.answer(request)
+        return await endpoint.answer(request)
 
     return router
 
 
 def _is_ndjson(request: Request) -> bool:
+    """Returns True for NDJSON and False for JSON. Raises `RequestRefused` for any other content type."""
     media, _, parameters = request.headers.get("content-type", "").partition(";")
     media = media.strip().lower()
     charset = next(
@@ -238,15 +243,15 @@ def _is_ndjson(request: Request) -> bool:
         "",
     )
     if media not in JSON | NDJSON or charset not in UTF8:
-        raise Refusal(
+        raise RequestRefused(
             RequestOutcome.UNSUPPORTED,
-            "send application/json or application/x-ndjson, in UTF-8",
+            "send application/json or application/x-ndjson in UTF-8",
             Accept_Post="application/json, application/x-ndjson",
         )
     return media in NDJSON
 
 
-def _accepted(index: int, normal: Normal) -> dict[str, Any]:
+def _accepted(index: int, normal: NormalizedPost) -> dict[str, Any]:
     ids = [observation.id for observation in normal.observations]
     return {"index": index, "status": "accepted", "post": normal.post, "event_ids": ids}
 

@@ -1,5 +1,5 @@
-"""Reads a request's body within its bounds: never more than the limit in memory, whatever `Content-Length` says or a
-few bytes of gzip unfold to, and never longer than the deadline."""
+"""Reads the body of a request within bounds: never more than the limit is in memory, whatever `Content-Length` says or gzip
+unpacks to, and reading never takes longer than the deadline."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ ENCODINGS: Final = frozenset({"gzip", "x-gzip", "identity", ""})
 
 
 class BodyTooLarge(Exception):
-    """More than the limit."""
+    """The body is larger than the limit."""
 
 
 class BodyTooSlow(Exception):
-    """Not there by the deadline."""
+    """The body was not complete by the deadline."""
 
 
 class BodyDamaged(Exception):
-    """Not the gzip it claims to be."""
+    """The body is not the gzip that it claims to be."""
 
 
 async def read_body(
     chunks: AsyncIterator[bytes], *, encoding: str, limit: int, seconds: float, hold: Callable[[int], None]
 ) -> bytes:
-    """The whole body, decompressed. `hold` is told of every piece before it is kept, and may refuse it by raising.
+    """The whole body, decompressed. `limit` is in bytes after decompression; `hold` is told the size of each piece before it is
+    kept, and may refuse it by raising.
 
-    Raises `BodyTooLarge`, `BodyTooSlow`, `BodyDamaged`.
+    Raises `BodyTooLarge`, `BodyTooSlow` (after so many `seconds`) or `BodyDamaged`.
     """
     gzip = encoding in ("gzip", "x-gzip")
     inflater = _Inflater() if gzip else None
@@ -53,7 +54,7 @@ async def read_body(
 
 
 class _Inflater:
-    """Unfolds gzip, several members in a row too, and never more than it is asked for."""
+    """Unpacks gzip, also several members in a row, and never more of it than it is asked for."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(GZIP)
@@ -61,9 +62,11 @@ class _Inflater:
 
     @property
     def complete(self) -> bool:
+        """True if the last member has ended."""
         return self._member.eof or not self._begun
 
     def feed(self, chunk: bytes, at_most: int) -> bytes:
+        """What `chunk` unpacks to, but not more than `at_most` bytes. Raises `BodyDamaged` if it is not gzip."""
         out = bytearray()
         while chunk and len(out) < at_most:
             if self._member.eof:

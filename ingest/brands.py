@@ -19,7 +19,7 @@ from services.contracts.names import FoundName, NameFinder, Search, mentions_of
 from services.contracts.post import Mention, MentionKind
 
 LISTED: Final = 8
-"""So many brands an error names: enough to see a misspelling, short enough to read."""
+"""How many brands an error names: enough to see a misspelling, and short enough to read."""
 
 
 class Why(StrEnum):
@@ -77,7 +77,8 @@ class BrandBook:
         author: str | None = None,
         answers: str | None = None,
     ) -> Found:
-        """What `text` is about; `declared` brands are taken at their word, `author` and `answers` are handles."""
+        """What a post with this text is about. `declared` are brands that the client states; `author` and `answers` are the
+        handles of who wrote the post and of whom it answers."""
         whys: dict[BrandId, Why] = {}
         own, own_brand = self._account(network, author)
         answered, answered_brand = self._account(network, answers)

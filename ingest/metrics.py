@@ -1,5 +1,5 @@
-"""Metrics of ingest: all of them, with unit and meaning. Labels come from closed sets and exist from the start, so that a
-rate over a rare reason is zero and not absent."""
+"""All metrics of ingest, with unit and meaning. Labels come from closed sets, and their series exist from the start: the rate
+of a rare reason is zero then, and not absent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RequestOutcome(StrEnum):
 
 
 class ShedReason(StrEnum):
-    """Why a request was sent away before or without a commit."""
+    """Why a request was refused for now."""
 
     STOPPING = "stopping"
     SCORER_LAG = "scorer_lag"
@@ -44,21 +44,23 @@ class ShedReason(StrEnum):
 
 
 OTHER: Final = "other"
-"""Stands for every network that the configuration does not name: what clients send must not make new series."""
+"""The label of all networks that the configuration does not name: what clients send must not make new series."""
 
 
 class IngestMetrics:
-    """Declared once a process, on its own registry."""
+    """The metrics of one process, declared once on its registry."""
 
     def __init__(self, registry: CollectorRegistry, networks: Collection[str] = ()) -> None:
         """`networks` are those that the configuration names; all others count as one."""
-        self.accepted = _counter(registry, "posts_accepted", "Posts that the log has, by kind", "kind", PostKind)
-        self.rejected = _counter(registry, "posts_rejected", "Posts refused one by one, by reason", "reason", Reason)
+        self.accepted = _counter(registry, "posts_accepted", "Posts stored, by kind", "kind", PostKind)
+        self.rejected = _counter(registry, "posts_rejected", "Posts rejected, by reason", "reason", Reason)
         self.requests = _counter(registry, "requests", "Posting requests, by how they ended", "outcome", RequestOutcome)
-        self.shed = _counter(registry, "shed", "Requests sent away, by reason", "reason", ShedReason)
+        self.shed = _counter(registry, "shed", "Requests refused for now, by reason", "reason", ShedReason)
         self.mentions = _counter(registry, "brand_mentions", "Brands found in accepted posts, by why", "why", Why)
         self.unbelieved = Counter(
-            "firebreak_ingest_claimed_times_dropped_total", "Claimed times that lay in the future", registry=registry
+            "firebreak_ingest_claimed_times_dropped_total",
+            "Claimed times that were dropped because they lie in the future",
+            registry=registry,
         )
         self.body_bytes = Counter(
             "firebreak_ingest_body_bytes_total", "Bytes of bodies, after decompression", registry=registry
@@ -69,31 +71,33 @@ class IngestMetrics:
             registry=registry,
             buckets=LATENCY_SECONDS,
         )
-        self.events = Counter("firebreak_ingest_events_appended_total", "Events in the log", registry=registry)
+        self.events = Counter("firebreak_ingest_events_appended_total", "Events appended to the log", registry=registry)
         self._networks = frozenset(networks)
         self._last_post = Gauge(
             "firebreak_ingest_last_post_timestamp_seconds",
-            "When the last post of a network was accepted, in epoch seconds; before the first: when we started",
+            "When the last post of a network was accepted, in epoch seconds; before the first one, when the process started",
             ["network"],
             registry=registry,
         )
         for network in self._networks:
             self._last_post.labels(network).set_to_current_time()
         self.requests_in_flight = Gauge(
-            "firebreak_ingest_requests_in_flight", "Requests being served", registry=registry
+            "firebreak_ingest_requests_in_flight", "Requests that are being served", registry=registry
         )
         self.bytes_in_flight = Gauge(
-            "firebreak_ingest_bytes_in_flight", "Bytes of bodies being held", registry=registry
+            "firebreak_ingest_bytes_in_flight", "Bytes of bodies that are held", registry=registry
         )
         self.scorer_lag = Gauge(
-            "firebreak_ingest_scorer_lag_records", "Records the scorer is behind, as last seen", registry=registry
+            "firebreak_ingest_scorer_lag_records", "Records that the scorer is behind, as last seen", registry=registry
         )
         self.lag_failures = Counter(
-            "firebreak_ingest_lag_failures_total", "Times the scorer's lag could not be told", registry=registry
+            "firebreak_ingest_lag_failures_total",
+            "Times the log did not say how far the scorer is behind",
+            registry=registry,
         )
 
     def heard(self, networks: Iterable[str]) -> None:
-        """Posts of these networks were accepted now."""
+        """Note that posts of these networks were accepted now."""
         for network in {name if name in self._networks else OTHER for name in networks}:
             self._last_post.labels(network).set_to_current_time()
 

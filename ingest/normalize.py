@@ -1,9 +1,10 @@
-"""Turns one accepted input into the one or two events it stands for, each with the conversation it belongs to and an id that
-is the same whenever the same thing is said again. Pure: the time, the names and the limits come in.
+"""Turns a post into the one or two events that it stands for, each in its conversation and with an id that is the same whenever
+the post is sent again. Pure: the time, the brands and the limits are handed in.
 
-A quote belongs to two stories, so it becomes two events: one in its own conversation, one, as an engagement that brings
-the quoter's reach and text, in the quoted conversation. Where both are one conversation it is one event, or a reply
-that quotes its own thread would count twice. A deletion of a quote reaches both places too: both have its text.
+A quote belongs to two conversations, so it becomes two events: one in its own conversation, and one in the quoted
+conversation, as an engagement that brings the quoter's reach and text. Where both are the same conversation it becomes one
+event, because a reply that quotes its own thread would count twice otherwise. The deletion of a quote becomes two events as
+well, because both conversations have its text.
 """
 
 from __future__ import annotations
@@ -21,23 +22,26 @@ from services.contracts.base import ConversationId, EventId, event_id
 from services.contracts.post import Author, Counters, PostKind, PostObserved, PostRef, SourcePolicy
 
 AHEAD: Final = timedelta(hours=1)
-"""Clocks differ; by more than an hour only where one of them is wrong."""
+"""How far a time may lie ahead of our clock. Clocks differ, but by more than an hour only if one of them is wrong."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ENGAGES: Final = frozenset({PostKind.REPLY, PostKind.REPOST})
 _QUOTES: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.DELETION})
 _BARE: Final = frozenset({PostKind.COUNTERS, PostKind.DELETION})
-"""Snapshots and deletions carry no content onward, whatever was sent with them; a deletion least of all."""
+"""The text, brands and quotes that are sent with a snapshot or a deletion are dropped."""
 
 
 class Observation(NamedTuple):
+    """An event and its id."""
+
     id: EventId
     event: PostObserved
 
 
 @dataclass(frozen=True, slots=True)
-class Normal:
-    """What an input became. `found` says which brands and why, `dropped_claim` that a claimed time was not believed."""
+class NormalizedPost:
+    """What a post became. `post` names it (`network:id`), `found` says which brands it is about and why, and `dropped_claim` is
+    True if a time that the client claimed was not believed."""
 
     post: str
     observations: tuple[Observation, ...]
@@ -45,7 +49,9 @@ class Normal:
     dropped_claim: bool
 
 
-class Refused(Exception):
+class ItemRefused(Exception):
+    """A post is rejected, for the reason in `error`."""
+
     def __init__(self, code: Reason, field: str | None, message: str) -> None:
         super().__init__(message)
         self.error = ItemError(code, field, message)
@@ -53,16 +59,16 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Normalizer:
-    """`policies` tells what a network's terms let leave the house, where that is not everything."""
+    """Normalises posts. `policies` says for each network what its terms allow to be passed on; what is missing allows all."""
 
     book: BrandBook
     policies: Mapping[str, SourcePolicy]
     max_text_chars: int
 
-    def normalize(self, post: PostIn, now: datetime) -> Normal:
-        """The events of `post`, observed `now`.
+    def normalize(self, post: PostIn, now: datetime) -> NormalizedPost:
+        """What `post`, observed `now`, becomes.
 
-        Raises `Refused` where its fields contradict each other, the configuration or the clock.
+        Raises `ItemRefused` if its fields contradict each other, the configuration or the clock.
         """
         _check_relations(post)
         text = self._text(post)
@@ -115,25 +121,27 @@ class Normalizer:
             if not bare:
                 away["kind"] = PostKind.QUOTE
             observations.append(_observed(own.model_copy(update=away)))
-        return Normal(f"{post.network}:{post.post_id}", tuple(observations), found, dropped)
+        return NormalizedPost(f"{post.network}:{post.post_id}", tuple(observations), found, dropped)
 
     def _text(self, post: PostIn) -> str | None:
         unknown = [brand for brand in post.brands if brand not in self.book]
         if unknown:
-            raise Refused(
+            raise ItemRefused(
                 Reason.UNKNOWN_BRAND,
                 f"brands.{post.brands.index(unknown[0])}",
-                f"no brand {unknown[0]!r}; there are {self.book.listed}",
+                f"there is no brand {unknown[0]!r}; configured are {self.book.listed}",
             )
         if post.text is None:
             return None
         if len(post.text) > self.max_text_chars:
-            raise Refused(Reason.TOO_LONG, "text", f"{len(post.text)} characters; at most {self.max_text_chars}")
+            raise ItemRefused(
+                Reason.TOO_LONG, "text", f"{len(post.text)} characters; the limit is {self.max_text_chars}"
+            )
         return clean(post.text) or None
 
 
 def clean(text: str) -> str:
-    """The text in NFC, with line breaks as `\\n` and no control characters but these and tabs."""
+    """The text in NFC, with `\\n` as line breaks, and without control characters other than these and tabs."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
     if text.isprintable():
@@ -142,37 +150,40 @@ def clean(text: str) -> str:
 
 
 def _check_relations(post: PostIn) -> None:
-    """What the fields must say together, for the kind of post it is."""
+    """Raises `ItemRefused` if the fields do not fit together for this kind of post."""
     kind, own = post.kind, post.post_id
     if kind is PostKind.ORIGINAL:
         if post.root_id not in (None, own):
-            raise Refused(Reason.CONTRADICTION, "root_id", "an original is the root of its own conversation")
+            raise ItemRefused(Reason.CONTRADICTION, "root_id", "an original post is the root of its own conversation")
         for field in ("parent_id", "reply_to"):
             if getattr(post, field) is not None:
-                raise Refused(Reason.CONTRADICTION, field, "an original answers nothing; is it a reply?")
+                raise ItemRefused(Reason.CONTRADICTION, field, "an original post has no parent; is this a reply?")
     if kind in _ENGAGES and post.parent_id is None and post.root_id is None:
-        raise Refused(Reason.MISSING, "parent_id", f"a {kind} needs parent_id or root_id")
+        raise ItemRefused(Reason.MISSING, "parent_id", f"a {kind} needs parent_id or root_id")
     if kind in _ENGAGES and post.parent_id is None and post.root_id == own:
-        raise Refused(Reason.CONTRADICTION, "root_id", f"a {kind} hangs on another post")
+        raise ItemRefused(Reason.CONTRADICTION, "root_id", f"a {kind} cannot be the root of its conversation")
     if post.parent_id == own:
-        raise Refused(Reason.CONTRADICTION, "parent_id", "a post is not its own parent")
+        raise ItemRefused(Reason.CONTRADICTION, "parent_id", "a post cannot be its own parent")
     if kind is PostKind.QUOTE and post.quote_of is None:
-        raise Refused(Reason.MISSING, "quote_of", "a quote needs quote_of")
+        raise ItemRefused(Reason.MISSING, "quote_of", "a quote needs quote_of")
     if post.quote_of is not None:
         if kind in (PostKind.ORIGINAL, PostKind.REPOST):
-            raise Refused(Reason.CONTRADICTION, "quote_of", "what quotes is of kind quote or reply")
+            raise ItemRefused(Reason.CONTRADICTION, "quote_of", "a post that quotes another is of kind quote or reply")
         if post.quote_of.post_id == own:
-            raise Refused(Reason.CONTRADICTION, "quote_of.post_id", "a post does not quote itself")
+            raise ItemRefused(Reason.CONTRADICTION, "quote_of.post_id", "a post cannot quote itself")
     if kind is PostKind.COUNTERS and (post.counters is None or all(n is None for _, n in post.counters)):
-        raise Refused(Reason.MISSING, "counters", "a counters snapshot needs at least one total")
+        raise ItemRefused(Reason.MISSING, "counters", "a counters snapshot needs at least one total")
 
 
 def _claims(post: PostIn, now: datetime) -> tuple[datetime | None, datetime | None, bool]:
-    """The claimed times that can be believed. Only what the network vouches for may refuse a post: a client that claims
-    nonsense must not keep a complaint from being heard."""
+    """The claimed times that can be believed (of the post, of the account), and True if one was dropped.
+
+    Only a time that the network vouches for can get a post rejected (`ItemRefused`): a client with a wrong clock must not keep
+    a complaint from being heard.
+    """
     latest = now + AHEAD
     if post.platform_at is not None and post.platform_at > latest:
-        raise Refused(Reason.BAD_TIME, "platform_at", "more than an hour ahead of our clock")
+        raise ItemRefused(Reason.BAD_TIME, "platform_at", "more than an hour ahead of our clock")
     created = _utc(post.created_at)
     opened = _utc(post.author.created_at) if post.author is not None else None
     dropped = False
@@ -184,7 +195,8 @@ def _claims(post: PostIn, now: datetime) -> tuple[datetime | None, datetime | No
 
 
 def _observed(event: PostObserved) -> Observation:
-    """A snapshot is named by its totals and its time, so that the next one is another event and a repeated one is not."""
+    """The event with its id. That of a snapshot depends on its totals and its time too: the next snapshot is another event, one
+    that is sent again is not."""
     extra = ""
     if event.kind is PostKind.COUNTERS and event.counters is not None:
         c = event.counters
@@ -207,7 +219,7 @@ def _without_at(handle: str | None) -> str | None:
 
 
 def _language(tag: str | None) -> str | None:
-    """`EN-us` and `en-us` are one language: the first part in lower case, the rest as it came."""
+    """The tag with its first part in lower case, because `EN-us` and `en-us` are the same language."""
     if tag is None:
         return None
     first, dash, rest = tag.partition("-")

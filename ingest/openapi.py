@@ -1,4 +1,4 @@
-"""What `POST /v1/posts` looks like in the OpenAPI document: derived from the models and the settings, never written twice."""
+"""Describes `POST /v1/posts` in the OpenAPI document, from the models and the settings, so that nothing is written twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Schema = dict[str, Any]
 
 
 def inlined(model: type[BaseModel]) -> Schema:
-    """The schema of `model` without references: the body is read by hand, so FastAPI would not list what they point to."""
+    """The schema of `model` without references. The body is read by hand, so FastAPI would not list what they point to."""
     schema = model.model_json_schema()
     definitions = schema.pop("$defs", {})
 
@@ -31,7 +31,7 @@ def inlined(model: type[BaseModel]) -> Schema:
 
 
 def request_body(settings: Settings) -> Schema:
-    """One post, an array, or NDJSON, with the limits of this installation."""
+    """The description of the body (one post, an array, or NDJSON), with the limits of this installation."""
     post = inlined(PostIn)
     text = next(option for option in post["properties"]["text"]["anyOf"] if option.get("type") == "string")
     text["maxLength"] = settings.max_text_chars
@@ -39,7 +39,7 @@ def request_body(settings: Settings) -> Schema:
     lines = "".join(f"{json.dumps(example)}\n" for example in EXAMPLES[:2])
     return {
         "required": True,
-        "description": f"At most {settings.max_body_bytes} bytes and {settings.max_batch_posts} posts; gzip is read too.",
+        "description": f"At most {settings.max_body_bytes} bytes and {settings.max_batch_posts} posts. May be gzipped.",
         "content": {
             "application/json": {
                 "schema": {"anyOf": [post, many]},
@@ -51,7 +51,7 @@ def request_body(settings: Settings) -> Schema:
             "application/x-ndjson": {
                 "schema": {
                     "type": "string",
-                    "description": "One post a line; a line that cannot be read loses no other.",
+                    "description": "One post on each line. A line that cannot be read affects no other.",
                 },
                 "examples": {"lines": {"summary": "Two posts", "value": lines}},
             },
@@ -76,14 +76,16 @@ def _refusal(description: str, *, retry: bool = False) -> Schema:
 
 
 RESPONSES: Final[dict[int | str, Schema]] = {
-    202: {"description": "The log has every post marked accepted; the others say why not."},
-    400: _refusal("No JSON, or no post in it. Names line and column."),
-    401: _refusal("No API key, or none of ours."),
-    408: _refusal("The body took too long."),
-    413: _refusal("Too many bytes or posts. Send less at once."),
-    415: _refusal("Another content type or encoding than is read here."),
-    422: _refusal("Every post was read and rejected; `results` says why."),
-    429: _refusal("The key is over its rate.", retry=True),
-    500: _refusal("Something of ours went wrong. A retry is safe."),
-    503: _refusal("Not now: stopping, overloaded, the scorer is behind, or the log is away.", retry=True),
+    202: {"description": "Every post marked `accepted` is stored. The others were rejected, with the reason."},
+    400: _refusal("The body is not JSON, with line and column, or it contains no post."),
+    401: _refusal("The API key is missing or unknown."),
+    408: _refusal("The body did not arrive in time."),
+    413: _refusal("The request has too many bytes or posts. Send fewer at once."),
+    415: _refusal("The content type or encoding is not supported."),
+    422: _refusal("Every post was rejected; `results` says why."),
+    429: _refusal("The API key is over its rate limit.", retry=True),
+    500: _refusal("Internal error. A retry is safe."),
+    503: _refusal(
+        "Stopping, overloaded, the scorer is too far behind, or the event log cannot be reached.", retry=True
+    ),
 }

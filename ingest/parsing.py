@@ -1,7 +1,7 @@
-"""Bytes to items: a bad item never loses the others, and no input, however odd, raises anything but `Malformed`.
+"""Turns the bytes of a body into items. A bad item affects no other, and no input raises anything but `Malformed`.
 
-The fast path validates the whole body in one pass. Only when that fails is the body cut into items, each judged alone.
-Pure: no input or output, and the time it takes is bounded by the size of the body.
+The whole body is validated in one pass. Only if that fails is it cut into items, each of which is validated by itself. Pure;
+the time it takes is bounded by the size of the body.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Item = PostIn | ItemError
 
 BLANKS: Final = b" \t\r\n"
 FIELD_CHARS: Final = 100
-"""Field names come from the client: a megabyte of one must not come back."""
+"""Field names in errors are cut to this length: they come from the client, and may be a megabyte long."""
 
 _CODES: Final = {
     "missing": Reason.MISSING,
@@ -37,7 +37,7 @@ _CODES: Final = {
     "timezone_aware": Reason.BAD_TIME,
 }
 _HUGE: Final = object()
-"""Stands for an integer with more digits than anybody counts."""
+"""Stands for an integer with more than `_MAX_DIGITS` digits."""
 _MAX_DIGITS: Final = 20
 _STEPS: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]+|[\]}]+', re.DOTALL)
 
@@ -60,9 +60,9 @@ class Parser:
         )
 
     def items(self, body: bytes, ndjson: bool) -> list[Item]:
-        """The items of the body in order, each a post or what is wrong with it.
+        """The items of the body in order: each a post, or the error that says what is wrong with it.
 
-        Raises `Malformed` for a body that is no JSON, `TooMany` above the limit.
+        Raises `Malformed` if the body is not JSON, and `TooMany` if it has more items than one request may carry.
         """
         if ndjson:
             return self._bounded(_of_lines(body))
@@ -75,7 +75,7 @@ class Parser:
         if start == b"{":
             return [_of_object(body)]
         if not start:
-            raise Malformed("the body is empty; expected a post, an array of posts or NDJSON")
+            raise Malformed("the body is empty: expected a post, an array of posts, or NDJSON")
         _parsed(body.decode("utf-8", "surrogateescape"))
         raise Malformed("expected a JSON object or an array of objects")
 
@@ -120,7 +120,7 @@ def _explain_line(line: bytes, number: int, trouble: ValidationError) -> ItemErr
 
 
 def _of_array(body: bytes) -> Iterator[Item]:
-    """Cut the array into items and judge each alone."""
+    """Cut the array into items, and validate each by itself."""
     text = body.decode("utf-8", "surrogateescape")
     at = _skip(text, _skip(text, 0) + 1)
     if text[at : at + 1] == "]":
@@ -162,7 +162,7 @@ def _judge(piece: str, value: Any) -> Item:
 
 
 def _end_of_nested(text: str, at: int) -> int:
-    """Where the value that opens at `at` closes, found without recursion."""
+    """Where the array or object that begins at `at` ends, found without recursion. Raises `Malformed` if it does not end."""
     depth = 0
     for step in _STEPS.finditer(text, at):
         mark = step[0]
@@ -207,7 +207,7 @@ def _is_json_trouble(error: ValidationError) -> bool:
 
 
 def _unreadable(value: Any, trouble: ValidationError) -> ItemError:
-    """What the strict reader stumbled over in JSON that the lenient one could read."""
+    """The error for JSON that the strict reader refused (`trouble`) and the lenient one read as `value`."""
     for path, part in _walk(value):
         field = _path(path) or None
         if part is _HUGE:
@@ -219,11 +219,11 @@ def _unreadable(value: Any, trouble: ValidationError) -> ItemError:
 
 
 def _walk(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """Every scalar and where it stands, without recursion. A key that cannot be encoded stands at its object."""
+    """Yields every scalar with its path, without recursion, and every key with the path of its object."""
     left: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
     while left:
         path, part = left.pop()
-        if len(path) > 20:  # a path nobody reads; and its copies would cost the square of the depth
+        if len(path) > 20:  # nobody reads such a path, and its copies would take time with the square of the depth
             continue
         if isinstance(part, dict):
             for key, inner in part.items():

@@ -1,8 +1,8 @@
-"""The one durable commit point of ingest: when `publish` returns, the log has every event of every item it did not reject.
+"""The one durable commit point of ingest: when `publish` returns, the log has all events of each item that it did not reject.
 
-When the log fails midway the caller is told to send everything again, which is harmless because the ids are the same. While
-an append is overdue no further one is handed over: a log that is away would otherwise collect, in its memory, every
-request of the outage.
+If the log fails midway, the client is told to send everything again. That is harmless, because the ids are the same. While an
+append is overdue no further one is handed to the log: otherwise a log that cannot be reached would collect the requests of
+the whole outage in memory.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from services.eventlog.base import EventLog, LogError, Message, TooLarge, Unavai
 logger = structlog.get_logger()
 
 BREATH_ITEMS: Final = 200
-"""After so many encoded items others get a turn: about two milliseconds of the loop."""
+"""After so many items, about two milliseconds of work, other tasks get a turn."""
 
 Indexed = tuple[int, Sequence[Message]]
+"""The index of an item in its request, and its messages."""
 
 
 class Publisher:
+    """Appends events to the log, within `timeout_seconds` for each call."""
+
     def __init__(
         self,
         log: EventLog,
@@ -43,23 +46,23 @@ class Publisher:
         self._timeout = timeout_seconds
         self._monotonic = monotonic
         self._overdue: dict[asyncio.Task[None], float] = {}
-        """Appends that outlived their request, and when each was handed over."""
+        """Appends that have had no answer in time, and when each was handed to the log."""
 
     @property
     def overdue_seconds(self) -> float:
-        """How long the oldest overdue append has been in the log's hands; zero where there is none."""
+        """For how long the oldest overdue append has been waiting; zero if there is none."""
         return self._monotonic() - min(self._overdue.values()) if self._overdue else 0.0
 
     def check_reachable(self) -> None:
-        """Raises `Unavailable` while the log still owes the answer to an earlier append."""
+        """Raises `Unavailable` while an earlier append has had no answer."""
         if self._overdue:
             raise Unavailable("the event log cannot be reached: an earlier append has had no answer")
 
     async def publish(self, items: Mapping[int, Sequence[Observation]]) -> Mapping[int, ItemError]:
-        """Append the events of all items, keyed by their index; the errors of those that are too large.
+        """Append the events of all items, which are given by their index. Returns the errors of those that are too large.
 
-        An event that comes twice is stored twice, under one id, and dropped by the readers. Raises `Unavailable` when the
-        log is away or slower than the timeout; some events may have been stored all the same.
+        An event that is sent twice is stored twice under the same id; readers drop the second. Raises `Unavailable` if the log
+        cannot be reached or is slower than the timeout. Some events may have been stored all the same.
         """
         errors: dict[int, ItemError] = {}
         fitting: list[Indexed] = []
@@ -77,7 +80,8 @@ class Publisher:
         return errors
 
     async def _append_items(self, items: Sequence[Indexed], deadline: float, errors: dict[int, ItemError]) -> None:
-        """Append; where the log finds one too large (and has stored nothing), halve until only the culprit is left out."""
+        """Append the items. If the log finds an event too large, and so has stored nothing, try each half by itself, until only
+        the item that is too large is left out."""
         messages = [message for _, some in items for message in some]
         if not messages:
             return
@@ -95,7 +99,7 @@ class Publisher:
         self.check_reachable()
         seam("ingest.appending")
         began = self._monotonic()
-        # Never cancelled: an append that is cut off midway leaves a producer in an unknown state.
+        # Never cancelled: an append that is cancelled midway leaves a producer in an unknown state.
         task = asyncio.create_task(self._log.append(messages), name="ingest-append")
         try:
             done, _ = await asyncio.wait({task}, timeout=max(0.0, deadline - began))
@@ -126,7 +130,7 @@ class Publisher:
         logger.warning("append_ended_late", seconds=seconds, why=why)
 
     async def close(self, deadline: float) -> None:
-        """Wait for what the log still has in hand until `deadline` (`loop.time()`), then give it up."""
+        """Wait for overdue appends until `deadline` (`loop.time()`), then give them up."""
         left = set(self._overdue)
         if left:
             _, pending = await asyncio.wait(left, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
@@ -137,4 +141,4 @@ class Publisher:
 
 
 def _too_large(size: int) -> ItemError:
-    return ItemError(Reason.TOO_LARGE, None, f"{size} bytes as an event; at most {MAX_EVENT_BYTES}")
+    return ItemError(Reason.TOO_LARGE, None, f"{size} bytes as an event; the limit is {MAX_EVENT_BYTES}")

@@ -1,7 +1,7 @@
-"""What a client may say about a post, and what it is told about each one: strict about types, unknown fields and bounds.
+"""What a client may send about a post, and what it is answered: strict about types, unknown fields and bounds.
 
-Only the shape is judged here. What several fields say together, and what the configuration or the clock has to say about
-them, is `normalize`'s business; how bytes become items is `parsing`'s.
+Only single fields are checked here. `normalize` checks how they fit together, and to the configuration and the clock;
+`parsing` turns bytes into items.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from services.base.rfc3339 import Rfc3339
 from services.contracts.post import PostKind
 
 MAX_COUNT: Final = 2**53
-"""JSON numbers beyond are silently rounded by half of the clients in the world."""
+"""Many JSON libraries silently round higher numbers."""
 MAX_ID_CHARS: Final = 200
 MAX_LINK_CHARS: Final = 2000
 MAX_BRANDS: Final = 100
 FIRST_YEAR: Final = 1990
 LAST_YEAR: Final = 2100
-"""A date outside is a broken encoder (zero epochs, year 9999), and overflows as soon as anybody adds to it."""
+"""A date outside comes from a broken encoder (epoch zero, the year 9999), and overflows as soon as something is added to it."""
 
 PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 NO_NUL: Final = r"^[^\x00]*$"
 WEB_LINK: Final = r"^[hH][tT][tT][pP][sS]?://[^\s\x00-\x20\x7f\"<>\\@/?#`]+([/?#][^\s\x00-\x20\x7f\"<>\\`]*)?$"
-"""No scheme but http(s), no `user@` before the host (`https://bank.com@evil.example`), nothing that breaks out of markup."""
+"""Only http and https, no `user@` before the host (`https://bank.com@evil.example`), no character that could end markup."""
 LANGUAGE: Final = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,6}$"
 SLUG: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 SAYS: Final = {
     PRINTABLE: "contains a control character",
     NO_NUL: "contains a NUL character",
-    WEB_LINK: "must be an http or https URL, without user name or blanks",
+    WEB_LINK: "must be an http or https URL without user name and spaces",
     LANGUAGE: "must be a language tag such as en or pt-BR",
-    SLUG: "must be lower-case letters, digits, _ and -, at most 64, beginning with a letter or digit",
+    SLUG: "must be 1 to 64 lower-case letters, digits, _ or -, beginning with a letter or digit",
 }
-"""What a mismatch of each pattern means, in words."""
+"""The message for a field that does not match a pattern."""
 
 
 class Reason(StrEnum):
-    """Why an item was rejected: the closed set of codes, and of metric labels."""
+    """Why an item was rejected: the codes of errors, and labels of metrics."""
 
     NOT_JSON = "not_json"
     NESTED_TOO_DEEPLY = "nested_too_deeply"
@@ -61,7 +61,7 @@ class Reason(StrEnum):
 
 
 class ItemError(NamedTuple):
-    """What is wrong with one item, and where. Never the value: it may be private."""
+    """What is wrong with one item, and in which field. Never states the value, which may be private."""
 
     code: Reason
     field: str | None
@@ -85,11 +85,13 @@ Link = Annotated[str, StringConstraints(max_length=MAX_LINK_CHARS, pattern=WEB_L
 SlugIn = Annotated[str, StringConstraints(pattern=SLUG)]
 
 
-class Piece(BaseModel):
+class InputPart(BaseModel):
+    """A part of what clients send: strict, and without unknown fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class AuthorIn(Piece):
+class AuthorIn(InputPart):
     id: PostRefId = Field(description="the network's id of the account", examples=["4711"])
     handle: PostRefId | None = Field(None, description="with or without a leading @", examples=["@jane"])
     followers: Number | None = Field(None, examples=[52300])
@@ -97,15 +99,15 @@ class AuthorIn(Piece):
     created_at: Moment | None = Field(None, description="when the account was opened")
 
 
-class QuoteOf(Piece):
-    """The post that is quoted, and the root of its conversation where it is known and another one."""
+class QuoteOf(InputPart):
+    """The post that is quoted, and the root of its conversation if that is known and another post."""
 
     post_id: PostRefId = Field(examples=["99"])
     root_id: PostRefId | None = None
 
 
-class CountersIn(Piece):
-    """Totals at the moment of observation. Leave out what the network does not tell."""
+class CountersIn(InputPart):
+    """Totals at the time of observation. Leave out those that the network does not tell."""
 
     likes: Number | None = None
     reposts: Number | None = None
@@ -131,8 +133,8 @@ EXAMPLES: Final[list[Any]] = [
 ]
 
 
-class PostIn(Piece):
-    """One observation of one post."""
+class PostIn(InputPart):
+    """One observation of a post."""
 
     model_config = ConfigDict(json_schema_extra={"examples": EXAMPLES})
 
@@ -165,12 +167,12 @@ class PostIn(Piece):
 
 class ErrorOut(BaseModel):
     code: Reason
-    field: str | None = Field(description="path of the field, `null` where it is about the item as a whole")
+    field: str | None = Field(description="path of the field; `null` if the error is about the item as a whole")
     message: str
 
 
 class Accepted(BaseModel):
-    """The log has it. A repeated post gets the same event ids again."""
+    """The post is stored. If it is sent again, it gets the same event ids."""
 
     index: int
     status: Literal["accepted"]
@@ -185,13 +187,13 @@ class Rejected(BaseModel):
 
 
 class Results(BaseModel):
-    """One result an item, in the order of the request."""
+    """One result for each item, in the order of the request."""
 
     results: list[Accepted | Rejected]
 
 
 class Problem(BaseModel):
-    """RFC 9457. `results` is there when every item was read and rejected."""
+    """A problem as in RFC 9457. `results` is given if every item was rejected."""
 
     type: str
     title: str

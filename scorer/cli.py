@@ -1,4 +1,4 @@
-"""`firebreak evaluate sentiment` and `firebreak score`: what a model is worth, and a quick look at what it says."""
+"""`firebreak evaluate sentiment` judges a model on a labelled file, `firebreak score` shows what it reads in some texts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ app.add_typer(evaluate_app, name="evaluate")
 
 
 def _quiet() -> None:
-    """Logs go to the other stream and only when something is wrong, unless the operator's settings spoke already."""
+    """Log warnings only, and to the other stream, unless the operator's settings have configured logging already."""
     if not structlog.is_configured():
         structlog.configure(
             wrapper_class=structlog.make_filtering_bound_logger("warning"),
@@ -102,10 +102,10 @@ def score(
     readings = chosen.read(texts, [None] * len(texts))
     if as_json:
         for text, one in zip(texts, readings, strict=True):
-            told = {name: getattr(one, name) for name in one.__slots__}
-            typer.echo(json.dumps({"text": text, "sentiment": label_of(one), **told}))
+            figures = {name: getattr(one, name) for name in one.__slots__}
+            typer.echo(json.dumps({"text": text, "sentiment": label_of(one), **figures}))
         return
-    # A column a reading, with the text last: on 80 columns it has half of them, and nothing is cut off.
+    # One column for each figure and the text last: of 80 columns it gets half, and nothing is cut off.
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in ("sentiment", "neg", "neu", "pos", "complaint", "severity"):
         table.add_column(column, no_wrap=True)

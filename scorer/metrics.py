@@ -12,10 +12,12 @@ from services.contracts.post import CoverageState
 from services.contracts.signal import Level
 
 MOST_BRANDS: Final = 500
-"""With a series of their own: 10,000 brands on ten replicas would be most of what Prometheus holds."""
+"""Brands that get a series of their own: 10,000 brands on ten replicas would be most of what Prometheus holds."""
 
 
 class ScorerMetrics:
+    """The metrics of one process, declared once on its registry."""
+
     def __init__(self, registry: CollectorRegistry, networks: Iterable[str] = ()) -> None:
         """`networks` are those that the configuration names."""
         self.posts = Counter(
@@ -25,7 +27,7 @@ class ScorerMetrics:
             "firebreak_scorer_duplicates_total", "Events dropped because their id was in the window", registry=registry
         )
         self.dedup_window = Gauge(
-            "firebreak_scorer_dedup_window_ids", "Event ids remembered a conversation", registry=registry
+            "firebreak_scorer_dedup_window_ids", "Event ids remembered for each conversation", registry=registry
         )
         self.dedup_window.set(DEDUP_IDS)
         self.dedup_misses = Counter(
@@ -35,48 +37,50 @@ class ScorerMetrics:
         )
         self.dedup_forgotten = Counter(
             "firebreak_scorer_dedup_forgotten_total",
-            "Ids that newer ones drove out of a window: a repeat of one of them would be taken again",
+            "Ids that newer ones drove out of a window: if one of them were sent again, it would count twice",
             registry=registry,
         )
         self.abstained = Counter(
-            "firebreak_scorer_abstained_total", "Texts the model would not judge", registry=registry
+            "firebreak_scorer_abstained_total", "Texts on which the model abstained", registry=registry
         )
         self.signals = Counter("firebreak_scorer_signals_total", "Signals written", ["type"], registry=registry)
-        self.forecasts = Counter("firebreak_scorer_forecasts_total", "Forecasts told", ["level"], registry=registry)
+        self.forecasts = Counter(
+            "firebreak_scorer_forecasts_total", "Forecasts announced", ["level"], registry=registry
+        )
         self.cascades = Gauge("firebreak_scorer_cascades", "Live conversations", ["partition"], registry=registry)
         self.brand_posts = Counter(
             "firebreak_scorer_brand_posts_total",
-            "Posts about a brand, told minute by minute; brands beyond the first 500 count as one",
+            "Posts about a brand, counted when their minute is over; brands beyond the first 500 count as one",
             ["brand"],
             registry=registry,
         )
         self.brand_negative = Counter(
             "firebreak_scorer_brand_negative_posts_total",
-            "Posts that are negative about a brand, told with its minutes",
+            "Posts that are negative about a brand, counted when their minute is over",
             ["brand"],
             registry=registry,
         )
         self.coverage = Counter(
             "firebreak_scorer_source_coverage_total",
-            "Words of connectors about what they saw: healthy heartbeats, gaps",
+            "Reports of connectors: healthy heartbeats, and gaps in what they saw",
             ["network", "state"],
             registry=registry,
         )
-        # Zero from the start: a rate over a series that appears with its first gap never sees that gap.
+        # The series exist from the start: a rate over one that appears with its first gap never sees that gap.
         for network in networks:
             for state in CoverageState:
                 self.coverage.labels(network, state)
         self._brands: set[str] = set()
         self.degraded = Gauge(
             "firebreak_scorer_model_degraded",
-            "Whether a stand-in reads the posts (1) or the model (0)",
+            "1 if a fallback reads the posts instead of the model, else 0",
             registry=registry,
         )
         for level in Level:
             self.forecasts.labels(level.value)
 
     def count_brand(self, brand: str, posts: int, negative: int) -> None:
-        """One minute of one brand. The label stays bounded, however many brands an installation watches."""
+        """Count one minute of one brand. The number of labels is bounded, however many brands are configured."""
         if len(self._brands) < MOST_BRANDS:
             self._brands.add(brand)
         label = brand if brand in self._brands else "other"

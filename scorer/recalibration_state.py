@@ -1,8 +1,8 @@
-"""How much the forecaster is to be believed on each network: what the lane's own stories taught it (`virality.recalibration`).
+"""How a lane corrects the forecaster's probabilities on each network, as its own stories teach it (`virality.recalibration`).
 
-A story teaches once, when its time is over, whether it crossed its brand's line or not: were crossings learned at once and
-the others days later, every new lane and every busy day would look like a storm. One that the brand answered teaches
-nothing, because alarms that were heeded would look false, and the next ones would be believed less.
+A story is learned from once, when its horizon is over, whether it crossed its brand's line or not. If crossings were learned
+at once and the others days later, every new lane and every busy day would look like a storm. Nothing is learned from a story
+that the brand answered: an alarm that was heeded would look false, and the next ones would be believed less.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STATE_VERSION: Final = 1
 
 
 class RecalibrationState:
-    """By network, in the lane's state. Every lane learns from the conversations it sees."""
+    """The corrections by network, in the lane's state. Every lane learns from the conversations it sees."""
 
     def __init__(self) -> None:
         self._networks = KeyedState("n:", Recalibration, STATE_VERSION)
@@ -34,17 +34,17 @@ class RecalibrationState:
         return self._networks.changes()
 
     def learned(self) -> dict[str, Recalibration]:
-        """By network, what is known now."""
+        """The present correction of each network of which anything is known."""
         found = [(network, self._networks.get(network)) for network in list(self._networks.keys())]
         return {network: known for network, known in found if known is not None}
 
     def probability(self, cascade: Cascade, line: Line, said: float) -> float:
-        """What the forecaster's probability is worth here."""
+        """The forecaster's probability `said`, corrected for the cascade's network."""
         known = self._networks.get(cascade.network)
         return said if known is None else known.probability(said, _growth(cascade, line))
 
     def prediction(self, cascade: Cascade, line: Line, prediction: Prediction) -> Prediction:
-        """The forecast with both its probabilities set right."""
+        """The forecast with both of its probabilities corrected."""
         known = self._networks.get(cascade.network)
         if known is None:
             return prediction
@@ -56,7 +56,7 @@ class RecalibrationState:
         )
 
     def follow(self, cascade: Cascade, brand: str, line: Line, said: float) -> None:
-        """One more look at a story whose time is not over: remember what is said of it, or that it crossed."""
+        """Note what the forecaster said of a story whose horizon is not over, or that the story has crossed the line."""
         if cascade.answered:
             return
         before = cascade.claims.get(brand, [])
@@ -69,8 +69,11 @@ class RecalibrationState:
             cascade.claims[brand] = [*before, claim]
 
     def end(self, cascade: Cascade, brands: Mapping[str, Brand], horizon: float) -> None:
-        """Its time, `horizon` seconds from its beginning, is over, or it is forgotten before. `brands` are those that are
-        still watched. A line found crossed only afterwards was perhaps not crossed in time, and teaches nothing."""
+        """Learn from a story whose horizon (`horizon` seconds from its beginning) is over, or that is forgotten before.
+
+        `brands` are those that are configured now. A line that was found crossed only after the horizon may not have been
+        crossed in time: nothing is learned from it.
+        """
         in_time = cascade.newest <= cascade.begins + horizon
         for name, claims in cascade.claims.items():
             brand = brands.get(name)
@@ -83,10 +86,12 @@ class RecalibrationState:
         cascade.claims, cascade.crossed = {}, []
 
     def learn(self, network: str, claims: Sequence[Claim], *, crossed: bool, weight: float = 1.0) -> None:
+        """Learn from the claims of one story of the network."""
         known = self._networks.get(network) or Recalibration()
         known.learn(claims, crossed, weight)
         self._networks.put(network, known, None)
 
 
 def _growth(cascade: Cascade, line: Line) -> float:
+    """How far the line is away from the cascade now (`growth_to`)."""
     return growth_to(more_until(line, cascade.everyone, float(cascade.engagements)), cascade.engagements)

@@ -1,5 +1,5 @@
-"""Wires the scorer: one model on one thread, one forecaster, one lane per partition of `firebreak.posts`; behind them the
-surge stage, one lane per partition of `firebreak.signals`."""
+"""Wires the scorer: one sentiment model on one thread, one forecaster, and two stages with a lane for each partition: the
+cascades, which read `firebreak.posts`, and the surges, which read `firebreak.signals`."""
 
 from __future__ import annotations
 
@@ -24,20 +24,23 @@ from services.runtime.lifecycle import ServiceContext
 from services.stream.deadletter import DeadLetters
 from services.stream.runner import Runner, Stage
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 GROUP: Final = "firebreak-scorer"
-"""Ingest sheds by the lag of this group."""
+"""Ingest refuses posts when this group is too far behind."""
 SURGE_GROUP: Final = "firebreak-surge"
 
 
 def build(context: ServiceContext) -> Scorer:
+    """The scorer of one process, with the model that the settings name. Raises `ConfigError` if that cannot be loaded."""
     counted = ModelMetrics(context.registry)
     model = choose(context.settings.sentiment, counted.truncated.inc)
     return Scorer(context, model, shipped())
 
 
 class Scorer:
+    """The scorer as a service (protocol `services.runtime.lifecycle.Service`)."""
+
     name = "scorer"
 
     def __init__(self, context: ServiceContext, model: SentimentModel, forecaster: Forecaster) -> None:
@@ -85,7 +88,9 @@ class Scorer:
         )
 
     async def start(self, tasks: Tasks) -> None:
-        log.info("model", sentiment=self._model.name, degraded=self._model.degraded, forecaster=self._forecaster.name)
+        logger.info(
+            "model", sentiment=self._model.name, degraded=self._model.degraded, forecaster=self._forecaster.name
+        )
         tasks.spawn("inference", self._batcher.run)
         await self._runner.start(tasks)
         await self._surges.start(tasks)
@@ -110,7 +115,7 @@ class Scorer:
         return Health(ok and surges_ok, {**detail, "surges": surges})
 
     async def idle(self) -> bool:
-        # In the order of the flow: what the first stage still has to say would wake the second.
+        # In the order of the flow: signals of the first stage would wake the second.
         return await self._runner.idle() and await self._surges.idle()
 
     def mount(self, app: Any) -> None:

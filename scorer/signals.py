@@ -1,7 +1,7 @@
-"""What the scorer says, as messages: the one place where conclusions become events with their topic, key and id.
+"""Writes what the scorer concludes as messages: the one place where conclusions become events with their topic, key and id.
 
-Ids are hashes of what the signal is about and of the input it rests on, so that a step done again after a crash says the
-same thing under the same id.
+An id is a hash of what the signal is about and of the record it rests on. So a step that is done again after a crash says the
+same under the same id.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from services.stream.processor import StepResult
 
 WATCH_EVERY_SECONDS: Final = 60.0
 WATCH_FOR_SECONDS: Final = 86_400.0
+"""Connectors are asked to poll the counters of a story so often, for a day."""
 
 
 class FoldedPost(NamedTuple):
@@ -227,10 +228,12 @@ def _place(record: Record) -> tuple[int, int]:
 
 
 def _unit(value: float) -> float:
+    """A probability as it travels: between 0 and 1, with six decimals."""
     return round(min(1.0, max(0.0, value)), 6)
 
 
 def _crossing(crossing: Crossing, now: float) -> CrossingTime | None:
+    """The crossing in points of time; `None` if it is not expected within the horizon."""
     if crossing.earliest is None:
         return None
     expected = crossing.expected if crossing.expected is not None else crossing.earliest
@@ -242,6 +245,7 @@ def _crossing(crossing: Crossing, now: float) -> CrossingTime | None:
 
 
 def _mood(cascade: Cascade, usual: float) -> Mood | None:
+    """The mood of the audience against the usual one; `None` if no reply or quote was scored."""
     if not cascade.scored:
         return None
     return Mood(
@@ -270,6 +274,7 @@ def _evidence(cascade: Cascade, now: float) -> Evidence:
 
 
 def _card_of(post: PostObserved, negative: float | None) -> PostCard:
+    """The card of a post that has just arrived."""
     return PostCard(
         network=post.network,
         post_id=post.post_id,
@@ -288,6 +293,7 @@ def _card_of(post: PostObserved, negative: float | None) -> PostCard:
 
 
 def _post_card(card: Card) -> PostCard:
+    """The card of a post that the cascade remembers."""
     return PostCard(
         network=card.network,
         post_id=card.post_id,

@@ -1,4 +1,4 @@
-"""Looks at the scorer's committed state while the scorer is stopped: for demonstrations, tests and `firebreak doctor`."""
+"""Reads the scorer's committed state while the scorer is stopped: for demonstrations, tests and `firebreak doctor`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from services.contracts.topics import CASCADES, POSTS
 from services.eventlog.base import EventLog, Group, Membership, Transaction
 
 SETTLE_SECONDS: Final = 60.0
+"""If the partitions are not ours after this time, a scorer still runs."""
 
 
 class _Gather:
-    """Waits until every partition is ours: any that is not belongs to a scorer that still runs."""
+    """Notes which partitions are ours. One that is not belongs to a scorer that still runs."""
 
     def __init__(self) -> None:
         self.ours: set[int] = set()
@@ -36,6 +37,7 @@ class _Gather:
 
 
 async def _all_of_it(log: EventLog) -> Membership:
+    """A membership that owns every partition. Raises `FirebreakError` if a scorer still runs."""
     gather = _Gather()
     membership = await log.join(Group(GROUP, POSTS.name, CASCADES.name), gather)
     wanted = set(await log.bounds(POSTS.name))
@@ -50,7 +52,10 @@ async def _all_of_it(log: EventLog) -> Membership:
 
 
 async def cascades(log: EventLog) -> Mapping[str, Cascade]:
-    """Conversation -> its cascade, of every partition, as committed. `log` must be started."""
+    """The committed cascades of all partitions, by conversation. `log` must be started.
+
+    Raises `FirebreakError` if a scorer still runs, or if a conversation stands in two partitions.
+    """
     membership = await _all_of_it(log)
     found: dict[str, Cascade] = {}
     try:
@@ -71,12 +76,15 @@ async def cascades(log: EventLog) -> Mapping[str, Cascade]:
 
 
 async def engagements(log: EventLog) -> Mapping[str, int]:
-    """Conversation -> engagements counted."""
+    """How many engagements were counted, by conversation. Raises as `cascades` does."""
     return {conversation: cascade.engagements for conversation, cascade in (await cascades(log)).items()}
 
 
 async def quarantine(log: EventLog, partition: int, key: str, aside: Path) -> None:
-    """Delete the state entry `key`, keeping its bytes in a file under `aside`."""
+    """Delete the state entry `key` of a partition, and keep its bytes in a file under `aside`.
+
+    Raises `FirebreakError` if there is no such entry, or if a scorer still runs.
+    """
     await log.start()
     try:
         membership = await _all_of_it(log)

@@ -1,11 +1,12 @@
-"""Many at once: is what comes in about a brand more than its own week explains? Pure; the clock comes in as a number.
+"""Decides whether more posts come in about a brand than its own baseline explains. Pure; all times are epoch seconds.
 
-The baseline of a brand is a count model for one bucket of time. Its mean has three layers, each of which falls back on the
-one before as long as it has seen little: the brand's overall rate, the hour of the day, the hour of the week. Counts of posts
-are over-dispersed (one event makes many people write), so a bucket is negative binomial with a dispersion that is learned as
-well. It learns online, from the first bucket on; what looks like an incident is kept out, so that a storm does not become the
-usual; where a source was blind nothing is learned. Beside it stands the brand's own tumult: how far whole windows strayed in
-the last two weeks, incidents included. A brand that storms every other day must storm harder to be news.
+The baseline of a brand is a model of the number of posts in one bucket of time. Its mean has three layers: the brand's overall
+rate, the hour of the day, the hour of the week. As long as a layer has seen little it falls back on the one before. Counts of
+posts are over-dispersed (one event makes many people write), so a bucket is negative binomial, with a dispersion that is
+learned as well. The model learns online, from the first bucket on. What looks like an incident is kept out, so that a storm
+does not become the usual, and nothing is learned from a time in which a source was blind. Beside the baseline stands the
+brand's volatility: how far whole windows were from what was expected in the last two weeks, incidents included. A brand that
+has a storm every other day needs a larger one to be news.
 """
 
 from __future__ import annotations
@@ -18,35 +19,43 @@ import msgspec
 HOUR: Final = 3_600.0
 BUCKET_SECONDS: Final = 300.0
 WINDOW_BUCKETS: Final = 6
-"""Half an hour is looked at: at an hour alarms on NAB came later and missed more, at a quarter twice as many were false."""
+"""The window that is compared with the baseline has so many buckets, half an hour. On the Numenta Anomaly Benchmark (NAB)
+alarms with a window of an hour came later and missed more; with a quarter of an hour twice as many were false."""
 KEPT_BUCKETS: Final = 72
-"""So long (six hours) after a bucket was over, a source that delivers late may still add to it."""
+"""Buckets kept: a source that delivers late may add to a bucket until six hours after it was over."""
 MOST_BUCKETS: Final = 2016
-TUMULT_SECONDS: Final = 14 * 86_400.0
+"""After a silence at most so many buckets, a week, are learned as empty."""
+VOLATILITY_SECONDS: Final = 14 * 86_400.0
+"""The time over which the volatility is averaged."""
 FIRST_DAY_SECONDS: Final = 86_400.0
+"""The volatility is not known before the baseline has seen so much."""
 BLIND_SPELLS: Final = 8
+"""Gaps of sources that are remembered."""
 WEEK_HOURS: Final = 168
 DAY_HOURS: Final = 24
 MEMORY_BUCKETS_A_SLOT: Final = 400.0
-"""Older buckets of a slot fade: about six weeks of five-minute ones."""
+"""An hour of the week (a slot) forgets what is older than about so many of its buckets."""
 PRIOR_BUCKETS: Final = 6.0
-"""What a slot believes of the layer below it, in buckets: half an hour of five-minute ones."""
+"""A slot begins with the mean of the layer before it, which weighs as much as so many buckets."""
 PRIOR_MEAN: Final = 0.5
-"""Posts a bucket of a brand of which nothing is known."""
+"""The posts in a bucket of a brand of which nothing is known."""
 START_DISPERSION: Final = 0.3
 LEAST_DISPERSION: Final = 0.02
 MOST_DISPERSION: Final = 4.0
 DISPERSION_BUCKETS: Final = 500.0
+"""The dispersion is averaged over so many buckets, ..."""
 PRIOR_DISPERSION_BUCKETS: Final = 200.0
-"""The dispersion begins with a belief worth so many buckets: a first lively hour must not make everything seem usual."""
+"""... beginning with a prior that weighs as much as these: a lively first hour must not make everything seem usual."""
 OUTLYING_SURPRISE: Final = 2.5
-"""A bucket less likely than 1 in 300 is cut to what is usual before it is learned: incidents stay out of the baseline, and
-a level that stays high is adopted step by step."""
+"""A bucket that is less likely than 1 in 300 is cut to what is usual before it is learned. So incidents stay out of the
+baseline, and a level that stays high is adopted step by step."""
 TAIL_TERMS: Final = 400
+"""Terms of the tail that are summed, at most."""
 
 
 class Baseline(msgspec.Struct, array_like=True):
-    """What is usual for one brand, by bucket of `seconds`."""
+    """What is usual for one brand, in buckets of `seconds`. `day` and `week` hold, for each hour, the posts that were seen, and
+    `day_buckets` and `week_buckets` in how many buckets."""
 
     seconds: float
     buckets: float = 0.0
@@ -58,7 +67,7 @@ class Baseline(msgspec.Struct, array_like=True):
     dispersion: float = START_DISPERSION
 
     def expected(self, at: float) -> float:
-        """Posts in the bucket at `at`."""
+        """The mean number of posts in the bucket that begins at `at`."""
         hour = int(at // HOUR)
         # 1 January 1970 was a Thursday: any fixed origin of the week will do.
         of_day, of_week = hour % DAY_HOURS, hour % WEEK_HOURS
@@ -67,7 +76,7 @@ class Baseline(msgspec.Struct, array_like=True):
         return (self.week[of_week] + PRIOR_BUCKETS * daily) / (self.week_buckets[of_week] + PRIOR_BUCKETS)
 
     def learn(self, at: float, count: float) -> None:
-        """One bucket that is over."""
+        """Learn from the bucket that began at `at` and is over."""
         mean = self.expected(at)
         if surprise(count, mean, self.dispersion) > OUTLYING_SURPRISE:
             count = min(count, usual_at_most(mean, self.dispersion))
@@ -84,7 +93,7 @@ class Baseline(msgspec.Struct, array_like=True):
             counts[slot], sums[slot] = _faded(counts[slot], sums[slot], count, MEMORY_BUCKETS_A_SLOT)
 
     def learn_late(self, at: float, count: float) -> None:
-        """Posts that came after their bucket at `at` had been learned: what is told late every day is usual too."""
+        """Add posts that came after their bucket at `at` had been learned: what a source delivers late every day is usual."""
         hour = int(at // HOUR)
         self.posts += count
         self.day[hour % DAY_HOURS] += count
@@ -92,12 +101,13 @@ class Baseline(msgspec.Struct, array_like=True):
 
 
 def _faded(number: float, total: float, count: float, memory: float) -> tuple[float, float]:
+    """The number of buckets and the sum of their posts with one more bucket, older ones fading over `memory` buckets."""
     keep = 1.0 - 1.0 / memory if number >= memory / 2 else 1.0
     return number * keep + 1.0, total * keep + count
 
 
 def surprise(count: float, mean: float, dispersion: float) -> float:
-    """-log10 P(at least `count`), negative binomial with variance mean + dispersion * mean^2."""
+    """-log10 of the probability of at least `count` posts: negative binomial with variance mean + dispersion * mean^2."""
     if count <= mean or count < 1:
         return 0.0
     size = 1.0 / dispersion
@@ -118,72 +128,82 @@ def surprise(count: float, mean: float, dispersion: float) -> float:
 
 
 def usual_at_most(mean: float, dispersion: float) -> float:
-    """A high but ordinary bucket: two standard deviations."""
+    """The number of posts in a bucket that is high but ordinary: two standard deviations above the mean."""
     return mean + 2.0 * math.sqrt(mean + dispersion * mean * mean)
 
 
-class Rule(msgspec.Struct, frozen=True):
-    """When a surge begins and ends. `start` is the surprise of the window that ends now; `tumult` how many times the
-    brand's own restlessness of the last two weeks it must exceed, once that is known."""
+class SurgeRule(msgspec.Struct, frozen=True):
+    """When a surge begins and ends. A window must reach all of the first five, and stay there, for a surge to begin."""
 
     start: float = 4.0
-    tumult: float = 8.0
+    """The least surprise, once the brand's volatility is known."""
+    volatility: float = 8.0
+    """The least deviation, in multiples of the brand's volatility, once that is known."""
     start_cold: float = 5.0
-    """The surprise that it takes on the first day, when nothing is known of the brand's restlessness."""
-    sure: float = 8.0
-    """A surprise that needs no persistence."""
-    persists_seconds: float = 120.0
+    """The least surprise on the first day, when the volatility is not known."""
     least_factor: float = 2.5
+    """The least ratio of observed to expected posts."""
     least_posts: int = 8
+    persists_seconds: float = 120.0
+    """How long the window must stay unusual, ..."""
+    sure: float = 8.0
+    """... unless its surprise is as high as this."""
     end_factor: float = 1.5
+    """Below this ratio of observed to expected posts a surge is about to end, ..."""
     quiet_seconds: float = 900.0
-    cool_down_seconds: float = 6 * HOUR
+    """... and it ends after so long below it, ..."""
     longest_seconds: float = 24 * HOUR
+    """... or at the latest after this time."""
+    cool_down_seconds: float = 6 * HOUR
+    """For so long after a surge began, the next one must be sure, and larger than the last was."""
 
 
-SENSITIVITIES: Final = {"balanced": Rule(), "more": Rule(start=1.5, tumult=4.5)}
-"""By how readily a brand wants to be told. On NAB realTweets `more` catches what the market's most sensitive rules catch."""
+SENSITIVITIES: Final = {"balanced": SurgeRule(), "more": SurgeRule(start=1.5, volatility=4.5)}
+"""By how readily a brand wants to be told. On the tweets of NAB `more` catches what the market's most sensitive rules catch."""
 
 
-class Sight(NamedTuple):
-    """The window that ends now against its baseline."""
+class Deviation(NamedTuple):
+    """How far one window is from the baseline; usually the one that ends now."""
 
     begins: float
     observed: float
     expected: float
     surprise: float
-    tumult: float | None
-    """In standard deviations, incidents of the past among them; `None` during the first day."""
+    volatility: float | None
+    """In multiples of the brand's volatility; `None` during the first day."""
     ends: float
     lasted: float | None = None
-    """Only of a window of the past, which a source told late: for how many seconds of it posts came."""
+    """Only of a window of the past, whose posts a source delivered late: for how many seconds of it posts came."""
 
     @property
     def factor(self) -> float:
+        """The ratio of observed to expected posts."""
         return self.observed / self.expected
 
 
 class Alarm(msgspec.Struct, array_like=True):
-    """Where one brand is between quiet and surging; all times in epoch seconds."""
+    """Where one brand is between quiet and surging."""
 
     since: float | None = None
-    """The window has been unusual since then, without a break."""
+    """Since when the window has been unusual without a break."""
     begins: float | None = None
-    """The surge began; `None` while there is none."""
+    """When the surge began; `None` while there is none."""
     low_since: float | None = None
+    """Since when the surge has been low enough to end."""
     started: float = -1e18
+    """When the last surge was noticed."""
     peak: float = 0.0
+    """The most posts in a window of the last surge."""
 
-    def step(self, rule: Rule, now: float, sight: Sight) -> str | None:
-        """`start` or `end` when that is what happens now. A second surge within the cool-down must be sure, and larger
-        than the last was."""
+    def step(self, rule: SurgeRule, now: float, deviation: Deviation) -> str | None:
+        """Returns `start` or `end` if the surge starts or ends with this deviation, `None` if nothing changes."""
         if self.begins is None:
-            return self._begin(rule, now, sight)
-        self.peak = max(self.peak, sight.observed)
-        if sight.lasted is not None:
+            return self._begin(rule, now, deviation)
+        self.peak = max(self.peak, deviation.observed)
+        if deviation.lasted is not None:
             return None  # the past says nothing about whether it goes on
         too_long = now - self.begins >= rule.longest_seconds
-        if sight.factor >= rule.end_factor and not too_long:
+        if deviation.factor >= rule.end_factor and not too_long:
             self.low_since = None
             return None
         if self.low_since is None:
@@ -193,49 +213,51 @@ class Alarm(msgspec.Struct, array_like=True):
         self.begins = self.since = self.low_since = None
         return "end"
 
-    def _begin(self, rule: Rule, now: float, sight: Sight) -> str | None:
+    def _begin(self, rule: SurgeRule, now: float, deviation: Deviation) -> str | None:
         unusual = (
-            sight.surprise >= (rule.start_cold if sight.tumult is None else rule.start)
-            and (sight.tumult is None or sight.tumult >= rule.tumult)
-            and sight.factor >= rule.least_factor
-            and sight.observed >= rule.least_posts
+            deviation.surprise >= (rule.start_cold if deviation.volatility is None else rule.start)
+            and (deviation.volatility is None or deviation.volatility >= rule.volatility)
+            and deviation.factor >= rule.least_factor
+            and deviation.observed >= rule.least_posts
         )
         if not unusual:
-            if sight.lasted is None:
+            if deviation.lasted is None:
                 self.since = None
             return None
-        if sight.lasted is not None:
-            lasted = sight.lasted
+        if deviation.lasted is not None:
+            lasted = deviation.lasted
         else:
             if self.since is None:
                 self.since = now
             lasted = now - self.since
-        sure = sight.surprise >= rule.sure
-        if now - self.started < rule.cool_down_seconds and not (sure and sight.observed > self.peak):
+        sure = deviation.surprise >= rule.sure
+        if now - self.started < rule.cool_down_seconds and not (sure and deviation.observed > self.peak):
             return None
         if not sure and lasted < rule.persists_seconds:
             return None
-        self.begins, self.low_since, self.started, self.peak = sight.begins, None, now, sight.observed
+        self.begins, self.low_since, self.started, self.peak = deviation.begins, None, now, deviation.observed
         return "start"
 
 
-class Watch(msgspec.Struct, array_like=True):
-    """One brand: its baseline, the buckets of the window, and its alarm."""
+class SurgeModel(msgspec.Struct, array_like=True):
+    """The model of one brand: its baseline, its last buckets, and its alarm."""
 
     baseline: Baseline
     alarm: Alarm = msgspec.field(default_factory=Alarm)
     window: list[tuple[float, float, float]] = msgspec.field(default_factory=list)
     """(begin, posts, expected) of the last `KEPT_BUCKETS` buckets, the open one last."""
-    tumult: float = 0.0
-    """Mean square of what a whole window differed from what was expected, incidents included."""
+    volatility: float = 0.0
+    """The mean square of the difference between a whole window and what was expected, incidents included."""
     blind: list[tuple[float, float]] = msgspec.field(default_factory=list)
+    """(begin, end) of the last times in which a source saw nothing."""
 
     @classmethod
-    def new(cls, bucket_seconds: float = BUCKET_SECONDS) -> Watch:
+    def new(cls, bucket_seconds: float = BUCKET_SECONDS) -> SurgeModel:
+        """The model of a brand of which nothing is known."""
         return cls(Baseline(bucket_seconds))
 
     def advance(self, now: float) -> None:
-        """Close the buckets that are over and learn from them, silent ones too."""
+        """Close the buckets that are over at `now`, and learn from them, also from empty ones."""
         seconds = self.baseline.seconds
         present = now // seconds * seconds
         if not self.window:
@@ -261,13 +283,17 @@ class Watch(msgspec.Struct, array_like=True):
 
     def _remember(self) -> None:
         off = sum(posts - mean for _, posts, mean in self.recent)
-        self.tumult += (off * off - self.tumult) / min(
-            TUMULT_SECONDS / self.baseline.seconds, self.baseline.buckets + 1
+        self.volatility += (off * off - self.volatility) / min(
+            VOLATILITY_SECONDS / self.baseline.seconds, self.baseline.buckets + 1
         )
 
-    def add(self, at: float, count: float = 1.0) -> Sight | None:
-        """Posts at `at`. Those too old for the window that ends now are judged where they happened: the window of their
-        own time is given back. A storm that is told late is as dense there as it was; a catch-up is as thin as ever."""
+    def add(self, at: float, count: float = 1.0) -> Deviation | None:
+        """Count posts that were published at `at`.
+
+        Posts that are too old for the window that ends now are judged where they happened: returns the deviation of the
+        window of their own time, and `None` for others. There a storm that is delivered late is as dense as it was, and an
+        ordinary catch-up as thin as ever.
+        """
         for number in range(len(self.window) - 1, -1, -1):
             begin, posts, mean = self.window[number]
             if begin <= at:
@@ -283,31 +309,32 @@ class Watch(msgspec.Struct, array_like=True):
             most = usual_at_most(max(mean, self.baseline.expected(begin)), self.baseline.dispersion)
             self.baseline.learn_late(begin, min(posts + count, most) - min(posts, most))
 
-    def _late(self, number: int) -> Sight:
-        # Some sources tell the oldest first, others the newest.
+    def _late(self, number: int) -> Deviation:
+        # Some sources deliver the oldest posts first, others the newest.
         before = self.window[max(0, number - WINDOW_BUCKETS + 1) : number + 1]
         after = self.window[number : number + WINDOW_BUCKETS]
-        sight = max(self._sight(before), self._sight(after), key=lambda one: one.surprise)
-        full = [start for start, posts, _ in self.window if posts and sight.begins <= start < sight.ends]
-        return sight._replace(lasted=full[-1] - full[0])
+        deviation = max(self._deviation(before), self._deviation(after), key=lambda one: one.surprise)
+        full = [start for start, posts, _ in self.window if posts and deviation.begins <= start < deviation.ends]
+        return deviation._replace(lasted=full[-1] - full[0])
 
     def _is_blind(self, begin: float) -> bool:
         return any(start < begin + self.baseline.seconds and end > begin for start, end in self.blind)
 
     def lose_sight(self, begin: float, end: float) -> None:
-        """A source saw nothing between: neither silence nor what comes in afterwards is learned."""
+        """Note that a source saw nothing between `begin` and `end`: nothing is learned from that time."""
         self.blind = [*self.blind, (begin, end)][-BLIND_SPELLS:]
 
-    def look(self, now: float) -> Sight:
-        sight = self._sight(self.recent)
-        return sight._replace(begins=sight.begins if self.window else now, ends=now)
+    def measure(self, now: float) -> Deviation:
+        """The deviation of the window that ends now."""
+        deviation = self._deviation(self.recent)
+        return deviation._replace(begins=deviation.begins if self.window else now, ends=now)
 
-    def _sight(self, window: list[tuple[float, float, float]]) -> Sight:
+    def _deviation(self, window: list[tuple[float, float, float]]) -> Deviation:
         observed = sum(posts for _, posts, _ in window)
         mean = sum(expected for _, _, expected in window)
         baseline = self.baseline
-        tumult = None
+        volatility = None
         if baseline.buckets * baseline.seconds >= FIRST_DAY_SECONDS:
-            tumult = (observed - mean) / math.sqrt(self.tumult + mean + 1.0)
+            volatility = (observed - mean) / math.sqrt(self.volatility + mean + 1.0)
         begins, ends = (window[0][0], window[-1][0] + baseline.seconds) if window else (0.0, 0.0)
-        return Sight(begins, observed, mean, surprise(observed, mean, baseline.dispersion), tumult, ends)
+        return Deviation(begins, observed, mean, surprise(observed, mean, baseline.dispersion), volatility, ends)

@@ -1,1 +1,1 @@
-"""The answer clock: by when whoever complains or asks is answered, however small."""
+"""Answer clocks: by when everybody who complains or asks is to be answered, however few followers they have."""

@@ -1,7 +1,7 @@
 """Answer clocks as rows: one for each complaint or question about a brand, at any reach, until the brand answers it.
 
-No text and no author is kept: what is there says where the post is, how far its author reaches, and by when it is due. What
-a source's terms keep in the house has no link here either. Inside a transaction.
+Neither text nor author is kept: a row says where the post is, how many followers its author has, and when an answer is
+due. A post that its network's terms keep in the house has no link here either. Runs inside a transaction.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from services.contracts.post import SourcePolicy
 from services.contracts.signal import PostAnswered, PostAsked, PostCard, PostNegative, PostRedacted
 
 COMPLAINT_FROM: Final = 0.5
-"""Least probability at which something negative counts as a complaint; a model that does not say leaves it open."""
+"""A negative post counts as a complaint from this probability on. Without a probability it counts, to be safe."""
 MOST_MEASURED: Final = 100_000
 
 
 def concerns(signal: PostNegative | PostAsked) -> bool:
-    """Whether it waits for an answer."""
+    """Returns True if the post needs an answer: it is a question, or may well be a complaint."""
     return isinstance(signal, PostAsked) or signal.complaint is None or signal.complaint >= COMPLAINT_FROM
 
 
 def start(connection: Connection, signal: PostNegative | PostAsked, config: Config, now: datetime) -> bool:
-    """Start the clock of a post, once; whether it was. One that was fetched late is due from when we heard of it."""
+    """Start the clock of a post, once. Returns True if it was started. A post that was fetched late counts from now."""
     brand = config.brand(signal.brand)
     if brand is None or not concerns(signal):
         return False
@@ -54,7 +54,7 @@ def start(connection: Connection, signal: PostNegative | PostAsked, config: Conf
     row = {**_place(signal.brand, post.network, post.post_id), "noted_at": now, **values}
     if insert_missing(connection, clocks, [row | {"state": ClockState.RUNNING, "tell_at": due_at}]):
         return True
-    # Its answer came first: the two were read from the network in the wrong order.
+    # The answer came first, because the two were read from the network in the wrong order.
     early = connection.execute(
         update(clocks).where(mine, clocks.c.state == ClockState.EARLY).values(**values, state=ClockState.ANSWERED)
     )
@@ -62,7 +62,7 @@ def start(connection: Connection, signal: PostNegative | PostAsked, config: Conf
 
 
 def _links(post: PostCard, terms: SourcePolicies) -> dict[str, str | None]:
-    """Where to answer, as far as the source's terms let that leave the house."""
+    """Returns the links to the post, as far as its network's terms let them leave the house."""
     shown = outside(post, terms)
     if shown is None:
         return {"permalink": None, "reply_link": None, "policy": SourcePolicy.INTERNAL.value}
@@ -70,7 +70,7 @@ def _links(post: PostCard, terms: SourcePolicies) -> dict[str, str | None]:
 
 
 def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:
-    """The brand answered a post; whether its clock was running."""
+    """Stop the clock of a post that the brand answered. Returns True if it was running."""
     network = signal.conversation.partition(":")[0]
     place = _place(signal.brand, network, signal.post_id)
     answered = {"answered_at": signal.at, "answer_id": signal.answer_id, "tell_at": None}
@@ -87,7 +87,7 @@ def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:
 
 
 def withdraw(connection: Connection, signal: PostRedacted) -> bool:
-    """The post was deleted: whether it had a clock. Only that there was one, and how it went, is kept."""
+    """Stop the clock of a deleted post. Returns True if it had one. Its links and account are forgotten."""
     mine = clocks.c.id == clock_id(signal.brand, signal.network, signal.post_id)
     bare = {"permalink": None, "reply_link": None, "account": None}
     known = connection.execute(update(clocks).where(mine, clocks.c.state != ClockState.EARLY).values(**bare)).rowcount
@@ -105,17 +105,18 @@ def _place(brand: BrandId, network: str, post_id: str) -> dict[str, str]:
 
 
 def overdue_at(now: datetime) -> ColumnElement[bool]:
+    """Returns a condition for clocks whose answer is overdue."""
     return and_(clocks.c.state == ClockState.RUNNING, clocks.c.due_at <= now)
 
 
 def overdue_counts(connection: Connection, now: datetime) -> dict[str, int]:
-    """Brand -> complaints and questions that are due and not answered."""
+    """Returns the number of overdue answers of each brand that has any."""
     rows = connection.execute(select(clocks.c.brand, func.count()).where(overdue_at(now)).group_by(clocks.c.brand))
     return {brand: count for brand, count in rows}  # noqa: C416 - rows are no pairs to a type checker
 
 
 def waited(connection: Connection, only: ColumnElement[bool], since: datetime, now: datetime) -> list[Waited]:
-    """What came since then, the newest `MOST_MEASURED`, for the statistics; deleted posts count for nothing."""
+    """Returns how long posts since then waited, for statistics: the newest `MOST_MEASURED`, without deleted posts."""
     query = (
         select(clocks.c.network, clocks.c.band, clocks.c.asked_at, clocks.c.answered_at, clocks.c.due_at)
         .where(only, clocks.c.asked_at >= since, clocks.c.state.in_([ClockState.RUNNING, ClockState.ANSWERED]))

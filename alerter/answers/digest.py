@@ -1,7 +1,8 @@
-"""Overdue answers told to whoever owns the account: one digest at a time, an hour apart, never a page.
+"""Tells the owner of an account which answers are overdue: one digest an hour at most, never a page.
 
-The first overdue answer is told at once, those that follow within the hour together. What a digest named is written down with
-it, in the transaction that enqueues it, so that a crash tells nothing twice and forgets nothing. Inside a transaction.
+The first overdue answer is told at once, those that follow within the hour together. The transaction that enqueues a
+digest also marks the posts that it names, so that a crash neither tells anything twice nor forgets it. All functions
+run inside the caller's transaction.
 """
 
 from __future__ import annotations
@@ -34,23 +35,23 @@ from services.contracts.signal import PostRedacted
 
 APART: Final = timedelta(hours=1)
 NAMED: Final = 25
-"""Posts in one digest, the longest overdue first; the rest is counted."""
+"""How many posts a digest lists, the longest overdue first; the others are only counted."""
 TYPE: Final = "answer.due"
 PAGING: Final = frozenset({Kind.PAGERDUTY, Kind.ALERTMANAGER, Kind.ALERTMANAGER_WEBHOOK})
-"""Kinds of endpoints that raise an alarm whatever they are sent."""
+"""Kinds of endpoints that page whatever they are sent."""
 _A_MOMENT: Final = timedelta(seconds=1)
 _NEVER: Final = moment(0)
 
 
 class Due(NamedTuple):
-    """An account with overdue answers of which nobody was told."""
+    """An account with overdue answers that nobody was told of."""
 
     brand: BrandId
     account: AccountId | None
 
 
 class Sent(NamedTuple):
-    """What came of it: `delivery` is `None` where there was nobody to send it to."""
+    """A digest, and why it went where it did. `delivery` is `None` if there was nobody to send it to."""
 
     due: Due
     overdue: int
@@ -74,7 +75,7 @@ def next_due(connection: Connection) -> datetime | None:
 
 
 def send(connection: Connection, config: Config, now: datetime, wall: datetime, account: Due) -> Sent | None:
-    """Tell the account's owner what is overdue; `None`: there is nothing to tell now."""
+    """Send the account's owner a digest. Returns `None` if nothing is overdue, or the last digest was too recent."""
     key = (digests.c.brand == account.brand, digests.c.account == (account.account or ""))
     first = {"brand": account.brand, "account": account.account or "", "number": 0, "next_at": _NEVER}
     insert_missing(connection, digests, [first])
@@ -89,7 +90,7 @@ def send(connection: Connection, config: Config, now: datetime, wall: datetime, 
     total = connection.scalar(select(func.count()).select_from(clocks).where(*_of(account), overdue_at(now))) or 0
     endpoint, because = _where_to(connection, config, account, now)
     if endpoint is None:
-        # Whoever owns it tomorrow hears of it then; until then it stands in the list and in the metric.
+        # An owner who is found later is told then; until then it is in the list of the console and in the metric.
         connection.execute(update(clocks).where(*untold).values(tell_at=now + APART))
         return Sent(account, len(rows), None, because)
     number = last.number + 1
@@ -108,8 +109,9 @@ def _of(account: Due) -> tuple[ColumnElement[bool], ...]:
 
 
 def _where_to(connection: Connection, config: Config, account: Due, now: datetime) -> tuple[str | None, str]:
-    held = overrides.between(connection, now, now + _A_MOMENT) if config.schedules else []
-    owner = Directory(config, held).owner_of(account.account, now)
+    """Returns the endpoint for the digest, or `None`, and the reason."""
+    in_force = overrides.between(connection, now, now + _A_MOMENT) if config.schedules else []
+    owner = Directory(config, in_force).owner_of(account.account, now)
     if isinstance(owner, Nobody):
         return None, owner.because
     names = (owner.digest, *owner.methods)
@@ -126,16 +128,14 @@ def _pagers(connection: Connection, names: Sequence[str]) -> set[str]:
 
 
 def render(account: Due, rows: Sequence[Any], total: int, because: str, now: datetime) -> bytes:
-    """The body of an `answer.due` message; always below 20 kB."""
+    """Returns the body of an `answer.due` message, always below 20 kB."""
     items = [_item(row, now) for row in rows[:NAMED]]
     data = {
         "brand": account.brand,
         "account": account.account,
         "owner": f"{account.brand}:{account.account or 'no account'}",
         "links": _first_links(rows[0]),
-        "title": f"{total} complaints and questions are overdue"
-        if total != 1
-        else "1 complaint or question is overdue",
+        "title": f"{total} answers are overdue" if total != 1 else "1 answer is overdue",
         "because": because,
         "overdue": total,
         "new": len(rows),
@@ -148,7 +148,7 @@ def render(account: Due, rows: Sequence[Any], total: int, because: str, now: dat
 
 
 def _first_links(row: Any) -> dict[str, str]:
-    """Of what has waited longest, for outlets that show no list."""
+    """Returns the links of the post that has waited longest, for outlets that show no list."""
     found = {"post": row.permalink, "reply": row.reply_link}
     return {name: link for name, link in found.items() if link is not None}
 
@@ -166,7 +166,7 @@ def _item(row: Any, now: datetime) -> dict[str, Any]:
         "reply_link": row.reply_link,
     }
     if row.policy == SourcePolicy.INTERNAL:
-        # Not even its id may leave the house; whoever answers finds it in the list.
+        # Not even its id may leave the house; the person who answers finds it in the console's list.
         shown |= {"post_id": None}
     return {name: value for name, value in shown.items() if value is not None}
 
@@ -176,7 +176,7 @@ def _bytes(message: dict[str, Any]) -> bytes:
 
 
 def redact(connection: Connection, signal: PostRedacted) -> None:
-    """Take a deleted post out of the digest that named it, also if that waits to be sent (or sent again)."""
+    """Take a deleted post out of the digest that named it, as that may still be sent."""
     id_ = clock_id(signal.brand, signal.network, signal.post_id)
     digest = connection.scalar(select(clocks.c.digest).where(clocks.c.id == id_))
     body = connection.scalar(select(deliveries.c.body).where(deliveries.c.id == digest)) if digest else None

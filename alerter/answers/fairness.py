@@ -1,4 +1,4 @@
-"""Whether the small are answered like the large: share answered and time to the first answer, by network and reach. Pure."""
+"""Measures whether small accounts are answered like large ones: how many, and how soon, by network and reach. Pure."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ ALL_BANDS: Final = (*(name for _, name in BANDS), LARGEST, UNKNOWN)
 
 
 class Waited(NamedTuple):
-    """One complaint or question. `seconds` to the first answer; `None`: there is none yet."""
+    """One complaint or question. `seconds` is the time to the first answer, or `None` without one."""
 
     network: str
     band: str
     seconds: float | None
     late: bool
-    """It was answered after it was due, or is due and not answered."""
+    """Whether the answer came late, or is overdue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """How one group was treated. Times are of what was answered; without any there are none."""
+    """How one group was treated. The times are those of answered posts, or `None` if there are none."""
 
     network: str
     band: str
@@ -41,14 +41,14 @@ class Treatment:
 
 
 def band_of(followers: int | None) -> str:
-    """The follower band, of a closed set."""
+    """Returns the band for a number of followers, from `ALL_BANDS`."""
     if followers is None:
         return UNKNOWN
     return next((name for below, name in BANDS if followers < below), LARGEST)
 
 
 def treatments(waited: Iterable[Waited]) -> list[Treatment]:
-    """One for each network and band that there is, in the order of networks and of reach."""
+    """Returns the treatment of each network and band that occurs, ordered by network and reach."""
     groups: defaultdict[tuple[str, str], list[Waited]] = defaultdict(list)
     for one in waited:
         groups[one.network, one.band].append(one)
@@ -63,7 +63,7 @@ def _treatment(network: str, band: str, group: Sequence[Waited]) -> Treatment:
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:
-    """Linear between the two nearest, as most tools do (Hyndman and Fan's type 7); `None` of nothing."""
+    """Returns a quantile, interpolated as most tools do (Hyndman and Fan's type 7), or `None` without values."""
     if not ordered:
         return None
     place = share * (len(ordered) - 1)

@@ -1,4 +1,4 @@
-"""By when a brand's promise has an answer due: so many minutes of its opening hours. Pure."""
+"""Calculates when an answer is due by a brand's promise: a number of minutes, counted in its opening hours. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from alerter.oncall.wallclock import open_spans
 from services.config.rota import Promise, zone_of
 
 AT_A_TIME: Final = timedelta(days=8)
-"""A week and a night: opening hours repeat weekly."""
+"""How far ahead opening hours are unrolled in one go: they repeat weekly, and a night may run into the next week."""
 MOST: Final = timedelta(days=400)
-"""Opening hours of a minute a week would never be through with a promise."""
+"""The latest that an answer is due, so that opening hours of a minute a week come to an end."""
 
 
 def due(promise: Promise, at: datetime) -> datetime:
-    """When an answer to what came `at` is due. Whoever writes in the night waits from the morning on."""
+    """Returns when an answer to a post of time `at` is due. For a post in the night the time starts in the morning."""
     left = timedelta(minutes=promise.minutes)
     if not promise.hours:
         return at + left

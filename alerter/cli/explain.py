@@ -10,14 +10,12 @@ from typing import Annotated, Any, Final
 
 import httpx2
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from alerter.states import StepState, TellReason
 from services.base.errors import ConfigError
-
-console = Console()
+from services.base.terminal import console, say
 
 KEY: Final = "FIREBREAK_ADMIN_KEY"
 
@@ -59,11 +57,9 @@ def _whole(client: httpx2.Client, beginning: str) -> str:
 
 def show_explanation(told: Any) -> None:
     incident = told["incident"]
-    console.print(
-        f"[bold]{incident['title']}[/]\nseverity {incident['severity']}, {incident['state']}", highlight=False
-    )
+    say("[bold]{}[/]\nseverity {}, {}", incident["title"], incident["severity"], incident["state"])
     for words in ("reason",):
-        console.print(f"[dim]{incident[words]}[/]", highlight=False)
+        say("[dim]{}[/]", incident[words])
     for words in ("how_sure", "by_when", "who_has_it"):
         console.print(told[words], highlight=False)
     table = Table(show_edge=False, pad_edge=False)

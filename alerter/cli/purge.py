@@ -7,12 +7,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from services.base.settings import Settings
-
-console = Console()
+from services.base.terminal import console, say
 
 
 def purge(
@@ -52,4 +50,4 @@ def purge(
         if not yes:
             typer.confirm("Delete them?", abort=True)
         done = job.run(getpass.getuser(), rows)
-    console.print(f"deleted {done.incidents:,} incidents and {done.answer_clocks:,} answer clocks")
+    say("deleted {} incidents and {} answer clocks", format(done.incidents, ","), format(done.answer_clocks, ","))

@@ -13,20 +13,18 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from alerter.desk.rehearsal import Rehearsal, Report
 from alerter.incidents.store import Origin
 from services.base.settings import Settings
+from services.base.terminal import console, say
 from services.config.loading import load, over
 from services.config.model import Config
 from services.contracts.base import Event
 from services.contracts.codec import Unreadable, decode
 from services.contracts.topics import SIGNALS
 from services.eventlog.base import EventLog, Record
-
-console = Console()
 
 PAGE_RECORDS: Final = 1000
 _SINCE: Final = re.compile(r"^(\d+)([mhdw])$")
@@ -156,8 +154,11 @@ def _show_rehearsal(tried: Report, present: Report | None) -> None:
     for one in tried.incidents:
         incident = one.incident
         new = " [bold](new)[/]" if present is not None and (incident.brand, incident.story) not in known else ""
-        console.print(
-            f"{incident.opened_at:%Y-%m-%d %H:%M} severity {incident.severity} {incident.title}{new}\n"
-            f"    [dim]{incident.reason}[/]",
-            highlight=False,
+        opened = f"{incident.opened_at:%Y-%m-%d %H:%M}"
+        say(
+            f"{{}} severity {{}} {{}}{new}\n    [dim]{{}}[/]",
+            opened,
+            incident.severity,
+            incident.title,
+            incident.reason,
         )

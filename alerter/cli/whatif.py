@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from services.base.terminal import console, say
 from services.config.loading import over
-
-console = Console()
 
 
 def whatif(
@@ -37,9 +35,9 @@ def whatif(
     for change in comparison.changes:
         table.add_row(change.story, change.brand, _clock(change.before), _clock(change.after), change.words)
     console.print(table)
-    console.print(f"[bold]{comparison.summary}[/] ({comparison.pages_before} pages, now {comparison.pages_after})")
+    say("[bold]{}[/] ({} pages, now {})", comparison.summary, comparison.pages_before, comparison.pages_after)
     for what in comparison.broken:
-        console.print(f"[red]expected, but missing now[/]: {what}")
+        say("[red]expected, but missing now[/]: {}", what)
     if comparison.broken:
         raise typer.Exit(1)
 

@@ -1,1 +1,1 @@
-"""What happens to an incident, in one transaction: a signal, a due time or a person comes in, and people are told."""
+"""Applies signals, due times and people's actions to incidents, each in one transaction, and tells people."""

@@ -1,12 +1,12 @@
-"""What follows from a change to an incident, in five stages: `STAGES` is their order.
+"""Takes a change to an incident through five stages, in the order of `STAGES`.
 
-  hold      is anybody told now? (`incidents.telling` decides; silences, quiet hours and the page budget are asked here)
-  save      the incident and its timeline
-  publish   the change, for the event log
-  notify    deliveries to the people who are told, and to whoever subscribed
-  escalate  the steps of the policy: cancelled, resumed, hastened, the next one scheduled
+  hold      decide whether people are told now (`incidents.telling`), asking silences, quiet hours and the page budget
+  save      write the incident and its timeline
+  publish   hand the change to the event log
+  notify    enqueue deliveries to the people who are told, and to subscribers
+  escalate  cancel, resume or hasten the steps of the policy, and schedule the next one
 
-All of it happens in the caller's one transaction.
+All of it happens in the caller's transaction.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from services.eventlog.base import Message as LogMessage
 
 
 class Occasion(Enum):
-    """What a change comes from, as far as it matters for what follows."""
+    """Where a change comes from, as far as the stages need to know."""
 
     OPENING = auto()
     """A new incident."""
@@ -51,7 +51,7 @@ class Occasion(Enum):
     STEP = auto()
     """A step of its policy is due, or a page did not get through."""
     HOLD = auto()
-    """What holds it back began, changed or ended: the gate has been asked already."""
+    """The reason for holding it back began, changed or ended: the gate has been asked already."""
 
 
 @dataclass(slots=True)
@@ -63,9 +63,9 @@ class Work:
     occasion: Occasion
     origin: Origin | None
     request: PageRequest | None
-    """Whom a step pages; without one, those who were told so far hear of the change."""
+    """Whom a step pages. Without one the change is told to those who were told before."""
     goes_on: bool
-    """Whether the step after that of `request` is scheduled."""
+    """Whether to schedule the step after that of `request`."""
     announced: Announcement | None = None
 
     @property
@@ -79,7 +79,7 @@ class Work:
 
 
 class Announcer:
-    """For one transaction. `told` and `decisions` collect what was decided, for the metrics."""
+    """Announces changes in one transaction. `told` (what was published) and `decisions` are for the metrics."""
 
     def __init__(self, connection: Connection, context: Context) -> None:
         self.connection = connection
@@ -101,14 +101,14 @@ class Announcer:
         request: PageRequest | None = None,
         goes_on: bool = True,
     ) -> IncidentRecord:
-        """Take a transition through the stages. Returns the incident as it was saved."""
+        """Take a transition through the stages; `before` is `None` for an opening. Returns the saved incident."""
         work = Work(before, transition, occasion, origin, request, goes_on)
         for stage in STAGES:
             stage(self, work)
         return work.record
 
     def open(self, transition: Transition, known: Story, origin: Origin | None) -> IncidentRecord:
-        """Announce a new incident, and remember whose story it is."""
+        """Announce a new incident, and note in its story that it belongs to it."""
         record = self.announce(None, transition, origin, Occasion.OPENING)
         incident = record.incident
         opened = known._replace(incident=incident.id, openings=known.openings + 1)
@@ -116,7 +116,7 @@ class Announcer:
         return record
 
     def why_held(self, record: IncidentRecord) -> Held | None:
-        """Why nobody may be told of it now. What goes beyond its brand's page budget is counted by the storm incident."""
+        """Returns why nobody may be told of the incident now, or `None`. Beyond the page budget it joins the storm."""
         held = self.gate.held(record)
         if held is not None:
             return held
@@ -124,6 +124,7 @@ class Announcer:
         return None if budget is None else self._overflow(record, budget)
 
     def _overflow(self, record: IncidentRecord, budget: int) -> Held:
+        """Add the incident to its brand's storm, once, and open the storm if there is none."""
         brand, was = record.incident.brand, record.incident.held
         storm = self.store.open_incident_of(brand, suppression.STORM)
         if storm is None:
@@ -135,9 +136,9 @@ class Announcer:
         return suppression.beyond_budget(storm, budget, self.now)
 
     def enqueue(self, record: IncidentRecord, message: Message, names: tuple[str, ...]) -> dict[str, str]:
-        """Deliveries to these endpoints, and to whoever subscribed to such messages.
+        """Enqueue a delivery to each of these endpoints, and to each subscriber to such messages.
 
-        Returns the delivery's id for each of `names`.
+        Returns the id of the delivery to each of `names`.
         """
         incident = record.incident
         self._subscribers = self._subscribers or Subscribers(self.connection)
@@ -153,7 +154,7 @@ class Announcer:
 
 
 def hold(desk: Announcer, work: Work) -> None:
-    """Decide whether people are told, and whom the first step of a new incident tells."""
+    """Decide whether people are told, and whom the first step of a new incident pages."""
     work.announced = telling.decide(work.before, work.transition, _gate(desk, work), desk.now)
     desk.decisions[work.announced.tell] += 1
     record = work.record
@@ -163,7 +164,7 @@ def hold(desk: Announcer, work: Work) -> None:
 
 
 def _gate(desk: Announcer, work: Work) -> telling.Gate:
-    """What is asked whether the incident may be told now."""
+    """Returns the gate to ask, which depends on the occasion and on what held the incident back before."""
     if work.occasion is Occasion.HOLD:
         return lambda record: record.incident.held
     if work.before is None:
@@ -171,12 +172,12 @@ def _gate(desk: Announcer, work: Work) -> telling.Gate:
     was = work.before.incident.held
     if was is None or was.by is not HeldBy.PAGE_BUDGET:
         return desk.gate.held
-    # The storm incident stands for it until the hour is over, whatever else would hold it back.
+    # The storm incident stands in for it until the hour is over, whatever else would hold it back.
     return lambda record: was if record.incident.severity > WORST else desk.gate.held(record)
 
 
 def _told_first(announced: Announcement, request: PageRequest, now: datetime) -> Announcement:
-    """The opening, with whom its first step tells, and what went otherwise than the policy says."""
+    """Returns the opening with the endpoints of its first step, and why that step went differently from the policy."""
     record = tell(announced.record, request.names, now)
     if request.said is None or announced.message is None:
         return replace(announced, record=record)
@@ -186,14 +187,14 @@ def _told_first(announced: Announcement, request: PageRequest, now: datetime) ->
 
 
 def save(desk: Announcer, work: Work) -> None:
-    """Write the incident, onto what was loaded, and keep what the alarm was worth."""
+    """Write the incident, and record its alarm if the incident is over or has a mark."""
     desk.store.save(work.before, work.result, work.origin, desk.now, desk.context.wall)
     if work.record.ended or work.record.incident.outcome is not None:
         outcomes.keep(desk.connection, work.record)
 
 
 def publish(desk: Announcer, work: Work) -> None:
-    """Put the change where the event log gets it, whether or not people are told."""
+    """Put the change into the outbox for the event log, whether or not people are told."""
     message, incident = work.result.message, work.record.incident
     if message is None:
         return
@@ -204,7 +205,7 @@ def publish(desk: Announcer, work: Work) -> None:
 
 
 def notify(desk: Announcer, work: Work) -> None:
-    """Send it to those who are told, and write down the pages that must arrive."""
+    """Enqueue deliveries to the people who are told, and record the pages that must arrive."""
     message, record = work.result.message, work.record
     if message is None or not message.tell.is_told:
         return
@@ -214,7 +215,7 @@ def notify(desk: Announcer, work: Work) -> None:
 
 
 def _recipients(desk: Announcer, work: Work, message: Message) -> tuple[str, ...]:
-    """The endpoints that a step pages, or else those that were told so far, a named person's first."""
+    """Returns the endpoints that a step pages, or else those that were told before, a named person's first."""
     record, brand = work.record, work.record.incident.brand
     if work.request is not None:
         return work.request.names
@@ -225,7 +226,7 @@ def _recipients(desk: Announcer, work: Work, message: Message) -> tuple[str, ...
 
 
 def escalate(desk: Announcer, work: Work) -> None:
-    """Move the policy: its first step, a halt, a resumption, less time than before, the next step."""
+    """Move the policy: schedule its first or next step, cancel, resume or hasten the waiting one."""
     before, record, result = work.before, work.record, work.result
     incident = record.incident
     if before is None:

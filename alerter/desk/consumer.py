@@ -1,9 +1,9 @@
-"""Reads `firebreak.signals` and applies it: one lane a partition, one transaction a batch, progress kept in our database.
+"""Reads `firebreak.signals` and applies it: one lane a partition, one transaction a batch, positions in our database.
 
-The transaction moves the position by compare-and-set from the value the lane read: no row means that another replica was
-here, so everything is rolled back and loaded again. What follows from a batch (incidents, deliveries, publications, dead
-letters) commits with it or not at all. A signal that cannot be read or applied is a dead letter, never a crash; a flood of
-them stops the service.
+The transaction moves the position by compare-and-set, from the value that the lane read. If no row matches, another
+replica took the partition over: everything is rolled back and loaded again. All that follows from a batch (incidents,
+deliveries, publications, dead letters) commits with the position or not at all. A signal that cannot be read or applied
+becomes a dead letter, never a crash; a flood of them stops the service.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ GROUP: Final = "firebreak-alerter"
 
 @dataclass(slots=True)
 class BatchResult:
-    """What a batch came to, for the metrics, once it is committed."""
+    """What a batch led to, for the metrics, which count it after the commit."""
 
     signals: Counter[tuple[str, SignalResult]] = field(default_factory=Counter)
     told: list[tuple[Change, int]] = field(default_factory=list)
@@ -55,7 +55,7 @@ class BatchResult:
 
 
 class PoisonSignal(Exception):
-    """One signal that we cannot cope with. Nothing of its batch took effect; without it the others can be applied."""
+    """A signal that cannot be applied. Nothing of its batch took effect; without it the others can be applied."""
 
     def __init__(self, record: Record, envelope: Envelope, cause: Exception) -> None:
         super().__init__(f"{type(cause).__name__} at signal {envelope.id}")
@@ -65,15 +65,15 @@ class PoisonSignal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DecodedBatch:
-    """A batch after decoding: what can be read, and what cannot and why."""
+    """A batch after decoding: the signals, and the records that cannot be read, each with reason and detail."""
 
     signals: Sequence[tuple[Record, Envelope]]
     unreadable: Sequence[tuple[Record, str, str]]
 
-    def without(self, cursed: PoisonSignal) -> DecodedBatch:
-        """The batch with one signal set aside."""
-        rest = [pair for pair in self.signals if pair[0].offset != cursed.record.offset]
-        return DecodedBatch(rest, [*self.unreadable, (cursed.record, "processor_error", cursed.kind)])
+    def without(self, poison: PoisonSignal) -> DecodedBatch:
+        """Returns the batch with this signal set aside."""
+        rest = [pair for pair in self.signals if pair[0].offset != poison.record.offset]
+        return DecodedBatch(rest, [*self.unreadable, (poison.record, "processor_error", poison.kind)])
 
 
 def sort_out(records: Sequence[Record]) -> DecodedBatch:
@@ -95,15 +95,15 @@ def apply(
     context: Context,
     dead: Sequence[Message],
 ) -> BatchResult:
-    """The one durable step: from `base` to `position`, with everything in between and the letters for what is set aside.
+    """Apply a batch, publish the dead letters, and move the partition's position from `base` to `position`.
 
-    Raises `Overtaken`, or `Cursed` for one signal that we cannot cope with.
+    Raises `Overtaken` if the position is no longer `base`, and `PoisonSignal` for a signal that cannot be applied.
     """
     moved = connection.execute(
         update(positions).where(positions.c.partition == partition, positions.c.next == base).values(next=position)
     )
     if not moved.rowcount:
-        raise Overtaken(f"the position of partition {partition} is not {base} any more")
+        raise Overtaken(f"the position of partition {partition} is no longer {base}")
     seam("alerter.begun")
     applied = BatchResult()
     desk = IncidentService(connection, context)
@@ -122,7 +122,7 @@ def apply(
         except (FirebreakError, SQLAlchemyError):
             raise
         except Exception as error:
-            # A root of work: one signal that we cannot cope with must not stop the brand's others.
+            # A root of work: one signal that cannot be applied must not stop the brand's others.
             logger.exception("signal_not_applied", signal=envelope.id, partition=partition, offset=record.offset)
             raise PoisonSignal(record, envelope, error) from error
         applied.signals[envelope.event.TYPE, result] += 1
@@ -143,7 +143,7 @@ def _story_of(envelope: Envelope) -> tuple[BrandId, StoryId] | None:
 
 
 def stored_position(connection: Connection, partition: int, otherwise: int) -> int:
-    """Where reading goes on. The first time a partition is seen it begins at the log's start, and that is written down."""
+    """Returns the partition's position. A new partition starts at `otherwise`, the start of the log."""
     insert_missing(connection, positions, [{"partition": partition, "next": otherwise}])
     stored = connection.scalar(select(positions.c.next).where(positions.c.partition == partition))
     assert stored is not None
@@ -151,7 +151,7 @@ def stored_position(connection: Connection, partition: int, otherwise: int) -> i
 
 
 class Consumer:
-    """This process's part of the group: `services.stream.lanes` over our database."""
+    """This process's member of the consumer group: `services.stream.lanes`, with positions in our database."""
 
     def __init__(
         self,
@@ -171,8 +171,9 @@ class Consumer:
         self._context = context
         self._committed = committed
         self._metrics = metrics
-        letters = process.metrics.dead_letters
-        self._letters = DeadLetters(STAGE, settings.dead_letters_per_minute, process.clock, letters)
+        self._dead_letters = DeadLetters(
+            STAGE, settings.dead_letters_per_minute, process.clock, process.metrics.dead_letters
+        )
         self._batch_records = settings.batch_records
 
     async def _serve(self, lane: Lane, owner: Owner) -> None:
@@ -191,16 +192,16 @@ class Consumer:
     async def _commit(self, lane: Lane, base: int, position: int, records: Sequence[Record]) -> None:
         began = time.monotonic()
         batch = await self._database.aside(lambda: sort_out(records))
-        dead = [self._letters.letter(*bad) for bad in batch.unreadable]
+        dead = [self._dead_letters.letter(*bad) for bad in batch.unreadable]
         while True:
             try:
                 applied = await self._database.write(
                     lambda c, b=batch: apply(c, lane.partition, base, position, b, self._context(), dead)  # type: ignore[misc]
                 )
                 break
-            except PoisonSignal as cursed:
-                batch = batch.without(cursed)
-                dead.append(self._letters.letter(*batch.unreadable[-1]))
+            except PoisonSignal as poison:
+                batch = batch.without(poison)
+                dead.append(self._dead_letters.letter(*batch.unreadable[-1]))
         seam("alerter.committed")
         self._committed()
         lane.committed(records, time.monotonic() - began)

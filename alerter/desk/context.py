@@ -1,4 +1,4 @@
-"""When and under which configuration something is done."""
+"""The time and the configuration under which a transaction works."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.config.model import Config
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The moment, on the injected clock and on the wall, and the configuration that holds."""
+    """The time on the injected clock (`now`) and in reality (`wall`), and the configuration in force."""
 
     now: datetime
     wall: datetime

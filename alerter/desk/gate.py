@@ -1,4 +1,4 @@
-"""Whether people may be told of an incident now, from what the database and the configuration say: for one transaction."""
+"""Decides whether people may be told of an incident now: asks silences, quiet hours and the page budget."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Gate:
         self._silences: list[Silence] | None = None
 
     def held(self, record: IncidentRecord) -> Held | None:
-        """Why nobody is told now; `None`: people are told."""
-        if self._silences is None:  # read once a transaction: a storm opens hundreds of incidents in it
+        """Returns why a silence, a mute or quiet hours hold the incident back now, or `None` if none does."""
+        if self._silences is None:  # read once a transaction, because a storm opens hundreds of incidents in one
             self._silences = store.in_force(self._connection, self._now)
         return matching.held(record, self._silences, self._config.quiet_hours, self._now)
 
@@ -36,7 +36,10 @@ class Gate:
         return configured.pages_per_hour if configured is not None else None
 
     def overflows(self, record: IncidentRecord) -> int | None:
-        """The brand's page budget, where this incident would go beyond it; `None`: there is room, or it needs none."""
+        """Returns the brand's page budget if the incident would go beyond it, or else `None`.
+
+        Severity 1, a storm, and an incident that people were told of before never go beyond it.
+        """
         incident = record.incident
         budget = self.budget(incident.brand)
         if budget is None or record.told_at is not None or record.storm or incident.severity == WORST:

@@ -1,4 +1,4 @@
-"""Groups of stories that share one incident, kept for one transaction: which incident takes a story in, and how it joins."""
+"""Groups of stories that share one incident: finds the incident that takes a story in, and makes the story join it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from services.contracts.base import StoryId
 from services.contracts.incident import HeldBy
 
 MOST_MEMBERS: Final = 500
-"""Stories of one incident; the next opens another. More would say nothing to a person, and make its timeline endless."""
+"""Most stories in one incident; the next opens another. More would tell a person nothing, in an endless timeline."""
 
 _ADD: Final = insert(groupings)
 _PUT: Final = update(groupings).where(groupings.c.key == bindparam("of_key"))
@@ -37,9 +37,10 @@ class Groups:
         self._now = now
 
     def host(self, group: Group | None, opened: IncidentRecord) -> IncidentRecord | None:
-        """The incident that takes in what would open otherwise (`opened`); `None`: it opens.
+        """Returns the open incident of the group that takes in the story, or `None` if `opened` is to open for it.
 
-        A story only joins what people hear of as they would hear of itself: what is silenced must not hide one that is not.
+        A story joins only if people are told of that incident whenever they would be told of the story itself: a
+        silenced incident must not hide a story that is not silenced.
         """
         host = self._taking_in(group)
         if host is None:
@@ -53,10 +54,11 @@ class Groups:
         return host if alike else None
 
     def joined(self, group: Group) -> None:
+        """Count one more story in the group's incident."""
         self._connection.execute(_ONE_MORE, {"of_key": group.key})
 
     def opened(self, group: Group | None, incident: str) -> None:
-        """From now on it takes in the group's stories; unless one does that people hear of already."""
+        """Let this new incident take in the group's stories from now on, unless one does that people are told of."""
         known = self._taking_in(group)
         if group is None or (known is not None and known.incident.held is None):
             return
@@ -78,19 +80,22 @@ def join(
     host: IncidentRecord, signal: Opening, story: StoryId, decision: Decision, group: Group, complaint: int | None,
     config: Config, now: datetime,
 ) -> Transition:  # fmt: skip
-    """What a story that would have opened an incident does to the one that takes it in: all that a further signal does, and a
-    line that says so. `complaint`: the worst of the story so far, which counts for the incident from now on."""
+    """Let a story join `host` instead of opening an incident: apply its signal, and say so in the timeline.
+
+    `complaint` is the severity of the story's worst complaint, which counts for the incident from now on.
+    """
     known = [c for c in (host.complaint, complaint) if c is not None]
     host = host.model_copy(update={"complaint": max(known, default=None)})
     grade = raised(signal, config.rules, decision.grade, host.complaint, config.every_topic)
     minutes = (now - host.incident.opened_at).total_seconds() / 60
     because = (
-        f"story {story} joins instead of opening another incident: rule {decision.rule.id} groups what has the same values "
-        f"({group.words}) within {group.within.total_seconds() / 60:g} minutes, and this one opened {minutes:.0f} minutes ago"
+        f"story {story} joins this incident instead of opening another: rule {decision.rule.id} groups stories with "
+        f"the same values ({group.words}) for {group.within.total_seconds() / 60:g} minutes, and this incident opened "
+        f"{minutes:.0f} minutes ago"
     )
     entry = Entry("grouped", because)
     joined = model.join(host, signal, grade, now)
-    if joined is None:  # the signal says nothing new of the incident; that the story is in it is new
+    if joined is None:  # the signal says nothing new about the incident, but the story is new in it
         return replace(
             advance(host, host.model_copy(update={"touched_at": now}), Trigger.NOTED, entry, now), note=because
         )

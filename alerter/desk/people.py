@@ -1,7 +1,7 @@
-"""What people do to incidents, applied: the rules stand in `incidents.actions`.
+"""Applies what people do to incidents; what an action means is decided in `incidents.actions`.
 
-Each action returns the incident after it, or `None` where there is no such incident. All raise `Refused` for what cannot be
-done to it now.
+Each action returns the incident after it, or `None` if there is no such incident. It raises `Refused` if the state of
+the incident does not allow it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from services.contracts.incident import OutcomeMark
 
 
 class People:
-    """For one transaction."""
+    """People's actions, in one transaction."""
 
     def __init__(self, announcer: Announcer) -> None:
         self._announcer = announcer

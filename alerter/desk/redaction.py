@@ -1,4 +1,4 @@
-"""A post that was deleted where it was written is forgotten wherever we keep it, in the caller's transaction."""
+"""Forgets a post that was deleted where it was written, wherever we keep it, in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from services.contracts.signal import PostRedacted
 
 
 def redact(announcer: Announcer, signal: PostRedacted, origin: Origin) -> bool:
-    """Forget the post in incidents, also in bodies that wait to be sent (or sent again), and tell every endpoint that was
-    sent it. Returns True if any incident knew it."""
+    """Forget the post in incidents and in bodies that may still be sent, and tell every endpoint that got it.
+
+    Returns True if any incident quoted it.
+    """
     connection, now = announcer.connection, announcer.now
     post = (signal.network, signal.post_id)
     mentioning = announcer.store.mentioning(post)
@@ -33,7 +35,7 @@ def redact(announcer: Announcer, signal: PostRedacted, origin: Origin) -> bool:
 
 
 def _bodies(connection: Connection, incident: str, post: tuple[str, str]) -> set[str]:
-    """Take the post out of bodies. Returns the endpoints that were, or may have been, sent it."""
+    """Take the post out of bodies. Returns the endpoints that got it, or may have."""
     names = set()
     rows = connection.execute(
         select(deliveries.c.id, deliveries.c.endpoint, deliveries.c.body, deliveries.c.attempts).where(

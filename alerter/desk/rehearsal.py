@@ -1,5 +1,6 @@
-"""What other rules would have done with the signals that were: the very desk that works every day, over a database in memory
-that nobody else sees. Steps, timers, silences' places and page budgets take part; nothing is sent, and nobody acknowledges.
+"""Rehearses rules on past signals: the desk that serves, over a database in memory that nobody else sees.
+
+Steps, timers, quiet hours and page budgets take part. There are no silences, nothing is sent, and nobody acknowledges.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ MOST_AT_ONCE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """One incident that would have been, and how many messages about it."""
+    """One incident that would have opened, and how many messages would have been sent about it."""
 
     incident: Incident
     alarm: Alarm
@@ -41,7 +42,7 @@ class Rehearsed:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`messages` are those to one endpoint each, as receivers would count them."""
+    """The result of a rehearsal. A message to three endpoints counts as three, as receivers would count."""
 
     signals: int
     incidents: tuple[Rehearsed, ...]
@@ -50,7 +51,7 @@ class Report:
 
 
 class Rehearsal:
-    """One configuration, one run. Signals must come in the order of time."""
+    """One run with one configuration. Signals must be played in the order of time."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -60,7 +61,7 @@ class Rehearsal:
         self._now: datetime | None = None
 
     def play(self, event: Event, origin: Origin, at: datetime) -> None:
-        """What falls due until then, then the signal."""
+        """Do what falls due up to then, then apply the signal."""
         with self._engine.begin() as connection:
             if self._now is None:
                 for name in sorted(_endpoints(self._config)):
@@ -71,7 +72,7 @@ class Rehearsal:
             self._arrive(connection, at)
 
     def report(self, until: datetime | None = None) -> Report:
-        """What came of it, up to then."""
+        """Returns what would have happened up to `until`, or up to the last signal. Ends the rehearsal."""
         with self._engine.begin() as connection:
             if until is not None and self._now is not None:
                 self._until(connection, until)
@@ -92,7 +93,7 @@ class Rehearsal:
         return IncidentService(connection, Context(at, at, self._config, None))
 
     def _until(self, connection: Connection, until: datetime) -> None:
-        """Steps and timers, each at its own time."""
+        """Do the steps and timers that fall due up to then, each at its own time."""
         while (due := _next_due(connection)) is not None and due <= until:
             at = max(due, self._now or due)
             for incident, number in steps.due(connection, at, MOST_AT_ONCE):
@@ -104,7 +105,7 @@ class Rehearsal:
 
     @staticmethod
     def _arrive(connection: Connection, at: datetime) -> None:
-        """Everything arrives at once, so that no policy goes on because of a receiver."""
+        """Let every delivery arrive at once, so that no policy goes on because of a receiver."""
         pending = deliveries.c.state == DeliveryState.PENDING
         connection.execute(update(deliveries).where(pending).values(state=DeliveryState.DELIVERED, finished_at=at))
         connection.execute(update(pages).where(pages.c.state == PageState.SENT).values(state=PageState.ARRIVED))
@@ -112,7 +113,7 @@ class Rehearsal:
 
 
 def _next_due(connection: Connection) -> datetime | None:
-    """Of what is rehearsed: pages arrive at once, and digests of overdue answers are no business of rules."""
+    """Returns when the next step or timer is due. Pages arrive at once, and digests do not depend on rules."""
     return min((m for m in (steps.next_due(connection), store.next_due(connection)) if m is not None), default=None)
 
 

@@ -1,6 +1,6 @@
-"""Everything that happens to incidents, for one transaction: signals, time and people come in here.
+"""The incident service: everything that happens to incidents in one transaction, by signals, time or people.
 
-Each yields a transition of the incident; `announce` takes that through its stages. Nothing is committed here.
+Each yields a transition of the incident, which `announce` takes through its stages. The caller commits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class IncidentService:
         self.told = self._announcer.told
         """The changes that were published, with the incident's severity."""
         self.decisions = self._announcer.decisions
-        """How often people were told, or were not, and why."""
+        """How many changes people were told of, or not, by reason."""
         self.signals = Signals(self._announcer)
         self.timers = Timers(self._announcer)
         self.people = People(self._announcer)

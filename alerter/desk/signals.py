@@ -1,4 +1,4 @@
-"""What the scorer's signals do: start and stop answer clocks, open incidents, join them, count volume."""
+"""Applies the scorer's signals: starts and stops answer clocks, opens and updates incidents, counts volume."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from services.contracts.signal import (
 )
 
 MAX_SURGE_STORIES: Final = 200
-"""Stories of one surge that join its incident; more would make one transaction long."""
+"""Most stories of one surge that join its incident; more would make one transaction long."""
 
 
 class SignalResult(StrEnum):
-    """What came of a signal."""
+    """What a signal did: opened or joined an incident, was noted without one, was ignored, or was a duplicate."""
 
     OPENED = "opened"
     JOINED = "joined"
@@ -44,7 +44,7 @@ class SignalResult(StrEnum):
 
 
 class Signals:
-    """For one transaction."""
+    """Signals, in one transaction."""
 
     def __init__(self, announcer: Announcer) -> None:
         self._announcer = announcer
@@ -55,7 +55,7 @@ class Signals:
         self._groups = groups.Groups(announcer.connection, announcer.store, announcer.gate, announcer.now)
 
     def apply(self, event: Event, origin: Origin) -> SignalResult:
-        """Do what this signal asks for. Types that concern neither incident nor answer clock are ignored."""
+        """Apply a signal. Types that concern no incident, answer clock or volume are ignored."""
         timed = self._time(event)
         result = self._apply(event, origin)
         return SignalResult.NOTED if timed and result is SignalResult.IGNORED else result
@@ -89,7 +89,7 @@ class Signals:
         return SignalResult.IGNORED
 
     def _of_story(self, signal: Opening, story: StoryId, origin: Origin) -> SignalResult:
-        """Join the story's incident, or open one if a rule fires."""
+        """Apply a signal to its story's incident, or open one if a rule fires."""
         known = self._store.story(signal.brand, story)
         noted = isinstance(signal, PostNegative) and (signal.severity or 0) > (known.complaint or 0)
         if isinstance(signal, PostNegative) and noted:

@@ -1,4 +1,4 @@
-"""What time does to incidents: a step of a policy is due, a page did not arrive, a timer fires."""
+"""Applies time to incidents: a step of a policy is due, a page did not arrive, an incident's timer fires."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.contracts.incident import IncidentState
 
 
 class Timers:
-    """For one transaction. Each returns False where there was nothing to do: another replica was faster, or it was changed."""
+    """Timers, in one transaction. Each returns False if nothing was left to do, because another replica was faster."""
 
     def __init__(self, announcer: Announcer) -> None:
         self._announcer = announcer
@@ -22,7 +22,7 @@ class Timers:
         self._paging = announcer.paging
 
     def step(self, incident: str, number: int) -> bool:
-        """Do a due step of a policy."""
+        """Do a step of a policy that is due, or hold the incident back."""
         record = self._store.load(incident)
         if record is None:
             return False
@@ -38,7 +38,7 @@ class Timers:
         return True
 
     def unreached(self, incident: str, page: int) -> bool:
-        """A page did not arrive: try the next method, or else the next step at once, or at last the fallback."""
+        """Follow up a lost page: try the next method, or else the next step at once, or at last the fallback."""
         record = self._store.load(incident)
         wall = self._announcer.context.wall
         taken = pages.take(self._connection, page, self._now, wall) if record is not None else None
@@ -65,7 +65,7 @@ class Timers:
         self._announcer.announce(record, transition, occasion=Occasion.STEP, request=request, goes_on=goes_on)
 
     def fire(self, incident: str) -> bool:
-        """Do what an incident's timer asks for."""
+        """Do what is due when an incident's timer fires."""
         record = self._store.load(incident)
         if record is None:
             return False
@@ -79,7 +79,10 @@ class Timers:
         return True
 
     def _reconsider(self, record: IncidentRecord) -> bool:
-        """Look again at what is held back, also where the reason ended early. Returns True if that changed anything."""
+        """Ask the gate again about an incident that is held back, as a silence may have ended early.
+
+        Returns True if that changed anything.
+        """
         was = record.incident.held
         if was is None or record.ended or record.incident.state is IncidentState.EASING:
             return False

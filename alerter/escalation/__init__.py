@@ -1,1 +1,1 @@
-"""Who is told when, until somebody has it."""
+"""Escalation: who is told of an incident and when, step by step, until somebody has it."""

@@ -1,8 +1,9 @@
-"""The pages of an incident's steps as rows: a delivery that must arrive, or else the next method, person or step is tried.
+"""Pages as rows: deliveries of a policy's steps that must arrive, or else the next method, person or step is tried.
 
-A page fails when its delivery failed three times, was given up, waits for an endpoint that only fails, or did not arrive
-within a minute. Other deliveries (to subscribers, of news to those already told) have no row here: their failing moves no
-policy. Inside a transaction.
+A page fails if its delivery failed three times, was given up, waits for an endpoint that only fails, or did not arrive
+within a minute. Other deliveries (to subscribers, or of news to people who were told before) have no row here: when
+they fail, no policy moves. The functions run inside the caller's transaction; `arrived`, `failing`, `endpoint_failing`
+and `endpoint_gone` make this module a `DeliveryListener`.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from alerter.store.tables import deliveries, endpoints, pages
 ARRIVES_WITHIN: Final = timedelta(seconds=60)
 MOST_FAILURES: Final = 3
 IN_FLIGHT: Final = timedelta(seconds=15)
-"""Real time that one attempt may take: on a clock that runs fast its minute may be over before it had the chance to arrive."""
+"""Real time that an attempt is given in any case: on a fast clock its minute may be over before it could arrive."""
 LOOK_AGAIN: Final = timedelta(seconds=10)
-_ONLY_FAILS: Final = "the endpoint only fails, and is tried now and then"
+_ONLY_FAILS: Final = "the endpoint keeps failing and is only probed for now"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One message of step `number` to one target, through the endpoint that is its turn; `rest`: those not tried yet."""
+    """One message of step `number` to one target, sent to `endpoint`. `rest` are the methods not tried yet."""
 
     incident: str
     number: int
@@ -45,7 +46,7 @@ _ADD: Final = insert(pages)
 
 
 def add(connection: Connection, made: Sequence[Page], now: datetime, wall: datetime, failing: Collection[str]) -> None:
-    """Remember what must arrive; at an endpoint that is `failing` it is not waited for, though it is still sent."""
+    """Record pages that must arrive. A page to an endpoint in `failing` is sent too, but is due at once."""
     rows = [
         {
             "incident": page.incident,
@@ -69,13 +70,14 @@ def add(connection: Connection, made: Sequence[Page], now: datetime, wall: datet
 
 
 def void(connection: Connection, incident: str) -> None:
+    """Stop waiting for all pages of an incident."""
     connection.execute(
         update(pages).where(pages.c.incident == incident, pages.c.state == PageState.SENT).values(state=PageState.VOID)
     )
 
 
 def arrived(connection: Connection, delivery: str) -> None:
-    """A delivery reached its endpoint."""
+    """Note that a delivery reached its endpoint."""
     connection.execute(
         update(pages)
         .where(pages.c.delivery == delivery, pages.c.state == PageState.SENT)
@@ -84,25 +86,25 @@ def arrived(connection: Connection, delivery: str) -> None:
 
 
 def failing(connection: Connection, delivery: str, tries: int, ended: bool, now: datetime) -> bool:
-    """A delivery failed for so many times, or was given up: whether that is a page to look at now."""
+    """Note that a delivery failed `tries` times, or was given up (`ended`). Returns True if a page is due by that."""
     if not ended and tries < MOST_FAILURES:
         return False
     hurried = (
         update(pages)
         .where(pages.c.delivery == delivery, pages.c.state == PageState.SENT)
-        .values(check_at=now, failed=f"{tries} failed attempts" if not ended else "it was given up")
+        .values(check_at=now, failed=f"{tries} failed attempts" if not ended else "the delivery was given up")
     )
     return bool(connection.execute(hurried).rowcount)
 
 
 def failing_endpoints(connection: Connection, now: datetime) -> frozenset[str]:
-    """Those that are paused because they only failed."""
+    """Returns the endpoints that are paused because they only fail."""
     query = select(endpoints.c.name).where(endpoints.c.failures >= TRIP_FAILURES, endpoints.c.paused_until > now)
     return frozenset(connection.scalars(query))
 
 
 def endpoint_failing(connection: Connection, endpoint: str, now: datetime) -> bool:
-    """An endpoint only fails: what waits for it, and is not on its way, is looked at now; whether there is any."""
+    """Make the pages due that wait for an endpoint that only fails. Returns True if there are any."""
     waiting = select(deliveries.c.id).where(
         deliveries.c.endpoint == endpoint,
         deliveries.c.state == DeliveryState.PENDING,
@@ -117,16 +119,16 @@ def endpoint_failing(connection: Connection, endpoint: str, now: datetime) -> bo
 
 
 def endpoint_gone(connection: Connection, endpoint: str, now: datetime) -> None:
-    """An endpoint was disabled or deleted: what was on its way there is looked at now."""
+    """Make the pages due that were sent to an endpoint that is disabled or deleted now."""
     connection.execute(
         update(pages)
         .where(pages.c.endpoint == endpoint, pages.c.state == PageState.SENT)
-        .values(check_at=now, failed="the endpoint is gone")
+        .values(check_at=now, failed="the endpoint was disabled or deleted")
     )
 
 
 def due(connection: Connection, now: datetime, most: int) -> list[tuple[str, int]]:
-    """(incident, page) of those whose minute is over, or that failed."""
+    """Returns incident and id of the pages that are due: their minute is over, or their delivery failed."""
     rows = connection.execute(
         select(pages.c.incident, pages.c.id)
         .where(pages.c.state == PageState.SENT, pages.c.check_at <= now)
@@ -142,7 +144,10 @@ def next_due(connection: Connection) -> datetime | None:
 
 
 def take(connection: Connection, page: int, now: datetime, wall: datetime) -> tuple[Page, str] | None:
-    """The page that failed and why, for whoever takes it; `None` when it arrived after all, may still, or was not ours."""
+    """Take a page that is due. Returns it with the reason why it failed, for the caller to follow up.
+
+    Returns `None` if it arrived after all, may still arrive, or somebody else took it.
+    """
     row = connection.execute(
         select(pages, deliveries.c.state.label("delivered"), deliveries.c.outcome)
         .outerjoin(deliveries, deliveries.c.id == pages.c.delivery)
@@ -172,7 +177,7 @@ def _move(connection: Connection, page: int, values: dict[str, Any]) -> bool:
 
 
 def of_step(connection: Connection, incident: str, number: int, fallback: bool) -> bool:
-    """Whether there is such a page."""
+    """Returns True if step `number` has paged anybody, by its targets or (`fallback`) by the fallback."""
     query = select(pages.c.id).where(
         pages.c.incident == incident, pages.c.number == number, pages.c.fallback == fallback
     )

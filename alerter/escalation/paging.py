@@ -1,7 +1,7 @@
-"""Who a step of a policy tells, in one transaction: targets become people, people the first of their methods that works.
+"""Finds out whom a step of a policy pages: from its targets to people, from people to the first method that works.
 
-A target that leads to nobody falls through to the policy's fallback, and the message says so. What was paged is written down
-(`pages`), so that a page that does not arrive goes on to the next method, then to the next step, and at last to the fallback.
+If a target leads to nobody, the policy's fallback is paged instead, and the message says so. Every page is recorded
+(`pages`): if it does not arrive, the next method is tried, then the next step, and at last the fallback.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _A_MOMENT: Final = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Somebody who is paged now, by the first of `methods`."""
+    """Somebody to page now, by the first of `methods`."""
 
     contact: Contact
     methods: tuple[str, ...]
@@ -37,7 +37,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What a step comes to: who is paged, and which of its targets led to nobody."""
+    """Whom a step pages, and which of its targets led to nobody."""
 
     number: int
     called: tuple[Recipient, ...] = ()
@@ -45,12 +45,12 @@ class PageRequest:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The endpoints that are told now."""
+        """The endpoints to send to now."""
         return tuple(dict.fromkeys(one.methods[0] for one in self.called))
 
     @property
     def said(self) -> str | None:
-        """What went otherwise than the policy says, in words."""
+        """How the step went differently from the policy, in words, or `None`."""
         if not self.missing:
             return None
         instead = [one.contact.who for one in self.called if one.fallback]
@@ -59,15 +59,16 @@ class PageRequest:
 
     @property
     def words(self) -> str:
+        """Who was told and how, for the timeline."""
         told = [
             one.contact.who if one.methods[0] == one.contact.who else f"{one.contact.who} by {one.methods[0]}"
             for one in self.called
         ]
-        return f"step {self.number + 1} told {', '.join(told) or 'nobody: no endpoint'}"
+        return f"step {self.number + 1} told {', '.join(told) or 'nobody: there is no endpoint'}"
 
 
 class Paging:
-    """For one transaction."""
+    """Pages people, in one transaction."""
 
     def __init__(self, connection: Connection, config: Config, now: datetime, wall: datetime) -> None:
         self._connection = connection
@@ -79,11 +80,11 @@ class Paging:
 
     @property
     def directory(self) -> Directory:
-        """Read when the first target needs it: most transactions page nobody."""
+        """Who is who. Read when the first target needs it, because most transactions page nobody."""
         if self._directory is None:
             schedules = self._config.schedules
-            held = overrides.between(self._connection, self._now, self._now + _A_MOMENT) if schedules else []
-            self._directory = Directory(self._config, held)
+            in_force = overrides.between(self._connection, self._now, self._now + _A_MOMENT) if schedules else []
+            self._directory = Directory(self._config, in_force)
         return self._directory
 
     @cached_property
@@ -91,7 +92,7 @@ class Paging:
         return pages.failing_endpoints(self._connection, self._now)
 
     def request(self, record: IncidentRecord, number: int) -> PageRequest:
-        """Who step `number` tells."""
+        """Returns whom step `number` pages."""
         called, missing = self._contacts(record, policy.step_of(record.policy, number).targets, False)
         instead: list[Recipient] = []
         if missing and record.policy.fallback:
@@ -99,7 +100,7 @@ class Paging:
         return PageRequest(number, (*called, *instead), tuple(missing))
 
     def again(self, failed: Page, methods: tuple[str, ...]) -> PageRequest:
-        """The same person by their next method."""
+        """Returns a request to page the same person by the first of `methods`, after a page that failed."""
         contact = Contact(failed.target, failed.who, methods, methods[0])
         return PageRequest(failed.number, (Recipient(contact, methods, failed.fallback),))
 
@@ -107,7 +108,10 @@ class Paging:
         return number + 1 >= policy.count(record.policy)
 
     def last_resort(self, record: IncidentRecord, number: int) -> PageRequest | None:
-        """The fallback, when a step's page fails and no further step comes; `None` where there is none, or it was told."""
+        """Returns a request to page the fallback, for a page that failed at the last step.
+
+        Returns `None` if there is no fallback, or it was paged already.
+        """
         if not record.policy.fallback or pages.of_step(self._connection, record.incident.id, number, True):
             return None
         called, _ = self._contacts(record, record.policy.fallback, True)
@@ -132,14 +136,17 @@ class Paging:
             if methods:
                 called.append(Recipient(found, methods, fallback))
             else:
-                missing.append(Nobody(target, f"{found.who} cannot be reached by {', '.join(found.methods)}"))
+                missing.append(Nobody(target, f"{found.who} cannot be reached by {' or '.join(found.methods)}"))
         return called, missing
 
     def _account(self, record: IncidentRecord) -> AccountId | None:
         return account_of(self._config.brand(record.incident.brand), record.cards.every())
 
     def usable(self, names: tuple[str, ...], brand: BrandId) -> frozenset[str]:
-        """Looked up once a transaction: a storm opens hundreds of incidents of one brand in it."""
+        """Returns the enabled endpoints among `names` that take this brand.
+
+        Each set is looked up once a transaction, because a storm opens hundreds of incidents of one brand in one.
+        """
         if (names, brand) not in self._usable:
             self._usable[names, brand] = frozenset(endpoints.chosen(self._connection, names, brand))
         return self._usable[names, brand]
@@ -149,16 +156,16 @@ class Paging:
         return tuple(name for name in names if name in usable)
 
     def reach(self, person: str, brand: BrandId) -> tuple[str, ...]:
-        """The first working method of whoever calls themselves so, where that is a responder."""
+        """Returns the first working method of the responder with this id or name, or nothing."""
         found = self.directory.person(person)
         return () if found is None else self.usable_in_order(found.methods, brand)[:1]
 
-    def record(self, incident: str, call: PageRequest, deliveries: dict[str, str]) -> None:
-        """Write down what was paged; `deliveries`: endpoint -> the delivery that was enqueued there."""
+    def record(self, incident: str, request: PageRequest, deliveries: dict[str, str]) -> None:
+        """Record the pages of a step. `deliveries` has the id of the delivery to each endpoint."""
         made = [
             Page(
                 incident,
-                call.number,
+                request.number,
                 one.contact.target,
                 one.contact.who,
                 one.methods[0],
@@ -166,22 +173,22 @@ class Paging:
                 one.methods[1:],
                 one.fallback,
             )
-            for one in call.called
+            for one in request.called
         ]
         pages.add(self._connection, made, self._now, self._wall, self._failing)
 
-    def schedule_next(self, record: IncidentRecord, call: PageRequest) -> None:
-        """The step after this one; at once when this one had nobody to tell."""
-        following = call.number + 1
+    def schedule_next(self, record: IncidentRecord, request: PageRequest) -> None:
+        """Schedule the step after this one: at once if this one had nobody to tell."""
+        following = request.number + 1
         if following < policy.count(record.policy):
             due = policy.due(record.policy, following, self._now, record.incident.answer_by)
-            because = None if call.called else f"step {call.number + 1} had nobody to tell"
+            because = None if request.called else f"step {request.number + 1} had nobody to tell"
             steps.schedule(
-                self._connection, record.incident.id, following, due if call.called else self._now, because=because
+                self._connection, record.incident.id, following, due if request.called else self._now, because=because
             )
 
     def hasten(self, record: IncidentRecord) -> None:
-        """There is less time than there was: the step that waits comes sooner."""
+        """Bring the waiting step forward if the answer-by time leaves less time than before."""
         incident = record.incident
         waiting = steps.waiting(self._connection, incident.id)
         if waiting is not None:

@@ -1,4 +1,4 @@
-"""When each step of a policy is due. Pure: the policy, the moment of the step before and the answer-by time come in."""
+"""Calculates when each step of a policy is due. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Final
 from services.config.model import Policy, Step
 
 LEAST_BETWEEN_STEPS: Final = timedelta(seconds=60)
-"""However little time is left: a person needs a moment to take the phone and read. A shorter configured delay stands."""
+"""However little time is left, a person needs a moment to pick up the phone and read. A shorter configured wait
+stands."""
 
 
 def count(policy: Policy) -> int:
-    """How many steps there are with all repetitions; they are numbered from 0 through all rounds."""
+    """Returns the number of steps in all rounds. Steps are numbered from 0 through all rounds."""
     return len(policy.steps) * (1 + policy.repeat)
 
 
@@ -22,7 +23,7 @@ def step_of(policy: Policy, number: int) -> Step:
 
 
 def wait_before(policy: Policy, number: int) -> timedelta:
-    """The configured time between the step before (or the opening) and this one."""
+    """Returns the configured time between the step before (or the opening) and this one."""
     minutes = step_of(policy, number).after_minutes
     if number and number % len(policy.steps) == 0:
         minutes += policy.repeat_after_minutes
@@ -30,8 +31,11 @@ def wait_before(policy: Policy, number: int) -> timedelta:
 
 
 def due(policy: Policy, number: int, since: datetime, answer_by: datetime | None) -> datetime:
-    """When a step is due after `since`, the moment of the step before. Where the rest of its round would end after
-    `answer_by`, all of its waits shrink alike so that it does not, but none under `LEAST_BETWEEN_STEPS`."""
+    """Returns when a step is due. `since` is the time of the step before.
+
+    If the rest of the round would end after `answer_by`, all its waits shrink in proportion so that it does not, but
+    none to less than `LEAST_BETWEEN_STEPS`.
+    """
     wait = wait_before(policy, number)
     if answer_by is None:
         return since + wait
@@ -45,7 +49,7 @@ def due(policy: Policy, number: int, since: datetime, answer_by: datetime | None
 
 
 def plan(policy: Policy, number: int, due_at: datetime, answer_by: datetime | None) -> Iterator[tuple[int, datetime]]:
-    """The steps after `number`, which is due at `due_at`, and when they will be if nobody acknowledges."""
+    """Yield the steps after `number`, which is due at `due_at`, with the time of each if nobody acknowledges."""
     for later in range(number + 1, count(policy)):
         due_at = due(policy, later, due_at, answer_by)
         yield later, due_at

@@ -1,6 +1,6 @@
-"""The steps of an incident's policy as rows: one waits at a time, and whoever moves it to `done` is the one who does it.
+"""The steps of an incident's policy as rows. One waits at a time, and the process that moves it to `done` does it.
 
-The row of the next step is written by the transaction that does the one before, so a crash neither misses nor doubles one.
+The transaction that does a step writes the row of the next one, so a crash neither misses a step nor does one twice.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def schedule(
     done: bool = False,
     because: str | None = None,
 ) -> None:
-    """`done`: it is being done in this very transaction. `because`: why it comes sooner than the policy says."""
+    """Add a step. `done` means that this very transaction does it; `because` says why it comes sooner than planned."""
     row = {"incident": incident, "number": number, "due_at": due_at, "because": because}
     state = {"state": StepState.DONE, "done_at": due_at} if done else {"state": StepState.WAITING, "done_at": None}
     connection.execute(_ADD, {**row, **state})
 
 
 def take(connection: Connection, incident: str, number: int, now: datetime) -> bool:
-    """Whether it was ours to do: it waited until now, and does not any more."""
+    """Move a waiting step to `done`. Returns True if it was waiting, so the caller is to do it."""
     return bool(
         connection.execute(
             update(steps)
@@ -44,7 +44,7 @@ def take(connection: Connection, incident: str, number: int, now: datetime) -> b
 
 
 def cancel(connection: Connection, incident: str, now: datetime) -> None:
-    """Somebody has it, or it is over: nobody else is told, and no page of it matters any more."""
+    """Cancel the waiting step and void the pages: somebody has the incident, or it is over or held back."""
     pages.void(connection, incident)
     connection.execute(
         update(steps)
@@ -54,7 +54,7 @@ def cancel(connection: Connection, incident: str, now: datetime) -> None:
 
 
 def resume(connection: Connection, incident: str, due_at: datetime, because: str | None = None) -> None:
-    """The policy goes on where it was: with the step that was cancelled, or else once more with the last that was done."""
+    """Resume the policy where it stopped: with the cancelled step, or else with the last one, once more."""
     rows = planned(connection, incident)
     if any(state is StepState.WAITING for _, _, state, _ in rows):
         return
@@ -69,7 +69,7 @@ def resume(connection: Connection, incident: str, due_at: datetime, because: str
 
 
 def waiting(connection: Connection, incident: str) -> tuple[int, datetime, datetime | None] | None:
-    """The step that waits: its number, when it is due, and when the one before was done."""
+    """Returns the number of the waiting step, when it is due, and when the step before was done."""
     row = connection.execute(
         select(steps.c.number, steps.c.due_at).where(steps.c.incident == incident, steps.c.state == StepState.WAITING)
     ).one_or_none()
@@ -80,7 +80,7 @@ def waiting(connection: Connection, incident: str) -> tuple[int, datetime, datet
 
 
 def hasten(connection: Connection, incident: str, number: int, due_at: datetime, because: str | None = None) -> bool:
-    """A step that waits comes sooner; whether it does."""
+    """Bring a waiting step forward to `due_at`. Returns True if that is sooner than it was due."""
     values = {"due_at": due_at} | ({} if because is None else {"because": because})
     return bool(
         connection.execute(
@@ -97,7 +97,7 @@ def hasten(connection: Connection, incident: str, number: int, due_at: datetime,
 
 
 def because(connection: Connection, incident: str, number: int) -> str | None:
-    """Why a step came sooner than the policy says."""
+    """Returns why a step came sooner than the policy says, or `None`."""
     query = select(steps.c.because).where(steps.c.incident == incident, steps.c.number == number)
     return connection.scalar(query)
 
@@ -118,6 +118,6 @@ def next_due(connection: Connection) -> datetime | None:
 
 
 def planned(connection: Connection, incident: str) -> list[tuple[int, datetime, StepState, datetime | None]]:
-    """All steps that have a row: done, cancelled, and the one that waits."""
+    """Returns number, due time, state and time done of all steps that have a row."""
     rows = connection.execute(select(steps).where(steps.c.incident == incident).order_by(steps.c.number))
     return [(row.number, row.due_at, StepState(row.state), row.done_at) for row in rows]

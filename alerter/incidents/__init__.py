@@ -1,1 +1,1 @@
-"""What people work on: one incident per brand and story, from the first forecast to its end."""
+"""Incidents: what people work on, one per brand and story, from the first forecast to the end."""

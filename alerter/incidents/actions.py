@@ -1,7 +1,9 @@
-"""What people do to an incident: acknowledge, snooze, reassign, resolve, say what the alarm was worth. Pure.
+"""What people do to an incident: acknowledge, snooze, reassign, resolve it, or mark what the alarm was worth. Pure.
 
-Whoever acknowledges has it for a while, not for ever: when the time is over they are told again, and shortly after the policy
-goes on where it was, because an alarm that was acknowledged and forgotten is worse than one that nobody took.
+An acknowledgement expires. The person who gave it is told so, and shortly afterwards the policy resumes where it
+stopped: an alarm that was acknowledged and forgotten is worse than one that nobody took.
+
+Each function returns the transition. All but `mark` raise `Refused` if the incident is over.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ from alerter.states import TellReason
 from services.contracts.incident import Change, OutcomeMark
 
 GRACE: Final = timedelta(minutes=2)
-"""After an acknowledgement expired: time to say "still mine" before others are told."""
+"""After an acknowledgement has expired: the time to say "still mine" before others are told."""
 HAND_OVER: Final = timedelta(minutes=5)
-"""Whoever was given an incident has so long to acknowledge it before the policy goes on."""
+"""How long somebody who was handed an incident has to acknowledge it before the policy resumes."""
 MARK_WORDS: Final = {
     OutcomeMark.USEFUL: "a useful alarm",
     OutcomeMark.FALSE_ALARM: "a false alarm",
@@ -29,12 +31,15 @@ MARK_WORDS: Final = {
 def acknowledge(
     record: IncidentRecord, by: str, comment: str, now: datetime, until: datetime | None = None
 ) -> Transition | None:
-    """`by` has it until then (or for as long as the policy says); `None` when that was so already. By the one who has it,
-    it is silently prolonged. Raises `Refused` when it is over, or `until` is."""
+    """Acknowledge the incident for `by`, until `until` or for as long as the policy says.
+
+    Nobody is told if `by` has it already and only extends the time. Returns `None` if nothing changes. Raises `Refused`
+    if `until` is not in the future.
+    """
     _refuse_ended(record)
     until = until or now + timedelta(minutes=record.policy.acknowledgement_minutes)
     if until <= now:
-        raise Refused("the acknowledgement would be over already")
+        raise Refused("the acknowledgement would already have expired")
     incident = record.incident
     again = incident.acknowledged_by == by
     if again and incident.acknowledged_until == until and comment in ("", incident.comment):
@@ -58,16 +63,18 @@ _FREE: Final[dict[str, Any]] = {"acknowledged_by": None, "acknowledged_at": None
 
 
 def snooze(record: IncidentRecord, by: str, comment: str, now: datetime, until: datetime) -> Transition | None:
-    """Nobody is told until then, unless it becomes severity 1; `None` when that was so already. Raises `Refused` when it
-    is over, `until` is, or it is severity 1: that is acknowledged, not put off."""
+    """Tell nobody until then, unless the incident becomes severity 1. Returns `None` if nothing changes.
+
+    Raises `Refused` if `until` is not in the future, or the incident is severity 1: that is acknowledged, not snoozed.
+    """
     _refuse_ended(record)
     if until <= now:
-        raise Refused("the snooze would be over already")
+        raise Refused("the snooze would already be over")
     if record.incident.severity == WORST:
-        raise Refused("severity 1 cannot be snoozed; acknowledge it")
+        raise Refused("severity 1 cannot be snoozed: acknowledge it instead")
     if (record.incident.snoozed_by, record.incident.snoozed_until) == (by, until):
         return None
-    because = f"{by} put it off until {until:%Y-%m-%d %H:%M} UTC" + _said(comment)
+    because = f"{by} snoozed it until {until:%Y-%m-%d %H:%M} UTC" + _said(comment)
     changes = {**_FREE, "snoozed_by": by, "snoozed_until": until, "comment": comment or None}
     draft = _changed(record, changes, acted=True)
     message = Message(Change.UPDATED, because, TellReason.RECORDED)
@@ -75,8 +82,7 @@ def snooze(record: IncidentRecord, by: str, comment: str, now: datetime, until: 
 
 
 def reassign(record: IncidentRecord, by: str, to: str, comment: str, now: datetime) -> Transition | None:
-    """`to` is asked to take it, and has `HAND_OVER` to acknowledge it; `None` when that was so already. Raises `Refused`
-    when it is over."""
+    """Ask `to` to take it within `HAND_OVER`. Returns `None` if `to` was asked already and nobody else has it."""
     _refuse_ended(record)
     incident = record.incident
     if incident.assigned_to == to and incident.acknowledged_by in (None, to):
@@ -90,7 +96,7 @@ def reassign(record: IncidentRecord, by: str, to: str, comment: str, now: dateti
 
 
 def resolve(record: IncidentRecord, by: str, comment: str, now: datetime) -> Transition:
-    """`by` says it is over. Raises `Refused` when it is over already."""
+    """End the incident because `by` says that it is over."""
     because = f"{by} resolved it" + _said(comment)
     draft = _changed(record, {"comment": comment} if comment else {}, acted=True)
     draft = draft.model_copy(update={"by_hand": True})
@@ -98,7 +104,10 @@ def resolve(record: IncidentRecord, by: str, comment: str, now: datetime) -> Tra
 
 
 def mark(record: IncidentRecord, by: str, outcome: OutcomeMark, comment: str, now: datetime) -> Transition | None:
-    """What the alarm was worth, also (and mostly) after its end; the newest word counts. `None` when it was said already."""
+    """Record what `by` says the alarm was worth, also after the incident ended. The newest mark counts.
+
+    Returns `None` if the incident has this mark already and there is no new comment.
+    """
     if record.incident.outcome is outcome and not comment:
         return None
     because = f"{by} called it {MARK_WORDS[outcome]}" + _said(comment)
@@ -108,11 +117,11 @@ def mark(record: IncidentRecord, by: str, outcome: OutcomeMark, comment: str, no
 
 
 def lapse(record: IncidentRecord, now: datetime) -> Transition:
-    """The acknowledgement expired: whoever had it hears it first, then the policy goes on."""
+    """End an acknowledgement that has expired. The person who gave it is told first, then the policy resumes."""
     by = record.incident.acknowledged_by
     because = (
-        f"{by}'s acknowledgement has expired; unless somebody acknowledges it, the policy goes on in "
-        f"{GRACE.total_seconds() / 60:.0f} minutes"
+        f"{by}'s acknowledgement has expired; the policy resumes in {GRACE.total_seconds() / 60:.0f} minutes "
+        f"unless somebody acknowledges the incident"
     )
     draft = _changed(record, dict(_FREE))
     draft = draft.model_copy(update={"told": heard(draft, now)})
@@ -121,9 +130,9 @@ def lapse(record: IncidentRecord, now: datetime) -> Transition:
 
 
 def wake(record: IncidentRecord, now: datetime) -> Transition:
-    """The snooze is over: the policy goes on where it was."""
+    """End a snooze whose time is over: the policy resumes where it stopped."""
     by = record.incident.snoozed_by
-    because = f"the time for which {by} put it off is over; the policy goes on"
+    because = f"{by}'s snooze is over; the policy resumes"
     draft = _changed(record, dict(_AWAKE))
     draft = draft.model_copy(update={"told": heard(draft, now)})
     message = Message(Change.UPDATED, because, TellReason.REMINDED, person=by)

@@ -1,4 +1,4 @@
-"""Which posts an incident keeps: the root, the loudest voices, a few exemplars; and how it forgets one. Pure."""
+"""Chooses the posts that an incident keeps (root, loudest voices, a few exemplars), and forgets deleted ones. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_LOUDEST: Final = 5
 MAX_EXEMPLARS: Final = 5
 """Enough for a person to judge; a message has to stay below 20 kB."""
 MAX_REDACTED: Final = 500
-"""Deleted posts that are remembered by id, so that a late forecast does not bring their text back."""
+"""How many deleted posts are remembered by id, so that a late forecast does not bring their text back."""
 
 PostKey = tuple[str, str]
 """Network and post id."""
@@ -35,7 +35,10 @@ def key(card: PostCard) -> PostKey:
 def merge(
     cards: Cards, root: PostCard | None, loudest: Iterable[PostCard] = (), exemplars: Iterable[PostCard] = ()
 ) -> Cards:
-    """The newer card of a post wins; the loudest are kept by followers, the exemplars by how negative they are."""
+    """Returns the cards with new ones added, without those that were deleted.
+
+    The newer card of a post wins. The loudest are those with the most followers, the exemplars the most negative ones.
+    """
     gone = set(cards.redacted)
     if root is None or key(root) in gone:
         root = cards.root
@@ -56,7 +59,7 @@ def _best(
 
 
 def forget(cards: Cards, post: PostKey) -> Cards:
-    """Without the post's text and author. Its id stays, so that it cannot come back."""
+    """Returns the cards without the post's text and author. Its id stays, so that it cannot come back."""
     root = cards.root
     if root is not None and key(root) == post:
         root = stub(root)
@@ -69,5 +72,5 @@ def forget(cards: Cards, post: PostKey) -> Cards:
 
 
 def stub(card: PostCard) -> PostCard:
-    """What may be kept of a deleted post: that there was one."""
+    """Returns what may be kept of a deleted post: that there was one, and when."""
     return PostCard(network=card.network, post_id=card.post_id, kind=card.kind, at=card.at, policy=card.policy)

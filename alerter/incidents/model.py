@@ -1,7 +1,9 @@
-"""What signals and time do to an incident. Pure: every function takes the whole incident and the time, and returns the whole
-next one with the entries for its timeline and what is to be said, each with its reason in words.
+"""What signals and time do to an incident. Pure.
 
-`transitions` has the table of what may happen, `actions` what people do, `telling` whether people hear of it.
+Each function takes the incident and the time. It returns a transition: the incident as it is next, the entries for its
+timeline and the message about it, each with its reason in words.
+
+`transitions` has the table of what may happen, `actions` what people do, `telling` whether people are told.
 """
 
 from __future__ import annotations
@@ -41,16 +43,21 @@ from services.contracts.incident import Change, Incident, IncidentState
 from services.contracts.signal import BrandSurge, CascadeForecast, Level, PostAnswered, PostNegative, SurgePhase
 
 CALM_FOR: Final = timedelta(hours=1)
-"""So long after it began to ease it is over."""
+"""How long an incident eases before it is over."""
 SILENT_AFTER: Final = timedelta(hours=24)
-"""Without any signal for so long it counts as easing: the scorer may have lost sight of it."""
+"""How long without any signal before an incident counts as easing: the scorer may have lost sight of its story."""
 MAX_CONVERSATIONS: Final = 32
-"""Conversations of one story (its root, and the quotes that grew) whose forecasts are kept."""
+"""How many conversations of one story (its root, and the quotes that grew) keep their forecasts."""
+_PHASE_WORDS: Final = {
+    SurgePhase.START: "a surge began",
+    SurgePhase.GROWING: "the surge is growing",
+    SurgePhase.END: "the surge has ended",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What the configuration says of an incident that opens; frozen into it."""
+    """What the configuration says about an incident that opens. It is frozen into the incident."""
 
     brand_name: str
     policy: Policy
@@ -62,7 +69,7 @@ class Setting:
 def open_incident(
     signal: Opening, decision: Decision, story: StoryId, known: Story, setting: Setting, now: datetime
 ) -> Transition:
-    """Open the incident of a story, of which `known` was known before."""
+    """Open an incident about a story. `known` is what earlier signals of the story left behind."""
     state = IncidentState.PRIOR
     if isinstance(signal, BrandSurge) or (isinstance(signal, CascadeForecast) and signal.level is Level.CROSSED):
         state = IncidentState.ACTIVE
@@ -102,7 +109,10 @@ def open_incident(
 def join(
     record: IncidentRecord, signal: Opening | PostAnswered, grade: Grade | None, now: datetime
 ) -> Transition | None:
-    """What a further signal of the story does; `None`: nothing (it is old, doubled, or says nothing new)."""
+    """Apply a further signal of the story. Returns `None` if it is old, a duplicate, or says nothing new.
+
+    All signals but `PostAnswered` need a `grade`.
+    """
     if record.ended or _stale(record, signal):
         return None
     if isinstance(signal, PostAnswered):
@@ -110,7 +120,7 @@ def join(
         return advance(
             record, draft, Trigger.NOTED, Entry("answered", f"the brand answered post {signal.post_id}"), now
         )
-    assert grade is not None, "whatever may open an incident is graded"
+    assert grade is not None, "a signal that may open an incident is graded"
     draft = _take(record, signal, grade, now)
     if isinstance(signal, PostNegative):
         same = (draft.cards, draft.complaint_severity) == (record.cards, record.complaint_severity)
@@ -119,13 +129,13 @@ def join(
         return advance(record, draft, Trigger.NOTED, Entry("negative", f"a negative post: {grade.words}"), now)
     if isinstance(signal, BrandSurge):
         return advance(
-            record, draft, trigger_of(draft), Entry("surge", f"surge {signal.phase.value}: {grade.words}"), now
+            record, draft, trigger_of(draft), Entry("surge", f"{_PHASE_WORDS[signal.phase]}: {grade.words}"), now
         )
     return advance(record, draft, trigger_of(draft), Entry("forecast", signal.reason), now)
 
 
 def _stale(record: IncidentRecord, signal: Opening | PostAnswered) -> bool:
-    """Whether we know better already: numbers of forecasts and times of surges only grow."""
+    """Returns True if a newer signal has been applied: a forecast's number and a surge's time only grow."""
     if isinstance(signal, CascadeForecast):
         known = record.facets.get(signal.conversation)
         return known is not None and signal.number <= known.number
@@ -135,7 +145,7 @@ def _stale(record: IncidentRecord, signal: Opening | PostAnswered) -> bool:
 
 
 def _take(record: IncidentRecord, signal: Opening, grade: Grade, now: datetime) -> IncidentRecord:
-    """With what the signal knows; state, severity and sequence are not touched yet."""
+    """Returns the record with what the signal says. State, severity and sequence are not changed yet."""
     changes: dict[str, Any] = {"touched_at": now}
     if grade.floor is not None:
         changes["floor"] = min(grade.floor, record.floor or grade.floor)
@@ -183,11 +193,11 @@ def _take(record: IncidentRecord, signal: Opening, grade: Grade, now: datetime) 
 
 
 def due(record: IncidentRecord) -> datetime | None:
-    """When `fire` has something to do, should nothing happen before."""
+    """Returns when `fire` is to be called next, if nothing else happens before, or `None` once the incident is over."""
     if record.ended:
         return None
     if record.eased_at is not None:
-        # Nobody is reminded of what goes away by itself.
+        # Nobody is reminded of an incident that goes away by itself.
         return record.eased_at + CALM_FOR
     incident = record.incident
     moments = [record.touched_at + _silent_after(record)]
@@ -204,25 +214,25 @@ def _silent_after(record: IncidentRecord) -> timedelta:
 
 
 def fire(record: IncidentRecord, now: datetime) -> Transition | None:
-    """Do what time alone brings: the all-clear, the end of a silent story, an acknowledgement or a snooze that is over, what
-    had to wait to be told."""
+    """Do what is due by time alone: give the all-clear, end a story without signals, end an acknowledgement or a
+    snooze, or tell what had to wait. Returns `None` if nothing is due."""
     moment = due(record)
     if moment is None or moment > now:
         return None
     if record.eased_at is not None:
-        return advance(record, record, Trigger.CALMS, Entry("calm", "nothing followed for an hour"), now)
+        return advance(record, record, Trigger.CALMS, Entry("calm", "nothing more happened for an hour"), now)
     if record.touched_at + _silent_after(record) <= now:
         over = record.surge.model_copy(update={"ended": True}) if record.surge is not None else None
         draft = record.model_copy(update={"surge": over})
-        why = "nothing more beyond the page budget for an hour" if record.storm else "no signal for a day"
+        why = "no further incident beyond the page budget for an hour" if record.storm else "no signal for a day"
         return advance(record, draft, easing(record), Entry("silent", why), now)
     if record.incident.acknowledged_until is not None and record.incident.acknowledged_until <= now:
         return actions.lapse(record, now)
     if record.incident.snoozed_until is not None and record.incident.snoozed_until <= now:
         return actions.wake(record, now)
     if is_muted(record):
-        return None  # held back until now: whether that goes on is not for this clock to say
-    return advance(record, record, Trigger.NOTED, Entry("retold", "worse than what was told"), now)
+        return None  # it was held back until now: the desk asks the gate whether that goes on
+    return advance(record, record, Trigger.NOTED, Entry("retold", "it is worse than what people were told"), now)
 
 
 def escalate(
@@ -233,8 +243,10 @@ def escalate(
     words: str | None = None,
     why: str | None = None,
 ) -> Transition:
-    """Step `number` of the policy tells these endpoints. The first that anybody hears is that it opened. `words` say who was
-    told by what, `why` what went otherwise than the policy says."""
+    """Tell these endpoints, as step `number` of the policy says. The first message to anybody says that it opened.
+
+    `words` say who was told and how; `why` says what went differently from the policy.
+    """
     again = number > 0 or record.audience != ()
     change = Change.ESCALATED if again else Change.OPENED
     because = record.incident.reason
@@ -242,26 +254,31 @@ def escalate(
         because = f"step {number + 1} of policy {record.policy.id}: {why or 'nobody has acknowledged it'}"
     elif why:
         because = f"{because} ({why})"
-    told = words or f"step {number + 1} told {', '.join(endpoints) or 'nobody: no endpoint'}"
+    told = words or f"step {number + 1} told {', '.join(endpoints) or 'nobody: there is no endpoint'}"
     entry = Entry("escalated" if again else "told", f"{told} ({why})" if why else told)
     message = Message(change, because, TellReason.STEP if again else TellReason.OPENED)
     return advance(record, tell(record, endpoints, now), Trigger.NOTED, entry, now, message)
 
 
 def redact(record: IncidentRecord, post: PostKey, now: datetime) -> Transition | None:
-    """Forget the post, also after the end; `None` when that was done already. One that is not kept any more is remembered
-    as deleted too, so that no late forecast brings it back."""
+    """Forget a deleted post, also after the incident ended. Returns `None` if that was done already.
+
+    A post that the incident no longer keeps is remembered as deleted too, so that no late forecast brings it back.
+    """
     if post in record.cards.redacted:
         return None
     forgetting = record.model_copy(update={"cards": cards.forget(record.cards, post)})
     after = refresh(forgetting, {"sequence": record.incident.sequence + 1, "changed_at": now})
-    because = f"post {post[1]} was deleted on {post[0]}; its text is forgotten"
+    because = f"post {post[1]} was deleted on {post[0]}; its text and author have been erased here"
     return Transition(after, (Entry("redacted", because),), Message(Change.UPDATED, because, TellReason.RECORDED))
 
 
 def reopens(ended: IncidentRecord, signal: Opening, severity: int, now: datetime) -> bool:
-    """Whether a signal that fires a rule opens the story anew. What a person closed comes back only when it got worse, and so
-    does everything while it cools down: a story that flickers around its rule is one story."""
+    """Returns True if a signal on which a rule fires opens another incident about the story.
+
+    A story that a person resolved comes back only if it got worse. So does any story while it cools down, because one
+    that flickers around its rule is still the same trouble.
+    """
     cool = (ended.ended_at or ended.incident.changed_at) + timedelta(minutes=ended.terms.cool_down_minutes)
     if not ended.by_hand and now >= cool:
         return True

@@ -1,8 +1,8 @@
-"""What alarms were worth: how many were right, and how long before the line people knew. Kept when an incident ends, or when
-somebody says so; a person's word counts for more than what was seen to happen.
+"""Measures what alarms were worth: how many were right, and how long before the line people were told.
 
-What was answered before it crossed, or taken in hand, is neither right nor false: nobody knows what would have become of it.
-It is reported apart. So are surges and complaints, which forecast nothing.
+An alarm is recorded when its incident ends or when somebody marks it; a mark counts for more than what was seen to
+happen. An incident that was answered or resolved before it crossed is neither right nor false, because nobody knows how
+it would have gone: it is counted apart. So are surges and complaints, which forecast nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _ADD: Final = insert(outcomes)
 
 
 class Worth(StrEnum):
-    """The first three are a person's word, the next three what was seen; the rest says nothing about the forecast."""
+    """What one alarm was worth. The first three are people's marks, the next three what was seen to happen; the others
+    say nothing about the forecast."""
 
     USEFUL = "useful"
     TOO_LATE = "too_late"
@@ -46,7 +47,7 @@ FALSE: Final = frozenset({Worth.FALSE_ALARM, Worth.NEVER_CROSSED})
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """What is kept of one incident for this."""
+    """What is kept of one incident to measure by."""
 
     incident: str
     brand: str
@@ -61,7 +62,7 @@ class Alarm:
 
     @property
     def lead(self) -> timedelta | None:
-        """From the first message to the line; negative when the line came first."""
+        """The time from the first message to the line: negative if the line came first, `None` if either is missing."""
         return None if self.told_at is None or self.crossed_at is None else self.crossed_at - self.told_at
 
 
@@ -82,7 +83,7 @@ def alarm_of(record: IncidentRecord) -> Alarm:
 
 
 def worth(alarm: Alarm) -> Worth:
-    """A person's word, or else what was seen to happen."""
+    """Judge an alarm by its mark if it has one, or else by what was seen to happen."""
     if alarm.mark is not None:
         return Worth(alarm.mark.value)
     if not alarm.forecast:
@@ -99,7 +100,7 @@ def worth(alarm: Alarm) -> Worth:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """Minutes from the first message to the line, of what crossed; `in_time` of `of` had any."""
+    """Lead times in minutes of the `of` alarms that crossed. In `in_time` of them people were told before the line."""
 
     of: int
     in_time: int
@@ -110,7 +111,8 @@ class Lead:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`precision` is right / (right + false); `None` while nothing is known. `lead` holds 80 % of the lead times."""
+    """How good the alarms were. `precision` is right / (right + false), or `None` if there is neither; the low and high
+    of `lead` hold 80 % of the lead times between them."""
 
     incidents: int
     counts: Mapping[Worth, int]
@@ -144,7 +146,7 @@ def _lead(minutes: list[float]) -> Lead:
 
 
 def keep(connection: Connection, record: IncidentRecord) -> None:
-    """Write down what is known of it now, over what was."""
+    """Record the incident's alarm as it stands now, in place of an earlier record."""
     alarm = alarm_of(record)
     row = {name: getattr(alarm, name) for name in Alarm.__slots__}
     connection.execute(_DROP.where(outcomes.c.incident == alarm.incident))
@@ -152,7 +154,7 @@ def keep(connection: Connection, record: IncidentRecord) -> None:
 
 
 def kept(connection: Connection, since: datetime, *where: ColumnElement[bool]) -> list[Alarm]:
-    """Those that opened since then."""
+    """Returns the alarms of incidents that opened since then."""
     rows = connection.execute(select(outcomes).where(outcomes.c.opened_at >= since, *where))
     return [_alarm(row) for row in rows]
 

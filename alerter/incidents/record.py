@@ -1,4 +1,4 @@
-"""An incident and what only we need to know about it; what everybody reads is derived from that here. Pure."""
+"""The incident record: an incident with all that only the alerter needs to know. Derives the public part. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from alerter.incidents import words
 from alerter.incidents.cards import Cards
-from alerter.rules.conditions import LEVEL_RANK
+from alerter.rules.conditions import LEVEL_RANK, level_words
 from alerter.states import TellReason
 from services.config.model import Policy
 from services.contracts.base import BrandId, ConversationId, Part, StoryId, Time, event_id
@@ -33,11 +33,11 @@ class Facet(Part):
     curve: tuple[tuple[float, int], ...] = ()
     """What the console draws: (seconds since `begins`, engagements so far), at most 64 points."""
     volume: bool = False
-    """The mood is known, and fine: there is nothing in it but many posts."""
+    """There is nothing to see but many posts: the mood is known, and fine."""
 
 
 class Surging(Part):
-    """The surge that is, or was, part of it."""
+    """The surge that is, or was, part of the incident."""
 
     begins: Time
     at: Time
@@ -48,7 +48,7 @@ class Surging(Part):
 
 
 class Told(Part):
-    """What people heard last; only what is worse than this is told again."""
+    """What people were last told. They are told again only of something worse."""
 
     severity: int
     rank: int
@@ -57,16 +57,18 @@ class Told(Part):
 
 
 class AnswerTerms(Part):
-    """What the brand asks of itself, frozen when the incident opens: minutes from a page to an answer, minutes within which
-    it promises one, minutes after the end in which only what is worse opens its story again."""
+    """How fast the brand answers, and when its story may open again. Frozen when the incident opens."""
 
     usual_answer_minutes: float = 0
+    """From a page to an answer, as a rule."""
     promise_minutes: float | None = None
+    """Within which the brand promises an answer."""
     cool_down_minutes: float = 0
+    """After the end: for so long the story opens another incident only if it got worse."""
 
 
 class IncidentRecord(Part):
-    """An incident and what only we need to know about it."""
+    """An incident with all that only the alerter needs to know about it."""
 
     incident: Incident
     ordinal: int
@@ -82,20 +84,20 @@ class IncidentRecord(Part):
     answered_at: Time | None = None
     crossed_at: Time | None = None
     told_at: Time | None = None
-    """When somebody heard of it first."""
+    """When anybody was first told of it."""
     ended_at: Time | None = None
     floor: int | None = None
-    """At least this severe, whatever the signals say: a rule said so."""
+    """The mildest severity that it may have, because a rule says so."""
     storm: int = 0
-    """Incidents that it stands for, since their brand's page budget was used up."""
+    """How many incidents beyond its brand's page budget it stands for; 0 if it is no storm."""
     peak_severity: int = 4
     peak_rank: int = -1
-    """The worst it ever was."""
+    """The highest level that it ever had; `peak_severity` likewise."""
     terms: AnswerTerms = AnswerTerms()
     eased_at: Time | None = None
     by_hand: bool = False
     acted: bool = False
-    """Somebody did something about it."""
+    """Whether a person acted on it."""
     audience: tuple[str, ...] = ()
 
     @property
@@ -103,13 +105,13 @@ class IncidentRecord(Part):
         return self.incident.state.is_over
 
     def with_incident(self, **changes: Any) -> IncidentRecord:
-        """The record with these fields of its public part changed, and nothing derived anew."""
+        """Returns the record with these fields of its public part changed, and nothing derived anew."""
         return self.model_copy(update={"incident": self.incident.model_copy(update=changes)})
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the timeline. `kind` is of a closed set: the changes, and the signals' short names."""
+    """One line of the timeline. `kind` comes from a closed set: the changes, and the short names of signals."""
 
     kind: str
     because: str
@@ -118,7 +120,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is published, and why people are told of it or are not; `person` is told first of all."""
+    """What is published about a change, and why people are told of it or not. `person` is told before all others."""
 
     change: Change
     because: str
@@ -128,11 +130,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """The incident as it is next. Whether people hear of it is not decided yet: `telling.decide` does that, for all of them.
+    """The incident as it is next, and what follows. Whether people are told is decided later, in `telling.decide`.
 
-    `message` is what is to be said whatever the incident came to; without it, that depends on what became of the incident.
-    `note` is added to what is said, or published by itself. The last of `entries` says what happened. `halts` cancels the
-    step of the policy that waits, `resumes_at` lets the policy go on where it was, then.
+    `message` is published as it is; without one, `telling` finds the words if the change is worth a message. `note` is
+    added to the message, or published alone. The last of `entries` says what happened. `halts` cancels the waiting step
+    of the policy; at `resumes_at` the policy resumes where it stopped.
     """
 
     record: IncidentRecord
@@ -144,7 +146,8 @@ class Transition:
 
 
 class Story(NamedTuple):
-    """What is known of a story: whose incident it is in, how many it has opened itself, its worst complaint."""
+    """What is known about a story: the incident that it belongs to, how many incidents it has opened itself, and the
+    severity of its worst complaint."""
 
     incident: str | None = None
     openings: int = 0
@@ -152,7 +155,7 @@ class Story(NamedTuple):
 
 
 def outlook(forecast: CascadeForecast) -> Outlook:
-    """The forecast, in short."""
+    """Returns the forecast in short."""
     return Outlook(
         level=forecast.level,
         probability=forecast.probability,
@@ -168,7 +171,7 @@ def outlook(forecast: CascadeForecast) -> Outlook:
 
 
 def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
-    """With the public part derived anew from what is known."""
+    """Returns the record with its public part derived anew; `changes` are fields of that part and win."""
     facets = sorted(record.facets.values(), key=lambda f: (-LEVEL_RANK[f.outlook.level], -f.outlook.probability, f.at))
     outlook = facets[0].outlook if facets else None
     rising = [f.outlook for f in facets if f.outlook.level not in (Level.EASING, Level.CROSSED)]
@@ -208,17 +211,21 @@ def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
 
 
 def _answer_by(record: IncidentRecord, crossing: datetime | None) -> tuple[datetime | None, str | None]:
-    """By when an answer helps, and why then: so long before it may cross as an answer usually takes, or as the brand promised
-    to those who make up a surge; whichever is first, but never before anybody could know of it."""
+    """Returns the answer-by time and the reason for it, or two `None` if there is no deadline.
+
+    A deadline is the earliest crossing, less the time that an answer usually takes, or the brand's promise to those who
+    make up a surge. The earlier one counts, but never before the incident opened.
+    """
     terms, surge = record.terms, record.surge
     found: list[tuple[datetime, str]] = []
     if crossing is not None:
         usual = terms.usual_answer_minutes
-        why = f"from {crossing:%H:%M} UTC on it may cross the line"
+        why = f"it may cross the line as early as {crossing:%H:%M} UTC"
         took = f", and an answer usually takes {usual:g} minutes" if usual else ""
         found.append((crossing - timedelta(minutes=usual), why + took))
     if surge is not None and not surge.ended and terms.promise_minutes is not None:
-        why = f"the surge began at {surge.begins:%H:%M} UTC, and an answer is promised within {terms.promise_minutes:g} minutes"
+        promised = f"the brand promises an answer within {terms.promise_minutes:g} minutes"
+        why = f"the surge began at {surge.begins:%H:%M} UTC, and {promised}"
         found.append((surge.begins + timedelta(minutes=terms.promise_minutes), why))
     if not found:
         return None, None
@@ -227,13 +234,14 @@ def _answer_by(record: IncidentRecord, crossing: datetime | None) -> tuple[datet
 
 
 def tell(record: IncidentRecord, endpoints: tuple[str, ...], now: datetime) -> IncidentRecord:
-    """These endpoints hear of it from now on."""
+    """Returns the record with these endpoints in its audience: from now on they are told of changes."""
     audience = tuple(dict.fromkeys((*record.audience, *endpoints)))
     told_at = record.told_at or (now if endpoints else None)
     return record.model_copy(update={"audience": audience, "told_at": told_at})
 
 
 def heard(record: IncidentRecord, now: datetime) -> Told:
+    """Returns what people know once they are told of the incident as it is."""
     outlook = record.incident.outlook
     return Told(
         severity=record.incident.severity,
@@ -244,17 +252,17 @@ def heard(record: IncidentRecord, now: datetime) -> Told:
 
 
 def worse(record: IncidentRecord) -> list[str]:
-    """How it is worse than what people heard last."""
+    """Returns in words how the incident is worse than what people were last told."""
     told, incident = record.told, record.incident
     outlook, found = incident.outlook, []
     if incident.severity < told.severity:
         found.append(f"severity rose from {told.severity} to {incident.severity}")
     if outlook is not None:
         if LEVEL_RANK[outlook.level] > told.rank:
-            found.append(f"the story is {outlook.level.value} now")
+            found.append(f"it {level_words(outlook.level)}")
         if told.high is not None and outlook.final_size.low > told.high:
             found.append(
-                f"it is forecast to go beyond what was told: at least {outlook.final_size.low:,.0f} engagements, "
-                f"after at most {told.high:,.0f}"
+                f"the forecast has outgrown what people were told: at least {outlook.final_size.low:,.0f} engagements, "
+                f"before it was at most {told.high:,.0f}"
             )
     return found

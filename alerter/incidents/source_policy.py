@@ -1,7 +1,7 @@
-"""What a source's terms let leave the house, decided here for everything that does: webhooks, the digests of what is overdue,
-and what a key limited to brands reads in the API and the console. Pure.
+"""Decides what a network's terms let out of the house. Pure.
 
-Of `ids_only` posts neither text nor author goes out, of `internal` ones nothing.
+Webhooks and digests leave the house, and so does what a key that is limited to brands reads in the API and the console.
+An `ids_only` post goes out without text and author; an `internal` post does not go out at all.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ from services.contracts.post import SourcePolicy
 from services.contracts.signal import PostCard
 
 SourcePolicies = Callable[[str], SourcePolicy]
-"""What the configuration says of a network."""
+"""Returns the source policy that the configuration gives a network."""
 _STRICTNESS: Final = {SourcePolicy.TEXT_ALLOWED: 0, SourcePolicy.IDS_ONLY: 1, SourcePolicy.INTERNAL: 2}
 
 
 def outside(card: PostCard, policies: SourcePolicies) -> PostCard | None:
-    """The card as it may leave the house, with the policy that holds: the stricter of the post's own and its network's."""
+    """Returns the card as it may leave the house, or `None` if it may not.
+
+    The stricter of the post's own policy and its network's applies.
+    """
     policy = max(card.policy, policies(card.network), key=_STRICTNESS.__getitem__)
     if policy is SourcePolicy.INTERNAL:
         return None
     if policy is SourcePolicy.TEXT_ALLOWED:
         return card
     author = (card.author or "").removeprefix("@").lower()
-    # Many networks write the handle into the link; a connector that can should give the form with the id alone.
+    # Many networks put the handle into the link. A connector that knows a link by the id alone should send that one.
     named = {
         name: None for name in ("permalink", "reply_link") if author and author in (getattr(card, name) or "").lower()
     }

@@ -1,6 +1,6 @@
-"""Incidents as rows, within one transaction: loaded whole, saved whole, and only onto what was loaded.
+"""Stores incidents as rows, within one transaction. Each is loaded whole and saved whole.
 
-A save that finds another sequence than it was based on raises `Overtaken`: another replica was here.
+A save raises `Overtaken` if the sequence is not the one that was loaded: another replica changed the incident.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from services.contracts.base import BrandId, EventId, StoryId
 from services.contracts.incident import Incident
 
 SEEN_OFFSETS: Final = 20_000
-"""A signal that was appended twice is recognised within so many records of its partition."""
+"""A signal that was appended twice is recognised if the two are at most this many records of their partition apart."""
 
 # Built once, with rows as parameters: making a statement costs more than running it.
 _ADD_STORY: Final = insert(stories)
@@ -48,7 +48,7 @@ class Origin(NamedTuple):
 
 
 def incident_of(connection: Connection, incident: str, *, lock: bool = False) -> IncidentRecord | None:
-    """Returns the incident with this id, or `None`. Whoever is about to change it says `lock`; who only looks does not.
+    """Returns the incident with this id, or `None`. A caller that is about to change it passes `lock`.
 
     Raises `Damaged` where the row cannot be read.
     """
@@ -61,7 +61,7 @@ def incident_of(connection: Connection, incident: str, *, lock: bool = False) ->
 
 
 class IncidentStore:
-    """Remembers what it has loaded, for the one transaction it is made for."""
+    """Incidents and stories for one transaction. What was loaded or saved is kept in memory until then."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -70,7 +70,7 @@ class IncidentStore:
         self._stored: set[tuple[BrandId, StoryId]] = set()
 
     def prefetch(self, wanted: Collection[tuple[BrandId, StoryId]]) -> None:
-        """Load these stories in one query: most of a batch's signals are about stories that nobody knows."""
+        """Load these stories in one query: most signals of a batch are about stories without a row."""
         rows = self._connection.execute(
             select(stories).where(tuple_(stories.c.brand, stories.c.story).in_(list(wanted)))
         )
@@ -95,7 +95,7 @@ class IncidentStore:
         self._stories[brand, story] = known
 
     def load(self, incident: str) -> IncidentRecord | None:
-        """Raises `Damaged` where the row cannot be read."""
+        """Returns the incident, locked for a change, or `None`. Raises `Damaged` if its row cannot be read."""
         if incident not in self._records:
             record = incident_of(self._connection, incident, lock=True)
             if record is None:
@@ -104,7 +104,7 @@ class IncidentStore:
         return self._records[incident]
 
     def open_incident_of(self, brand: BrandId, story: StoryId) -> IncidentRecord | None:
-        """The story's incident, unless it is over."""
+        """Returns the incident that the story belongs to, or `None` if there is none or it is over."""
         incident = self.story(brand, story).incident
         record = self.load(incident) if incident is not None else None
         return None if record is None or record.ended else record
@@ -117,7 +117,10 @@ class IncidentStore:
         now: datetime,
         wall: datetime | None = None,
     ) -> None:
-        """Write the whole incident, and the timeline's new lines. `wall`: to say how long its signal was on its way."""
+        """Write the incident and the new lines of its timeline. With `wall` they say how long the signal was under way.
+
+        Raises `Overtaken` if another replica changed the incident since it was loaded.
+        """
         after = announced.record
         incident = after.incident
         values: dict[str, Any] = {
@@ -145,12 +148,12 @@ class IncidentStore:
         self._note(incident, announced, origin, now, _took_micro(origin, wall))
 
     def rest(self, record: IncidentRecord) -> None:
-        """There was nothing to do: its timer is set anew."""
+        """Set the incident's timer anew, when its timer fired and nothing was to be done."""
         due = (incidents.c.id == record.incident.id, incidents.c.sequence == record.incident.sequence)
         self._connection.execute(update(incidents).where(*due).values(due_at=model.due(record)))
 
     def told_since(self, brand: BrandId, since: datetime) -> int:
-        """How many of a brand's incidents somebody heard of first since then."""
+        """Returns how many of a brand's incidents people were first told of since then."""
         query = select(func.count()).select_from(incidents)
         return self._connection.scalar(query.where(incidents.c.brand == brand, incidents.c.told_at > since)) or 0
 
@@ -188,7 +191,7 @@ class IncidentStore:
             self._connection.execute(_ADD_LINES, lines)
 
     def mentioning(self, post: PostKey) -> list[IncidentRecord]:
-        """Every incident, ended or not, that quotes this post."""
+        """Returns every incident, ended or not, that quotes this post."""
         network, post_id = post
         ids = self._connection.scalars(
             select(mentions.c.incident)
@@ -198,13 +201,13 @@ class IncidentStore:
         return [record for i in ids if (record := self.load(i)) is not None]
 
     def due(self, now: datetime, most: int) -> list[str]:
-        """Incidents whose timer is due."""
+        """Returns the ids of incidents whose timer is due, the longest overdue first."""
         query = select(incidents.c.id).where(incidents.c.due_at <= now).order_by(incidents.c.due_at).limit(most)
         return list(self._connection.scalars(query))
 
 
 def _took_micro(origin: Origin | None, wall: datetime | None) -> int | None:
-    """From the append of a signal to now, in microseconds of real time."""
+    """Returns how long ago the signal was appended, in microseconds of real time, if that is known."""
     if origin is None or origin.appended_ms is None or wall is None:
         return None
     return max(0, int(wall.timestamp() * 1_000_000) - origin.appended_ms * 1000)
@@ -219,14 +222,14 @@ def seen_among(connection: Connection, ids: Collection[EventId]) -> set[str]:
 
 
 def mark_seen(connection: Connection, origins: Collection[Origin], partition: int, position: int) -> None:
-    """Remember these, and forget those that are too long ago."""
+    """Remember these signals as applied, and forget those that are too far back."""
     rows = [{"id": o.signal, "partition": o.partition, "offset": o.offset} for o in origins]
     insert_missing(connection, seen, rows)
     connection.execute(delete(seen).where(seen.c.partition == partition, seen.c.offset < position - SEEN_OFFSETS))
 
 
 def counts(connection: Connection) -> dict[tuple[str, int], int]:
-    """Incidents that are not over, by state and severity."""
+    """Returns the number of incidents that are not over, by state and severity."""
     rows = connection.execute(
         select(incidents.c.state, incidents.c.severity, func.count())
         .where(incidents.c.state.not_in(ENDED))

@@ -1,7 +1,7 @@
-"""Incidents that nobody is told of for a while: held back, released when the reason ends, or gathered in one storm. Pure.
+"""Holds incidents back, releases them when the reason ends, and gathers them in one storm. Pure.
 
-A held incident is opened and kept like any other; only its pages wait. Released, it is told as it is by then: from its first
-step when nobody has heard of it yet, from where the policy stood otherwise.
+An incident that is held back is opened and updated like any other, but nobody is told. After its release people are
+told of it as it is by then: by the first step of its policy, or from where the policy stopped if they were told before.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from services.contracts.incident import Change, Held, HeldBy, Incident, Incident
 STORM: Final = StoryId("storm")
 """The story of every brand's storm incident."""
 BUDGET_OVER: Final = timedelta(hours=1)
-"""A brand's page budget counts the incidents of so long."""
+"""The period over which a brand's page budget counts."""
 
 
 def hold(record: IncidentRecord, held: Held, now: datetime) -> Transition:
-    """Nobody is told from now on: the step that waits is cancelled until the reason ends."""
+    """Tell nobody from now on. The waiting step of the policy is cancelled until the reason ends."""
     changes = {"held": held, "sequence": record.incident.sequence + 1, "changed_at": now}
     because = f"held back: {held.reason}"
     message = Message(Change.UPDATED, because, TellReason.held(held.by))
@@ -43,7 +43,7 @@ def hold(record: IncidentRecord, held: Held, now: datetime) -> Transition:
 
 
 def hold_from_the_start(opening: Transition, held: Held) -> Transition:
-    """An incident that opens while something holds it back."""
+    """Hold an incident back that is just opening."""
     return replace(
         opening,
         record=opening.record.with_incident(held=held),
@@ -54,7 +54,7 @@ def hold_from_the_start(opening: Transition, held: Held) -> Transition:
 
 
 def hold_what_came(before: IncidentRecord, transition: Transition, held: Held) -> Transition:
-    """What was to be told now is not: people have still heard what they heard before."""
+    """Hold back a change that people were about to be told of. What they know stays what they were told before."""
     record = transition.record.with_incident(held=held).model_copy(update={"told": before.told})
     entries = transition.entries
     if before.incident.held is None:
@@ -68,7 +68,7 @@ def _silent(message: Message | None, held: Held) -> Message | None:
 
 
 def release_with(transition: Transition, now: datetime, because: str) -> Transition:
-    """What came ends what held it back."""
+    """Release the incident together with a change: the change ended the reason for holding it back."""
     record = transition.record.with_incident(held=None)
     return replace(
         transition,
@@ -79,24 +79,24 @@ def release_with(transition: Transition, now: datetime, because: str) -> Transit
 
 
 def release(record: IncidentRecord, now: datetime) -> Transition:
-    """The reason ended: people are told again, and first of all what became worse meanwhile."""
+    """Release the incident because the reason ended. People are told first what got worse meanwhile."""
     held = record.incident.held
-    because = f"not held back any more: {held.reason}" if held is not None else "not held back any more"
+    because = "no longer held back" if held is None else f"no longer held back: {held.reason}"
     free = record.with_incident(held=None)
     resumes_at = None if _is_taken(free) else now
     return advance(record, free, Trigger.NOTED, Entry("released", because), now, resumes_at=resumes_at)
 
 
 def _is_taken(record: IncidentRecord) -> bool:
-    """Returns True if somebody has it or put it off."""
+    """Returns True if somebody has acknowledged or snoozed it."""
     return record.incident.acknowledged_by is not None or record.incident.snoozed_until is not None
 
 
 def open_storm(member: IncidentRecord, ordinal: int, budget: int, previous: str | None, now: datetime) -> Transition:
-    """The incident that stands for all that a brand's page budget has no room for. It goes by the policy of the first."""
+    """Open the incident that stands for all beyond a brand's page budget. Its policy is that of the first, `member`."""
     reason = (
-        f"The page budget of {member.brand_name}, {budget} incidents an hour, is used up: further ones are gathered here. "
-        f"The first: {_named(member)}"
+        f"The page budget of {member.brand_name} ({budget} incidents an hour) is used up: further incidents are gathered "
+        f"here. The first one: {_named(member)}"
     )
     incident = Incident(
         id=incident_id(member.incident.brand, STORM, ordinal),
@@ -131,7 +131,7 @@ def open_storm(member: IncidentRecord, ordinal: int, budget: int, previous: str 
 
 
 def join_storm(storm: IncidentRecord, member: IncidentRecord, now: datetime) -> Transition:
-    """One more. People hear of it when it is worse than what they heard."""
+    """Add an incident to the storm. People are told if that makes the storm worse than what they were last told."""
     severity = min(member.incident.severity, storm.surge.severity if storm.surge is not None else 4)
     words = "beyond the page budget"
     begins = storm.surge.begins if storm.surge is not None else now
@@ -148,7 +148,7 @@ def join_storm(storm: IncidentRecord, member: IncidentRecord, now: datetime) -> 
 
 def beyond_budget(storm: IncidentRecord, budget: int, now: datetime) -> Held:
     reason = (
-        f"the page budget of {budget} incidents an hour is used up; storm incident {storm.incident.id} stands for it"
+        f"the page budget of {budget} incidents an hour is used up; storm incident {storm.incident.id} stands in for it"
     )
     return Held(by=HeldBy.PAGE_BUDGET, name=storm.incident.id, until=now + BUDGET_OVER, reason=reason)
 

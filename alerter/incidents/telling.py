@@ -1,8 +1,9 @@
-"""Whether people are told of a change, decided here for all changes; every answer is a `TellReason`. Pure.
+"""Decides for every change whether people are told of it; each decision is a `TellReason`. Pure.
 
-People are told when an incident opens, when it becomes worse than what they heard, when it ends, when a step of its policy is
-due, and when a person acts. They are not told while somebody has it, while it is put off or held back, or within ten minutes
-of the last time; what became worse meanwhile is told afterwards. Nothing hides that an incident became severity 1.
+People are told when an incident opens, when it gets worse than what they were last told, when it ends, when a step of
+its policy is due, and when a person acts. They are not told while somebody has acknowledged it, while it is snoozed or
+held back, or within ten minutes of the last time; if it got worse meanwhile, they are told afterwards. Nothing hides
+that an incident became severity 1.
 """
 
 from __future__ import annotations
@@ -15,23 +16,25 @@ from typing import Final
 from alerter.incidents import suppression, words
 from alerter.incidents.record import Entry, IncidentRecord, Message, Transition, heard, worse
 from alerter.incidents.transitions import Trigger, trigger_of
+from alerter.rules.conditions import level_words
 from alerter.rules.severity import WORST
 from alerter.states import TellReason
 from services.contracts.incident import Change, Held, IncidentState
+from services.contracts.signal import Level
 
 TELL_AGAIN_AFTER: Final = timedelta(minutes=10)
-"""Whoever works on an incident must not be buried by it. What became worse meanwhile is told when this has passed."""
+"""People at work on an incident must not be buried in messages. What got worse meanwhile is told after this time."""
 THINNED: Final = frozenset({"forecast", "negative"})
-"""Kinds of timeline entries that are dropped where nothing changed that a person can see: a hot story is forecast thousands of
-times, and a timeline holds decisions, not every number."""
+"""Kinds of timeline entries that are dropped if nothing changed that a person can see: a hot story is forecast
+thousands of times, and a timeline holds decisions, not every number."""
 
 Gate = Callable[[IncidentRecord], Held | None]
-"""What holds an incident back now; `None`: people may be told."""
+"""Returns what holds an incident back now, or `None` if people may be told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A transition with the decision: `message` is published if there is one, and people are told if `tell` says so."""
+    """A transition with the decision. `message` is published if there is one; people are told if `tell.is_told`."""
 
     record: IncidentRecord
     entries: tuple[Entry, ...]
@@ -42,22 +45,22 @@ class Announcement:
 
 
 def decide(before: IncidentRecord | None, transition: Transition, gate: Gate, now: datetime) -> Announcement:
-    """Decide whether people are told of this transition, and in which words. `before`: `None` where the incident opens."""
-    said = transition if before is None or transition.message is not None else _put_in_words(before, transition, now)
-    if said.note is not None:
-        said = _with_note(said, said.note)
+    """Decide whether people are told of a transition, and in which words. `before` is `None` if the incident opens."""
+    after = transition if before is None or transition.message is not None else _put_in_words(before, transition, now)
+    if after.note is not None:
+        after = _with_note(after, after.note)
     if before is None:
-        held = gate(said.record)
+        held = gate(after.record)
         if held is not None:
-            said = suppression.hold_from_the_start(said, held)
+            after = suppression.hold_from_the_start(after, held)
     else:
-        said = _gated(before, said, gate, now)
-    tell = said.message.tell if said.message is not None else _why_nothing(said.record)
-    return Announcement(said.record, said.entries, said.message, tell, said.halts, said.resumes_at)
+        after = _gated(before, after, gate, now)
+    tell = after.message.tell if after.message is not None else _why_nothing(after.record)
+    return Announcement(after.record, after.entries, after.message, tell, after.halts, after.resumes_at)
 
 
 def why_muted(record: IncidentRecord) -> TellReason | None:
-    """Why the incident changes silently: somebody has it, put it off, or it is held back. `None`: it does not."""
+    """Returns why nobody is told of changes (acknowledged, snoozed or held back), or `None` if people are told."""
     incident = record.incident
     if incident.acknowledged_by is not None:
         return TellReason.ACKNOWLEDGED
@@ -71,7 +74,7 @@ def is_muted(record: IncidentRecord) -> bool:
 
 
 def _put_in_words(before: IncidentRecord, transition: Transition, now: datetime) -> Transition:
-    """With what is to be said of it, as far as it is worth saying."""
+    """Returns the transition with a message, if the change is worth one."""
     after, entry = transition.record, transition.entries[-1]
     message = _worth_saying(before, after, entry, now)
     others = transition.entries[:-1]
@@ -81,7 +84,7 @@ def _put_in_words(before: IncidentRecord, transition: Transition, now: datetime)
     if message.tell.is_told:
         after = after.model_copy(update={"told": heard(after, now)})
     if entry.because != transition.note:
-        # Why it is told only now comes before what is told.
+        # First why people are told only now, then what they are told.
         because = f"{entry.because}; {message.because}" if entry.kind == "released" else message.because
         entry = replace(entry, because=because)
     return replace(transition, record=after, entries=(*others, entry), message=message)
@@ -92,13 +95,13 @@ def _worth_saying(before: IncidentRecord, after: IncidentRecord, entry: Entry, n
     if state.is_over:
         return Message(Change.RESOLVED, f"{entry.because}; {words.STATE_WORDS[state]}", TellReason.ENDED)
     found = worse(after)
-    # Whoever has it reads it anyway; but nothing hides that it became severity 1.
+    # The person who has it looks anyway; but nothing hides that it became severity 1.
     muted = None if _became_worst(after) else why_muted(after)
     if state is IncidentState.ACTIVE and was is not state:
         crossed = trigger_of(after) is Trigger.CROSSES
-        found.insert(0, "it has crossed the line" if crossed else "it is part of a surge")
-        loud = TellReason.CROSSED if crossed else TellReason.SURGING
-        return Message(Change.UPDATED, "; ".join(found), muted or loud)
+        first = f"it {level_words(Level.CROSSED)}" if crossed else "it is part of a surge"
+        reason = TellReason.CROSSED if crossed else TellReason.SURGING
+        return Message(Change.UPDATED, "; ".join(dict.fromkeys((first, *found))), muted or reason)
     if found and muted is None and _may_tell(after, now):
         return Message(Change.UPDATED, "; ".join(found), TellReason.WORSE)
     if state is not was:
@@ -109,7 +112,7 @@ def _worth_saying(before: IncidentRecord, after: IncidentRecord, entry: Entry, n
 
 
 def _why_nothing(after: IncidentRecord) -> TellReason:
-    """Why a change that is not even published is not."""
+    """Returns why a change is not even published."""
     return (why_muted(after) or TellReason.TOLD_RECENTLY) if worse(after) else TellReason.NOT_WORSE
 
 
@@ -121,10 +124,10 @@ def _with_note(transition: Transition, note: str) -> Transition:
 
 
 def _gated(before: IncidentRecord, transition: Transition, gate: Gate, now: datetime) -> Transition:
-    """What is about to be told, or was held back, is looked at once more. Nothing holds back severity 1."""
+    """Ask the gate about a change that people are about to be told of, or an incident that was held back."""
     record, was = transition.record, before.incident.held
-    told = transition.message is not None and transition.message.tell.is_told
-    if record.ended or (was is None and not told):
+    is_told = transition.message is not None and transition.message.tell.is_told
+    if record.ended or (was is None and not is_told):
         return transition
     held = gate(record)
     if held is not None:
@@ -132,7 +135,7 @@ def _gated(before: IncidentRecord, transition: Transition, gate: Gate, now: date
     if was is None or record.incident.held is None or record.incident.state is IncidentState.EASING:
         return transition
     worst = record.incident.severity == WORST
-    because = "severity 1 is never held back" if worst else f"not held back any more: {was.reason}"
+    because = "severity 1 is never held back" if worst else f"no longer held back: {was.reason}"
     return suppression.release_with(transition, now, because)
 
 
@@ -146,5 +149,5 @@ def _became_worst(record: IncidentRecord) -> bool:
 
 
 def _may_tell(record: IncidentRecord, now: datetime) -> bool:
-    """Ten minutes have passed; or it became severity 1, which waits for nothing (and can happen once a told severity)."""
+    """Returns True if the last message is long enough ago, or the incident became severity 1, which never waits."""
     return now - record.told.at >= TELL_AGAIN_AFTER or _became_worst(record)

@@ -1,8 +1,8 @@
-"""Every state an incident can be in and what may happen to it there, in one table; and how a change is made: state, severity,
-and sequence. Pure. Whether people hear of it is decided in `telling`.
+"""The states of an incident and what may happen in each, in one table, and the function that makes a change. Pure.
 
-PRIOR (forecast) -> ACTIVE (crossed, or surging) -> EASING -> RESOLVED; or it ends AVERTED (answered, never crossed) or
-EXPIRED (never crossed, eased, nobody acted). `sequence` grows with every change, so a late or doubled message is harmless.
+PRIOR (forecast) -> ACTIVE (crossed, or surging) -> EASING -> RESOLVED. Or it ends as AVERTED (answered, and never
+crossed) or EXPIRED (eased, never crossed, and nobody acted). `sequence` grows with every change, so a late or duplicate
+message does no harm. Whether people are told of a change is decided in `telling`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ TRANSITIONS: Final[dict[tuple[IncidentState, Trigger], IncidentState]] = {
     (_S.EASING, _T.CALMS): _S.RESOLVED,
     (_S.EASING, _T.CLOSED): _S.RESOLVED,
 }
-"""Everything that may happen. What is missing is refused: an end is final, and only what eases can calm down."""
+"""Everything that may happen; anything else is refused. An end is final, and only what eases can calm down."""
 
 OF_LEVEL: Final = {
     Level.WATCH: Trigger.GROWS,
@@ -66,15 +66,15 @@ OF_LEVEL: Final = {
     Level.IMMINENT: Trigger.GROWS,
     Level.CROSSED: Trigger.CROSSES,
 }
-"""What a story's level does to its incident. Easing does what depends on who acted: see `easing`."""
+"""What the level of a story does to its incident. What easing does depends on who acted: see `easing`."""
 
 
 class Refused(FirebreakError):
-    """That cannot happen to an incident in this state."""
+    """This cannot be done to the incident in its state."""
 
 
 def trigger_of(record: IncidentRecord) -> Trigger:
-    """The worst of what its conversations and its surge do. It eases only when all of them do."""
+    """Returns the worst of what its conversations and its surge do. The incident eases only if all of them do."""
     levels = {facet.outlook.level for facet in record.facets.values()}
     if Level.CROSSED in levels:
         return Trigger.CROSSES
@@ -101,10 +101,11 @@ def advance(
     halts: bool = False,
     resumes_at: datetime | None = None,
 ) -> Transition:
-    """Make the change: state, severity, sequence, and what everybody reads.
+    """Move the incident from `before` to `draft`: set its state and sequence, and derive its public part anew.
 
-    With `message` that is said, and what had to wait to be told goes on waiting. Raises `Refused` where the table has no such
-    transition.
+    With `message` that is published, and what got worse still waits to be told; without one, `telling` decides.
+
+    Raises `Refused` if the table has no such transition.
     """
     state = TRANSITIONS.get((before.incident.state, trigger))
     if state is None:
@@ -117,6 +118,6 @@ def advance(
     if state.is_over:
         after = after.with_incident(held=None).model_copy(update={"ended_at": now})
     elif after.incident.severity == WORST and after.incident.snoozed_until is not None:
-        # Severity 1 is never put off: it wakes, and the policy goes on at once.
+        # Severity 1 is never snoozed: the incident wakes, and the policy resumes at once.
         after, resumes_at = after.with_incident(snoozed_by=None, snoozed_until=None), now
     return Transition(after, (entry,), message, halts=halts, resumes_at=resumes_at)

@@ -1,1 +1,1 @@
-"""Who is on call when: schedules, layers, overrides, local time."""
+"""On call: who is on call when, by schedules, layers and overrides, in local time."""

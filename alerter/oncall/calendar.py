@@ -1,4 +1,4 @@
-"""Shifts as iCalendar (RFC 5545), by the `icalendar` library: in UTC, so that no reader needs our zone's rules. Pure."""
+"""Writes shifts as iCalendar (RFC 5545). Times are in UTC, so that no reader needs the rules of our zone. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AHEAD: Final = timedelta(weeks=12)
 
 
 def feed(schedule: Schedule, shifts: Iterable[Shift], config: Config, now: datetime) -> bytes:
-    """One event a shift, its id the same in every reading; a gap is an event that says so."""
+    """Returns the calendar: one event a shift, with an id that stays the same. A gap is an event too, and says so."""
     calendar = Calendar()
     calendar.add("prodid", "-//Firebreak//on-call//EN")
     calendar.add("version", "2.0")

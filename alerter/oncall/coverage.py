@@ -1,4 +1,4 @@
-"""How well the coming week is covered, for the gauges. Pure."""
+"""Measures how well the coming week is covered, for the gauges. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ AHEAD: Final = timedelta(days=7)
 
 class Covered(NamedTuple):
     gap_seconds: float
-    """Of the coming week."""
+    """How long nobody is on call in the coming week."""
     now: bool
+    """Whether somebody is on call now."""
 
 
 def measure(config: Config, overrides: Sequence[Override], now: datetime) -> dict[str, Covered]:
-    """By schedule."""
+    """Returns the coverage of each schedule."""
     found = {}
     for schedule in config.schedules:
         seen = coverage(schedule, overrides, now, now + AHEAD)

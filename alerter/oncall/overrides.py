@@ -1,4 +1,4 @@
-"""Overrides of schedules as rows: who takes over from whom, for how long, as people ask at run time. Inside a transaction."""
+"""Overrides of schedules as rows: people add and remove them at run time. Runs inside the caller's transaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.contracts.base import event_id
 
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 MOST: Final = 1000
-"""Of one schedule that are not over yet."""
+"""Most overrides of one schedule that are not over yet."""
 
 
 def add(connection: Connection, override: Override) -> None:
@@ -39,6 +39,7 @@ def new_id(schedule: str, by: str, now: datetime, dice: str) -> str:
 
 
 def remove(connection: Connection, schedule: str, id_: str) -> bool:
+    """Remove an override. Returns True if there was one."""
     query = delete(overrides).where(overrides.c.schedule == schedule, overrides.c.id == id_)
     return bool(connection.execute(query).rowcount)
 
@@ -46,7 +47,7 @@ def remove(connection: Connection, schedule: str, id_: str) -> bool:
 def between(
     connection: Connection, begin: datetime, end: datetime, schedules: Collection[str] | None = None
 ) -> list[Override]:
-    """Those that count for any moment from `begin` up to `end`, the oldest first."""
+    """Returns the overrides that are in force at any time from `begin` to before `end`, the oldest first."""
     query: Select[tuple[object, ...]] = select(overrides).where(overrides.c.begins < end, overrides.c.ends > begin)
     if schedules is not None:
         query = query.where(overrides.c.schedule.in_(list(schedules)))

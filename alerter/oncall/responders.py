@@ -1,7 +1,7 @@
-"""From the targets that a policy names to people and the endpoints they are reached by. Pure.
+"""Finds the person behind a policy's target, and the endpoints by which they are reached. Pure.
 
-Policies are frozen when an incident opens; who stands behind `responder:`, `schedule:` and `owner` is looked up when the page
-is made, so that an override or a new phone counts at once.
+A policy is frozen when an incident opens, but `responder:`, `schedule:` and `owner` are looked up when the page is
+made, so that an override or a new phone counts at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _A_MOMENT: Final = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Somebody, or something, that can be told: `methods` are names of endpoints in the order in which they are tried."""
+    """Somebody, or something, that can be told. `methods` are endpoints in the order in which they are tried, and
+    `digest` is the endpoint for what can wait."""
 
     target: str
     who: str
@@ -32,7 +33,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Nobody:
-    """A target that leads to nobody now, and why."""
+    """A target that leads to nobody at the moment, and why."""
 
     target: str
     because: str
@@ -40,29 +41,29 @@ class Nobody:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The configuration's people and schedules, with the overrides that hold."""
+    """The people and schedules of the configuration, with the overrides in force."""
 
     config: Config
     overrides: Sequence[Override] = ()
 
     def find(self, target: str, account: AccountId | None, at: datetime) -> Contact | Nobody:
-        """Who `target` is at this moment, for an incident about this account."""
+        """Returns who is behind `target` at this time, for an incident about this account."""
         if target == OWNER:
             return self.owner_of(account, at)
         kind, _, name = target.rpartition(":")
         if kind == "responder":
             responder = self.config.responder(name)
-            return _person(responder, target) if responder else Nobody(target, f"there is no responder {name} any more")
+            return _person(responder, target) if responder else Nobody(target, f"responder {name} no longer exists")
         if kind == "schedule":
             schedule = self.config.schedule(name)
             return self._of_schedule(schedule, target, at) if schedule else _gone(target, name)
         return Contact(target, name, (name,), name)
 
     def owner_of(self, account: AccountId | None, at: datetime) -> Contact | Nobody:
-        """Whoever answers for this account: a responder, whoever is on call for a schedule, or an endpoint."""
+        """Returns the owner of this account: a responder, the person on call for a schedule, or an endpoint."""
         owner = self.config.owner(account) if account is not None else None
         if owner is None:
-            return Nobody(OWNER, f"nobody owns {account or 'an account that is not known'}")
+            return Nobody(OWNER, f"nobody owns {account or 'an unknown account'}")
         responder, schedule = self.config.responder(owner), self.config.schedule(owner)
         if responder is not None:
             return _person(responder, OWNER)
@@ -71,7 +72,7 @@ class Directory:
         return Contact(OWNER, owner, (owner,), owner)
 
     def person(self, name: str) -> Contact | None:
-        """The responder of this id or name, for a message to somebody who said who they are."""
+        """Returns the responder with this id or name, or `None`. People sign their actions with either."""
         found = self.config.responder(name) or next((r for r in self.config.responders if r.name == name), None)
         return None if found is None else _person(found, f"responder:{found.id}")
 
@@ -81,7 +82,7 @@ class Directory:
             return Nobody(target, f"nobody is on call for schedule {schedule.id}")
         responder = self.config.responder(shift.responder)
         if responder is None:
-            return Nobody(target, f"{shift.responder}, on call for schedule {schedule.id}, is no responder any more")
+            return Nobody(target, f"{shift.responder}, on call for schedule {schedule.id}, is no longer a responder")
         found = _person(responder, target)
         return Contact(target, f"{found.who} (on call for {schedule.id})", found.methods, found.digest)
 
@@ -91,12 +92,14 @@ def _person(responder: Responder, target: str) -> Contact:
 
 
 def _gone(target: str, name: str) -> Nobody:
-    return Nobody(target, f"there is no schedule {name} any more")
+    return Nobody(target, f"schedule {name} no longer exists")
 
 
 def account_of(brand: Brand | None, cards: Iterable[PostCard]) -> AccountId | None:
-    """Which of the brand's accounts these posts concern: the one they speak to, or else the one on their network, or else
-    the brand's first."""
+    """Returns the brand's account that these posts are about, or `None` if the brand has none.
+
+    It is the account that a post speaks to, or else one on the posts' network, or else the brand's first.
+    """
     if brand is None or not brand.accounts:
         return None
     cards = list(cards)

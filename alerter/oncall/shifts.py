@@ -1,7 +1,7 @@
-"""Who is on call, who will be, and when nobody is: schedules and overrides unrolled into shifts. Pure.
+"""Unrolls schedules and overrides into shifts: who is on call, who will be, and when nobody is. Pure.
 
-A rotation goes by turns, not by the calendar: a period of which the layer's windows leave nothing passes no turn on, so that
-seven people with a daily rotation on working days all serve. Overrides stand above all layers, the newest on top.
+A rotation counts turns, not calendar periods: a period that lies outside the layer's windows is nobody's turn, so that
+seven people in a daily rotation on working days all serve. Overrides lie above all layers, the newest on top.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from services.config.rota import Layer, Schedule, zone_of
 
 WEEK: Final = timedelta(weeks=1)
 LOOK_AHEAD: Final = timedelta(days=32)
-"""How far the end of a shift is looked for."""
+"""How far ahead the end of the current shift is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """Somebody else for a while; `responder` `None`: nobody. `replaces` limits it to when that person would be on call."""
+    """Somebody else is on call for a while, or nobody if `responder` is `None`. With `replaces` it only applies while
+    that person would be on call."""
 
     id: str
     schedule: str
@@ -40,7 +41,7 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Who is on call from `begins` up to, and without, `ends`. `responder` `None`: nobody. `why`: the layer or override."""
+    """Who is on call from `begins` to before `ends`, or nobody (`None`). `why` names the layer or override."""
 
     begins: datetime
     ends: datetime
@@ -54,7 +55,7 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What a stretch of time looks like: when nobody is on call, and how many hours everybody is."""
+    """How a period is covered: when nobody is on call, and how many hours each responder is."""
 
     begins: datetime
     ends: datetime
@@ -67,7 +68,7 @@ class Coverage:
 
 
 def unroll(schedule: Schedule, overrides: Iterable[Override], begin: datetime, end: datetime) -> list[Shift]:
-    """All shifts between two moments, gaps included: each ends where the next begins, and together they fill it."""
+    """Returns all shifts of a period, gaps included: each ends where the next begins, and together they fill it."""
     rota = [Shift(begin, end)]
     for layer in schedule.layers:
         rota = _over(rota, list(_layer_shifts(layer, schedule.zone, begin, end)))
@@ -82,12 +83,12 @@ def unroll(schedule: Schedule, overrides: Iterable[Override], begin: datetime, e
 def on_call(
     schedule: Schedule, overrides: Iterable[Override], at: datetime, look_ahead: timedelta = LOOK_AHEAD
 ) -> Shift:
-    """Who is on call at this moment, and until when (as far as is looked ahead)."""
+    """Returns the shift at this time. It ends at `look_ahead` at the latest."""
     return unroll(schedule, overrides, at, at + look_ahead)[0]
 
 
 def coverage(schedule: Schedule, overrides: Iterable[Override], begin: datetime, end: datetime) -> Coverage:
-    """When nobody is on call, and whether the load is shared."""
+    """Returns when nobody is on call in a period, and how the load is shared."""
     rota = unroll(schedule, overrides, begin, end)
     seconds: defaultdict[str, float] = defaultdict(float)
     gaps: list[Shift] = []
@@ -103,8 +104,10 @@ def coverage(schedule: Schedule, overrides: Iterable[Override], begin: datetime,
 
 @lru_cache(maxsize=4096)
 def _turns(layer: Layer) -> tuple[int, ...]:
-    """How many periods of one cycle have served when each of them begins, and last how many a whole cycle has: windows
-    repeat every week on the wall, so that periods repeat after as many as make up whole weeks."""
+    """Returns, for each period of a cycle, how many periods before it were somebody's turn, and at the end their total.
+
+    A cycle has as many periods as make up whole weeks, because windows repeat every week in local time.
+    """
     minutes, week = layer.shift // timedelta(minutes=1), WEEK // timedelta(minutes=1)
     cycle = week // gcd(minutes, week)
     begins = (layer.begins + number * layer.shift for number in range(cycle))
@@ -113,7 +116,7 @@ def _turns(layer: Layer) -> tuple[int, ...]:
 
 
 def _turn(layer: Layer, period: int) -> int:
-    """Whose turn it is in this period, counted from 0."""
+    """Returns the number of the turn in this period, counted from 0."""
     if not layer.only:
         return period
     turns = _turns(layer)
@@ -137,7 +140,7 @@ def _layer_shifts(layer: Layer, zone_name: str, begin: datetime, end: datetime) 
 
 
 def _over(below: Sequence[Shift], above: Sequence[Shift]) -> list[Shift]:
-    """`above` where it is, `below` elsewhere. Both are in order, without overlaps; `below` has no holes."""
+    """Lay `above` over `below`. Both are in order, without overlaps; `below` has no holes."""
     found: list[Shift] = []
     tops = iter(above)
     top = next(tops, None)
@@ -170,7 +173,7 @@ def _overridden(rota: Sequence[Shift], override: Override, span: Span) -> list[S
 
 
 def _joined(rota: Sequence[Shift]) -> list[Shift]:
-    """Without cuts that mean nothing."""
+    """Join neighbouring shifts of the same person for the same reason."""
     found: list[Shift] = []
     for shift in rota:
         last = found[-1] if found else None

@@ -1,8 +1,10 @@
-"""From what the clocks on the wall show to moments, right on the two nights in which they change. Pure.
+"""Converts local time to UTC, also in the two nights of the year in which the clocks change. Pure.
 
-A time that a zone shows twice means the first of the two. One that it skips means the moment of the skip, so that order is
-kept: of two wall times the later never comes first, hence shifts that meet on the wall meet in time, with no gap and no
-overlap. (PEP 495's own reading of a skipped time lies up to an hour after times that are later on the wall.)
+A local time that occurs twice means the first of the two. One that is skipped means the moment of the skip. So order is
+kept: of two local times the later never comes first, and shifts that meet in local time meet in UTC, without gap or
+overlap. (PEP 495 reads a skipped time as up to an hour after times that are later on the clock.)
+
+"Wall" here means what the clocks on the wall of a zone show.
 """
 
 from __future__ import annotations
@@ -16,12 +18,12 @@ from zoneinfo import ZoneInfo
 from services.config.rota import DAYS, Window
 
 MARGIN: Final = timedelta(days=2)
-"""No wall is further from UTC than this; a whole day was skipped when Samoa changed sides of the date line."""
+"""No local time is further from UTC than this. Samoa skipped a whole day when it changed sides of the date line."""
 _DAY: Final = timedelta(days=1)
 
 
 class Span(NamedTuple):
-    """From `begins` up to, and without, `ends`."""
+    """From `begins` to before `ends`."""
 
     begins: datetime
     ends: datetime
@@ -29,7 +31,7 @@ class Span(NamedTuple):
 
 @lru_cache(maxsize=16_384)
 def instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The first moment (UTC) at which the zone's clocks show `wall` or, where they skip it, anything later."""
+    """Returns the first moment, in UTC, at which the zone's clocks show `wall` or, if they skip it, anything later."""
     local = wall.replace(tzinfo=zone, fold=0)
     moment = local.astimezone(UTC)
     if wall_of(moment, zone) == wall:
@@ -49,12 +51,12 @@ def instant(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def wall_of(moment: datetime, zone: ZoneInfo) -> datetime:
-    """What the zone's clocks show."""
+    """Returns what the zone's clocks show at this moment."""
     return moment.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 def wall_spans(windows: Sequence[Window], begin: datetime, end: datetime) -> list[Span]:
-    """When any of the windows is open on the wall between two wall times, merged; without windows always."""
+    """Returns when any window is open between two local times, merged. Without windows that is always."""
     if not windows:
         return [Span(begin, end)]
     found = []
@@ -70,7 +72,7 @@ def wall_spans(windows: Sequence[Window], begin: datetime, end: datetime) -> lis
 
 
 def open_spans(windows: Sequence[Window], zone: ZoneInfo, begin: datetime, end: datetime) -> list[Span]:
-    """When any of the windows is open between two moments."""
+    """Returns when any window is open between two moments. Without windows that is always."""
     if not windows:
         return [Span(begin, end)]
     walls = wall_spans(windows, wall_of(begin, zone) - MARGIN, wall_of(end, zone) + MARGIN)
@@ -78,7 +80,7 @@ def open_spans(windows: Sequence[Window], zone: ZoneInfo, begin: datetime, end: 
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
-    """In order, without overlaps; those that touch become one."""
+    """Returns the spans in order, with overlapping and touching ones joined."""
     found: list[Span] = []
     for span in sorted(spans):
         if found and span.begins <= found[-1].ends:
@@ -89,7 +91,7 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def clipped(spans: Iterable[Span], begin: datetime, end: datetime) -> Iterator[Span]:
-    """What of them lies between; nothing empty."""
+    """Yield the parts of the spans between `begin` and `end`, without empty ones."""
     for span in spans:
         begins, ends = max(span.begins, begin), min(span.ends, end)
         if begins < ends:

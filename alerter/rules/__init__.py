@@ -1,1 +1,1 @@
-"""Which rule of the configuration a signal fires, how severe it is, and which stories share one incident. Pure."""
+"""Which rule fires on a signal, how severe that makes its story, and which stories share one incident. Pure."""

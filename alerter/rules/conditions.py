@@ -1,7 +1,6 @@
-"""What a rule asks of a signal, condition by condition, each answered in words. Pure.
+"""Checks the conditions of a rule against a signal, one by one, and says in words why each holds or does not. Pure.
 
-A condition about what is not known does not hold: no forecast says nothing about a level, an unread language nothing about
-topics.
+A condition about something unknown does not hold: without a forecast there is no level, without text no topic.
 """
 
 from __future__ import annotations
@@ -20,16 +19,23 @@ Opening = CascadeForecast | PostNegative | BrandSurge
 """The signals that may open an incident."""
 Topics = Mapping[str, Sequence[str]]
 
+_LEVEL_WORDS: Final = {
+    Level.EASING: "is easing",
+    Level.WATCH: "may cross the line",
+    Level.LIKELY: "is likely to cross the line",
+    Level.IMMINENT: "is about to cross the line",
+    Level.CROSSED: "has crossed the line",
+}
 LEVEL_RANK: Final = {Level.EASING: -1, Level.WATCH: 0, Level.LIKELY: 1, Level.IMMINENT: 2, Level.CROSSED: 3}
 MOST_SHARE: Final = 0.5
-"""A surge is of a language or a network when at least so many of its posts are."""
+"""A surge counts as being in a language, or on a network, when at least this share of its posts is."""
 MAX_TEXT_CHARS: Final = 5_000
-"""Of each text that is searched for topics."""
+"""How much of each text is searched for topics."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A signal, the worst complaint of its story so far, and how severe it is."""
+    """What conditions are checked against: a signal, its severity, and the worst complaint of its story so far."""
 
     signal: Opening
     complaint: int | None
@@ -42,7 +48,7 @@ class Facts:
 
     @property
     def rising(self) -> CascadeForecast | None:
-        """A forecast of a story that is not easing."""
+        """The forecast, unless the story is easing."""
         forecast = self.forecast
         return None if forecast is None or forecast.level is Level.EASING else forecast
 
@@ -57,7 +63,7 @@ class Facts:
 
     @property
     def root(self) -> PostCard | None:
-        """The post that it is about, where it is about one."""
+        """The post that the signal is about. A surge is about many, so it has none."""
         if isinstance(self.signal, BrandSurge):
             return None
         return self.signal.post if isinstance(self.signal, PostNegative) else self.signal.root
@@ -65,18 +71,18 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Whether a condition holds, and the words for it."""
+    """Whether a condition holds, and why or why not."""
 
     holds: bool
     words: str
 
 
 def checks(rule: Rule, facts: Facts) -> Iterator[Check]:
-    """One for each condition that the rule gives, in the order in which people would ask."""
+    """Yield one check for each condition that the rule gives, in the order in which people would ask."""
     for condition in _CONDITIONS:
-        answer = condition(rule, facts)
-        if answer is not None:
-            yield answer
+        check = condition(rule, facts)
+        if check is not None:
+            yield check
 
 
 def _brand(rule: Rule, facts: Facts) -> Check | None:
@@ -102,7 +108,7 @@ def account_of(facts: Facts) -> str | None:
 
 
 def language_of(facts: Facts) -> str | None:
-    """Of the root post, or of most of a surge, without its region."""
+    """The language of the root post, or of most posts of a surge, without its region: `de` for `de-AT`."""
     language = facts.root.language if facts.root is not None else None
     if isinstance(facts.signal, BrandSurge):
         language = _most(facts.signal.languages)
@@ -110,7 +116,7 @@ def language_of(facts: Facts) -> str | None:
 
 
 def source_of(facts: Facts) -> str | None:
-    """The network of the root post, or of most of a surge."""
+    """The network of the root post, or of most posts of a surge."""
     if isinstance(facts.signal, BrandSurge):
         return _most(facts.signal.networks)
     return facts.root.network if facts.root is not None else None
@@ -119,7 +125,7 @@ def source_of(facts: Facts) -> str | None:
 def _one_of(what: str, wanted: Sequence[str], found: str | None) -> Check | None:
     if not wanted:
         return None
-    return Check(found in wanted, f"{what} is {found or 'not known'}")
+    return Check(found in wanted, f"{what} is {found or 'unknown'}")
 
 
 def _most(shares: Mapping[str, int]) -> str | None:
@@ -130,22 +136,22 @@ def _most(shares: Mapping[str, int]) -> str | None:
 def _level(rule: Rule, facts: Facts) -> Check | None:
     if rule.level is None:
         return None
-    asked = f"the rule asks for {rule.level.value}"
+    asked = f"(the rule asks for at least {rule.level.value})"
     if facts.forecast is None:
-        return Check(False, f"there is no forecast, {asked}")
+        return Check(False, f"there is no forecast {asked}")
     level = facts.forecast.level
     holds = level is not Level.EASING and LEVEL_RANK[level] >= LEVEL_RANK[rule.level]
-    return Check(holds, f"the story is {level.value}, {asked}")
+    return Check(holds, f"the level is {level.value} {asked}")
 
 
 def _probability(rule: Rule, facts: Facts) -> Check | None:
     value = facts.rising.probability if facts.rising is not None else None
-    return _least("to cross the line", rule.probability, value, percent)
+    return _least("probability", rule.probability, value, percent, "likely to cross the line")
 
 
 def _size(rule: Rule, facts: Facts) -> Check | None:
     value = facts.rising.final_size.median if facts.rising is not None else None
-    return _least("engagements are forecast", rule.predicted_size, value, _count)
+    return _least("predicted size", rule.predicted_size, value, _count, "engagements are forecast")
 
 
 def _audience(rule: Rule, facts: Facts) -> Check | None:
@@ -154,24 +160,25 @@ def _audience(rule: Rule, facts: Facts) -> Check | None:
         value = facts.rising.evidence.reach
     elif facts.post is not None:
         value = facts.post.post.followers
-    return _least("followers are reached", rule.audience, value, _count)
+    return _least("audience", rule.audience, value, _count, "followers reached")
 
 
 def _mood(rule: Rule, facts: Facts) -> Check | None:
     mood = facts.rising.mood if facts.rising is not None else None
     value = mood.negative_share if mood is not None and mood.scored else None
-    return _least("of the answers are negative", rule.mood, value, percent)
+    return _least("mood", rule.mood, value, percent, "of replies and quotes are negative")
 
 
 def _severity(rule: Rule, facts: Facts) -> Check | None:
     if rule.severity is None:
         return None
-    return Check(facts.severity <= rule.severity, f"severity {facts.severity}, the rule asks for {rule.severity}")
+    holds = facts.severity <= rule.severity
+    return Check(holds, f"severity {facts.severity} (the rule asks for {rule.severity} or worse)")
 
 
 def _complaint(rule: Rule, facts: Facts) -> Check | None:
     value = facts.post.complaint if facts.post is not None else None
-    return _least("sure that it is a complaint", rule.complaint, value, percent)
+    return _least("probability of a complaint", rule.complaint, value, percent, "sure that it is a complaint")
 
 
 def _complaint_severity(rule: Rule, facts: Facts) -> Check | None:
@@ -179,15 +186,15 @@ def _complaint_severity(rule: Rule, facts: Facts) -> Check | None:
         return None
     own = facts.post.severity if facts.post is not None else None
     worst = max((s for s in (own, facts.complaint) if s is not None), default=None)
+    asked = f"(the rule asks for at least {rule.complaint_severity})"
     if worst is None or isinstance(facts.signal, BrandSurge):
-        return Check(False, f"no complaint, the rule asks for severity {rule.complaint_severity}")
-    holds = worst >= rule.complaint_severity
-    return Check(holds, f"a complaint of severity {worst} of 4, the rule asks for {rule.complaint_severity}")
+        return Check(False, f"there is no complaint whose severity is known {asked}")
+    return Check(worst >= rule.complaint_severity, f"a complaint of severity {worst} of 4 {asked}")
 
 
 def _surge(rule: Rule, facts: Facts) -> Check | None:
     value = facts.surge.factor if facts.surge is not None else None
-    return _least("times the usual negative posts", rule.surge_factor, value, lambda factor: f"{factor:.1f}")
+    return _least("surge factor", rule.surge_factor, value, _factor, "times as many negative posts as usual")
 
 
 def _topics(rule: Rule, facts: Facts) -> Check | None:
@@ -196,16 +203,19 @@ def _topics(rule: Rule, facts: Facts) -> Check | None:
     for topic in rule.topics:
         word = spoken_of(facts.topics.get(topic, ()), facts.signal)
         if word is not None:
-            return Check(True, f"it speaks of {topic} ({word})")
-    return Check(False, f"it does not speak of {' or '.join(rule.topics)}")
+            return Check(True, f"it mentions {topic} ({word})")
+    return Check(False, f"it does not mention {' or '.join(rule.topics)}")
 
 
-def _least(what: str, asked: float | None, found: float | None, say: Callable[[float], str]) -> Check | None:
+def _least(
+    name: str, asked: float | None, found: float | None, say: Callable[[float], str], words: str
+) -> Check | None:
+    """Check that `found` is at least `asked`. `name` says what is unknown; `words` follow the number that was found."""
     if asked is None:
         return None
     if found is None:
-        return Check(False, f"not known how many {what}, the rule asks for {say(asked)}")
-    return Check(found >= asked, f"{say(found)} {what}, the rule asks for {say(asked)}")
+        return Check(False, f"the {name} is unknown (the rule asks for at least {say(asked)})")
+    return Check(found >= asked, f"{say(found)} {words} (the rule asks for at least {say(asked)})")
 
 
 _CONDITIONS: Final = (
@@ -215,8 +225,11 @@ _CONDITIONS: Final = (
 
 
 def spoken_of(words: Sequence[str], signal: Opening) -> str | None:
-    """The first of these words that the signal's posts (or a surge's terms) hold, as the configuration writes it. Whole
-    words in any case; `burn*` is any word that begins so. The word is ours, never the post's, so it needs no redaction."""
+    """Returns the first of these words that stands in the signal's posts or a surge's terms, or `None`.
+
+    Only whole words match, in any case; `burn*` matches every word that begins with "burn". The word is returned as the
+    configuration writes it, never as the post does, so it needs no redaction.
+    """
     if not words:
         return None
     texts = [_plain(text[:MAX_TEXT_CHARS]) for text in _texts(signal)]
@@ -252,9 +265,18 @@ def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
+def level_words(level: Level) -> str:
+    """How a story stands to its line, after "the story" or "it"."""
+    return _LEVEL_WORDS[level]
+
+
 def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
 def _count(number: float) -> str:
     return f"{number:,.0f}"
+
+
+def _factor(number: float) -> str:
+    return f"{number:.1f}"

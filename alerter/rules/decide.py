@@ -1,4 +1,4 @@
-"""Which rule of the configuration a signal fires. Pure; every decision comes with its reason in words."""
+"""Decides which rule of the configuration fires on a signal. Pure; every decision comes with its reason in words."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from services.config.rule import TOPICS, Rule
 from services.contracts.signal import Line, PostNegative
 
 STALE_AFTER: Final = timedelta(hours=24)
-"""A post that was fetched late and is older than this opens nothing by itself: a catch-up after a gap is no storm."""
+"""A post that was fetched late and is older than this opens no incident: a catch-up after a gap is no storm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """This rule opens an incident of this severity, for this reason; or joins one of the same group."""
+    """The rule that fires, the severity and reason of its incident, and the group that the story may join instead."""
 
     rule: Rule
     grade: Grade
@@ -29,7 +29,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """One rule and one signal: whether it fires; every reason for it, or the first one against it."""
+    """Whether one rule fires on one signal. `because` has every condition if it fires, or else the first to fail."""
 
     rule: Rule
     fires: bool
@@ -44,9 +44,9 @@ def decide(
     now: datetime,
     topics: Topics = TOPICS,
 ) -> Decision | None:
-    """The first rule, in the file's order, of which every given condition holds; `None` when there is none.
+    """Returns the decision of the first rule in the file whose conditions all hold, or `None` if no rule fires.
 
-    `complaint` is the worst complaint seen in the story so far. A condition about what is not known does not hold.
+    `complaint` is the severity of the worst complaint in the story so far, or `None`.
     """
     if stale(signal, now):
         return None
@@ -67,33 +67,35 @@ def _decision(rule: Rule, signal: Opening, graded: Grade, considered: Considered
         if rule.raises_to < graded.severity:
             words = f"{words}, raised from {graded.severity} by rule {rule.id}"
         graded = replace(graded, severity=min(graded.severity, rule.raises_to), words=words, floor=rule.raises_to)
-    # What was seen first, then why that matters here: it is read at night, on a small screen.
+    # First what was seen, then why it matters here: people read this at night, on a small screen.
     seen = "" if isinstance(signal, PostNegative) else f"{signal.reason.rstrip('.')}. "
     fired = f"rule {rule.id}: {considered.because}. Severity {graded.severity}: {graded.words}."
     return Decision(rule, graded, seen + fired, group_of(rule, signal, topics))
 
 
 def consider(rule: Rule, signal: Opening, graded: Grade, complaint: int | None, topics: Topics = TOPICS) -> Considered:
-    """Whether a rule fires at a signal, and why or why not."""
+    """Check a rule's conditions against a signal."""
     found = []
-    for answer in checks(rule, Facts(signal, complaint, graded.severity, topics)):
-        if not answer.holds:
-            return Considered(rule, False, answer.words)
-        found.append(answer.words)
-    # Which brand it is about stands above already.
+    for check in checks(rule, Facts(signal, complaint, graded.severity, topics)):
+        if not check.holds:
+            return Considered(rule, False, check.words)
+        found.append(check.words)
+    # The brand is left out: every message names it already.
     return Considered(rule, True, "; ".join(found[bool(rule.brands) :]))
 
 
 def stale(signal: Opening, now: datetime) -> bool:
-    """Fetched late, and too old to open anything by itself."""
+    """Returns True if the post was fetched so late that it opens no incident by itself."""
     return isinstance(signal, PostNegative) and signal.backfill and now - signal.post.at > STALE_AFTER
 
 
 def raised(
     signal: Opening, rules: Sequence[Rule], graded: Grade, complaint: int | None, topics: Topics = TOPICS
 ) -> Grade:
-    """The grade of a signal that joins an incident, raised by the rules that say so: a rule about safety counts for a story
-    that another rule found first."""
+    """Returns the grade of a signal that joins an incident, raised by every rule with `raises_to` that fires on it.
+
+    So a rule about safety also counts for a story that another rule found first.
+    """
     floor, because = graded.floor, ""
     for rule in rules:
         if rule.raises_to is None or (floor is not None and rule.raises_to >= floor):

@@ -1,4 +1,4 @@
-"""Which stories share one incident, where a rule groups them: those of one brand with the same values. Pure."""
+"""Decides which stories share one incident, if a rule has `group_by`: those of one brand with the same values. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from services.contracts.base import event_id
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """`key` is the same for all that belong together, `words` say by what; so long after it opened (`within`) an incident
-    takes in further stories."""
+    """The stories with the same `key` belong together; `words` name the values that they share. An incident takes in
+    further stories of its group until `within` has passed since it opened."""
 
     key: str
     words: str
@@ -24,15 +24,15 @@ class Group:
 
 
 def group_of(rule: Rule, signal: Opening, topics: Topics) -> Group | None:
-    """The group in which this rule opens an incident at this signal; `None`: the rule groups nothing.
+    """Returns the group of the incident that this rule opens, or `None` if the rule has no `group_by`.
 
-    What a signal does not have is a value too: complaints that name no account belong together.
+    A missing value is a value too: complaints that name no account belong together.
     """
     if not rule.group_by:
         return None
     facts = Facts(signal, None, 0, topics)
     values = {by: _VALUES[by](rule, facts) for by in sorted(rule.group_by)}
-    # As JSON: none at all is not a topic that somebody named `none`.
+    # As JSON, so that a missing topic differs from a topic that somebody named `none`.
     key = event_id("group", signal.brand, rule.id, json.dumps(values))
     words = ", ".join(_say(by, found) for by, found in values.items())
     return Group(key, words, timedelta(minutes=rule.group_minutes))
@@ -47,7 +47,7 @@ def _one(value: str | None) -> list[str]:
 
 
 def _topics(rule: Rule, facts: Facts) -> list[str]:
-    """Those that are spoken of: among the rule's own where it asks for some, else among all that there are."""
+    """The topics that the signal mentions: of the rule's own `topics`, or of all topics if the rule has none."""
     asked = rule.topics or tuple(facts.topics)
     return sorted(topic for topic in set(asked) if spoken_of(facts.topics.get(topic, ()), facts.signal) is not None)
 

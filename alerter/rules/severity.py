@@ -1,9 +1,9 @@
-"""How severe a signal makes its story, and why. Pure.
+"""Grades how severe a signal makes its story, and says why. Pure.
 
-Severity runs from 1 (worst) to 4. It starts at the level (or the complaint, or the surge) and is moved by what makes the
-story worse: certainty, the audience's mood, the predicted size against the line, the complaint itself. A low reach never
-lowers it: forty followers and one famous quote is the case this product exists for. Automated amplification lowers it by
-one and is named; it never silences.
+Severity runs from 1 (the worst) to 4. It starts from the level (or the complaint, or the surge) and gets worse by one
+for each of these: a high probability, an audience that has turned, a predicted size far over the line, a severe
+complaint. A low reach never makes it milder: forty followers and one famous quote is the case this product exists for.
+Automated amplification makes it milder by one and is named in the reason; it never silences the alert.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from alerter.rules.conditions import Opening, percent
+from alerter.rules.conditions import Opening, level_words, percent
 from services.contracts.signal import BrandSurge, CascadeForecast, Level, Line, PostNegative
 
 WORST, MILDEST = 1, 4
@@ -22,24 +22,27 @@ _OF_SURGE: Final = ((10.0, 1), (5.0, 2), (0.0, 3))
 
 CERTAIN_PROBABILITY: Final = 0.9
 FAR_OVER_LINE: Final = 3.0
-"""A median this many times the line is worse than just crossing it."""
+"""A median forecast of this many times the line is worse than just crossing it."""
 SOUR_SHARE: Final = 0.6
 SOUR_MARGIN: Final = 0.2
 SOUR_SCORED: Final = 10
-"""An audience is sour when most of it is negative, clearly more than usual, and enough of it was scored to tell."""
+"""An audience has turned when most replies and quotes are negative, clearly more than usual, and enough were scored."""
 NEGATIVE_ROOT: Final = 0.5
 USUAL_SHARE: Final = 0.3
-"""A surge whose negative posts are no larger a share than on any day is one of posts, not of anger."""
+"""A surge in which no more than this share of the posts is negative is a surge of posts, not of anger."""
 SEVERE_COMPLAINT: Final = 3
 AUTOMATED_RATIO: Final = 0.5
 AUTOMATED_MARGIN: Final = 0.2
-"""Automation matters when without it the probability is half or less, and the difference is no rounding."""
+"""Automation counts when the probability without it is half or less, and lower by more than a rounding error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """`floor`: at least this severe from now on, whatever follows. `volume`: the mood is known and fine, there is nothing in it
-    but many posts."""
+    """A severity and the words for it.
+
+    `floor` is the mildest severity that the incident may have from now on, because a rule says so. `volume` is True if
+    there is nothing to see but many posts: the mood is known, and fine.
+    """
 
     severity: int
     words: str
@@ -48,7 +51,7 @@ class Grade:
 
 
 def grade(signal: Opening, line: Line, complaint: int | None) -> Grade:
-    """How severe this signal makes its story, and why."""
+    """Grade the story by this signal. `complaint` is the severity of the worst complaint in the story so far."""
     if isinstance(signal, CascadeForecast):
         return _grade_forecast(signal, complaint)
     if isinstance(signal, PostNegative):
@@ -58,7 +61,7 @@ def grade(signal: Opening, line: Line, complaint: int | None) -> Grade:
 
 def _grade_forecast(forecast: CascadeForecast, complaint: int | None) -> Grade:
     severity = _OF_LEVEL[forecast.level]
-    words = [f"the story is {forecast.level.value}"]
+    words = [f"the story {level_words(forecast.level)}"]
     for worse in (_certain(forecast), _sour(forecast), _far_over(forecast), _severe(complaint)):
         if worse:
             severity -= 1
@@ -72,7 +75,7 @@ def _grade_forecast(forecast: CascadeForecast, complaint: int | None) -> Grade:
 
 
 def _of_volume(forecast: CascadeForecast, complaint: int | None) -> bool:
-    """No complaint, a root that is known not to be negative, and an audience that has not turned."""
+    """Returns True if there is no complaint, the root is known not to be negative, and the audience has not turned."""
     root, mood = forecast.root, forecast.mood
     if complaint or root is None or root.negative is None or root.negative >= NEGATIVE_ROOT:
         return False
@@ -81,7 +84,7 @@ def _of_volume(forecast: CascadeForecast, complaint: int | None) -> bool:
 
 def _certain(forecast: CascadeForecast) -> str | None:
     if forecast.level in (Level.LIKELY, Level.IMMINENT) and forecast.probability >= CERTAIN_PROBABILITY:
-        return f"it crosses the line with {percent(forecast.probability)}"
+        return f"the probability is {percent(forecast.probability)}"
     return None
 
 
@@ -90,22 +93,24 @@ def _sour(forecast: CascadeForecast) -> str | None:
     if mood is None or mood.scored < SOUR_SCORED:
         return None
     if mood.negative_share >= SOUR_SHARE and mood.negative_share >= mood.usual_share + SOUR_MARGIN:
-        return f"{percent(mood.negative_share)} of the answers are negative (usually {percent(mood.usual_share)})"
+        return (
+            f"{percent(mood.negative_share)} of replies and quotes are negative (usually {percent(mood.usual_share)})"
+        )
     return None
 
 
 def _far_over(forecast: CascadeForecast) -> str | None:
     line = forecast.line
     if line.engagements and forecast.final_size.median >= FAR_OVER_LINE * line.engagements:
-        return f"it is going to {forecast.final_size.median:,.0f} engagements, the line is {line.engagements:,}"
+        return f"it is heading for {forecast.final_size.median:,.0f} engagements (the line is {line.engagements:,})"
     if line.audience and forecast.evidence.reach >= FAR_OVER_LINE * line.audience:
-        return f"it has reached {forecast.evidence.reach:,} followers, the line is {line.audience:,}"
+        return f"it has reached {forecast.evidence.reach:,} followers (the line is {line.audience:,})"
     return None
 
 
 def _severe(complaint: int | None) -> str | None:
     if complaint is not None and complaint >= SEVERE_COMPLAINT:
-        return f"a complaint of severity {complaint} of 4 is in it"
+        return f"it includes a complaint of severity {complaint} of 4"
     return None
 
 
@@ -115,8 +120,8 @@ def _automated(forecast: CascadeForecast) -> str | None:
         return None
     if without <= AUTOMATED_RATIO * forecast.probability and forecast.probability - without >= AUTOMATED_MARGIN:
         return (
-            f"lowered by one because accounts that look automated carry it: {percent(without)} without them, "
-            f"{percent(forecast.probability)} with"
+            f"lowered by one because accounts that look automated are spreading it: {percent(without)} likely to cross "
+            f"without them, {percent(forecast.probability)} with them"
         )
     return None
 
@@ -126,7 +131,7 @@ def _grade_post(signal: PostNegative, line: Line) -> Grade:
     words = [f"a complaint of severity {signal.severity or 0} of 4"]
     if line.audience and (signal.post.followers or 0) >= line.audience:
         severity = max(WORST, severity - 1)
-        words.append(f"its author alone reaches {signal.post.followers:,} followers, the line is {line.audience:,}")
+        words.append(f"its author alone reaches {signal.post.followers:,} followers (the line is {line.audience:,})")
     return Grade(severity, ", ".join(words))
 
 

@@ -1,1 +1,1 @@
-"""What keeps people from being told for a while: what a silence matches, and silences as rows."""
+"""Silences: what they match, and silences as rows."""

@@ -1,8 +1,8 @@
-"""What keeps people from being told for a while: silences, campaign mutes, quiet hours. Pure; every decision has its reason.
+"""Decides what silences, campaign mutes and quiet hours hold back. Pure; every decision has its reason.
 
-Nothing here holds back severity 1, ever. A silence covers what its matchers match; a mute covers volume and never mood, since a
-campaign explains many posts but no anger; quiet hours lower an incident by one severity and hold what is mildest then. What is
-held back is opened and kept all the same, and looked at again when the reason ends.
+Nothing here ever holds back severity 1. A silence covers what its matchers match. A mute covers volume but never mood,
+since a campaign explains many posts but no anger. In quiet hours an incident counts as one severity milder, and the
+mildest wait. An incident that is held back is opened and updated all the same, and reconsidered when the reason ends.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ from services.config.section import Section
 from services.contracts.incident import Held, HeldBy
 
 LOOK: Final = timedelta(days=8)
-"""Quiet hours are looked up so far ahead: windows come back every week."""
+"""How far back and ahead quiet hours are unrolled: windows repeat every week."""
 
 
 class Covers(StrEnum):
-    """ALL: whatever the matchers match. VOLUME: only what many posts alone explain (a planned campaign)."""
+    """ALL: a silence covers whatever its matchers match. VOLUME: a mute covers, of that, what many posts alone
+    explain."""
 
     ALL = "all"
     VOLUME = "volume"
 
 
 class Field(StrEnum):
-    """What a matcher may look at."""
+    """The fields of an incident that a matcher can compare."""
 
     BRAND = "brand"
     ACCOUNT = "account"
@@ -51,7 +52,7 @@ class Field(StrEnum):
 
 
 class Matcher(Section):
-    """Holds when the incident has one of these values there (or, negated, none of them). `*` stands for any letters."""
+    """Matches if the incident has one of these values in the field or, with `negate`, none. `*` matches anything."""
 
     field: Field
     values: tuple[Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00]+$")], ...] = (
@@ -62,7 +63,7 @@ class Matcher(Section):
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """In force from `starts_at` up to, and without, `ends_at`."""
+    """A silence or a mute, in force from `starts_at` to before `ends_at`."""
 
     id: str
     covers: Covers
@@ -78,7 +79,7 @@ class Silence:
 
     @property
     def brands(self) -> tuple[str, ...]:
-        """Those that it is limited to; none: it may cover any brand."""
+        """The brands that it is limited to; empty if it may cover any brand."""
         exact = [m.values for m in self.matchers if m.field is Field.BRAND and not m.negate]
         plain = [values for values in exact if not any("*" in value for value in values)]
         return plain[0] if plain else ()
@@ -87,7 +88,7 @@ class Silence:
 def held(
     record: IncidentRecord, silences: Sequence[Silence], quiet_hours: Sequence[QuietHours], now: datetime
 ) -> Held | None:
-    """Why nobody is told of it now, and until when; `None`: people are told."""
+    """Returns why nobody is told of the incident now, and until when, or `None` if nothing holds it back."""
     if record.ended or record.incident.severity == WORST:
         return None
     covering = [s for s in silences if s.in_force(now) and covers(s, record)]
@@ -95,14 +96,14 @@ def held(
         last = max(covering, key=lambda s: (s.ends_at, s.id))
         kind = HeldBy.SILENCE if last.covers is Covers.ALL else HeldBy.MUTE
         what = "silence" if kind is HeldBy.SILENCE else "campaign mute (volume, not mood)"
-        said = f": {last.comment}" if last.comment else ""
-        reason = f"{what} by {last.author} until {last.ends_at:%Y-%m-%d %H:%M} UTC{said}"
+        comment = f": {last.comment}" if last.comment else ""
+        reason = f"{what} by {last.author} until {last.ends_at:%Y-%m-%d %H:%M} UTC{comment}"
         return Held(by=kind, name=last.id, until=last.ends_at, reason=reason)
     return _by_quiet_hours(record, quiet_hours, now)
 
 
 def covers(silence: Silence, record: IncidentRecord) -> bool:
-    """Whether every matcher matches, and, for a mute, volume alone is what there is to see."""
+    """Returns True if every matcher matches and, for a mute, there is nothing to see but volume."""
     facts = facts_of(record)
     matched = all(matches(matcher, facts[matcher.field]) for matcher in silence.matchers)
     return matched and (silence.covers is Covers.ALL or volume_alone(record))
@@ -114,7 +115,7 @@ def matches(matcher: Matcher, found: Sequence[str]) -> bool:
 
 
 def _literal(wanted: str) -> str:
-    """Only `*` is special."""
+    """Returns the value as a pattern in which only `*` is special."""
     return "".join(f"[{c}]" if c in "[?" else c for c in wanted.casefold())
 
 
@@ -134,7 +135,7 @@ def facts_of(record: IncidentRecord) -> dict[Field, tuple[str, ...]]:
 
 
 def kinds(record: IncidentRecord) -> tuple[str, ...]:
-    """What it is made of: forecast, surge, complaint, storm."""
+    """Returns what the incident is made of: forecast, surge, complaint, storm."""
     made = {
         "forecast": bool(record.facets),
         "surge": record.surge is not None and not record.storm,
@@ -145,8 +146,10 @@ def kinds(record: IncidentRecord) -> tuple[str, ...]:
 
 
 def volume_alone(record: IncidentRecord) -> bool:
-    """Whether many posts are all there is: no complaint in it, no root or audience that turned, no surge of the angry. Where
-    the mood is not known this is false: a mute must not cover what nobody could read."""
+    """Returns True if there is nothing to see but many posts: no complaint, no negative root, no angry audience.
+
+    Returns False if the mood is unknown, because a mute must not cover what nobody could read.
+    """
     surge = record.surge
     if record.complaint_severity is not None or record.storm:
         return False
@@ -175,6 +178,6 @@ def _by_quiet_hours(record: IncidentRecord, quiet_hours: Sequence[QuietHours], n
 
 
 def quiet_now(hours: QuietHours, now: datetime) -> Span | None:
-    """The quiet hours that `now` lies in."""
+    """Returns the span of quiet hours at this time, or `None`."""
     spans = open_spans(hours.windows, zone_of(hours.zone), now - LOOK, now + LOOK)
     return next((span for span in spans if span.begins <= now < span.ends), None)

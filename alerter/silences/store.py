@@ -1,4 +1,4 @@
-"""Silences as rows: made and ended at run time, kept after their end, so that what was held back can be explained."""
+"""Silences as rows. People add and end them at run time; they are kept for a while to explain what they held back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alerter.states import ENDED
 from alerter.store.tables import incidents, silences
 
 MOST: Final = 10_000
-"""Of them in force or to come; each is matched against every incident that is about to be told."""
+"""Most silences that are not over: each is matched against every incident that people are about to be told of."""
 
 
 def add(
@@ -46,7 +46,7 @@ def find(connection: Connection, silence: str) -> Silence | None:
 
 
 def end(connection: Connection, silence: str, now: datetime) -> bool:
-    """It ends now; whether it had not ended. What it held back is looked at again at once."""
+    """End a silence now. Returns True if it was not over. The gate is asked again at once about what it held back."""
     ended = connection.execute(
         update(silences).where(silences.c.id == silence, silences.c.ends_at > now).values(ends_at=now)
     ).rowcount
@@ -56,7 +56,7 @@ def end(connection: Connection, silence: str, now: datetime) -> bool:
 
 
 def reconsider(connection: Connection, now: datetime) -> None:
-    """Whatever is held back is looked at again now: its timer is due."""
+    """Make the timers of all incidents that are held back due now, so that the gate is asked again."""
     waiting = (incidents.c.held_until.is_not(None), incidents.c.state.not_in(ENDED))
     connection.execute(update(incidents).where(*waiting).values(due_at=now))
 

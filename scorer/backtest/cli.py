@@ -15,9 +15,9 @@ from rich.table import Table
 from scorer.backtest import report, surges
 from scorer.backtest.measure import OURS, Measured
 from scorer.backtest.recorded import Recorded, read
-from scorer.backtest.replay import RIVALS, Look, Stage
+from scorer.backtest.replay import RIVALS, Look, Replay
 from scorer.virality.forecast import ClosedForm, Forecaster
-from scorer.virality.learned import Learned, shipped
+from scorer.virality.learned import LearnedForecaster, shipped
 from services.base.errors import FirebreakError
 from services.contracts.signal import Line
 
@@ -68,16 +68,18 @@ def backtest(
         return
     if not files:
         raise FirebreakError("needs --cascades FILE or --series FILE: your own exported history will do")
-    forecaster: Forecaster = ClosedForm() if closed_form else Learned.of(weights.read_bytes()) if weights else shipped()
+    forecaster: Forecaster = (
+        ClosedForm() if closed_form else LearnedForecaster.of(weights.read_bytes()) if weights else shipped()
+    )
     recordings = sorted(read(files), key=lambda recorded: recorded.root_time or 0.0)
     measured = Measured(line, seconds_of(horizon))
-    stage = Stage(forecaster, Line(engagements=line), measured.horizon, learning=learning)
+    replay = Replay(forecaster, Line(engagements=line), measured.horizon, learning=learning)
     gallery = report.Gallery(line)
     out = trace.open("w") if trace is not None else None
     try:
         with Progress(console=console, transient=True) as progress:
             for recorded in progress.track(recordings, description="streaming"):
-                looks = list(stage.follow(recorded))
+                looks = list(replay.follow(recorded))
                 measured.add(recorded, looks)
                 gallery.consider(recorded, looks)
                 if out is not None:
@@ -88,7 +90,7 @@ def backtest(
     summary: dict[str, Any] = {
         "model": forecaster.name,
         "files": [str(path) for path in files],
-        "learned": {network: known.mean for network, known in sorted(stage.learned().items())},
+        "learned": {network: known.mean for network, known in sorted(replay.learned().items())},
         **measured.summary(),
     }
     _print(console, summary)

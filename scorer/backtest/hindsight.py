@@ -1,4 +1,5 @@
-"""What recorded stories came to, known no sooner than it was: those that begin later learn from it, no others do."""
+"""Keeps the outcomes of recorded stories back until their horizon was over, so that only stories which begin later learn from
+them."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from scorer.virality.recalibration import Claim
 
 
 class Hindsight:
-    """Give stories in the order of their root times (epoch seconds). Those without a time teach the next."""
+    """Corrections that are learned while recorded stories are played, in the order of their root times (epoch seconds). The
+    outcome of a story without a time is known to the next one."""
 
     def __init__(self, horizon: float) -> None:
         self.known = RecalibrationState()
@@ -20,13 +22,13 @@ class Hindsight:
         self._stories = 0
 
     def begin(self, at: float) -> None:
-        """A story begins: learn from those whose time is over."""
+        """A story begins: learn from those whose horizon was over by then."""
         while self._ended and self._ended[0][0] <= at:
             _, _, network, claims, crossed = heappop(self._ended)
             self.known.learn(network, claims, crossed=crossed)
 
     def end(self, root_time: float | None, network: str, claims: Sequence[Claim], *, crossed: bool) -> None:
-        """What it came to, which is known when its time is over."""
+        """A story is over: its outcome will be known when its horizon is over."""
         self._stories += 1
         over = -math.inf if root_time is None else root_time + self._horizon
         heappush(self._ended, (over, self._stories, network, claims, crossed))

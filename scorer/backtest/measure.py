@@ -1,7 +1,8 @@
-"""What the forecasts were worth: alerts with their lead, calibration, coverage, error of the size. Pure.
+"""Measures what forecasts were worth: alerts with their lead, calibration, coverage, error of the size. Pure.
 
-An alert is the first look, before the line is crossed, whose score reaches the threshold: one a cascade at most. It is true
-when the cascade crosses within the horizon. A cascade that crossed without an alert before is missed, however close.
+An alert is the first forecast before the line is crossed whose score reaches the threshold; a cascade has at most one. It is
+true if the cascade crosses within the horizon. A cascade that crossed without an alert before is missed, however close its
+score came.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ SHIPPED: Final = {"watch": WATCH_AT, "likely": LIKELY_AT, "imminent": IMMINENT_A
 
 @dataclass(slots=True)
 class Track:
-    """The rising record of one score in one cascade: only a new highest can be the first to reach a threshold."""
+    """Each new highest value of one score in one cascade: only such a value can be the first to reach a threshold."""
 
     scores: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     observed: list[int] = field(default_factory=list)
 
     def add(self, score: float, seconds: float, observed: int) -> None:
+        """Take the score `seconds` after the root, when `observed` engagements had come."""
         if not self.scores or score > self.scores[-1]:
             self.scores.append(score)
             self.seconds.append(seconds)
@@ -41,6 +43,8 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class BacktestResult:
+    """One cascade: its final size, when it crossed the line (seconds after the root), and its tracks by name of the score."""
+
     cascade_id: str
     final: int
     crossed_at: float | None
@@ -48,9 +52,9 @@ class BacktestResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """How one score does at one threshold. Leads in minutes; `left` is the median share of the line still to come at the
-    alert, `left_of_final` that of the final size."""
+class OperatingPoint:
+    """How one score does at one threshold. Leads are in minutes before the crossing. `left` is the share of the line that was
+    still to come at the alert, `left_of_final` that of the final size (both medians)."""
 
     threshold: float
     alerts: int
@@ -67,7 +71,7 @@ class Point:
 
 
 class Measured:
-    """Takes cascades one by one and keeps what the figures need: nothing grows with the length of a cascade but its records."""
+    """Takes cascades one by one, and keeps what the figures need of each: little more than its tracks."""
 
     def __init__(self, line: int, horizon: float) -> None:
         self.line = line
@@ -77,6 +81,7 @@ class Measured:
         self._sizes: dict[float, list[tuple[float, float, float, int]]] = defaultdict(list)
 
     def add(self, recorded: Recorded, looks: Sequence[Look]) -> None:
+        """Take a cascade with all forecasts that were made of it."""
         final = recorded.size_within(self.horizon)
         crossed_at = recorded.crossing(self.line, self.horizon)
         tracks = {name: Track() for name in (OURS, *RIVALS)}
@@ -93,7 +98,8 @@ class Measured:
                     tracks[name].add(score, look.seconds, look.observed)
         self.outcomes.append(BacktestResult(recorded.cascade_id, final, crossed_at, tracks))
 
-    def at(self, name: str, threshold: float) -> Point:
+    def at(self, name: str, threshold: float) -> OperatingPoint:
+        """How the score called `name` does at a threshold."""
         leads, left, of_final = [], [], []
         alerts = false = 0
         crossing = sum(outcome.crossed_at is not None for outcome in self.outcomes)
@@ -110,7 +116,7 @@ class Measured:
             left.append(1 - track.observed[place] / self.line)
             of_final.append(1 - track.observed[place] / outcome.final)
         quarters = quantiles(leads, n=4) if len(leads) > 1 else (leads * 3 if leads else [None] * 3)
-        return Point(
+        return OperatingPoint(
             threshold=threshold,
             alerts=alerts,
             true=len(leads),
@@ -126,7 +132,7 @@ class Measured:
         )
 
     def leads(self, threshold: float) -> list[float]:
-        """Minutes from the alert to the crossing, for the true ones."""
+        """The minutes from the alert to the crossing, for each true alert of ours."""
         found = []
         for outcome in self.outcomes:
             track = outcome.tracks[OURS]
@@ -135,8 +141,11 @@ class Measured:
                 found.append((outcome.crossed_at - track.seconds[place]) / 60)
         return found
 
-    def operating_point(self, name: str, precision: float) -> Point | None:
-        """At the lowest threshold that has this precision: chosen on these very cascades, so kind to whoever it is."""
+    def operating_point(self, name: str, precision: float) -> OperatingPoint | None:
+        """How a score does at the lowest threshold that reaches this precision; `None` if none does.
+
+        The threshold is chosen on the very cascades that it is then measured on, which flatters every score alike.
+        """
         highest = sorted(
             (
                 (outcome.tracks[name].scores[-1], outcome.crossed_at is not None)
@@ -155,7 +164,8 @@ class Measured:
         return None if best is None else self.at(name, best)
 
     def calibration(self, seconds: float | None = None) -> dict[str, Any]:
-        """Brier score, expected calibration error and the table, at one check or over all."""
+        """Brier score, expected calibration error and the reliability table of our probabilities: at the check so many
+        `seconds` after the root, or at all checks."""
         pairs = [p for at in CALIBRATED_SECONDS if seconds in {None, at} for p in self._calibration[at]]
         bins: list[list[tuple[float, bool]]] = [[] for _ in range(BINS)]
         for p, crossed in pairs:
@@ -174,7 +184,8 @@ class Measured:
         }
 
     def sizes(self, seconds: float) -> dict[str, float | int | None]:
-        """Median absolute percentage error of the final size, and how often the 80 % interval holds it."""
+        """The median absolute percentage error of the final size that was forecast after so many `seconds`, and the share of
+        cascades whose size the 80 % interval held."""
         found = [one for one in self._sizes[seconds] if one[3] > 0]
         if not found:
             return {"cascades": 0, "median_ape": None, "coverage": None}
@@ -185,6 +196,7 @@ class Measured:
         }
 
     def summary(self) -> dict[str, Any]:
+        """All figures, as they are written to JSON."""
         crossing = sum(outcome.crossed_at is not None for outcome in self.outcomes)
         return {
             "line": self.line,

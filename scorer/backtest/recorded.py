@@ -1,9 +1,9 @@
-"""Cascades as they were recorded: one a line, JSON, gzipped or not.
+"""Reads recorded cascades: JSON, one cascade in each line, gzipped or not.
 
     {"cascade_id": "...", "root_time": 1550764535.6 or null, "events": [[delay_seconds, followers or null, kind], ...]}
 
-The root comes first, with delay 0. Kinds: post, repost or retweet, quote, reply. Optional: `network` (else `source_dataset`),
-whose stories teach each other how much to believe; further fields are ignored.
+The root comes first, with delay 0. Kinds are post, repost or retweet, quote and reply. `network` (or else `source_dataset`) is
+optional: probabilities are corrected by the stories of the same network. Other fields are ignored.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from services.base.errors import FirebreakError
 
 BRAND: Final = "brand"
 EPOCH: Final = 1_500_000_000.0
-"""Where a cascade without a root time is put: only differences matter."""
+"""The root time of a cascade that was recorded without one: only differences matter."""
 
 
 class Event(msgspec.Struct, array_like=True):
-    """One engagement, `delay` seconds after the root; the root itself is the first, of kind `post`."""
+    """One engagement, `delay` seconds after the root. The first event is the root itself, of kind `post`."""
 
     delay: float
     followers: int | None
@@ -32,7 +32,7 @@ class Event(msgspec.Struct, array_like=True):
 
 
 class Recorded(msgspec.Struct):
-    """One cascade, sorted by delay."""
+    """One cascade, with its events sorted by delay."""
 
     cascade_id: str
     events: list[Event]
@@ -41,11 +41,11 @@ class Recorded(msgspec.Struct):
     network: str = ""
 
     def size_within(self, seconds: float) -> int:
-        """Engagements (the root not counted) up to `seconds` after the root."""
+        """The number of engagements up to `seconds` after the root, which does not count."""
         return sum(event.delay <= seconds for event in self.events[1:])
 
     def crossing(self, line: int, horizon: float) -> float | None:
-        """When the `line`-th engagement came, in seconds after the root; `None`: not within the horizon."""
+        """How many seconds after the root the `line`-th engagement came; `None` if it did not come within the horizon."""
         if len(self.events) <= line:
             return None
         delay = self.events[line].delay
@@ -53,7 +53,7 @@ class Recorded(msgspec.Struct):
 
 
 def read(paths: Iterable[Path]) -> Iterator[Recorded]:
-    """Raises `FirebreakError` naming the file and line that cannot be read."""
+    """Yields the cascades of all files. Raises `FirebreakError` naming the file and line that cannot be read."""
     decoder = msgspec.json.Decoder(Recorded)
     for path in paths:
         if not path.exists():
@@ -72,14 +72,14 @@ def read(paths: Iterable[Path]) -> Iterator[Recorded]:
 
 
 def kind_of(recorded: str) -> str:
-    """Our word for a recorded kind."""
+    """The kind of engagement (`repost`, `quote`, `reply`) that a recorded word stands for."""
     if recorded.startswith("reply"):
         return "reply"
     return "quote" if recorded.startswith("quote") else "repost"
 
 
 def opened(recorded: Recorded, begin: float) -> Cascade:
-    """The cascade with its root folded in."""
+    """A cascade that begins at `begin`, with its root folded in."""
     network = recorded.network or recorded.source_dataset or "recorded"
     cascade = Cascade(story=recorded.cascade_id, network=network, brands=[BRAND])
     cascade.add_root(begin, recorded.events[0].followers, velocity=True)

@@ -1,4 +1,4 @@
-"""The backtest as one HTML page with its pictures inside (SVG, no script, nothing fetched)."""
+"""Writes a backtest as one HTML page that holds its pictures (SVG, no script, nothing fetched)."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ svg{background:#f8fafb;border-radius:6px}svg text{font:11px system-ui,sans-serif
 
 @dataclass(slots=True)
 class Gallery:
-    """A few cascades worth looking at: the first that were caught, missed and false."""
+    """A few cascades to look at: the first ones that were caught, missed, or gave a false alarm."""
 
     line: int
     kept: list[tuple[str, Recorded, list[Look]]] = field(default_factory=list)
 
     def consider(self, recorded: Recorded, looks: Sequence[Look]) -> None:
+        """Keep the cascade if more of its sort are wanted."""
         if len(self.kept) >= EXAMPLES or len(recorded.events) < 20:
             return
         crossed = any(look.observed >= self.line for look in looks)
@@ -44,6 +45,7 @@ class Gallery:
 
 
 def page(summary: dict[str, Any], measured: Measured, gallery: Gallery) -> str:
+    """The whole page as HTML."""
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Firebreak backtest</title><style>{STYLE}</style>",
         f"<h1>{summary['cascades']:,} cascades, {summary['crossing']:,} over the line of {summary['line']}</h1>",

@@ -1,8 +1,8 @@
-"""Recorded mention counts through the surge alarm, beside the rules of the market: who catches which labelled window, and how
-many alarms nobody had labelled.
+"""Plays recorded mention counts through the surge alarm and through the rules on the market: how many labelled windows each
+catches, and how many of its alarms lie in no labelled window.
 
-Every rule gets the same treatment: one alarm when its condition becomes true, and no further one within the cool-down.
-Series and labels as in the Numenta Anomaly Benchmark: `timestamp,value`, and windows by the name of the series' file.
+All are treated alike: an alarm is given when the condition becomes true, and no further one within the cool-down. Series and
+labels are those of the Numenta Anomaly Benchmark: rows of `timestamp,value`, and windows by the name of the series' file.
 """
 
 from __future__ import annotations
@@ -24,35 +24,40 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from scorer.surge_model import SENSITIVITIES, Rule, Watch
+from scorer.surge_model import SENSITIVITIES, SurgeModel, SurgeRule
 from services.base.errors import FirebreakError
 
 HOUR: Final = 3_600.0
 DAY: Final = 86_400.0
 OURS: Final = "firebreak"
-COOL_DOWN_SECONDS: Final = Rule().cool_down_seconds
+COOL_DOWN_SECONDS: Final = SurgeRule().cool_down_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
+    """Mention counts of one brand, by bucket; times are epoch seconds."""
+
     name: str
     times: tuple[float, ...]
     counts: tuple[float, ...]
 
     @property
     def step(self) -> float:
+        """The length of a bucket in seconds."""
         return median(b - a for a, b in zip(self.times, self.times[1:], strict=False))
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorScore:
+    """What one rule caught: `caught` of so many labelled `windows`, and `false` alarms in so many `days`."""
+
     rule: str
     caught: int
     windows: int
     false: int
     days: float
     delay_minutes: float | None
-    """From the beginning of a window to the alarm, median."""
+    """The median time from the beginning of a caught window to its alarm."""
 
     @property
     def false_a_day(self) -> float:
@@ -60,6 +65,7 @@ class DetectorScore:
 
 
 def read_series(paths: Sequence[Path]) -> list[Series]:
+    """The series of all files, and of the CSV files in all folders. Raises `FirebreakError` if there are none."""
     found = []
     for path in paths:
         for file in sorted(path.glob("*.csv*")) if path.is_dir() else [path]:
@@ -73,7 +79,7 @@ def read_series(paths: Sequence[Path]) -> list[Series]:
 
 
 def read_windows(path: Path | None, series: Sequence[Series]) -> dict[str, list[tuple[float, float]]]:
-    """Labels whose name, or the last part of it, is that of a series."""
+    """The labelled windows (begin, end) of each series: those whose name, or the last part of it, is that of the series."""
     labels = {} if path is None else json.loads(path.read_text())
     windows = {}
     for one in series:
@@ -86,29 +92,29 @@ def _time(text: str) -> float:
     return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
 
 
-Step = Callable[[float, float], bool]
-"""Takes one bucket (its time and count), says whether the alarm is on now."""
+Detector = Callable[[float, float], bool]
+"""Takes the next bucket (its time and count), and returns True if the condition for an alarm holds now."""
 
 
-class Ours:
-    """The shipped baseline and alarm, bucket by bucket."""
+class OurAlarm:
+    """Our baseline and alarm, as they are shipped (a `Detector`)."""
 
-    def __init__(self, step: float, rule: Rule = SENSITIVITIES["balanced"]) -> None:
-        self._watch = Watch.new(step)
+    def __init__(self, step: float, rule: SurgeRule = SENSITIVITIES["balanced"]) -> None:
+        self._model = SurgeModel.new(step)
         # A recorded bucket is all there is of its minutes: it cannot persist.
         self._rule = msgspec.structs.replace(rule, persists_seconds=0.0)
-        self.sight = self._watch.look(0.0)
+        self.deviation = self._model.measure(0.0)
 
     def __call__(self, at: float, count: float) -> bool:
-        self._watch.advance(at)
-        self._watch.add(at, count)
-        self.sight = self._watch.look(at)
-        self._watch.alarm.step(self._rule, at, self.sight)
-        return self._watch.alarm.begins is not None
+        self._model.advance(at)
+        self._model.add(at, count)
+        self.deviation = self._model.measure(at)
+        self._model.alarm.step(self._rule, at, self.deviation)
+        return self._model.alarm.begins is not None
 
 
-class Past:
-    """Sums and spreads over the hours behind, for the market's rules."""
+class HourlyCounts:
+    """Sums over the past hours, for the rules on the market."""
 
     def __init__(self, step: float) -> None:
         self._hour = max(1, round(HOUR / step))
@@ -118,18 +124,19 @@ class Past:
         self._counts.append(count)
 
     def hours(self, first: float, last: float) -> list[float]:
-        """Counts of whole hours, from `first` hours ago back to `last` hours ago."""
+        """The counts of whole hours from `last` hours ago to `first` hours ago."""
         stop = len(self._counts) - int(first * self._hour)
         start = max(0, len(self._counts) - int(last * self._hour))
         return [sum(self._counts[i : i + self._hour]) for i in range(start, stop - self._hour + 1, self._hour)]
 
     def hourly(self) -> bool:
+        """Returns True if an hour has just ended."""
         return len(self._counts) % self._hour == 0
 
 
-def meltwater(step: float, times: float) -> Step:
-    """The last hour against the mean of the twelve before, checked again against the day and the week before."""
-    past = Past(step)
+def meltwater(step: float, times: float) -> Detector:
+    """On when the last hour is `times` the mean of the twelve before, and of the day and the week before."""
+    past = HourlyCounts(step)
 
     def on(_: float, count: float) -> bool:
         past.add(count)
@@ -141,9 +148,9 @@ def meltwater(step: float, times: float) -> Step:
     return on
 
 
-def socialmetrix(step: float, k: float) -> Step:
-    """Hourly: the mean of 24 hours above the mean of 7 days by k standard deviations."""
-    past, state = Past(step), [False]
+def socialmetrix(step: float, k: float) -> Detector:
+    """On when the mean of the last 24 hours is k standard deviations above that of 7 days; decided once an hour."""
+    past, state = HourlyCounts(step), [False]
 
     def on(_: float, count: float) -> bool:
         past.add(count)
@@ -155,9 +162,10 @@ def socialmetrix(step: float, k: float) -> Step:
     return on
 
 
-def exorde(step: float, k: float) -> Step:
-    """The last hour k standard deviations above 14 days (the spread over domains and languages is not in a count)."""
-    past = Past(step)
+def exorde(step: float, k: float) -> Detector:
+    """On when the last hour is k standard deviations above the mean of 14 days. (The original also looks at domains and
+    languages, which a count does not have.)"""
+    past = HourlyCounts(step)
 
     def on(_: float, count: float) -> bool:
         past.add(count)
@@ -167,9 +175,9 @@ def exorde(step: float, k: float) -> Step:
     return on
 
 
-def agility(step: float, times: float) -> Step:
-    """The last hour against the hourly average of the 7 days before, times a sensitivity."""
-    past = Past(step)
+def agility(step: float, times: float) -> Detector:
+    """On when the last hour is more than `times` the hourly mean of the 7 days before."""
+    past = HourlyCounts(step)
 
     def on(_: float, count: float) -> bool:
         past.add(count)
@@ -179,9 +187,9 @@ def agility(step: float, times: float) -> Step:
     return on
 
 
-RULES: Final[dict[str, Callable[[float], Step]]] = {
-    OURS: Ours,
-    f"{OURS}, surges: more": lambda step: Ours(step, SENSITIVITIES["more"]),
+RULES: Final[dict[str, Callable[[float], Detector]]] = {
+    OURS: OurAlarm,
+    f"{OURS}, surges: more": lambda step: OurAlarm(step, SENSITIVITIES["more"]),
     "Meltwater-style, more (x1.5)": lambda step: meltwater(step, 1.5),
     "Meltwater-style, balanced (x2)": lambda step: meltwater(step, 2.0),
     "Meltwater-style, fewer (x3)": lambda step: meltwater(step, 3.0),
@@ -194,8 +202,8 @@ RULES: Final[dict[str, Callable[[float], Step]]] = {
 }
 
 
-def alarms(series: Series, on: Step) -> Iterator[float]:
-    """When the condition becomes true, at most once a cool-down."""
+def alarms(series: Series, on: Detector) -> Iterator[float]:
+    """Yields the times at which the condition becomes true, at most one within a cool-down."""
     was, last = False, -math.inf
     for at, count in zip(series.times, series.counts, strict=True):
         now = on(at, count)
@@ -208,6 +216,7 @@ def alarms(series: Series, on: Step) -> Iterator[float]:
 def score(
     rule: str, found: dict[str, list[float]], series: Sequence[Series], windows: dict[str, list[tuple[float, float]]]
 ) -> DetectorScore:
+    """What a rule caught; `found` are its alarms and `windows` the labelled windows, both by name of the series."""
     caught = false = total = 0
     delays = []
     for one in series:
@@ -227,6 +236,7 @@ def score(
 
 
 def run(files: Sequence[Path], windows: Path | None, trace: Path | None, json_: Path | None, console: Console) -> None:
+    """Play the series of all files through all rules, show the scores, and write them (`json_`) and every bucket (`trace`)."""
     series = read_series(files)
     labels = read_windows(windows, series)
     scores = []
@@ -250,19 +260,19 @@ def run(files: Sequence[Path], windows: Path | None, trace: Path | None, json_: 
 
 
 def _trace(path: Path, series: Sequence[Series]) -> None:
-    """Every bucket of every series as our alarm saw it."""
+    """Write every bucket of every series as our alarm saw it."""
     with path.open("w") as out:
         for one in series:
-            ours = Ours(one.step)
+            ours = OurAlarm(one.step)
             for at, count in zip(one.times, one.counts, strict=True):
                 surging = ours(at, count)
-                sight = ours.sight
+                deviation = ours.deviation
                 row: dict[str, Any] = {
                     "series": one.name,
                     "at": datetime.fromtimestamp(at, UTC).isoformat(),
-                    "observed": sight.observed,
-                    "expected": round(sight.expected, 3),
-                    "surprise": round(sight.surprise, 3),
+                    "observed": deviation.observed,
+                    "expected": round(deviation.expected, 3),
+                    "surprise": round(deviation.surprise, 3),
                     "surging": surging,
                 }
                 out.write(json.dumps(row) + "\n")

@@ -1,12 +1,12 @@
-"""Gives every caller its readings in the order it asked, while one thread reads batches as full as the moment allows.
+"""Reads texts in batches on one thread, and gives each caller its readings in the order in which it asked.
 
-No batch waits to be filled: while the thread reads, callers gather; when it is free, it takes what is there. So one
-post alone is read at once, and a flood is read in batches that share a length (padding is work) and stay within a
-token budget (a batch is also how long a single post may have to wait). Texts that are spelled alike are read once:
-joined while in flight, remembered after.
+No batch waits to be filled: callers gather while the thread reads, and when it is free it takes what is there. So a single
+post is read at once, and a flood is read in batches of similar length (padding is work) within a budget of tokens (a batch is
+also how long a single post may have to wait). Texts that are spelled alike are read once: a text that is being read is not
+read a second time, and readings are remembered.
 
-The loop only queues and settles. Spelling, remembering and reading happen in the one thread, a turn at a time, and the
-next turn is handed over when the last one is back: all state of a turn has one owner at any time and needs no lock.
+The event loop only queues calls and hands out readings. Spelling, remembering and reading happen on the thread, one turn at a
+time, and the next turn begins when the last one is back. So the state of a turn has one owner at any time and needs no lock.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from scorer.sentiment.model import Reading, SentimentModel
 from services.base.errors import Backpressure
 
 Key = tuple[str, str]
-"""The spelled text and its language: what makes two texts the same to the model."""
+"""The spelled text and its language: two texts with the same key are the same to the model."""
 
 MAX_TOKENS = 96
 CHARS_PER_TOKEN = 4
@@ -31,18 +31,19 @@ RETRY_SECONDS = 1.0
 
 
 class BatcherMetrics:
-    """Declared once a process. The hit rate is (joined + remembered) / all of `firebreak_sentiment_texts_total`."""
+    """The metrics of one process. The hit rate is the share of `joined` and `remembered` in
+    `firebreak_sentiment_texts_total`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.texts = Counter(
             "firebreak_sentiment_texts_total",
-            "Texts asked for, by how they were answered: read, joined (to one in flight), remembered",
+            "Texts asked for, by answer: read, joined (to the same text that was being read), remembered",
             ["answer"],
             registry=registry,
         )
         self.abstained = Counter(
             "firebreak_sentiment_abstained_total",
-            "Texts on which the model would rather not say",
+            "Texts on which the model abstained",
             ["reason"],
             registry=registry,
         )
@@ -54,25 +55,25 @@ class BatcherMetrics:
         )
         self.read_seconds = Histogram(
             "firebreak_sentiment_read_seconds",
-            "Time that the model took for a batch",
+            "Time that the model took to read a batch",
             registry=registry,
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
         )
         self.wait_seconds = Histogram(
             "firebreak_sentiment_wait_seconds",
-            "Time from asking to the last reading of a call",
+            "Time from a call to its last reading",
             registry=registry,
             buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 20),
         )
         self.waiting = Gauge(
-            "firebreak_sentiment_waiting_texts", "Texts asked for and not answered yet", registry=registry
+            "firebreak_sentiment_waiting_texts", "Texts that were asked for and not answered yet", registry=registry
         )
         self.remembered = Gauge("firebreak_sentiment_remembered_texts", "Readings held in memory", registry=registry)
 
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """What one caller waits for. Touched by the loop only, `texts` and `languages` excepted."""
+    """What one caller waits for. Only the event loop touches it, except for `texts` and `languages`, which the thread reads."""
 
     texts: Sequence[str]
     languages: Sequence[str | None]
@@ -83,7 +84,7 @@ class _Call:
 
 @dataclass(slots=True, eq=False)
 class _Item:
-    """One text that must be read, and everybody who waits for it."""
+    """One text that must be read, and the calls that wait for it, each with the place of the text in the call."""
 
     key: Key
     text: str
@@ -96,15 +97,15 @@ Answer = tuple[_Call, int, Reading]
 
 
 class Batcher:
-    """`score` may be called by any number of tasks once `run` is going. `spell` folds texts that mean the same to the
-    model into one; the model gets the text as it was written.
+    """Any number of tasks may call `score` while `run` is running. `spell` gives texts that mean the same to the model the
+    same spelling; the model itself gets the text as it was written.
 
-    Bounds: `max_waiting` texts inside (one larger call is let in alone), `batch_tokens` with padding and
-    `batch_texts` in a batch, `remember` readings (about 0.5 kB each)."""
+    At most `max_waiting` texts wait at a time (a larger call is let in alone). A batch has at most `batch_texts` texts and
+    `batch_tokens` tokens, padding included. `remember` readings are kept, about 0.5 kB each."""
 
     WINDOW = 512
-    """Texts, oldest first, among which those of like length are sought: more gains nothing, and sorting is a turn's
-    work."""
+    """The oldest texts among which a batch of similar lengths is sought. With more of them batches are no better, and sorting
+    takes longer."""
 
     def __init__(
         self,
@@ -132,13 +133,16 @@ class Batcher:
         self._wake = asyncio.Event()
         self._stopping = False
         self._ended = asyncio.Event()
-        # The turn's own state: touched in the thread while a turn is out, by nobody otherwise.
+        # The state of a turn: only the thread touches it, and only during a turn.
         self._pool: OrderedDict[Key, _Item] = OrderedDict()
         self._memory: OrderedDict[Key, Reading] = OrderedDict()
 
     async def score(self, texts: Sequence[str], languages: Sequence[str | None]) -> list[Reading]:
-        """One reading a text, in order. Waits for room when too many are inside. Raises `Backpressure` once stopping,
-        and whatever the model raised if it broke."""
+        """One reading for each text, in order. Waits while too many texts are waiting already.
+
+        Raises `Backpressure` if the batcher is stopping, `ValueError` if there are not as many languages as texts, and the
+        model's own error if it failed.
+        """
         if len(texts) != len(languages):
             raise ValueError(f"{len(texts)} texts and {len(languages)} languages")
         if not texts:
@@ -158,8 +162,8 @@ class Batcher:
             self._leave(len(texts))
 
     async def run(self) -> None:
-        """The long task: hands turns to the thread until stopped and nothing is left. Ends with the model's own error
-        if it broke; every caller gets the same."""
+        """Hands turns to the thread until it is told to stop and nothing is left. If the model fails, its error ends this task
+        and every call."""
         loop = asyncio.get_running_loop()
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
         try:
@@ -184,7 +188,8 @@ class Batcher:
             self._ended.set()
 
     async def stop(self, deadline: float) -> None:
-        """Let nobody in, answer those inside until `deadline` (`loop.time()`), refuse the rest. May be called twice."""
+        """Refuse new calls, answer those that wait until `deadline` (`loop.time()`), and refuse the rest. May be called
+        twice."""
         self._stopping = True
         self._wake.set()
         self._left.set()
@@ -195,7 +200,7 @@ class Batcher:
             self._fail(Backpressure("the scorer stops", RETRY_SECONDS))
 
     async def _enter(self, count: int) -> None:
-        # The door keeps the order: whoever waits for room is not overtaken by smaller calls.
+        # The lock keeps the order: a call that waits for room is not overtaken by smaller ones.
         async with self._door:
             while not self._stopping and self._inside and self._inside + count > self._max_waiting:
                 self._left.clear()
@@ -216,11 +221,10 @@ class Batcher:
                 call.done.set_exception(trouble)
         self._left.set()
 
-    # ---- in the thread
-    # -------------------------------------------------------------------------------------------------
+    # -- in the thread ------------------------------------------------------------------------------------------------
 
     def _turn(self, fresh: list[_Call]) -> list[Answer]:
-        """Take in who came, answer from memory, read one batch."""
+        """Take in new calls, answer from memory, and read one batch."""
         answers: list[Answer] = []
         for call in fresh:
             for place, (text, language) in enumerate(zip(call.texts, call.languages, strict=True)):
@@ -262,8 +266,8 @@ class Batcher:
         return call, place, reading
 
     def _choose(self) -> list[_Item]:
-        """The batch that holds the oldest text, among others of like length. Its cost is its longest text times its
-        size, since shorter ones are padded."""
+        """The batch that holds the oldest text, with others of similar length. A batch costs its longest text times the number
+        of its texts, because shorter ones are padded."""
         if not self._pool:
             return []
         window = [item for item, _ in zip(self._pool.values(), range(self.WINDOW), strict=False)]

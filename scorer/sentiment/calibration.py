@@ -1,10 +1,10 @@
-"""Turns the network's numbers into probabilities that mean what they say, and probabilities into decisions.
+"""Turns the logits of the network into calibrated probabilities, and probabilities into decisions.
 
-A sentiment's three logits and the complaint's are joined by one small linear map (vector scaling with a term for the
-complaint: Guo et al., 2017), fitted on posts that were kept back; a complaint's probability gets a slope and an offset
-(Platt, 1999). The map is fitted with every class weighing the same: a brand's stream lies somewhere between the neutral
-calm of a sample of all posts and the nine-in-ten anger of a bad night, and probabilities for an even mix are right in
-the middle of that. So the label is always the likeliest class, and macro recall and calibration want the same thing.
+The three logits of sentiment and the one of complaint go through a small linear map (vector scaling with a term for the
+complaint: Guo et al., 2017), which was fitted on posts that were kept back. The probability of a complaint gets a slope and an
+offset (Platt, 1999). In the fit every class has the same weight: the posts about a brand are something between all posts,
+which are mostly neutral, and a bad night with nine angry posts in ten, and an even mix lies in the middle. So the label is
+always the likeliest class, and macro recall and calibration ask for the same.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ ECE_BINS = 15
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """`sentiment` [3, 4] maps (negative, neutral, positive, complaint logit) to logits; `offset` [3] is added.
-    `severity_offset` is added to the logits of the severities. Below `unsure` for the likeliest class, abstain."""
+    """The numbers of a fit. `sentiment` [3, 4] maps the logits (negative, neutral, positive, complaint) to three logits, to
+    which `offset` [3] is added. `severity_offset` is added to the logits of the severities. The model abstains where the
+    likeliest class has a probability below `unsure`."""
 
     sentiment: tuple[tuple[float, float, float, float], ...] = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0))
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -39,18 +40,18 @@ class Calibration:
     unsure: float = 0.40
 
     def moods(self, sentiment: npt.ArrayLike, complaint: npt.ArrayLike) -> Array:
-        """Logits [texts, 3] and complaint margins [texts] (yes minus no) to probabilities [texts, 3]."""
+        """Turns logits [texts, 3] and complaint margins [texts] (yes minus no) into probabilities [texts, 3]."""
         joined = np.concatenate([np.asarray(sentiment, np.float64), np.asarray(complaint, np.float64)[:, None]], axis=1)
         return softmax(joined @ np.asarray(self.sentiment, np.float64).T + np.asarray(self.offset, np.float64))
 
     def complaints(self, margin: npt.ArrayLike) -> Array:
-        """Margins [texts] to probabilities [texts]."""
+        """Turns complaint margins [texts] into probabilities [texts]."""
         scaled: Array = self.complaint_slope * np.asarray(margin, np.float64) + self.complaint_offset
         return np.asarray(1.0 / (1.0 + np.exp(-scaled)))
 
     def read(self, sentiment: npt.ArrayLike, complaint: npt.ArrayLike, severity: npt.ArrayLike) -> list[Reading]:
-        """Logits [texts, 3], [texts, 2], [texts, 5] to readings. A text that is no complaint has severity 0, one that
-        is has at least 1."""
+        """Turns the logits of sentiment [texts, 3], complaint [texts, 2] and severity [texts, 5] into readings. A complaint has
+        at least severity 1, any other text severity 0."""
         pair = np.asarray(complaint, np.float64)
         margin = pair[:, 1] - pair[:, 0]
         moods, complaints = self.moods(sentiment, margin), self.complaints(margin)
@@ -68,7 +69,7 @@ class Calibration:
 
 
 def load_calibration(path: Path) -> Calibration:
-    """Reads what `save` wrote. Raises `ConfigError` naming the file when it cannot."""
+    """Reads what `save` wrote. Raises `ConfigError`, which names the file, if it cannot be read."""
     try:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         known = {field.name for field in fields(Calibration)}
@@ -85,14 +86,14 @@ def _as_tuple(value: Any) -> Any:
 
 
 def softmax(logits: Array) -> Array:
-    """Row-wise."""
+    """The probabilities of each row of logits."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def expected_calibration_error(probabilities: npt.ArrayLike, truth: npt.ArrayLike, bins: int = ECE_BINS) -> float:
-    """How far confidence and accuracy of the likeliest class differ on average, over `bins` even bins of confidence
-    (Naeini et al., 2015). Probabilities [texts, classes], truth [texts] as indices."""
+    """The average difference between the confidence in the likeliest class and how often it is right, over `bins` bins of
+    confidence of equal width (Naeini et al., 2015). Takes probabilities [texts, classes] and true classes [texts]."""
     shares, right_class = np.asarray(probabilities, np.float64), np.asarray(truth)
     confidence = shares.max(axis=1)
     right = (shares.argmax(axis=1) == right_class).astype(np.float64)
@@ -103,8 +104,8 @@ def expected_calibration_error(probabilities: npt.ArrayLike, truth: npt.ArrayLik
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From which probabilities on a brand calls a post negative, and a complaint. A brand that pages on every grumble
-    lowers them, one that drowns in grumbles raises them."""
+    """The probabilities from which on a post counts as negative, and as a complaint. A brand that is told too much raises
+    them, one that is told too little lowers them."""
 
     negative: float = 0.5
     complaint: float = 0.5
@@ -117,14 +118,14 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a post is negative for a brand, and why."""
+    """True or False for a post that is negative or not, and why."""
 
     negative: bool
     reason: str
 
 
 def decide(reading: Reading, thresholds: Thresholds) -> Decision:
-    """A plain complaint is negative however politely it is put; what the model would rather not say is not negative."""
+    """Decides if a post is negative. A plain complaint is, however polite; a post on which the model abstains is not."""
     if reading.abstain:
         return Decision(False, reading.abstain)
     if reading.negative >= thresholds.negative:

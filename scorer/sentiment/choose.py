@@ -1,4 +1,4 @@
-"""The sentiment model that a name stands for. Loads only what that model needs."""
+"""Chooses the sentiment model by its name, and loads only what that model needs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ LEXICON = "lexicon"
 
 
 def choose(name: str | None = None, truncated: Callable[[int], None] = lambda _: None) -> SentimentModel:
-    """`shipped` (or nothing): the model in the package; `lexicon`: the word list; a directory with `model.onnx`: a
-    model of our own kind; anything else: a Hugging Face sequence classifier, by directory or hub id. Raises
-    `ConfigError`."""
+    """The model called `name`: the one in the package for `shipped` or nothing, the word list for `lexicon`, a model of our own
+    kind for a directory with a `model.onnx`, and otherwise a Hugging Face sequence classifier, by its directory or hub id.
+
+    `truncated` is told how many texts were too long. Raises `ConfigError` if the model cannot be loaded.
+    """
     if name == LEXICON:
         return cast("SentimentModel", import_module("scorer.sentiment.lexicon").Lexicon())
     from scorer.sentiment.onnx import OnnxModel

@@ -1,5 +1,4 @@
-"""What a sentiment model is worth on a labelled file: the figures that its labels allow, and the readings behind
-them."""
+"""Judges a sentiment model on a labelled file: the figures that its labels allow, and the readings behind them."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from services.base.errors import ConfigError
 
 CHUNK_TEXTS = 512
 _CODED = {"0": "negative", "1": "neutral", "2": "positive"}
-"""How one public set of reviews writes its sentiment."""
+"""The numbers that one public set of reviews has for its sentiments."""
 PREDICTION_COLUMNS = ("sentiment", "negative", "neutral", "positive", "complaint", "severity", "abstain")
 
 Truth = npt.NDArray[np.int64]
@@ -26,7 +25,7 @@ Truth = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One row of a file; `None` where it has no such label."""
+    """One row of a file, with its labels; `None` for a label that it does not have."""
 
     text: str
     sentiment: int | None = None
@@ -36,7 +35,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """`figures` by their public names; `confusion` [truth][said] counts by label."""
+    """`figures` by name, and `confusion[truth][said]`, the number of texts by true and by predicted sentiment."""
 
     figures: dict[str, float]
     confusion: list[list[int]]
@@ -44,8 +43,9 @@ class Evaluation:
 
 
 def read_labelled(path: Path) -> Iterator[Labelled]:
-    """Rows of a CSV (gzip'd or not) with `text` and any of `label`, `sentiment`, `complaint`, `severity`. A `title` is
-    read as the text's beginning. Raises `ConfigError` when the file cannot be read so."""
+    """Yields the rows of a CSV file (gzipped or not) with the column `text` and any of `label`, `sentiment`, `complaint` and
+    `severity`. A `title` becomes the beginning of the text. Raises `ConfigError` if the file cannot be read, or has no
+    texts."""
     csv.field_size_limit(10_000_000)
     try:
         unpack = gzip.open if path.suffix == ".gz" else open
@@ -72,14 +72,15 @@ def _grade(row: dict[str, str], column: str, highest: int) -> int | None:
 
 
 def label_of(reading: Reading) -> str:
-    """The likeliest sentiment."""
+    """The name of the likeliest sentiment."""
     return LABELS[int(np.argmax((reading.negative, reading.neutral, reading.positive)))]
 
 
 def evaluate(
     model: SentimentModel, rows: Sequence[Labelled], advance: Callable[[int], None] = lambda _: None
 ) -> Evaluation:
-    """Reads all texts and compares. Abstaining readings are judged by the label that they give all the same."""
+    """Reads all texts and compares the readings with the labels. Where the model abstains, the likeliest sentiment counts all
+    the same. `advance` is told after each chunk how many texts were read."""
     readings: list[Reading] = []
     for start in range(0, len(rows), CHUNK_TEXTS):
         texts = [row.text for row in rows[start : start + CHUNK_TEXTS]]
@@ -121,23 +122,23 @@ def evaluate(
 
 
 def f1(truth: Truth, said: Truth, which: int) -> float:
-    """Of one class; 0 where it occurs neither in truth nor in what was said."""
+    """The F1 of one class; 0 if it occurs neither in the labels nor in the predictions."""
     both = int(((truth == which) & (said == which)).sum())
     return 2 * both / max(1, int((truth == which).sum() + (said == which).sum()))
 
 
 def macro_f1(truth: Truth, said: Truth) -> float:
-    """Mean over the classes that occur in truth."""
+    """The mean F1 of the classes that occur in the labels."""
     return float(np.mean([f1(truth, said, int(which)) for which in np.unique(truth)]))
 
 
 def macro_recall(truth: Truth, said: Truth) -> float:
-    """Mean over the classes that occur in truth."""
+    """The mean recall of the classes that occur in the labels."""
     return float(np.mean([(said[truth == which] == which).mean() for which in np.unique(truth)]))
 
 
 def write_predictions(path: Path, readings: Sequence[Reading]) -> None:
-    """One row a text, in order, so that anyone can compute the figures."""
+    """Writes one row for each text, in order, so that anybody can compute the figures again."""
     with path.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file)
         out.writerow(PREDICTION_COLUMNS)

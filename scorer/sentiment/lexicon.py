@@ -1,7 +1,8 @@
-"""A small English word list: the degraded mode where no trained model can run, and a deterministic double in tests.
+"""A small English word list: the fallback where no trained model can run, and a deterministic stand-in for tests.
 
-Weights of our own, combined as VADER does (Hutto & Gilbert, ICWSM 2014): negation flips and weakens, intensifiers and
-capitals strengthen, x / sqrt(x^2 + 15) bounds the sum. It knows no sarcasm and no other language, and says so by its name.
+The weights are our own; they are combined as VADER does it (Hutto & Gilbert, ICWSM 2014): a negation turns a weight around and
+weakens it, intensifiers and capitals strengthen it, and x / sqrt(x^2 + 15) bounds the sum. It knows no sarcasm and no other
+language; its name in every signal says that a word list was used.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ _STRONGER: Final = frozenset(
     {"very", "really", "so", "extremely", "totally", "absolutely", "completely", "utterly", "too"}
 )
 _EMPTY: Final = frozenset({"believe", "wait"})
-"""After these a negation negates nothing: "can't believe how terrible", "can't wait"."""
+"""A negation right before these words negates nothing: "can't believe how terrible", "can't wait"."""
 _COMPLAINT: Final = re.compile(
     r"\b(still (no|not|waiting)|no (answer|reply|response|refund)|refund|my (order|account|card|flight|luggage|bag|money)"
     r"|customer (service|support)|hours? (on hold|waiting)|on hold|doesn'?t work|not working|why (is|are|can'?t|won'?t|did|do)"
@@ -67,10 +68,12 @@ _COMPLAINT: Final = re.compile(
 )
 _TOKEN: Final = re.compile(r"[a-z][a-z']*|[!?]+")
 _SCOPE: Final = 3
-"""Words after a negation or an intensifier that it acts on."""
+"""How many words after a negation or an intensifier it acts on."""
 
 
 class Lexicon:
+    """Reads by the word list (a `SentimentModel`)."""
+
     name = "lexicon-1"
     degraded = True
 
@@ -105,7 +108,8 @@ def _read(text: str, language: str | None) -> Reading:
 
 
 def _reading(valence: float, complains: bool, language: str | None) -> Reading:
-    """A soft three-way split: at valence 0 neutral leads, at -0.3 and 0.3 it is even."""
+    """The reading of a text with this valence (-1 to 1). At 0 neutral is the likeliest; from about -0.3 and 0.3 on it is
+    negative and positive."""
     scores = [math.exp(-4.0 * valence), math.exp(1.2), math.exp(4.0 * valence)]
     negative, neutral, positive = (s / sum(scores) for s in scores)
     complaint = min(

@@ -1,4 +1,4 @@
-"""What a sentiment model counts while it reads; the batcher counts the rest."""
+"""The metrics of a sentiment model; those of its batches belong to the batcher."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 
 class ModelMetrics:
-    """Declared once a process. `truncated.inc` is what a model is given as `truncated`."""
+    """The metrics of one process. A model gets `truncated.inc` as its `truncated`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.truncated = Counter(

@@ -1,4 +1,4 @@
-"""What every sentiment model promises, whatever runs it."""
+"""The protocol of sentiment models, and what they read in a text."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one text says. `negative + neutral + positive == 1`; `complaint` in [0, 1]; `severity` 0-4 after Jin & Aletras
-    (2021): none, no explicit reproach, disapproval, accusation, blame. `abstain` gives the reason where the model would
-    rather not say (a language it does not know, too unsure); the figures are filled all the same."""
+    """What one text says. `negative`, `neutral` and `positive` are probabilities that sum to 1, `complaint` is one too.
+    `severity` goes from 0 to 4 (Jin & Aletras, 2021): none, no explicit reproach, disapproval, accusation, blame. `complaint`
+    and `severity` are `None` if the model does not tell them. `abstain` is the reason if the model would rather not judge the
+    text (a language that it does not know, too unsure); the figures are given all the same."""
 
     negative: float
     neutral: float
@@ -26,12 +27,12 @@ class SentimentModel(Protocol):
 
     @property
     def name(self) -> str:
-        """Name, version and precision, as it stands in every signal's `model` field."""
+        """Name, version and precision, as every signal states them in `model`."""
 
     @property
     def degraded(self) -> bool:
-        """Whether this stands in for a better model; announced in `/readyz`."""
+        """True if this is a fallback for a better model. `/readyz` says so."""
 
     def read(self, texts: Sequence[str], languages: Sequence[str | None]) -> list[Reading]:
-        """One reading a text, in order. `languages` are BCP 47 tags where the network told one. Never raises for what a
-        text contains: empty or unreadable texts abstain with a reason."""
+        """One reading for each text, in order. `languages` are BCP 47 tags, `None` where the network states none. Never raises
+        because of what a text contains: the readings of empty or unreadable texts abstain with a reason."""

@@ -1,8 +1,8 @@
-"""The model that ships, on any CPU: ONNX Runtime, 8 bits, no torch.
+"""Runs the model that ships on any CPU: ONNX Runtime, 8 bits, no torch.
 
-Texts are spelled as in training, sorted by their true length and cut into small batches without padding to speak of; as
-many single-threaded workers as there are cores read them side by side. (Measured on two cores: 1.3 to 1.6 times as
-fast as one session with two threads, since nobody waits for the other's half of a small matrix.)"""
+Texts are spelled as in training, sorted by their number of tokens and cut into small batches with hardly any padding. As many
+single-threaded workers as there are cores read them side by side. (On two cores that was 1.3 to 1.6 times as fast as one
+session with two threads, which wait for each other at every small matrix.)"""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from scorer.sentiment.model import Reading
 from scorer.sentiment.text import MAX_TOKENS, says_something, spell
 from services.base.errors import ConfigError
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 SHIPPED = Path(__file__).with_name("weights")
 BATCH_TOKENS = 512
-"""Padded tokens of one worker's batch: what fits the caches. Twice or half as many cost 5-10 %."""
+"""Tokens of one worker's batch, padding included: what fits the caches. With twice or half as many it is 5 to 10 % slower."""
 
 NO_TEXT = Reading(0.0, 1.0, 0.0, 0.0, 0, "no text")
 NO_WORDS = Reading(0.0, 1.0, 0.0, 0.0, 0, "no words")
@@ -41,15 +41,17 @@ _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A text ready to read."""
+    """The token ids of a text, and its place among the texts of the call."""
 
     place: int
     ids: list[int]
 
 
 class OnnxModel:
-    """Reads with the files of a directory: `model.onnx`, `tokenizer.json`, `calibration.json`, `model.json`.
-    `truncated` is told how many texts were too long. Raises `ConfigError` when a file is missing or does not fit."""
+    """Reads with the files of a directory: `model.onnx`, `tokenizer.json`, `calibration.json` and `model.json`.
+
+    `truncated` is told how many texts were too long. Raises `ConfigError` if a file is missing or cannot be used.
+    """
 
     degraded = False
 
@@ -88,7 +90,7 @@ class OnnxModel:
         )
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="onnx") if self._workers > 1 else None
         self.logits(["ready"])
-        log.info(
+        logger.info(
             "sentiment model ready",
             model=self._name,
             runtime=f"onnxruntime {onnxruntime.__version__}",
@@ -107,20 +109,20 @@ class OnnxModel:
         return self._calibration
 
     def read(self, texts: Sequence[str], languages: Sequence[str | None]) -> list[Reading]:
-        """One reading a text, in order. A text in a language that the model does not know is read all the same, and
-        abstains."""
+        """One reading for each text, in order. A text in a language that the model does not know is read all the same, but its
+        reading abstains."""
         readings: list[Reading] = [NO_TEXT] * len(texts)
         spelled: list[str] = []
         places: list[int] = []
         refusals: list[str | None] = []
         for place, (text, language) in enumerate(zip(texts, languages, strict=True)):
-            told = spell(text)
-            if not says_something(told):
-                readings[place] = NO_WORDS if told else NO_TEXT
+            words = spell(text)
+            if not says_something(words):
+                readings[place] = NO_WORDS if words else NO_TEXT
                 continue
             places.append(place)
-            spelled.append(told)
-            refusals.append(self._gate.refuse(told, language))
+            spelled.append(words)
+            refusals.append(self._gate.refuse(words, language))
         if places:
             logits = self.logits(spelled)
             found = self._calibration.read(logits["sentiment"], logits["complaint"], logits["severity"])
@@ -129,7 +131,7 @@ class OnnxModel:
         return readings
 
     def logits(self, spelled: Sequence[str]) -> Logits:
-        """What the network says of spelled texts, by head [texts, classes], in order."""
+        """The network's logits for spelled texts: by head, an array [texts, classes] in the order of the texts."""
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(spelled))]
         too_long = sum(len(one) > MAX_TOKENS for one in ids)
         if too_long:
@@ -159,8 +161,8 @@ class OnnxModel:
 
 
 def cut(ids: Sequence[list[int]], budget: int, workers: int) -> list[list[Prepared]]:
-    """Batches of alike length within `budget` padded tokens, longest first (so that no worker is left with a long one
-    at the end), and small enough that every worker gets some."""
+    """Cuts texts into batches of similar length with at most `budget` tokens each, padding included, and into so many that
+    every worker gets some. The longest come first, so that no worker ends with a long one."""
     order = sorted(range(len(ids)), key=lambda place: -len(ids[place]))
     budget = max(min(budget, -(-sum(map(len, ids)) // workers)), 1)
     batches: list[list[Prepared]] = []
@@ -173,12 +175,12 @@ def cut(ids: Sequence[list[int]], budget: int, workers: int) -> list[list[Prepar
 
 
 def count_cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe_cpu() -> dict[str, Any]:
-    """The CPU's name and those of its flags that decide how fast small matrices are."""
+    """The name of the CPU, and those of its flags that matter for the speed of small matrices."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,9 +1,9 @@
-"""Whether what a text says is said about this brand, and why we think so: one decision a (text, brand), pure and small.
+"""Decides which of the brands in a text it is about, and why. Pure.
 
-A text about one brand is about that brand. With two or more, most are company: praised to shame another ("Learn from
-@Delta"), taken as a refuge ("Hello @JetBlue"), thanked in passing, copied in. Each mention gets a role from the words
-around it, a brand gets its best role, and the role is the reason. Nobody's complaint is dropped for lack of a target:
-when every brand is only company, the first one addressed is the target."""
+A text that names one brand is about that brand. Where it names several, most of them are not meant: they are praised to shame
+another ("Learn from @Delta"), taken as a refuge ("Hello @JetBlue"), thanked in passing, or copied in. Each mention gets a role
+from the words around it, a brand gets the best of its roles, and the role is the reason. No complaint is dropped for lack of a
+target: where no brand is meant, the first one that may be is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RELEVANT = 0.5
 
 
 class Role(StrEnum):
-    """What a brand is in a text; the value is the reason that is logged, counted and sent."""
+    """What a brand is in a text. The value is the reason that signals state."""
 
     OWN_ACCOUNT = "the brand wrote it itself"
     ONLY = "the only brand in the text"
@@ -51,8 +51,8 @@ SCORES: dict[Role, float] = {
     Role.THANKED: 0.1,
     Role.OWN_ACCOUNT: 0.0,
 }
-"""How likely what the text says is meant for a brand in that role. The order is what decides; see the tests for how
-often it is right."""
+"""How likely it is that a brand in this role is meant. Their order and `RELEVANT` decide; the tests say how often that is
+right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class BrandRelevance:
 
     @property
     def counts(self) -> bool:
+        """True if the text counts for the brand."""
         return self.score >= RELEVANT
 
 
@@ -110,7 +111,7 @@ _BEFORE: tuple[tuple[Role, re.Pattern[str]], ...] = tuple(
         (Role.COMPARED, _YARDSTICK),
     )
 )
-"""What the words right before a mention make of it; the first that fits."""
+"""The role that the words right before a mention give it; the first pattern that fits counts."""
 _AFTER: tuple[tuple[Role, re.Pattern[str]], ...] = tuple(
     (role, re.compile(rf"^\W*(?:{words})", re.IGNORECASE))
     for role, words in ((Role.REFUGE, _REFUGE_AFTER), (Role.COMPARED, _DOES_WELL))

@@ -1,7 +1,4 @@
-"""One spelling for every post, the same while training and while serving: a model reads only what it was shown.
-
-Pure.
-"""
+"""Spells every post the same way in training and in use, so that a model reads nothing that it was not trained on. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +7,11 @@ import re
 import unicodedata
 
 MAX_TOKENS = 96
-"""Special ones included. 99 % of tweets have fewer than 64; the rest is cut and counted."""
+"""Tokens of a text, special ones included. 99 % of tweets have fewer than 64; longer texts are cut and counted."""
 
 MAX_CHARS = 2_000
-"""Cut before any expression runs over the text: 96 tokens never need more, and a flood of emoji must not cost
-seconds."""
+"""Texts are cut to this length before any expression runs over them: 96 tokens never need more, and a flood of emoji must not
+take seconds."""
 
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _URL = re.compile(r"(?:https?://|www\.)[^\s<>\"']+", re.IGNORECASE)
@@ -32,10 +29,12 @@ _URL_WORD = "http"
 
 
 def spell(text: str, *, name_signs: bool = True) -> str:
-    """The text as the model reads it: entities and escapes resolved, addresses as `http`, handles as `@user`, emoji as
-    their names (the base knows no emoji, and they carry much of the mood), humps of hashtags apart, stretched letters
-    shortened to three, white space folded. Empty when nothing is left to read. Models that know emoji take them as they
-    are (`name_signs=False`)."""
+    """The text as the model reads it; empty if nothing is left to read.
+
+    Entities and escapes are resolved. Links become `http`, handles `@user`, and emoji their names: the base knows no emoji,
+    and they carry much of the mood. The words of a hashtag are set apart by their capitals, repeated letters are cut to three,
+    and runs of white space become one blank. A model that knows emoji gets them as they are (`name_signs=False`).
+    """
     text = _ESCAPE.sub(_unescape, html.unescape(text[:MAX_CHARS]))
     text = text.replace('\\"', '"').replace('""', '"')
     text = _URL.sub(_URL_WORD, text)
@@ -48,13 +47,13 @@ def spell(text: str, *, name_signs: bool = True) -> str:
 
 
 def says_something(spelled: str) -> bool:
-    """Whether a spelled text holds anything but addresses, handles and punctuation."""
+    """Returns True if a spelled text holds more than links, handles and punctuation."""
     rest = spelled.replace(_HANDLE_WORD, " ").replace(_URL_WORD, " ")
     return any(letter.isalnum() for letter in rest)
 
 
 def _unescape(match: re.Match[str]) -> str:
-    """What some archives leave of a sign. Halves of a pair stay out: they are no text."""
+    """The character of an escape that some archives hold; a blank for halves of a surrogate pair, which are no text."""
     sign = chr(int(match.group(1), 16))
     return sign if sign.isprintable() else " "
 

@@ -1,7 +1,7 @@
-"""Any Hugging Face sequence classifier that tells negative from positive, from a directory or a hub id; on a GPU in
-bf16 where there is one.
+"""Runs any Hugging Face sequence classifier that tells negative from positive, by its directory or hub id; in bf16 on a GPU
+where there is one.
 
-The only module that serves with torch: whoever does not ask for it never loads it.
+This is the only module in use that needs torch; it is loaded only if such a model is asked for.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from scorer.sentiment.onnx import NO_TEXT, NO_WORDS
 from scorer.sentiment.text import MAX_TOKENS, says_something, spell
 from services.base.errors import ConfigError
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 32_768}
-"""Padded tokens of a batch."""
+"""Tokens of a batch by type of device, padding included."""
 _LONGEST = 512
 
 _MEANINGS: tuple[tuple[int, re.Pattern[str]], ...] = (
@@ -36,8 +36,10 @@ _MEANINGS: tuple[tuple[int, re.Pattern[str]], ...] = (
 
 
 def map_labels(id2label: dict[int, str]) -> list[int]:
-    """For each of a classifier's classes, which of ours it is. Raises `ConfigError` when a class means nothing to us or
-    negative or positive is missing; a missing neutral is always 0."""
+    """For each class of a classifier, the number of ours that it stands for (`LABELS`). A missing neutral always gets 0.
+
+    Raises `ConfigError` if a class cannot be understood, or if negative or positive is missing.
+    """
     mapped: list[int] = []
     for index in range(len(id2label)):
         label = str(id2label[index]).strip()
@@ -55,8 +57,8 @@ def map_labels(id2label: dict[int, str]) -> list[int]:
 
 
 class TorchModel:
-    """Reads with the classifier `source` names. `languages` are what it was trained on; none: any. No complaint, no
-    severity: such classifiers do not tell."""
+    """Reads with the classifier that `source` names. `languages` are those that it was trained on, `None` for any. Such
+    classifiers tell no complaint and no severity. Raises `ConfigError` if it cannot be loaded."""
 
     degraded = False
 
@@ -78,12 +80,12 @@ class TorchModel:
         self._half = self._device.type == "cuda" and torch.cuda.is_bf16_supported()
         self._network = network.to(self._device, torch.bfloat16 if self._half else torch.float32).eval()
         self._tokenizer = tokenizer
-        # Tokenizers without a limit say 1e30; positions end earlier.
+        # A tokenizer without a limit says 1e30; the number of positions is lower.
         self._limit = min(MAX_TOKENS, getattr(network.config, "max_position_embeddings", _LONGEST) - 2)
         self._gate = LanguageGate(trained=languages) if languages is not None else None
         self._truncated = truncated
         self._name = f"{source} {'bf16' if self._half else 'fp32'}"
-        log.info(
+        logger.info(
             "sentiment model ready",
             model=self._name,
             runtime=f"torch {torch.__version__}",
@@ -96,17 +98,17 @@ class TorchModel:
         return self._name
 
     def read(self, texts: Sequence[str], languages: Sequence[str | None]) -> list[Reading]:
-        """One reading a text, in order."""
+        """One reading for each text, in order."""
         readings: list[Reading] = [NO_TEXT] * len(texts)
         wanted: list[tuple[int, str, str | None]] = []
         for place, (text, language) in enumerate(zip(texts, languages, strict=True)):
-            told = spell(text, name_signs=False)
-            if not says_something(told):
-                readings[place] = NO_WORDS if told else NO_TEXT
+            words = spell(text, name_signs=False)
+            if not says_something(words):
+                readings[place] = NO_WORDS if words else NO_TEXT
                 continue
-            wanted.append((place, told, self._gate.refuse(told, language) if self._gate else None))
+            wanted.append((place, words, self._gate.refuse(words, language) if self._gate else None))
         for (place, _, refusal), reading in zip(
-            wanted, self._read_spelled([told for _, told, _ in wanted]), strict=True
+            wanted, self._read_spelled([words for _, words, _ in wanted]), strict=True
         ):
             readings[place] = replace(reading, abstain=refusal) if refusal else reading
         return readings

@@ -1,8 +1,8 @@
-"""How to share the pain of rounding between activations and weights (SmoothQuant: Xiao et al., 2023).
+"""Balances rounding errors between activations and weights (SmoothQuant: Xiao et al., 2023).
 
-A few channels of a transformer's activations are much larger than the rest, and one scale for all of them rounds the
-rest away. Dividing each channel by a factor, and multiplying the matrix's row with it, changes nothing but who is
-rounded."""
+A few channels of a transformer's activations are much larger than the rest, and one scale for all of them rounds the rest
+away. Dividing each channel by a factor, and multiplying the matrix's row by it, leaves the product as it is, but changes what
+is rounded."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from scorer.training.network import MoodNetwork
 Array = npt.NDArray[Any]
 
 STRENGTH = 0.5
-"""0 leaves the activations alone, 1 makes all their channels alike."""
+"""With 0 the activations stay as they are, with 1 all their channels become equally large."""
 
 
 def measure(network: MoodNetwork, batches: list[tuple[Tensor, Tensor]]) -> dict[str, Array]:
-    """The largest magnitude of every input channel of every matrix of the encoder, by the matrix's name in the ONNX
-    graph, over some batches of (ids, mask)."""
+    """The largest magnitude of each input channel of each matrix of the encoder over batches of (ids, mask), by the name of
+    the matrix in the ONNX graph."""
     tops: dict[str, Tensor] = {}
     hooks = []
     blocks: Any = network.encoder.encoder.layer
@@ -54,7 +54,8 @@ def _watch(tops: dict[str, Tensor], name: str) -> Any:
 
 
 def factors(tops: dict[str, Array], weights: dict[str, Array]) -> dict[str, Array]:
-    """What each input channel is divided by, by the matrix's name; `weights` are the network's arrays."""
+    """What each input channel is divided by, by name of the matrix. `tops` is what `measure` returned, `weights` are the
+    network's arrays."""
     out = {}
     for name, top in tops.items():
         layer, matrix = name.split(".")[1:]

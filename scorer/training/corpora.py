@@ -1,7 +1,7 @@
-"""Which posts the shipped weights may learn from, and which texts are kept back to judge them by.
+"""The posts that the shipped weights were trained on, and the texts that are kept back to judge them by.
 
-Only sets whose licence lets us ship what was learned. A text that is kept back anywhere is learned from nowhere,
-whatever set it also stands in: folds are made by the spelled text, not by the file."""
+All sets have a licence under which what was learned may be shipped. A text that is kept back in one set is not learned from
+in any other: what is kept back is decided by the spelled text, not by the file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ HEADS: dict[str, tuple[str, ...]] = {
     "irony": IRONY,
     "offensive": OFFENSIVE,
 }
-"""What one encoder learns at once. Only the first three are served; the others teach it mood, sarcasm and abuse."""
+"""What the encoder learns at once, with the labels of each. Only the first three are served; the others teach it mood, sarcasm
+and abuse."""
 
 HELD_OUT_SHARE = 0.15
 _CODED_SENTIMENT = {"0": "negative", "1": "neutral", "2": "positive"}
@@ -47,18 +48,18 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A set to learn from. `times` is how often an epoch sees it; a share below one takes another part each epoch."""
+    """A set to learn from. An epoch sees it `times` times; below one, each epoch sees another part of it."""
 
     file: str
     licence: str
     times: float = 1.0
     task: str | None = None
-    """The head that its column `label` belongs to; none: the columns `complaint`, `severity`, `sentiment`."""
+    """The head that its column `label` belongs to; `None` if it has the columns `complaint`, `severity` and `sentiment`."""
     language: str | None = None
     held_out: bool = False
-    """Whether 15 % of its texts are kept back."""
+    """True if 15 % of its texts are kept back."""
     moods: bool = True
-    """Whether its sentiment labels teach, where it has other labels too."""
+    """False if its labels of sentiment are left out, because only its others are trusted."""
 
 
 SOURCES: tuple[Source, ...] = (
@@ -79,27 +80,26 @@ POLISH: tuple[Source, ...] = (
     SOURCES[1],
     *(replace(source, times=times, moods=False) for source, times in zip(SOURCES[4:7], (1.0, 0.5, 0.5), strict=True)),
 )
-"""The second stage, at a low rate: what the annotators of complaints call neutral is not what those of tweets do, so
-here the complaint sets teach complaints and severity only."""
+"""The second stage, at a low rate. The annotators of complaints call other posts neutral than those of tweets do, so here the
+complaint sets teach complaints and severity only."""
 
 VALIDATION = "tweeteval_sentiment/val"
 
 
 def read_rows(path: Path) -> Iterator[dict[str, str]]:
-    """Rows of a gzip'd CSV with a header."""
+    """Yields the rows of a gzipped CSV file with a header."""
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         yield from csv.DictReader(file)
 
 
 def is_held_out(text: str) -> bool:
-    """Whether a spelled text belongs to the part that is kept back: by a hash of the text, so for ever and
-    everywhere."""
+    """Returns True if a spelled text is kept back. That depends on a hash of the text alone, so it never changes."""
     digest = hashlib.blake2b(text.casefold().encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64 < HELD_OUT_SHARE
 
 
 def read_source(root: Path, source: Source) -> list[Example]:
-    """All usable examples of a set: those with a text and at least one label."""
+    """The examples of a set that have a text and at least one label."""
     examples = []
     for row in read_rows(root / f"{source.file}.csv.gz"):
         if source.language and json.loads(row["extra"]).get("lang") != source.language:
@@ -114,8 +114,8 @@ def read_source(root: Path, source: Source) -> list[Example]:
 
 
 def complaint_labels(row: dict[str, str]) -> dict[str, int]:
-    """Labels of a row of the complaint sets. A complaint that its annotators call neutral or positive (a polite one)
-    keeps no sentiment: the two judgements contradict each other as often as not, and we serve complaints."""
+    """The labels of a row of the complaint sets. A complaint that was annotated as neutral or positive (a polite one) gets no
+    label of sentiment: the two judgements often contradict each other, and what counts here is the complaint."""
     labels = {"complaint": int(row["complaint"])} if row["complaint"] else {}
     severity = row["severity"] or ("0" if row["complaint"] == "0" else "")
     if severity:
@@ -128,15 +128,15 @@ def complaint_labels(row: dict[str, str]) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """`learn` maps a source to its examples; `kept` the sets to judge by."""
+    """The examples to learn from by source, and those to judge by, by name of their set."""
 
     learn: dict[Source, list[Example]]
     kept: dict[str, list[Example]]
 
 
 def gather(root: Path, sources: tuple[Source, ...] = SOURCES) -> Corpus:
-    """Reads all sources under `root` and keeps learning and judging apart. What is kept back does not depend on the
-    stage: it has all its labels."""
+    """Reads all sources under `root`, and takes out of what is learned each text that is kept back anywhere. What is kept back
+    has all its labels, whichever stage of the training it is."""
     kept: dict[str, list[Example]] = {
         VALIDATION: read_source(root, Source(VALIDATION, "released without restrictions", task="sentiment"))
     }

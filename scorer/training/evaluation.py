@@ -1,4 +1,4 @@
-"""What forecasts are worth on looks that their models did not see: the definitions of `scorer.backtest.measure`, on arrays."""
+"""Measures forecasts on snapshots that their models were not trained on: `scorer.backtest.measure`, for arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ BINS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Alerts:
-    """At one threshold, a cascade alerting at most once and before it crosses. Leads in minutes."""
+    """The alerts at one threshold, at most one for each cascade, before it crosses. `lead` gives the quartiles of the leads in
+    minutes, `left` the median share of the line that was still to come."""
 
     threshold: float
     cascades: int
@@ -37,8 +38,8 @@ class Alerts:
 def alerts(
     cascade: Ints, seconds: Floats, size: Floats, probability: Floats, crossed: Floats, line: int, threshold: float
 ) -> Alerts:
-    """`cascade`, `seconds`, `size` and `probability` by look, in order of time; `crossed` by cascade, in seconds after the
-    root, NaN where it never crosses."""
+    """The alerts at a threshold. `cascade`, `seconds`, `size` and `probability` have one entry for each snapshot, in order of
+    time; `crossed` has one for each cascade, in seconds after the root, NaN where it never crosses."""
     over = np.flatnonzero(probability >= threshold)
     number, place = np.unique(cascade[over], return_index=True)
     first = over[place]
@@ -59,14 +60,14 @@ def alerts(
 
 
 def calibration_error(probability: Floats, label: Ints) -> float:
-    """Expected calibration error over ten bins of equal width."""
+    """The expected calibration error over ten bins of equal width."""
     bins = np.minimum(BINS - 1, (probability * BINS).astype(np.int64))
     return float(sum(abs(probability[bins == n].sum() - label[bins == n].sum()) for n in range(BINS)) / len(label))
 
 
 def size_error(size: Floats, final: Floats, growth: Floats, widen: Sequence[float]) -> tuple[float, float]:
-    """Median absolute percentage error of the final size, and how often the 80 % interval holds it; `growth` are the quantiles
-    of log(final / size)."""
+    """The median absolute percentage error of the final size, and the share of cascades whose size the 80 % interval holds.
+    `growth` [snapshots, 3] are the quantiles of log(final / size)."""
     low, median, high = (size * np.exp(np.maximum(0, growth[:, n] + widen[n])) for n in range(3))
     low, high = np.minimum(low, median), np.maximum(high, median)
     inside = (low - 0.5 <= final) & (final <= high + 0.5)

@@ -1,8 +1,8 @@
-"""Writes the network as one ONNX file: the very operations that ONNX Runtime is fast at, and nothing it has to guess.
+"""Writes the network as one ONNX file, made of operations that ONNX Runtime runs fast as they are.
 
-The graph is written by hand from the trained arrays, so that no exporter's taste decides what runs: packed query, key
-and value, fused attention, and matrices of 8 bits with a scale a column (activations are quantised while running).
-The rows of the word table are of 8 bits with a scale a row, or they alone would be 47 MB.
+The graph is written by hand from the trained arrays, so that no exporter decides what runs: query, key and value in one
+matrix, attention, and matrices of 8 bits with one scale for each column (activations are quantised while running). The word
+table has 8 bits too, with one scale for each row; with 32 bits it alone would take 47 MB.
 
     python -m scorer.training.export --weights build/sentiment/network.pt --base DIR --data ../shared/data
 """
@@ -36,22 +36,23 @@ Precision = Literal["fp32", "int8"]
 SERVED = ("sentiment", "complaint", "severity")
 LAYER_EPSILON = 1e-12
 SAMPLE_EVERY = 100
-"""Of the sets' posts, to measure activations on."""
+"""Activations are measured on every hundredth post of the training sets."""
 SPILLED = 32
-"""Inner channels of a layer that stay in 32 bits: 2 % of the work."""
+"""Inner channels of each layer that stay in 32 bits: 2 % of the work."""
 MASKED = -10_000.0
+"""What is added to the attention to padding: its share becomes zero."""
 PRODUCER = "firebreak"
 
 
 @dataclass(slots=True)
 class Graph:
-    """Nodes and arrays in the order they are written."""
+    """An ONNX graph while it is written: its nodes and arrays, in order. The methods return the name of their output."""
 
     precision: Precision
     heads: int
     bits: int = 8
     balance: dict[str, Array] = field(default_factory=dict)
-    """A matrix's name to what each of its inputs is divided by, and its rows multiplied with, before rounding."""
+    """By name of a matrix, what each of its inputs is divided by, and its rows multiplied with, before rounding."""
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     arrays: list[onnx.TensorProto] = field(default_factory=list)
 
@@ -64,7 +65,7 @@ class Graph:
         return output
 
     def linear(self, x: str, weight: Array, bias: Array, name: str) -> str:
-        """x [..., in] times weight [out, in] transposed, plus bias."""
+        """x [..., in] times the transposed weight [out, in], plus bias."""
         matrix = weight.T.astype(np.float32)
         if self.precision == "fp32":
             product = self.node("MatMul", [x, self.constant(f"{name}.weight", matrix)], f"{name}.product")
@@ -108,8 +109,8 @@ class Graph:
         return self.node("Reshape", [turned, f"{name}.flat"], name)
 
     def think(self, x: str, weights: dict[str, Array], layer: int, spilled: Array | None) -> str:
-        """The two wide matrices of a layer. The few inner channels that grow large (`spilled`) go their own way in 32
-        bits, or one scale for all would round the others away (Dettmers et al., 2022)."""
+        """The two wide matrices of a layer. The few inner channels that grow large (`spilled`) are computed apart in 32 bits,
+        because one scale for all would round the others away (Dettmers et al., 2022)."""
         prefix, name = f"encoder.encoder.layer.{layer}", f"layer.{layer}"
         up, up_bias = weights[f"{prefix}.intermediate.dense.weight"], weights[f"{prefix}.intermediate.dense.bias"]
         down, down_bias = weights[f"{prefix}.output.dense.weight"], weights[f"{prefix}.output.dense.bias"]
@@ -129,7 +130,8 @@ class Graph:
 
 
 def quantise(matrix: Array, axis: int, bits: int = 8) -> tuple[Array, Array]:
-    """Symmetric, one scale a slice along `axis` (reduced). Returns int8 and the scales, shaped to multiply back."""
+    """The matrix as integers around zero, with one scale for each slice along `axis`. Returns the integers (int8) and the
+    scales, shaped so that their product is the matrix again."""
     limit = 2 ** (bits - 1) - 1
     scale = np.maximum(np.abs(matrix).max(axis=axis, keepdims=True), 1e-12) / limit
     return np.clip(np.rint(matrix / scale), -limit, limit).astype(np.int8), scale.astype(np.float32)
@@ -143,15 +145,38 @@ def build(
     bits: int = 8,
     tops: dict[str, Array] | None = None,
 ) -> onnx.ModelProto:
-    """The model: `ids` and `mask` [batch, length] int32 to logits [batch, classes] of the served heads. `tops`
-    are the largest inputs of the matrices (`balance.measure`); without them 8 bits lose more labels."""
+    """The model: `ids` and `mask` [batch, length] int32 to logits [batch, classes] of the served heads.
+
+    `tops` are the largest inputs of the matrices (`balance.measure`); without them a model of 8 bits gets more labels wrong.
+    """
     eased = {k: v for k, v in factors(tops or {}, weights).items() if not k.endswith(".narrow")}
     graph = Graph(precision, heads, bits, eased if precision == "int8" else {})
-    table = weights["encoder.embeddings.word_embeddings.weight"]
-    width = table.shape[1]
+    width = weights["encoder.embeddings.word_embeddings.weight"].shape[1]
     layers = 1 + max(int(name.split(".")[3]) for name in weights if name.startswith("encoder.encoder.layer."))
+    x = _embed(graph, weights)
+    seen = _mask(graph, width)
+    for layer in range(layers):
+        prefix = f"encoder.encoder.layer.{layer}"
+        qkv = [weights[f"{prefix}.attention.self.{part}.weight"] for part in ("query", "key", "value")]
+        qkv_bias = [weights[f"{prefix}.attention.self.{part}.bias"] for part in ("query", "key", "value")]
+        packed = graph.linear(x, np.concatenate(qkv), np.concatenate(qkv_bias), f"layer.{layer}.packed")
+        mixed = graph.attend(packed, width, f"layer.{layer}.attention")
+        out = f"{prefix}.attention.output"
+        told = graph.linear(mixed, weights[f"{out}.dense.weight"], weights[f"{out}.dense.bias"], f"layer.{layer}.told")
+        x = graph.normalise(told, x, weights, f"{out}.LayerNorm")
+        spilled = tops[f"layer.{layer}.narrow"].argsort()[-SPILLED:] if tops and precision == "int8" else None
+        x = graph.normalise(graph.think(x, weights, layer, spilled), x, weights, f"{prefix}.output.LayerNorm")
+    outputs = _answer(graph, x, seen, weights)
+    inputs = [helper.make_tensor_value_info(name, TensorProto.INT32, ["batch", "length"]) for name in ("ids", "mask")]
+    proto = helper.make_graph(graph.nodes, PRODUCER, inputs, outputs, graph.arrays)
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(proto, producer_name=PRODUCER, opset_imports=opsets, ir_version=9)
 
-    if precision == "int8":
+
+def _embed(graph: Graph, weights: dict[str, Array]) -> str:
+    """The normalised sum of word and place of each token [batch, length, width]."""
+    table = weights["encoder.embeddings.word_embeddings.weight"]
+    if graph.precision == "int8":
         rows, scale = quantise(table, axis=1)
         graph.constant("words", rows)
         graph.constant("words.scale", scale)
@@ -177,28 +202,25 @@ def build(
     scale_name = graph.constant("embedding.scale", weights["encoder.embeddings.LayerNorm.weight"])
     shift_name = graph.constant("embedding.shift", weights["encoder.embeddings.LayerNorm.bias"])
     summed = graph.node("Add", [words, placed], "summed")
-    x = graph.node("LayerNormalization", [summed, scale_name, shift_name], "embedded", axis=-1, epsilon=LAYER_EPSILON)
+    names = [summed, scale_name, shift_name]
+    return graph.node("LayerNormalization", names, "embedded", axis=-1, epsilon=LAYER_EPSILON)
 
+
+def _mask(graph: Graph, width: int) -> str:
+    """What attention needs besides its inputs, above all a bias that hides the padding. Returns the mask as numbers."""
     seen = graph.node("Cast", ["mask"], "seen", to=TensorProto.FLOAT)
     graph.constant("all", np.array(1.0, np.float32))
     graph.constant("masked", np.array(MASKED, np.float32))
-    graph.constant("shape", np.array([0, 0, heads, width // heads], np.int64))
-    graph.constant("root", np.array((width // heads) ** -0.5, np.float32))
+    graph.constant("shape", np.array([0, 0, graph.heads, width // graph.heads], np.int64))
+    graph.constant("root", np.array((width // graph.heads) ** -0.5, np.float32))
     graph.constant("middle", np.array([1, 2], np.int64))
     hidden_part = graph.node("Mul", [graph.node("Sub", ["all", seen], "unseen"), "masked"], "hidden.part")
     graph.node("Unsqueeze", [hidden_part, "middle"], "bias")
-    for layer in range(layers):
-        prefix = f"encoder.encoder.layer.{layer}"
-        qkv = [weights[f"{prefix}.attention.self.{part}.weight"] for part in ("query", "key", "value")]
-        qkv_bias = [weights[f"{prefix}.attention.self.{part}.bias"] for part in ("query", "key", "value")]
-        packed = graph.linear(x, np.concatenate(qkv), np.concatenate(qkv_bias), f"layer.{layer}.packed")
-        mixed = graph.attend(packed, width, f"layer.{layer}.attention")
-        out = f"{prefix}.attention.output"
-        told = graph.linear(mixed, weights[f"{out}.dense.weight"], weights[f"{out}.dense.bias"], f"layer.{layer}.told")
-        x = graph.normalise(told, x, weights, f"{out}.LayerNorm")
-        spilled = tops[f"layer.{layer}.narrow"].argsort()[-SPILLED:] if tops and precision == "int8" else None
-        x = graph.normalise(graph.think(x, weights, layer, spilled), x, weights, f"{prefix}.output.LayerNorm")
+    return seen
 
+
+def _answer(graph: Graph, x: str, seen: str, weights: dict[str, Array]) -> list[onnx.ValueInfoProto]:
+    """The outputs: one linear head each on the mean of the token vectors."""
     # The mean over the seen tokens is one small product: [batch, 1, length] times [batch, length, width].
     row = graph.node("Unsqueeze", [seen, "one"], "seen.row")
     total = graph.node("Squeeze", [graph.node("MatMul", [row, x], "total.row"), "one"], "total")
@@ -213,15 +235,12 @@ def build(
         outputs.append(
             helper.make_tensor_value_info(head, TensorProto.FLOAT, ["batch", len(weights[f"heads.{head}.bias"])])
         )
-    inputs = [helper.make_tensor_value_info(name, TensorProto.INT32, ["batch", "length"]) for name in ("ids", "mask")]
-    proto = helper.make_graph(graph.nodes, PRODUCER, inputs, outputs, graph.arrays)
-    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
-    return helper.make_model(proto, producer_name=PRODUCER, opset_imports=opsets, ir_version=9)
+    return outputs
 
 
 def recover(model: onnx.ModelProto) -> dict[str, Array]:
-    """The arrays of the network that a written model holds, as `build` takes them (8 bits multiplied out; the inner
-    channels of a layer may stand in another order, which changes nothing)."""
+    """The arrays that `build` was given, taken from the model that it made: 8 bits multiplied out, and the inner channels of
+    a layer perhaps in another order, which changes nothing."""
     stored = {array.name: numpy_helper.to_array(array) for array in model.graph.initializer}
 
     def matrix(name: str) -> Array:
@@ -268,14 +287,15 @@ def recover(model: onnx.ModelProto) -> dict[str, Array]:
 
 
 def read_weights(*paths: Path) -> dict[str, Array]:
-    """Arrays of a trained network, by name; of several that grew from one another, the mean (Wortsman et al., 2022)."""
+    """The arrays of a trained network, by name; the mean of several that were trained from one another (Wortsman et al.,
+    2022)."""
     states = [torch.load(path, map_location="cpu", weights_only=True) for path in paths]
     names = [name for name, value in states[0].items() if value.is_floating_point()]
     return {name: np.mean([state[name].float().numpy() for state in states], axis=0) for name in names}
 
 
 def measure_inputs(arrays: dict[str, Array], base: Path, data: Path) -> dict[str, Array]:
-    """The largest inputs of every matrix over a few hundred posts of the training sets."""
+    """The largest inputs of each matrix on every hundredth post of the training sets (`balance.measure`)."""
     network = load_base(base)
     network.load_state_dict({name: torch.tensor(value) for name, value in arrays.items()}, strict=False)
     tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))

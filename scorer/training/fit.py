@@ -1,6 +1,7 @@
 """Fits the probabilities of a served model on posts that were kept back, and writes its `calibration.json`.
 
-Newton's method on small convex problems: class-weighted logistic regressions, held near "leave the logits as they are".
+These are small convex problems, solved by Newton's method: logistic regressions in which every class has the same weight,
+with a prior that leaves the logits as they are.
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ Array = npt.NDArray[np.float64]
 Pair = tuple[Array, npt.NDArray[np.int64]]
 
 PULL = 5.0
-"""Strength of the prior on the map's distance from the bare logits, in examples."""
+"""How many examples the prior weighs, which holds the map near the bare logits."""
 SET_SHARES = {VALIDATION: 0.85}
-"""How much the sets weigh together; all others share the rest evenly."""
+"""The share of the weight that a set has; all others have the same share of the rest."""
 STEPS = 60
 STILL = 1e-8
+"""Newton's method ends when no coefficient moves by more than this."""
 
 
 def fit(model: OnnxModel, kept: dict[str, list[Example]], unsure: float) -> tuple[Calibration, dict[str, float]]:
-    """A calibration fitted on `kept`, and its figures there: calibration errors in sample and on halves it did not
-    see."""
+    """A calibration that is fitted on `kept`, and its calibration errors: on the same posts, and on halves that it was not
+    fitted on."""
     logits = {name: model.logits([example.text for example in examples]) for name, examples in kept.items()}
     moods, weights = _moods(kept, logits)
     mapped, offset = fit_map(moods[0], moods[1], weights)
@@ -50,7 +52,8 @@ def _row(values: Array) -> tuple[float, float, float, float]:
 
 
 def fit_map(features: Array, truth: npt.NDArray[np.int64], weights: Array) -> tuple[Array, Array]:
-    """Multinomial logistic regression [3, features] and [3], by damped Newton steps from the bare logits."""
+    """A multinomial logistic regression, by damped Newton steps from the bare logits. Returns the map [3, features] and the
+    offset [3]."""
     rows, width = features.shape
     extended = np.concatenate([features, np.ones((rows, 1))], axis=1)
     start = np.zeros((len(SENTIMENT), width + 1))
@@ -60,7 +63,7 @@ def fit_map(features: Array, truth: npt.NDArray[np.int64], weights: Array) -> tu
     weights = weights / weights.sum()
     mapped, hot = start.copy(), np.eye(len(SENTIMENT))[truth]
 
-    def worth(tried: Array) -> float:
+    def loss(tried: Array) -> float:
         right = softmax(extended @ tried.T)[np.arange(rows), truth]
         return float(-(weights * np.log(np.maximum(right, 1e-300))).sum() + 0.5 * (pull * (tried - start) ** 2).sum())
 
@@ -76,7 +79,7 @@ def fit_map(features: Array, truth: npt.NDArray[np.int64], weights: Array) -> tu
         bend += np.diag(np.tile(pull, len(SENTIMENT)))
         step = np.linalg.solve(bend, slope.reshape(-1)).reshape(slope.shape)
         # A whole step may jump over the valley where nearly all texts are far from their border.
-        while np.abs(step).max() > STILL and worth(mapped - step) > worth(mapped):
+        while np.abs(step).max() > STILL and loss(mapped - step) > loss(mapped):
             step = step / 2
         mapped = mapped - step
         if np.abs(step).max() <= STILL:
@@ -85,7 +88,7 @@ def fit_map(features: Array, truth: npt.NDArray[np.int64], weights: Array) -> tu
 
 
 def fit_line(margins: Array, answers: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """Slope and offset of a logistic curve (Platt, 1999), both classes weighing the same."""
+    """The slope and offset of a logistic curve (Platt, 1999), in which both classes have the same weight."""
     weights = np.where(answers == 1, 0.5 / max(1, answers.sum()), 0.5 / max(1, (1 - answers).sum()))
     line = np.array([1.0, 0.0])
     x = np.stack([margins, np.ones_like(margins)], axis=1)
@@ -127,8 +130,8 @@ def _complaints(kept: dict[str, list[Example]], logits: dict[str, Logits]) -> Pa
 def _severity_offset(
     kept: dict[str, list[Example]], logits: dict[str, Logits]
 ) -> tuple[float, float, float, float, float]:
-    """What, added to the logits of the severities 1-4 of true complaints, gives the best macro F1: one class at a
-    time."""
+    """What is added to the logits of the severities so that true complaints get the best macro F1, found for one severity
+    after the other."""
     rows = [
         (logits[name]["severity"][i], example.labels["severity"])
         for name, examples in kept.items()
@@ -141,8 +144,8 @@ def _severity_offset(
     for _ in range(3):
         for grade in range(4):
             tries = np.linspace(-1.0, 1.0, 21)
-            worth = [_macro_f1(truth, (scores + offset + t * np.eye(4)[grade]).argmax(1)) for t in tries]
-            offset[grade] += tries[int(np.argmax(worth))]
+            scored = [_macro_f1(truth, (scores + offset + t * np.eye(4)[grade]).argmax(1)) for t in tries]
+            offset[grade] += tries[int(np.argmax(scored))]
     return (0.0, float(offset[0]), float(offset[1]), float(offset[2]), float(offset[3]))
 
 
@@ -172,7 +175,7 @@ def _figures(
 
 
 def write(directory: Path, kept: dict[str, list[Example]], unsure: float) -> dict[str, float]:
-    """Fits the model in `directory` and writes its calibration there."""
+    """Fits the model in `directory`, writes its calibration there, and returns the figures of `fit`."""
     Calibration().save(directory / "calibration.json")
     calibration, figures = fit(OnnxModel(directory), kept, unsure)
     calibration.save(directory / "calibration.json")

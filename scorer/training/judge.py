@@ -1,4 +1,4 @@
-"""What a network is worth on posts that it never learned from."""
+"""Judges a network on posts that it was not trained on."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from scorer.training.corpora import VALIDATION, Example, Source, read_source
 from scorer.training.network import MoodNetwork
 
 FOREIGN = Source("airline/train", "measured only, never learned from", task="sentiment")
-"""Brand posts of another kind, to see what carries over."""
+"""Posts to brands of another kind, which show how far the network carries over."""
 FOREIGN_POSTS = 2_000
 
 
 def read_all(
     network: MoodNetwork, tokenizer: Tokenizer, texts: list[str], device: torch.device, batch: int = 64
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Logits of every head [texts, classes], in order."""
+    """The logits of each head [texts, classes], in the order of the texts."""
     network.eval()
     ids = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
@@ -51,7 +51,7 @@ def f1(truth: npt.NDArray[np.int64], guess: npt.NDArray[np.int64], which: int) -
 def judge(
     network: MoodNetwork, tokenizer: Tokenizer, kept: dict[str, list[Example]], data: Path, device: torch.device
 ) -> dict[str, float]:
-    """The figures that the bar speaks of, on what was kept back."""
+    """Macro recall, macro F1 and F1 of the negative class, on what was kept back and on `FOREIGN`, by name."""
     rng = random.Random(0)  # noqa: S311 - the same posts every time
     foreign = rng.sample(read_source(data, FOREIGN), FOREIGN_POSTS)
     figures: dict[str, float] = {}

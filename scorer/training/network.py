@@ -1,4 +1,4 @@
-"""One encoder, several heads: mean pooling over the tokens, one linear layer a head (Reimers & Gurevych, 2019)."""
+"""The network: one encoder, the mean over its tokens, and one linear layer for each head (Reimers & Gurevych, 2019)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from scorer.training.corpora import HEADS
 from services.base.errors import ConfigError
 
 BASE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""Of `model.safetensors` of sentence-transformers/all-MiniLM-L6-v2: figures are comparable only from the same start."""
+"""The hash of `model.safetensors` of sentence-transformers/all-MiniLM-L6-v2: only networks that begin alike can be compared."""
 
 DROPOUT = 0.1
 
 
 class MoodNetwork(nn.Module):
-    """Token ids and mask [batch, length] to logits {head: [batch, classes]}."""
+    """Turns token ids and mask [batch, length] into logits {head: [batch, classes]}."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -40,8 +40,8 @@ class MoodNetwork(nn.Module):
 
 
 def load_base(directory: Path) -> MoodNetwork:
-    """The network with the base's weights and fresh heads. Raises `ConfigError` when the base is not the one we
-    know."""
+    """The network with the weights of the base and fresh heads. Raises `ConfigError` if the directory holds no base, or not
+    the one that `BASE_SHA256` names."""
     weights = directory / "model.safetensors"
     if not weights.is_file():
         raise ConfigError(f"{directory} holds no model.safetensors: give the directory of all-MiniLM-L6-v2")

@@ -1,11 +1,11 @@
-"""Makes the sentiment model that ships: one small encoder, several heads, all public posts we may learn from.
+"""Trains the sentiment model that ships: one small encoder with several heads, on all public posts that may be used for it.
 
     python -m scorer.training.sentiment --data ../shared/data --base DIR --out build/sentiment
 
-Multi-task fine-tuning with logit-adjusted cross-entropy (Menon et al., 2021: the class prior is added to the logits
-while training, so that the bare logits treat rare classes fairly), label smoothing, and an exponential moving average
-of the weights, which is what is judged and exported. Deterministic for a seed on one machine; resumes from its
-checkpoint."""
+It is fine-tuned on several tasks at once, with logit-adjusted cross-entropy (Menon et al., 2021: the log prior of each class
+is added to the logits while training, so that the bare logits treat rare classes fairly), label smoothing, and an exponential
+moving average of the weights, which is what is judged and exported. On one machine the same seed gives the same network. A
+training that was stopped goes on from its checkpoint."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ UNLABELLED = -100
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides the outcome."""
+    """Everything that decides how the network turns out."""
 
     seed: int = 0
     epochs: float = 2.5
     batch: int = 64
     rate: float = 1.5e-4
-    """Of the encoder; fresh heads learn `head_factor` times as fast."""
+    """The learning rate of the encoder; that of the fresh heads is `head_factor` times as high."""
     head_factor: float = 5.0
     weight_decay: float = 0.01
     warm_up: float = 0.06
@@ -63,13 +63,15 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
+    """Token ids and mask [batch, length], and the labels [batch] of each head (`UNLABELLED` where there is none)."""
+
     ids: Tensor
     mask: Tensor
     labels: dict[str, Tensor]
 
 
 def draw_epoch(corpus: Corpus, seed: int) -> list[Example]:
-    """The examples of one epoch: each source as often as it says."""
+    """The examples of one epoch in random order, each source as often as it says (`Source.times`)."""
     rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
     drawn: list[Example] = []
     for source, examples in corpus.learn.items():
@@ -81,7 +83,8 @@ def draw_epoch(corpus: Corpus, seed: int) -> list[Example]:
 
 
 def make_batches(examples: list[Example], tokenizer: Tokenizer, size: int, seed: int) -> Iterator[Batch]:
-    """Batches of alike length (sorted within chunks of 50 batches), in random order: little padding, little bias."""
+    """Yields batches of texts of similar length, in random order. Texts are sorted within chunks of 50 batches, which saves
+    padding without fixing their order."""
     rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
     ids = [encoding.ids for encoding in tokenizer.encode_batch([example.text for example in examples])]
     batches: list[list[int]] = []
@@ -94,6 +97,7 @@ def make_batches(examples: list[Example], tokenizer: Tokenizer, size: int, seed:
 
 
 def collate(ids: list[list[int]], labels: list[dict[str, int]]) -> Batch:
+    """The batch of these token ids and labels, padded to the longest text."""
     width = max(map(len, ids))
     padded = torch.zeros(len(ids), width, dtype=torch.long)
     mask = torch.zeros(len(ids), width, dtype=torch.long)
@@ -104,7 +108,7 @@ def collate(ids: list[list[int]], labels: list[dict[str, int]]) -> Batch:
 
 
 def count_priors(corpus: Corpus) -> dict[str, Tensor]:
-    """Log of each class's share, a head."""
+    """By head, the logarithm of the share of each class in what is learned."""
     counts = {head: np.ones(len(names)) for head, names in HEADS.items()}
     for source, examples in corpus.learn.items():
         for example in examples:
@@ -114,7 +118,7 @@ def count_priors(corpus: Corpus) -> dict[str, Tensor]:
 
 
 def loss_of(logits: dict[str, Tensor], batch: Batch, priors: dict[str, Tensor], recipe: Recipe) -> Tensor:
-    """Every labelled example counts once a head, whatever company its batch gave it."""
+    """The loss of a batch. A labelled example counts the same for its head, however many others of its batch have a label."""
     total = logits["sentiment"].new_zeros((), dtype=torch.float32)
     for head, weight in recipe.weights:
         adjusted = logits[head].float() + recipe.prior_strength * priors[head]
@@ -124,8 +128,8 @@ def loss_of(logits: dict[str, Tensor], batch: Batch, priors: dict[str, Tensor], 
     return total
 
 
-class Run:
-    """A training run that can be stopped at any step and taken up again."""
+class TrainingRun:
+    """A training that can be stopped at any step and taken up again."""
 
     SAVE_SECONDS = 180.0
 
@@ -152,7 +156,7 @@ class Run:
         self._saved_at = time.monotonic()
 
     def resume(self) -> bool:
-        """Take up the checkpoint, if there is one of the same recipe (it may have meant to run longer or shorter)."""
+        """Take up the checkpoint. Returns False if there is none, or none of the same recipe, whatever its number of epochs."""
         if not self.checkpoint.is_file():
             return False
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
@@ -167,6 +171,7 @@ class Run:
         return True
 
     def save(self) -> None:
+        """Write the checkpoint; the old one stays until the new one is complete."""
         state = {
             "recipe": json.dumps(asdict(self.recipe)),
             "network": self.network.state_dict(),
@@ -181,7 +186,7 @@ class Run:
         self._saved_at = time.monotonic()
 
     def take(self, batch: Batch, priors: dict[str, Tensor]) -> float:
-        """One step; the loss."""
+        """Take one step. Returns the loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate * group["factor"] * self._pace()
         with torch.autocast(self.device.type, torch.bfloat16):
@@ -206,6 +211,7 @@ class Run:
         return float(loss.detach())
 
     def _pace(self) -> float:
+        """The share of the learning rate at this step: it rises while warming up, then falls to zero."""
         warm = max(1, int(self.recipe.warm_up * self.steps))
         if self.step < warm:
             return (self.step + 1) / warm
@@ -213,8 +219,8 @@ class Run:
 
 
 def train(data: Path, base: Path, out: Path, recipe: Recipe, start: Path | None = None) -> dict[str, Any]:
-    """Trains from the base, or polishes the weights of a first stage (`start`); judges after every epoch, writes
-    `network.pt` (the averaged weights) and `report.json`; returns the report."""
+    """Trains from the base, or from the weights of a first stage (`start`). After each epoch the network is judged, and
+    `network.pt` (the averaged weights) and `report.json` are written. Returns the report."""
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -227,7 +233,7 @@ def train(data: Path, base: Path, out: Path, recipe: Recipe, start: Path | None 
     network = load_base(base)
     if start:
         network.load_state_dict(torch.load(start, map_location="cpu", weights_only=True))
-    run = Run(network, recipe, round(recipe.epochs * per_epoch), out, device)
+    run = TrainingRun(network, recipe, round(recipe.epochs * per_epoch), out, device)
     resumed = run.resume()
     report: dict[str, Any] = {
         "recipe": asdict(recipe),

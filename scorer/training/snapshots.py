@@ -1,7 +1,7 @@
-"""Recorded cascades as arrays of looks: what production would have seen and when, and what it would have stated there.
+"""Recorded cascades as arrays of snapshots: what production would have seen whenever it would have made a forecast.
 
-They are folded by the code that runs in production (`scorer.virality.cascade`) and looked at whenever it would look; and at
-each of `CHECK_SECONDS` whether or not anything happened, because silence must be learned too.
+Cascades are folded by the code that runs in production (`scorer.virality.cascade`). A snapshot is taken whenever that would
+make a forecast, and at each of `CHECK_SECONDS` whether or not anything happened, because silence must be learned too.
 """
 
 from __future__ import annotations
@@ -32,10 +32,13 @@ Times = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """Every look at every cascade of one set: `shapes`, and by row the cascade, the seconds, the size, whether it was a
-    check; by cascade the final size, when it crossed each of `LINES` (NaN: never), its root time (epoch seconds, 0: not known)
-    and its fold."""
+class Snapshots:
+    """All snapshots of all cascades of one set.
+
+    One entry for each snapshot: its features (`shapes`), its `cascade` (a number), the `seconds` since the root, the `size`
+    then, and whether it was a `check` (1) or a forecast (0). One entry for each cascade: its `final` size, when it `crossed`
+    each of `LINES` (NaN: never), its root time `begin` (epoch seconds, 0: not known) and its `fold`.
+    """
 
     name: str
     shapes: Floats
@@ -49,12 +52,13 @@ class Looks:
     fold: Ints
 
 
-def look(name: str, path: Path) -> Looks:
+def take_snapshots(name: str, path: Path) -> Snapshots:
+    """The snapshots of all cascades in a file; `name` is that of their set."""
     shapes: list[list[float]] = []
     rows: list[tuple[int, float, int, int]] = []
     recordings = list(read([path]))
     for number, recorded in enumerate(recordings):
-        for seconds, size, check, shape in _looks(recorded):
+        for seconds, size, check, shape in _snapshots_of(recorded):
             shapes.append(shape)
             rows.append((number, seconds, size, check))
     table = np.array(rows, dtype=np.float64)
@@ -70,7 +74,7 @@ def look(name: str, path: Path) -> Looks:
         )
         for line in LINES
     }
-    return Looks(
+    return Snapshots(
         name=name,
         shapes=np.array(shapes, dtype=np.float32),
         cascade=table[:, 0].astype(np.int64),
@@ -84,7 +88,8 @@ def look(name: str, path: Path) -> Looks:
     )
 
 
-def _looks(recorded: Recorded) -> list[tuple[float, int, int, list[float]]]:
+def _snapshots_of(recorded: Recorded) -> list[tuple[float, int, int, list[float]]]:
+    """The snapshots of one cascade, as (seconds, size, check, shape)."""
     cascade = opened(recorded, EPOCH)
     checks = list(CHECK_SECONDS)
     found: list[tuple[float, int, int, list[float]]] = []
@@ -101,7 +106,7 @@ def _looks(recorded: Recorded) -> list[tuple[float, int, int, list[float]]]:
         now = EPOCH + event.delay
         cascade.add_engagement(kind_of(event.kind), now, event.followers, human=True, velocity=True)
         if cascade.engagements >= MIN_ENGAGEMENTS and moved_enough(cascade, now):
-            # As if the story were likely: the model must know every look that production may take.
+            # As if the story were likely to cross: the model must know every forecast that production may make.
             cascade.looked = (cascade.engagements, cascade.everyone.reach, now, 1.0)
             found.append((event.delay, cascade.engagements, 0, shape_of(cascade, now, HORIZON_SECONDS)))
     check_until(HORIZON_SECONDS)
@@ -109,56 +114,58 @@ def _looks(recorded: Recorded) -> list[tuple[float, int, int, list[float]]]:
 
 
 def lined(shapes: Floats, size: Floats, line: Floats) -> Floats:
-    """`features.with_line`, for many at once."""
+    """`features.with_line` for many snapshots at once."""
     growth = np.log((line - size) / np.maximum(size, 1) + LEAST)
     return np.column_stack([growth, growth - shapes[:, -1], shapes]).astype(np.float32)
 
 
-def streamed(looks: Looks, margin: Floats, line: int) -> Floats:
-    """The probabilities that `scorer.backtest.replay` would state: set right by what the cascades before came to."""
+def streamed(snapshots: Snapshots, margin: Floats, line: int) -> Floats:
+    """The probabilities that `scorer.backtest.replay` would state: corrected by how the cascades before ended. `margin` are the
+    log-odds of the trees."""
     said = np.asarray(1 / (1 + np.exp(-margin)), dtype=np.float64)
     stated = said.copy()
     hindsight = Hindsight(HORIZON_SECONDS)
-    ends = np.searchsorted(looks.cascade, np.arange(len(looks.final)), side="right")
-    starts = np.searchsorted(looks.cascade, np.arange(len(looks.final)))
-    for number in np.argsort(looks.begin, kind="stable"):
-        begin = float(looks.begin[number])
+    ends = np.searchsorted(snapshots.cascade, np.arange(len(snapshots.final)), side="right")
+    starts = np.searchsorted(snapshots.cascade, np.arange(len(snapshots.final)))
+    for number in np.argsort(snapshots.begin, kind="stable"):
+        begin = float(snapshots.begin[number])
         hindsight.begin(begin)
-        known = hindsight.known.learned().get(looks.name) or Recalibration()
+        known = hindsight.known.learned().get(snapshots.name) or Recalibration()
         claims: list[Claim] = []
         for row in range(starts[number], ends[number]):
-            size = int(looks.size[row])
+            size = int(snapshots.size[row])
             if size >= line:
                 continue
             growth = growth_to(line - size, size)
             p = float(said[row])
-            if not looks.check[row] and (claim := claim_of(p, growth, size, claims)) is not None:
+            if not snapshots.check[row] and (claim := claim_of(p, growth, size, claims)) is not None:
                 claims.append(claim)
             stated[row] = known.probability(p, growth)
-        crossed = not math.isnan(looks.crossed[line][number])
-        hindsight.end(begin or None, looks.name, claims, crossed=crossed)
+        crossed = not math.isnan(snapshots.crossed[line][number])
+        hindsight.end(begin or None, snapshots.name, claims, crossed=crossed)
     return np.asarray(stated, dtype=np.float32)
 
 
-def before_last(looks: Looks) -> Looks:
-    """Without the last fold; the others are cut anew, in the same order."""
-    rest = part_of(looks, looks.fold < FOLDS - 1)
+def before_last(snapshots: Snapshots) -> Snapshots:
+    """The snapshots without those of the last fold. The others are divided into folds again, in the same order."""
+    rest = part_of(snapshots, snapshots.fold < FOLDS - 1)
     rank = np.argsort(np.argsort(rest.fold, kind="stable"), kind="stable")
     return replace(rest, fold=rank * FOLDS // max(1, len(rank)))
 
 
-def part_of(looks: Looks, cascades: Bools) -> Looks:
-    rows = cascades[looks.cascade]
+def part_of(snapshots: Snapshots, cascades: Bools) -> Snapshots:
+    """The snapshots of the chosen cascades alone."""
+    rows = cascades[snapshots.cascade]
     place = np.cumsum(cascades) - 1
-    return Looks(
-        name=looks.name,
-        shapes=looks.shapes[rows],
-        cascade=place[looks.cascade[rows]],
-        seconds=looks.seconds[rows],
-        size=looks.size[rows],
-        check=looks.check[rows],
-        final=looks.final[cascades],
-        crossed={line: seconds[cascades] for line, seconds in looks.crossed.items()},
-        begin=looks.begin[cascades],
-        fold=looks.fold[cascades],
+    return Snapshots(
+        name=snapshots.name,
+        shapes=snapshots.shapes[rows],
+        cascade=place[snapshots.cascade[rows]],
+        seconds=snapshots.seconds[rows],
+        size=snapshots.size[rows],
+        check=snapshots.check[rows],
+        final=snapshots.final[cascades],
+        crossed={line: seconds[cascades] for line, seconds in snapshots.crossed.items()},
+        begin=snapshots.begin[cascades],
+        fold=snapshots.fold[cascades],
     )

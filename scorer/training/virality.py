@@ -1,9 +1,9 @@
-"""Makes `scorer/virality/weights/virality.json` from recorded cascades, and says what it is worth (`make train-virality`).
+"""Trains `scorer/virality/weights/virality.json` on recorded cascades, and measures what it is worth (`make train-virality`).
 
-Each look at a recorded cascade (`scorer.training.snapshots`) becomes training rows: its shape then, with lines drawn widely
-relative to its size. Folds are contiguous in time; widening and thresholds come from cascades that the model in question
-did not see, streamed in the order in which they began, each teaching the later ones how much to believe
-(`scorer.recalibration_state`), as in production. Needs the `training` extra. One thread is enough: a few minutes.
+Each snapshot of a recorded cascade (`scorer.training.snapshots`) becomes training rows: its shape, with lines at many distances
+from its size. Folds are contiguous in time. The widening of intervals and the thresholds are measured on cascades
+that the model was not trained on, in the order in which they began, while probabilities are corrected by those that ended
+before (`scorer.recalibration_state`), as in production. Needs the extra `training`. It takes a few minutes on one thread.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from scorer.training.snapshots import (
     MEASURED_LINE,
     Floats,
     Ints,
-    Looks,
+    Snapshots,
     before_last,
     lined,
-    look,
     part_of,
     streamed,
+    take_snapshots,
 )
 from scorer.virality.features import NAMES
 from scorer.virality.forecast import MIN_ENGAGEMENTS
@@ -40,31 +40,35 @@ from scorer.virality.forecast import MIN_ENGAGEMENTS
 SETS: Final = (
     "twitter15_16", "ced_weibo", "auspol", "liang2021", "uc3m_brands", "tideh", "mendoza2023", "weibo_sample",
 )  # fmt: skip
-"""None of them GPL or non-commercial; licences as stated in the model card."""
+"""The sets to train on. None is under the GPL or for non-commercial use only; the model card states the licences."""
 SUBSAMPLE: Final = 0.2
-SMALL_LOOKS: Final = 20_000
+SMALL_SET: Final = 20_000
 SMALL_SUBSAMPLE: Final = 0.6
-"""Sets with few looks give more of them: looks of one cascade tell nearly the same, so what counts is how many cascades."""
+"""The share of snapshots that become rows: a larger one for sets with at most `SMALL_SET` snapshots. Snapshots of the same
+cascade are much alike, so what counts is the number of cascades."""
 ORDINARY: Final = frozenset({"auspol", "liang2021", "uc3m_brands"})
 ORDINARY_WEIGHT: Final = 2.0
-"""Ordinary cascades are rare among the recorded and nearly all there is in life: so half of the false alarms at a line of 100
-go. Twice as much again spares none, and costs calibration."""
+"""The weight of the sets that hold ordinary cascades, which are rare among the recorded ones and by far the most frequent in
+production. It halves the false alarms at a line of 100. A weight of 4 spares no further one, and costs calibration."""
 COMPLETE_FROM: Final = {"twitter15_16": 200, "ced_weibo": 150, "tideh": 2_000}
-"""These sets hold what had become popular: that so few of theirs stayed below such a line is how they were made, so they teach
-nothing about it. Half of the false alarms at a line of 100 came from believing them."""
+"""These sets hold only cascades that became popular, with at least about so many engagements. How seldom a cascade stays below
+that size can therefore not be learned from them, and no row of theirs has a line below it. Without this rule they caused half
+of the false alarms at a line of 100."""
 GROWN_SHARE: Final = 0.05
-"""Nor, while they were smaller than this share of it, about how large a small story becomes: theirs were those that grew."""
+"""For the same reason they teach nothing about the final size of a cascade that is smaller than this share of that size: only
+those small cascades that grew are in them."""
 LEAST_SIZE: Final = 3
+"""Smaller snapshots are left out."""
 FARTHEST: Final = 60.0
-"""Lines are drawn log-uniformly up to so many times the present size, besides those near the final one."""
+"""Some lines are drawn log-uniformly up to so many times the present size, others near the final size."""
 QUANTILES: Final = (0.1, 0.5, 0.9)
 PARAMETERS: Final[dict[str, Any]] = {"early_stopping": False, "random_state": 0}
 CROSSING_PARAMETERS: Final[dict[str, Any]] = PARAMETERS | {
     "max_iter": 60, "max_leaf_nodes": 63, "learning_rate": 0.12, "min_samples_leaf": 400, "max_features": 0.5,
     "l2_regularization": 5.0,
 }  # fmt: skip
-"""Each split sees half of the features: what the looks of a story say then jumps less from one to the next, and it is their
-highest that pages somebody."""
+"""Each split sees half of the features, so that the probability jumps less from one forecast of a story to the next. That
+matters, because the highest one pages somebody."""
 SIZE_PARAMETERS: Final[dict[str, Any]] = PARAMETERS | {
     "max_iter": 50, "max_leaf_nodes": 15, "learning_rate": 0.15, "min_samples_leaf": 200,
 }  # fmt: skip
@@ -72,25 +76,28 @@ PRECISIONS: Final = (0.5, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class TrainingRows:
+    """Features, target and weight of each row."""
+
     x: Floats
     y: Floats
     weight: Floats
 
 
-def drawn(sets: Sequence[Looks], without: int | None, seed: int = 0) -> tuple[Rows, Rows]:
-    """Rows for the crossing and for the size, from all folds but one. A cascade weighs as the root of its looks."""
+def drawn(sets: Sequence[Snapshots], without: int | None, seed: int = 0) -> tuple[TrainingRows, TrainingRows]:
+    """The rows for the crossing and for the final size, from all folds but `without`. A snapshot weighs one over the square
+    root of the number of snapshots of its cascade."""
     rng = np.random.default_rng(seed)
     crossing, sizes = [], []
-    for looks in sets:
-        kept = (looks.fold[looks.cascade] != without) & (looks.size >= LEAST_SIZE)
-        share = SUBSAMPLE if len(kept) > SMALL_LOOKS else SMALL_SUBSAMPLE
-        kept &= (rng.random(len(kept)) < share) | (looks.check == 1)
-        shapes, size, cascade = looks.shapes[kept], looks.size[kept], looks.cascade[kept]
-        final = np.maximum(looks.final[cascade], size)
-        weight = 1 / np.sqrt(np.bincount(cascade, minlength=len(looks.final))[cascade])
-        weight *= ORDINARY_WEIGHT if looks.name in ORDINARY else 1.0
-        complete = COMPLETE_FROM.get(looks.name, 0)
+    for snapshots in sets:
+        kept = (snapshots.fold[snapshots.cascade] != without) & (snapshots.size >= LEAST_SIZE)
+        share = SUBSAMPLE if len(kept) > SMALL_SET else SMALL_SUBSAMPLE
+        kept &= (rng.random(len(kept)) < share) | (snapshots.check == 1)
+        shapes, size, cascade = snapshots.shapes[kept], snapshots.size[kept], snapshots.cascade[kept]
+        final = np.maximum(snapshots.final[cascade], size)
+        weight = 1 / np.sqrt(np.bincount(cascade, minlength=len(snapshots.final))[cascade])
+        weight *= ORDINARY_WEIGHT if snapshots.name in ORDINARY else 1.0
+        complete = COMPLETE_FROM.get(snapshots.name, 0)
         grown = size >= complete * GROWN_SHARE
         sizes.append((shapes[grown], np.log(final[grown] / size[grown]), weight[grown]))
         nearest = np.maximum(size, complete)
@@ -101,16 +108,20 @@ def drawn(sets: Sequence[Looks], without: int | None, seed: int = 0) -> tuple[Ro
             known = ahead >= complete
             rows = lined(shapes[known], size[known], ahead[known]), final[known] >= ahead[known], weight[known]
             crossing.append(rows)
-    return Rows(*map(np.concatenate, zip(*crossing, strict=True))), Rows(*map(np.concatenate, zip(*sizes, strict=True)))
+    return TrainingRows(*map(np.concatenate, zip(*crossing, strict=True))), TrainingRows(
+        *map(np.concatenate, zip(*sizes, strict=True))
+    )
 
 
-def fit_crossing(rows: Rows) -> Any:
+def fit_crossing(rows: TrainingRows) -> Any:
+    """The trees for the probability to cross a line, which never rises when the line is further away."""
     falls_with_the_line = [-1, -1] + [0] * (len(NAMES) - 2)
     model = HistGradientBoostingClassifier(**CROSSING_PARAMETERS, monotonic_cst=falls_with_the_line)
     return model.fit(rows.x, rows.y, rows.weight)
 
 
-def fit_sizes(rows: Rows) -> list[Any]:
+def fit_sizes(rows: TrainingRows) -> list[Any]:
+    """The trees for each of `QUANTILES` of log(final size / present size)."""
     thin = np.random.default_rng(2).random(len(rows.y)) < 0.6
     x, y, weight = rows.x[thin], rows.y[thin], rows.weight[thin]
     return [
@@ -120,123 +131,133 @@ def fit_sizes(rows: Rows) -> list[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Unseen:
-    """What models say of looks that they were not trained on: raw log-odds for one line, and log growth by quantile."""
+class OutOfFold:
+    """What models say of snapshots that they were not trained on: log-odds by set and line, and quantiles of log growth by
+    set."""
 
     margin: dict[tuple[str, int], Floats]
     growth: dict[str, Floats]
 
 
-def cross_fitted(sets: Sequence[Looks], lines: Sequence[int], say: Any) -> Unseen:
-    margin = {(looks.name, line): np.full(len(looks.size), 50.0, np.float32) for looks in sets for line in lines}
-    growth = {looks.name: np.zeros((len(looks.size), 3), np.float32) for looks in sets}
+def cross_fitted(sets: Sequence[Snapshots], lines: Sequence[int], say: Any) -> OutOfFold:
+    """What models say of each fold that were trained on all the others."""
+    margin = {
+        (snapshots.name, line): np.full(len(snapshots.size), 50.0, np.float32) for snapshots in sets for line in lines
+    }
+    growth = {snapshots.name: np.zeros((len(snapshots.size), 3), np.float32) for snapshots in sets}
     for fold in range(FOLDS):
         crossing_rows, size_rows = drawn(sets, fold)
         crossing, sizes = fit_crossing(crossing_rows), fit_sizes(size_rows)
         say(f"fold {fold + 1} of {FOLDS}: {len(crossing_rows.y):,} rows")
-        for looks in sets:
-            out = looks.fold[looks.cascade] == fold
+        for snapshots in sets:
+            out = snapshots.fold[snapshots.cascade] == fold
             if not out.any():
                 continue
-            growth[looks.name][out] = np.column_stack([model.predict(looks.shapes[out]) for model in sizes])
+            growth[snapshots.name][out] = np.column_stack([model.predict(snapshots.shapes[out]) for model in sizes])
             for line in lines:
-                ahead = out & (looks.size < line)
-                x = lined(looks.shapes[ahead], looks.size[ahead], np.full(int(ahead.sum()), line, np.float32))
-                margin[looks.name, line][ahead] = crossing.decision_function(x)
-    return Unseen(margin, growth)
+                ahead = out & (snapshots.size < line)
+                x = lined(snapshots.shapes[ahead], snapshots.size[ahead], np.full(int(ahead.sum()), line, np.float32))
+                margin[snapshots.name, line][ahead] = crossing.decision_function(x)
+    return OutOfFold(margin, growth)
 
 
-def widened(sets: Sequence[Looks], unseen: Unseen) -> list[float]:
-    """What to add to the quantiles of log growth so that each is what it says on cascades not seen in training."""
+def widened(sets: Sequence[Snapshots], unseen: OutOfFold) -> list[float]:
+    """What is added to each quantile of log growth so that it is true to its name on cascades that were not trained on."""
     wrong: list[Floats] = []
-    for looks in sets:
-        kept = (looks.check == 1) & (looks.size >= MIN_ENGAGEMENTS)
-        actual = np.log(np.maximum(looks.final[looks.cascade[kept]], looks.size[kept]) / looks.size[kept])
-        wrong.append(actual[:, None] - unseen.growth[looks.name][kept])
+    for snapshots in sets:
+        kept = (snapshots.check == 1) & (snapshots.size >= MIN_ENGAGEMENTS)
+        actual = np.log(
+            np.maximum(snapshots.final[snapshots.cascade[kept]], snapshots.size[kept]) / snapshots.size[kept]
+        )
+        wrong.append(actual[:, None] - unseen.growth[snapshots.name][kept])
     errors = np.concatenate(wrong)
     # The median stays what it is; the ends move. A growth of zero is an atom that no shift may jump over.
     low, high = (float(np.quantile(errors[:, column], QUANTILES[column])) for column in (0, 2))
     return [min(0.0, low), 0.0, max(0.0, high)]
 
 
-def frozen(looks: Looks, probability: Floats, line: int) -> dict[float, float]:
-    """The lowest threshold that reaches each precision, a cascade alerting at most once, before it crosses."""
-    counted = (looks.size < line) & (looks.size >= MIN_ENGAGEMENTS) & (looks.check == 0)
-    highest = np.zeros(len(looks.final), np.float32)
-    np.maximum.at(highest, looks.cascade[counted], probability[counted])
+def frozen(snapshots: Snapshots, probability: Floats, line: int) -> dict[float, float]:
+    """By precision, the lowest threshold that reaches it, where each cascade alerts at most once, before it crosses."""
+    counted = (snapshots.size < line) & (snapshots.size >= MIN_ENGAGEMENTS) & (snapshots.check == 0)
+    highest = np.zeros(len(snapshots.final), np.float32)
+    np.maximum.at(highest, snapshots.cascade[counted], probability[counted])
     found: dict[float, float] = {}
     for threshold in np.arange(0.97, 0.03, -0.005):
         alerts = highest >= threshold
         if alerts.sum() < 20:
             continue
-        precision = float((looks.final[alerts] >= line).mean())
+        precision = float((snapshots.final[alerts] >= line).mean())
         for wanted in PRECISIONS:
             if precision >= wanted:
                 found[wanted] = round(float(threshold), 3)
     return found
 
 
-def report(sets: Sequence[Looks], unseen: Unseen, widen: Sequence[float], say: Any) -> None:
-    """Every figure of the model card that cascades not seen in training can give, at the shipped thresholds."""
+def report(sets: Sequence[Snapshots], unseen: OutOfFold, widen: Sequence[float], say: Any) -> None:
+    """Say every figure of the model card that can be measured on cascades which were not trained on."""
     mixed: list[tuple[Floats, Ints]] = []
-    for looks in sets:
-        stated = {line: streamed(looks, unseen.margin[looks.name, line], line) for line in LINES}
+    for snapshots in sets:
+        stated = {line: streamed(snapshots, unseen.margin[snapshots.name, line], line) for line in LINES}
         for line in LINES:
             thresholds = set(SHIPPED.values())
             if line == MEASURED_LINE:
-                thresholds |= set(frozen(looks, stated[line], line).values())
+                thresholds |= set(frozen(snapshots, stated[line], line).values())
             for threshold in sorted(thresholds):
-                say(f"{looks.name}, line {line}, {_alerts(looks, stated[line], line, threshold)}")
+                say(f"{snapshots.name}, line {line}, {_alerts(snapshots, stated[line], line, threshold)}")
         for fold in range(FOLDS):
-            part = part_of(looks, looks.fold == fold)
-            p = stated[MEASURED_LINE][looks.fold[looks.cascade] == fold]
+            part = part_of(snapshots, snapshots.fold == fold)
+            p = stated[MEASURED_LINE][snapshots.fold[snapshots.cascade] == fold]
             for precision, threshold in frozen(part, p, MEASURED_LINE).items():
                 found = _alerts(part, p, MEASURED_LINE, threshold)
-                say(f"{looks.name}, quarter {fold + 1}, precision {precision}: {found}")
+                say(f"{snapshots.name}, quarter {fold + 1}, precision {precision}: {found}")
         p = stated[MEASURED_LINE]
-        checks = (looks.check == 1) & (looks.size < MEASURED_LINE) & (looks.seconds <= 3_600)
-        label = (looks.final[looks.cascade] >= MEASURED_LINE).astype(np.int64)
+        checks = (snapshots.check == 1) & (snapshots.size < MEASURED_LINE) & (snapshots.seconds <= 3_600)
+        label = (snapshots.final[snapshots.cascade] >= MEASURED_LINE).astype(np.int64)
         mixed.append((p[checks], label[checks]))
-        say(f"{looks.name}, calibration error {calibration_error(*mixed[-1]):.3f}")
+        say(f"{snapshots.name}, calibration error {calibration_error(*mixed[-1]):.3f}")
         for seconds in CHECK_SECONDS:
-            at = (looks.check == 1) & (looks.seconds == seconds)
+            at = (snapshots.check == 1) & (snapshots.seconds == seconds)
             if seconds <= 3_600 and (at & checks).any():
                 say(f"  after {seconds / 60:.0f} min: {calibration_error(p[at & checks], label[at & checks]):.3f}")
-            at &= looks.size >= MIN_ENGAGEMENTS
+            at &= snapshots.size >= MIN_ENGAGEMENTS
             if at.any():
                 error, held = size_error(
-                    looks.size[at], looks.final[looks.cascade[at]], unseen.growth[looks.name][at], widen
+                    snapshots.size[at], snapshots.final[snapshots.cascade[at]], unseen.growth[snapshots.name][at], widen
                 )
                 say(f"  after {seconds / 60:.0f} min: size off by {error:.3f} (median), interval holds {held:.1%}")
     both = tuple(np.concatenate(part) for part in zip(*mixed, strict=True))
     say(f"all mixed, calibration error {calibration_error(both[0], both[1]):.3f}")
 
 
-def _alerts(looks: Looks, probability: Floats, line: int, threshold: float) -> Alerts:
-    """Of what production would have told, before the line is crossed."""
-    told = np.flatnonzero((looks.size < line) & (looks.size >= MIN_ENGAGEMENTS) & (looks.check == 0))
-    rows = looks.cascade[told], looks.seconds[told], looks.size[told], probability[told]
-    return alerts(*rows, looks.crossed[line], line, threshold)
+def _alerts(snapshots: Snapshots, probability: Floats, line: int, threshold: float) -> Alerts:
+    """The alerts that production would have given before the line was crossed."""
+    told = np.flatnonzero((snapshots.size < line) & (snapshots.size >= MIN_ENGAGEMENTS) & (snapshots.check == 0))
+    rows = snapshots.cascade[told], snapshots.seconds[told], snapshots.size[told], probability[told]
+    return alerts(*rows, snapshots.crossed[line], line, threshold)
 
 
-def away(looks: Looks, crossing: Any, say: Any) -> None:
-    """How honest the probability is on a platform that was not trained on, as said and as stated after what was learned."""
-    ahead = looks.size < MEASURED_LINE
+def away(snapshots: Snapshots, crossing: Any, say: Any) -> None:
+    """Say how good the probabilities are on a platform that was not trained on, before and after they are corrected."""
+    ahead = snapshots.size < MEASURED_LINE
     line = np.full(int(ahead.sum()), MEASURED_LINE, np.float32)
-    margin = np.full(len(looks.size), 50.0, np.float32)
-    margin[ahead] = crossing.decision_function(lined(looks.shapes[ahead], looks.size[ahead], line))
-    label = (looks.final[looks.cascade] >= MEASURED_LINE).astype(np.int64)
-    for how, p in (("as said", 1 / (1 + np.exp(-margin))), ("as stated", streamed(looks, margin, MEASURED_LINE))):
+    margin = np.full(len(snapshots.size), 50.0, np.float32)
+    margin[ahead] = crossing.decision_function(lined(snapshots.shapes[ahead], snapshots.size[ahead], line))
+    label = (snapshots.final[snapshots.cascade] >= MEASURED_LINE).astype(np.int64)
+    for how, p in (("as said", 1 / (1 + np.exp(-margin))), ("as stated", streamed(snapshots, margin, MEASURED_LINE))):
         for until in (*CALIBRATED_SECONDS, None):
-            at = ahead & (looks.check == 1) & ((looks.seconds == until) if until else (looks.seconds <= 3_600))
+            at = (
+                ahead
+                & (snapshots.check == 1)
+                & ((snapshots.seconds == until) if until else (snapshots.seconds <= 3_600))
+            )
             say(
-                f"{looks.name}, left out, {how}, after {until or 'any'} s: calibration error "
+                f"{snapshots.name}, left out, {how}, after {until or 'any'} s: calibration error "
                 f"{calibration_error(p[at], label[at]):.3f}, said {p[at].mean():.3f}, was {label[at].mean():.3f}"
             )
 
 
 def flat(model: Any) -> dict[str, Any]:
-    """The trees of a fitted model, as `scorer.virality.trees` reads them."""
+    """The trees of a fitted model in the form that `scorer.virality.trees` reads."""
     trees = []
     for (predictor,) in model._predictors:  # noqa: SLF001 - there is no public way to the nodes
         nodes = predictor.nodes
@@ -260,21 +281,21 @@ def main(
 ) -> None:
     """Train, freeze the thresholds and write the weights."""
     names = [name for name in SETS if name not in (leave or [])]
-    sets = [look(name, folder / f"cascades_{name}" / "cascades.jsonl.gz") for name in names]
+    sets = [take_snapshots(name, folder / f"cascades_{name}" / "cascades.jsonl.gz") for name in names]
     if until:
-        sets = [before_last(looks) for looks in sets]
+        sets = [before_last(snapshots) for snapshots in sets]
     unseen = cross_fitted(sets, LINES, typer.echo)
     widen = widened(sets, unseen)
     typer.echo(f"quantiles are widened by {widen}")
-    for looks in sets:
-        if looks.name in {"twitter15_16", "ced_weibo"}:
-            p = streamed(looks, unseen.margin[looks.name, MEASURED_LINE], MEASURED_LINE)
-            typer.echo(f"{looks.name}: threshold by precision {frozen(looks, p, MEASURED_LINE)}")
+    for snapshots in sets:
+        if snapshots.name in {"twitter15_16", "ced_weibo"}:
+            p = streamed(snapshots, unseen.margin[snapshots.name, MEASURED_LINE], MEASURED_LINE)
+            typer.echo(f"{snapshots.name}: threshold by precision {frozen(snapshots, p, MEASURED_LINE)}")
     report(sets, unseen, widen, typer.echo)
     crossing_rows, size_rows = drawn(sets, None)
     crossing = fit_crossing(crossing_rows)
     for name in leave or []:
-        away(look(name, folder / f"cascades_{name}" / "cascades.jsonl.gz"), crossing, typer.echo)
+        away(take_snapshots(name, folder / f"cascades_{name}" / "cascades.jsonl.gz"), crossing, typer.echo)
     weights = {
         "name": "firebreak-virality-2",
         "features": list(NAMES),

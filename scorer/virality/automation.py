@@ -1,8 +1,8 @@
-"""Signs that accounts act on order: the same words from many mouths. Pure; what is remembered is bounded.
+"""A sign that accounts act on order: many of them say the same. Pure; what is remembered is bounded.
 
 A text is remembered as the smallest hashes of its pairs of words (min-wise sketch: Broder, 1997), so that a copy with a word
-changed is still a copy. The words themselves are not kept. The other two signs, a young account and arrivals in step, need no
-text and are found where engagements are folded.
+changed is still recognised. The words themselves are not kept. The other two signs, a young account and arrivals in step,
+need no text; they are found where engagements are folded.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from zlib import crc32
 
 HASHES: Final = 4
 ALIKE: Final = 3
-"""So many of the four must be shared: nine tenths of the copies with a word changed in fifteen, hardly any others."""
+"""Two texts are copies if so many of the four hashes are the same. That finds nine tenths of the copies in which one word in
+fifteen was changed, and hardly any other pair of texts."""
 HASH_BYTES: Final = 2
-"""Kept of each: the low end, because the smallest hashes are much alike at the high end."""
+"""Bytes kept of each hash: the low ones, because the smallest hashes hardly differ in their high ones."""
 SKETCH_BYTES: Final = HASH_BYTES * HASHES
 TEXTS: Final = 16
-"""Texts remembered a conversation."""
+"""Texts remembered for each conversation."""
 LEAST_PAIRS: Final = 5
-"""Shorter texts prove nothing: many people say "so true"."""
+"""Texts with fewer pairs of words prove nothing: many people say "so true"."""
 MOST_CHARACTERS: Final = 1_000
 _ADDRESS: Final = re.compile(r"https?://\S+|@\w+")
 _WORD: Final = re.compile(r"\w+")
 _PIECE: Final = 3
-"""Letters, where a script does not part its words."""
+"""Letters that stand for a word in a script that writes no spaces."""
 
 
 def sketch(text: str) -> bytes | None:
-    """What a text is recognised by; `None` when it is too short to prove anything. Addresses and handles say nothing."""
+    """The hashes by which a text is recognised; `None` if it is too short to prove anything. Addresses and handles in it are
+    left out."""
     words = _WORD.findall(_ADDRESS.sub(" ", text[:MOST_CHARACTERS]).casefold())
     if len(words) <= LEAST_PAIRS and not (joined := "".join(words)).isascii():
         words = [joined[at : at + _PIECE] for at in range(max(0, len(joined) - _PIECE + 1))]
@@ -41,7 +43,7 @@ def sketch(text: str) -> bytes | None:
 
 
 def is_copy(one: bytes, remembered: bytes) -> bool:
-    """Whether a sketch is nearly that of a text `remembered` (sketches, one after the other)."""
+    """Returns True if the sketch `one` is nearly the same as one of those in `remembered`, which follow each other."""
     mine = {one[at : at + HASH_BYTES] for at in range(0, SKETCH_BYTES, HASH_BYTES)}
     return any(
         sum(remembered[at : at + HASH_BYTES] in mine for at in range(start, start + SKETCH_BYTES, HASH_BYTES)) >= ALIKE
@@ -50,4 +52,5 @@ def is_copy(one: bytes, remembered: bytes) -> bool:
 
 
 def remembering(one: bytes, remembered: bytes) -> bytes:
+    """The sketches `remembered` with `one` at the end, and without the oldest where there are too many."""
     return (remembered + one)[-SKETCH_BYTES * TEXTS :]

@@ -1,7 +1,7 @@
-"""A conversation folded into constant memory: counts, reach, rates, growth, mood and the posts a person should see.
+"""A conversation folded into constant memory: counts, reach, rates, growth, mood and the posts a person should see. Pure.
 
-Events may come in any order within reason: what an event adds depends on its own place in time, so folding two events in
-either order gives the same sums. No list of events is kept. Pure: the clock comes in as a number (epoch seconds).
+Events may come a little out of order: what an event adds depends on its own place in time, so folding two events in either
+order gives the same sums. No list of events is kept. All times are epoch seconds.
 """
 
 from __future__ import annotations
@@ -18,34 +18,40 @@ from scorer.virality.recalibration import Claim
 
 KERNEL_SECONDS: Final = (600.0, 3_600.0, 20_000.0, 120_000.0, 1_000_000.0)
 KERNEL_WEIGHTS: Final = (0.436, 0.152, 0.172, 0.042, 0.198)
-"""A sum of exponentials within 0.02 of the reaction-time kernel of SEISMIC (Zhao et al., KDD 2015; power law with exponent
-1.242 after 300 s), because a sum of exponentials can be updated event by event and a power law cannot."""
+"""How long followers take to react: the reaction-time kernel of SEISMIC (Zhao et al., KDD 2015: a power law with exponent
+1.242 after 300 s), as a sum of exponentials that differs from it by at most 0.02. A sum of exponentials can be updated event
+by event, a power law cannot."""
 RATE_SECONDS: Final = KERNEL_SECONDS
-"""Decayed counts share the kernel's scales, so that one exponential a scale serves both."""
+"""The windows over which rates are averaged: those of the kernel, so that each exponential is computed once for both."""
 DEFAULT_REACH: Final = 300.0
-"""Followers of an author whose network does not tell; near the median of the retweeters in public cascades."""
+"""Followers of an author where the network does not say; close to the median of retweeters in public cascades."""
 LOUD_REACH: Final = 50_000.0
+"""An engagement by an account with so many followers is remembered by itself, as the loud voice."""
 LOUD_SECONDS: Final = 3_600.0
-"""An engagement by so large an account is remembered by itself; its weight halves in an hour."""
+"""After so long, a loud voice counts half against a newer one."""
 DEDUP_IDS: Final = 64
-"""Event ids remembered a conversation, against networks and clients that send twice."""
+"""Event ids remembered for each conversation, because networks and clients send events twice."""
 ID_BYTES: Final = 5
-"""Of each: two of sixty-four are alike once in 250 million conversations."""
+"""Bytes kept of each id. In one of 250 million conversations two of the 64 ids are the same by chance."""
 CURVE_POINTS: Final = 64
 CARDS: Final = 3
 TIMES: Final = 16
 LINKS: Final = 16
+"""Bounds of what is kept for each conversation: points of the growth curve, posts of each kind that people should see,
+questions that wait for an answer, quotes that wait to be linked."""
 YOUNG_ACCOUNT_SECONDS: Final = 14 * 86_400.0
+"""An account that is younger than this when it engages looks automated."""
 STEP_SECONDS: Final = 1.0
 STEPS: Final = 8
 STEP_RATE: Final = 0.1
-"""So many engagements, each within a second of the one before, where fewer than one in ten seconds is the rate of late, come in
-step; `STEP_QUIET_SECONDS` after the beginning or a loud voice they may also be readers who saw it at once."""
 STEP_QUIET_SECONDS: Final = 600.0
+"""Engagements that come in step look automated: `STEPS` in a row, each at most `STEP_SECONDS` after the one before, in a story
+that had fewer than `STEP_RATE` a second lately. In the first `STEP_QUIET_SECONDS` of a story, and as long after a loud voice,
+they may be readers who all saw it at once."""
 
 
 class Card(msgspec.Struct, omit_defaults=True):
-    """What a person needs of one post."""
+    """What people see of one post in an alert."""
 
     network: str
     post_id: str
@@ -63,15 +69,18 @@ class Card(msgspec.Struct, omit_defaults=True):
 
 
 class Excitation(msgspec.Struct, array_like=True):
-    """The sums that a self-exciting estimate needs, as of the newest event: `waiting[j]` is the reach still to react along
-    kernel j, `reach` all of it, `events` the engagements."""
+    """The sums that a self-exciting estimate needs, at the time of the newest event.
+
+    `reach` is the followers of all voices, `events` the number of engagements, `waiting[j]` the followers who have not reacted
+    yet by the j-th exponential of the kernel.
+    """
 
     reach: float = 0.0
     events: float = 0.0
     waiting: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(KERNEL_SECONDS))
 
     def add(self, reach: float, events: float, late: float, velocity: bool) -> None:
-        """One more voice, `late` seconds before the newest event."""
+        """Add a voice that spoke `late` seconds before the newest event. Without `velocity` nobody is expected to react now."""
         self.reach += reach
         self.events += events
         if not velocity:
@@ -83,7 +92,7 @@ class Excitation(msgspec.Struct, array_like=True):
 
 
 class LastAnnounced(msgspec.Struct, array_like=True):
-    """The last forecast that went out for one brand."""
+    """The last forecast that one brand was told."""
 
     number: int
     level: str
@@ -94,7 +103,7 @@ class LastAnnounced(msgspec.Struct, array_like=True):
 
 
 class Cascade(msgspec.Struct, omit_defaults=True):
-    """All that is known of one conversation. `story` is its own id, or that of the story it quotes."""
+    """All that is known of one conversation. `story` is its own id, or that of the conversation it quotes."""
 
     story: str
     network: str
@@ -110,17 +119,17 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     known: int = 0
     everyone: Excitation = msgspec.field(default_factory=Excitation)
     people: Excitation | None = None
-    """Like `everyone` without accounts that look automated; `None` as long as there were none."""
+    """Like `everyone`, without accounts that look automated; `None` as long as there were no such accounts."""
     rates: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(RATE_SECONDS))
     peak_rate: float = 0.0
     doublings: list[int] = msgspec.field(default_factory=list)
-    """Seconds since the beginning at which 1, 2, 4, 8 ... engagements were there: how growth went, whatever the size."""
+    """Seconds from the beginning to the 1st, 2nd, 4th, 8th ... engagement: the shape of the growth, whatever the size."""
     loud: tuple[float, float] = (0.0, 0.0)
-    """Followers of the loudest engagement that is still being read, and when (epoch seconds) it was made."""
+    """Followers of the loudest recent engagement, and when it was made."""
     automated: int = 0
-    """Engagements that look automated."""
+    """The number of engagements that look automated."""
     steps: int = 0
-    """Engagements in a row, each within `STEP_SECONDS` of the one before."""
+    """The number of engagements in a row that came at most `STEP_SECONDS` after the one before."""
     texts: bytes = b""
     """Sketches of the last replies and quotes (`automation`)."""
     scored: int = 0
@@ -133,13 +142,14 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     links: list[str] = msgspec.field(default_factory=list)
     told: dict[str, LastAnnounced] = msgspec.field(default_factory=dict)
     claims: dict[str, list[Claim]] = msgspec.field(default_factory=dict)
-    """By brand, what was said of it before anybody knew: it teaches when its time is over (`recalibration`)."""
+    """By brand, what was forecast while the outcome was open: compared with the outcome when the horizon is over
+    (`recalibration`)."""
     crossed: list[str] = msgspec.field(default_factory=list)
-    """Those of the brands with claims whose line it crossed."""
+    """Those brands with claims whose line was crossed."""
     answered: bool = False
-    """Whether the brand replied: nobody will know what the story would have become."""
+    """True if the brand replied: what the story would have become without that will never be known."""
     looked: tuple[int, float, float, float] = (0, 0.0, 0.0, 0.0)
-    """Engagements, reach, time (epoch seconds) and the highest probability when it was last forecast."""
+    """Engagements, reach, time and highest probability at the last forecast."""
     ids: bytes = b""
 
     @property
@@ -150,6 +160,7 @@ class Cascade(msgspec.Struct, omit_defaults=True):
 
     @property
     def humans(self) -> Excitation:
+        """The sums without accounts that look automated."""
         return self.everyone if self.people is None else self.people
 
     @property
@@ -194,12 +205,16 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         return copied
 
     def add_root(self, at: float, followers: int | None, velocity: bool) -> None:
+        """Fold the post that the conversation hangs on."""
         self.begins = min(self.begins, at) if self.begins else at
         self._excite(at, reach_of(followers), 0.0, human=True, velocity=velocity)
 
     def add_engagement(self, kind: str, at: float, followers: int | None, *, human: bool, velocity: bool) -> None:
-        """One repost, quote or reply at `at`. Without `velocity` (a catch-up whose time nobody vouches for) it counts and
-        reaches, but nobody is expected to react to it now."""
+        """Fold a repost, quote or reply that was made at `at`.
+
+        Without `velocity` (a catch-up whose time nobody vouches for) it counts, and so does its reach, but nobody is expected
+        to react to it now. `human` is False for an account that looks automated.
+        """
         # `engagements` before and after, written out: both are asked of every repost.
         before = self.reposts + self.quotes + self.replies
         if kind == "repost":
@@ -220,14 +235,14 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         self._grow(at, count)
 
     def _hear(self, at: float, reach: float) -> None:
-        """The louder of two voices is kept; an older one counts for less, because its readers have reacted."""
+        """Keep the louder of two voices. The older one counts for less, because its readers have reacted."""
         followers, before = self.loud
         faded = followers * LOUD_SECONDS / (LOUD_SECONDS + abs(at - before))
         if reach > faded:
             self.loud = (reach, at)
 
     def add_counters(self, at: float, total: int) -> None:
-        """A snapshot of totals: what is new in it counts as that many engagements of unknown authors at `at`."""
+        """Fold a network's own total of engagements: those that are new count as engagements of unknown authors at `at`."""
         before = self.engagements
         self.snapshot = max(self.snapshot, total)
         new = self.engagements - before
@@ -270,7 +285,7 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         return self.rates[window] / tau * exp(-max(0.0, now - self.newest) / tau)
 
     def _grow(self, at: float, count: int) -> None:
-        """Keep (seconds, count) pairs at a spacing that doubles whenever there is no room left."""
+        """Note when doublings were reached, and add a point to the curve, whose spacing doubles whenever it is full."""
         offset = int(at - self.begins) if at > self.begins else 0
         while count >> len(self.doublings):
             self.doublings.append(offset)
@@ -284,12 +299,12 @@ class Cascade(msgspec.Struct, omit_defaults=True):
             self.curve_step = max(self.curve_step * 2, (offset - curve[0]) / CURVE_POINTS)
 
     def read_reply(self, negative: bool) -> None:
-        """The audience's mood: one more reply or quote was scored."""
+        """Count a reply or quote whose text was scored towards the mood of the audience."""
         self.scored += 1
         self.negative += negative
 
     def is_loud(self, followers: int) -> bool:
-        """Whether a voice of so many followers is among the loudest."""
+        """Returns True if an account with so many followers belongs to the loudest that are kept."""
         return followers > 0 and (len(self.loudest) < CARDS or followers > (self.loudest[-1].followers or 0))
 
     def show(self, card: Card) -> None:
@@ -300,22 +315,23 @@ class Cascade(msgspec.Struct, omit_defaults=True):
             self.exemplars = _best([*self.exemplars, card], lambda c: c.negative or 0.0)
 
     def remember_question(self, post_id: str, at: float) -> None:
+        """Remember when a post was written, so that the time until its answer is known. The oldest one is forgotten."""
         self.asked[post_id] = at
         while len(self.asked) > TIMES:
             del self.asked[next(iter(self.asked))]
 
     def remember_link(self, home: str) -> None:
-        """A quote that cannot be linked yet, because the brand is not known."""
+        """Remember the conversation of a quote that cannot be linked yet, because the brand is not known."""
         if home not in self.links:
             self.links = [*self.links, home][-LINKS:]
 
     def be_answered(self) -> None:
-        """The brand replied."""
+        """The brand replied: from now on the story says nothing about what the forecasts were worth."""
         self.answered = True
         self.claims, self.crossed = {}, []
 
     def forget_post(self, post_id: str) -> None:
-        """A deletion: nothing of what it said stays."""
+        """A post was deleted: forget what it said."""
         if self.root is not None and self.root.post_id == post_id:
             self.root = None
         self.loudest = [card for card in self.loudest if card.post_id != post_id]
@@ -323,7 +339,7 @@ class Cascade(msgspec.Struct, omit_defaults=True):
 
 
 def reach_of(followers: int | None) -> float:
-    """How many people a post of this author may reach; nobody reaches none."""
+    """How many people a post of this author may reach: at least one."""
     return DEFAULT_REACH if followers is None else max(1.0, float(followers))
 
 

@@ -1,9 +1,9 @@
-"""What the learned forecaster sees of a cascade: shapes and ratios, never a platform, a size of brand or a follower count.
+"""The features of the learned forecaster: shapes and ratios, never a platform, the size of a brand or a number of followers.
 
-Everything is relative to the cascade's own size and age, so that a line of 50 and one of 50,000 read alike. Followers stay
-out on purpose: whether a network tells them says which network it is, and with that how popular its recorded posts were;
-a loud voice is added by `forecast.Learned` from the closed form instead. After Mishra et al. (CIKM 2016) and Cheng et al.
-(WWW 2014): the times of the early engagements and the present rate say the most. Pure, and cheap: called often.
+Everything is relative to the cascade's own size and age, so that a line of 50 and one of 50,000 look alike. Followers are left
+out on purpose: whether a network tells their number gives away which network it is, and so how popular its recorded posts
+were. `learned.LearnedForecaster` adds a loud voice by the closed form instead. What says the most is when the first engagements
+came and how many come now (Mishra et al., CIKM 2016; Cheng et al., WWW 2014). Pure, and cheap because called often.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ NAMES: Final = (
     "last_half", "last_quarters", "last_eighths", "early_4", "early_16", "outlook",
 )  # fmt: skip
 LINE_FEATURES: Final = 2
-"""The first so many depend on the line; a model of the final size sees only those after them."""
+"""The first two depend on the line; a model of the final size sees only the others."""
 SOFT_SECONDS: Final = 30.0
-"""Added to times before their logarithm: what happens within half a minute is all the same."""
+"""Added to a time before its logarithm is taken: differences within half a minute mean nothing."""
 LEAST: Final = 1e-3
+"""Added to a ratio before its logarithm is taken."""
 
 
 def shape_of(cascade: Cascade, now: float, horizon: float) -> list[float]:
-    """The features that do not depend on a line. `horizon` in seconds from the beginning of the cascade."""
+    """The features that do not depend on a line, at `now` (epoch seconds). `horizon` is in seconds from the beginning of the
+    cascade."""
     count = cascade.engagements or 1
     age = now - cascade.begins
     if age < 1.0:
@@ -73,13 +75,13 @@ def shape_of(cascade: Cascade, now: float, horizon: float) -> list[float]:
 
 
 def with_line(shape: list[float], count: float, more: float) -> list[float]:
-    """The features for a line that is `more` engagements away."""
+    """All features, for a cascade of `count` engagements whose line is `more` engagements away."""
     growth = log(more / (max(1.0, count)) + LEAST)
     return [growth, growth - shape[-1], *shape]
 
 
 def _last(cascade: Cascade, count: int, age: float) -> tuple[float, float, float]:
-    """How long, as a share of the age, the last half, three quarters and seven eighths of the engagements took."""
+    """How long the last half, three quarters and seven eighths of the engagements took, as shares of the age."""
     marks = cascade.doublings
     if not marks:
         return 0.0, 0.0, 0.0

@@ -1,7 +1,7 @@
-"""From a cascade to what a brand is told: probability, size, crossing time, level and the reason in words.
+"""From a cascade to what a brand is told: probability, size, crossing time, level and the reason in words. Pure.
 
-A model is anything that keeps the `Forecaster` protocol; the closed form of `hawkes` is the one that needs no training.
-Levels have hysteresis (a level is left below `KEEP` of its threshold) and need a minimum of evidence. Pure.
+Any model that keeps the `Forecaster` protocol can be used; `ClosedForm` is the one that needs no training. A level is given
+only with a minimum of evidence, and it is left only below `KEEP` times its threshold (hysteresis).
 """
 
 from __future__ import annotations
@@ -17,39 +17,49 @@ from services.contracts.signal import Level, Line
 WATCH_AT: Final = 0.42
 LIKELY_AT: Final = 0.57
 IMMINENT_AT: Final = 0.81
-"""Frozen on validation folds of Twitter15/16 (line 500, 72 h, every event): a story that reaches them for the first time goes
-on to cross with precision 0.5, 0.7 and 0.93 (`scorer.training.virality`), and with 0.4, 0.62 and 0.9 on Weibo, because what is
-said is set right for each network first (`scorer.recalibration_state`). 0.78 would do for 0.9, at three minutes more of lead
-and half as many false alarms again at a line of 100."""
+"""The probabilities from which a story is watched, likely to cross, and about to cross.
+
+They were chosen on validation folds of Twitter15/16 (line 500, horizon 72 h) by `scorer.training.virality`. Of the stories
+that reach them for the first time, 50 %, 70 % and 93 % cross the line there, and 40 %, 62 % and 90 % on Weibo: probabilities
+are corrected for each network before they are compared (`scorer.recalibration_state`). `IMMINENT_AT` could be 0.78 for a
+precision of 90 % on Twitter; alerts would come three minutes earlier, with 50 % more false ones at a line of 100."""
 IMMINENT_WITHIN_SECONDS: Final = 3_600.0
+"""A story is about to cross if it is expected to do so within this time."""
 KEEP: Final = 0.6
+"""A level that was given is kept down to this share of its threshold."""
 MIN_ENGAGEMENTS: Final = 5
 MIN_VOICE: Final = 100_000
-"""One engagement by an account this large is evidence too."""
+"""The evidence for a level is so many engagements, or one by an account with so many followers."""
 LOOK_GROWTH: Final = 1.02
-LOOK_UNLIKELY_GROWTH: Final = 1.12
+"""A story is forecast again when it has grown by this factor since the last forecast."""
 LOOK_UNLIKELY: Final = 0.2
-"""A story of which nobody would be told by far needs to grow by an eighth before it is looked at again."""
+LOOK_UNLIKELY_GROWTH: Final = 1.12
+"""The factor for a story whose probability was below `LOOK_UNLIKELY`, far from any level."""
 LOOK_REACH: Final = 1.25
+"""It is also forecast again when its reach has grown by this factor, ..."""
 LOOK_SECONDS: Final = 60.0
 LOOK_AGE: Final = 0.05
-"""Looked at again when a twentieth of its age has passed, and never sooner than `LOOK_SECONDS` for time alone: a slow story
-changes slowly."""
+"""... or when this share of its age has passed, but at least `LOOK_SECONDS`: a slow story changes slowly."""
 QUIET_SECONDS: Final = 1_800.0
-"""A story eases when it crossed or was told, and then grew by less than `QUIET_RATE` of its peak for so long."""
 QUIET_RATE: Final = 0.02
+"""A story is quiet when it had no engagement for `QUIET_SECONDS`, or when, being older than that, it grows at less than this
+share of its peak rate."""
 RECHECK_SECONDS: Final = 300.0
-"""A story that was told is looked at again after so long without an event: it must be able to ease."""
+"""A story of which somebody was told is looked at again after so long without an event, so that it can ease."""
 TELL_AGAIN_SECONDS: Final = 600.0
 TELL_PROBABILITY: Final = 0.1
 TELL_GROWTH: Final = 1.25
+"""On the same level a brand is told again at most every `TELL_AGAIN_SECONDS`, when the probability has moved by
+`TELL_PROBABILITY` or the expected size has grown by this factor."""
 Z80: Final = 1.2815515655446004
+"""Half the width of an 80 % interval of the normal distribution, in standard deviations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Sizes are engagements within the horizon, an 80 % interval with its median; `soon` says whether the line is expected
-    to be crossed within `IMMINENT_WITHIN_SECONDS`."""
+    """What a forecaster expects. `low`, `median` and `high` are the final size in engagements within the horizon, as an 80 %
+    interval with its median; `probability` is that of crossing the line, `without_automation` the same without accounts that
+    look automated; `soon` is True if the line is expected to be crossed within `IMMINENT_WITHIN_SECONDS`."""
 
     low: float
     median: float
@@ -60,7 +70,8 @@ class Prediction:
 
 
 class Crossing(NamedTuple):
-    """Seconds from now until the line is crossed, an 80 % interval with its median; `None`: not within the horizon."""
+    """Seconds from now until the line is crossed, as an 80 % interval with its median; `None` if that is not expected within
+    the horizon."""
 
     earliest: float | None
     expected: float | None
@@ -68,22 +79,26 @@ class Crossing(NamedTuple):
 
 
 class Forecaster(Protocol):
+    """A model of how far a cascade will go. `now` is in epoch seconds, `horizon` in seconds from the beginning of the cascade.
+    None of the methods raises, whatever events were folded."""
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name and version, as every forecast states them."""
 
     def probability(self, cascade: Cascade, line: Line, now: float, horizon: float) -> float:
-        """P(crosses the line within `horizon` seconds from the beginning of the cascade). Called often: a story of which
-        nobody was told and whose probability is low needs no more than this."""
+        """The probability that the cascade crosses the line within the horizon. Called often: most stories are so unlikely to
+        cross that nothing else is asked of them."""
 
     def predict(self, cascade: Cascade, line: Line, now: float, horizon: float) -> Prediction:
-        """The whole forecast; never raises, whatever was folded."""
+        """The whole forecast, for a story that may be announced."""
 
     def crossing(self, cascade: Cascade, line: Line, now: float, horizon: float) -> Crossing:
-        """When, for a forecast that is told. Called seldom."""
+        """When the line will be crossed, for a forecast that is announced. Called seldom."""
 
 
 class ClosedForm:
-    """SEISMIC's estimate with a prior and a log-normal spread (`hawkes`). Announced as what it is in every forecast."""
+    """SEISMIC's estimate with a prior and a log-normal spread (`hawkes`): needs no training. Its forecasts carry its name."""
 
     name = "seismic-closed-form-1"
 
@@ -117,11 +132,15 @@ class ClosedForm:
 
 
 def ahead_of(cascade: Cascade, sums: Excitation, now: float, horizon: float) -> hawkes.Outlook:
+    """What is still to come within the horizon by the closed form; `sums` are those of the cascade, or of its people."""
     return hawkes.outlook(sums, max(0.0, now - cascade.newest), max(0.0, cascade.begins + horizon - now))
 
 
 def more_until(line: Line, sums: Excitation, seen: float) -> float:
-    """Engagements still missing until the line; an audience is turned into engagements by what one brings on average."""
+    """The engagements still missing until the line, where `seen` were counted; infinite if the line asks for nothing.
+
+    An audience is turned into engagements by the followers that one of them brings on average.
+    """
     missing = []
     if line.engagements is not None:
         missing.append(line.engagements - seen)
@@ -132,25 +151,26 @@ def more_until(line: Line, sums: Excitation, seen: float) -> float:
 
 
 def has_crossed(cascade: Cascade, line: Line) -> bool:
+    """Returns True if the cascade has reached the engagements or the audience of the line."""
     return (line.engagements is not None and cascade.engagements >= line.engagements) or (
         line.audience is not None and cascade.everyone.reach >= line.audience
     )
 
 
 def is_quiet(cascade: Cascade, now: float) -> bool:
-    """Whether nothing worth speaking of comes any more."""
+    """Returns True if hardly anything follows any more (`QUIET_SECONDS`, `QUIET_RATE`)."""
     return now - cascade.newest >= QUIET_SECONDS or (
         now - cascade.begins >= QUIET_SECONDS and cascade.rate(1, now) < QUIET_RATE * cascade.peak_rate
     )
 
 
 def has_evidence(cascade: Cascade) -> bool:
-    """Whether there is enough to say anything: a few engagements, or one loud voice."""
+    """Returns True if there is enough to say anything: a few engagements, or one by a very large account."""
     return cascade.engagements >= MIN_ENGAGEMENTS or any((card.followers or 0) >= MIN_VOICE for card in cascade.loudest)
 
 
 def moved_enough(cascade: Cascade, now: float) -> bool:
-    """Whether a forecast could differ from the last one: it grew, reaches a quarter more, or time has passed."""
+    """Returns True if a forecast could differ from the last one: the cascade grew, reaches more people, or time has passed."""
     engagements, reach, at, probability = cascade.looked
     growth = LOOK_UNLIKELY_GROWTH if probability < LOOK_UNLIKELY else LOOK_GROWTH
     return (
@@ -160,16 +180,19 @@ def moved_enough(cascade: Cascade, now: float) -> bool:
     )
 
 
-def worth_a_forecast(probability: float, told: LastAnnounced | None) -> bool:
-    """Whether more than the probability is wanted: somebody was told already, or may have to be."""
-    return told is not None or probability >= WATCH_AT
+def worth_a_forecast(probability: float, last: LastAnnounced | None) -> bool:
+    """Returns True if the whole forecast is needed: the brand was told of the story before, or may have to be."""
+    return last is not None or probability >= WATCH_AT
 
 
 def level_of(
-    cascade: Cascade, line: Line, prediction: Prediction, told: LastAnnounced | None, now: float
+    cascade: Cascade, line: Line, prediction: Prediction, last: LastAnnounced | None, now: float
 ) -> Level | None:
-    """The level now; `None` is below watching. Falls only with hysteresis, and to `EASING` once it was told."""
-    before = Level(told.level) if told is not None else None
+    """The level of the story now, after the `last` one that was announced; `None` if it is not worth watching.
+
+    A level falls only with hysteresis. A story that was announced eases when it is quiet, and is watched until then.
+    """
+    before = Level(last.level) if last is not None else None
     crossed = has_crossed(cascade, line)
     if before is not None and is_quiet(cascade, now):
         return Level.EASING
@@ -200,17 +223,18 @@ _AT_LEAST: Final = {
 }
 
 
-def worth_telling(level: Level | None, prediction: Prediction, told: LastAnnounced | None, now: float) -> bool:
-    """Whether this forecast says something that the last one did not. Nothing is told below watching."""
+def worth_telling(level: Level | None, prediction: Prediction, last: LastAnnounced | None, now: float) -> bool:
+    """Returns True if this forecast says something that the last announced one did not: another level, or on the same level a
+    clearly different probability or size after some time."""
     if level is None:
         return False
-    if told is None or level != told.level:
+    if last is None or level != last.level:
         return True
-    if level is Level.EASING or now - told.at < TELL_AGAIN_SECONDS:
+    if level is Level.EASING or now - last.at < TELL_AGAIN_SECONDS:
         return False
     return (
-        abs(prediction.probability - told.probability) >= TELL_PROBABILITY
-        or prediction.median >= told.size * TELL_GROWTH
+        abs(prediction.probability - last.probability) >= TELL_PROBABILITY
+        or prediction.median >= last.size * TELL_GROWTH
     )
 
 

@@ -1,7 +1,8 @@
-"""The closed-form estimate of a self-exciting process: how many engagements are still to come, and how fast.
+"""The closed-form estimate of a self-exciting process: how many engagements are still to come, and how fast. Pure.
 
-After SEISMIC (Zhao et al., KDD 2015): the infectiousness p is engagements per follower that had time to react; those who
-have not reacted yet will react with p, and each of them brings new followers. Kernel: `cascade.KERNEL_SECONDS`.
+It is that of SEISMIC (Zhao et al., KDD 2015). The infectiousness p is the number of engagements per follower who had time to
+react. Followers who have not reacted yet will do so with probability p, and each of them brings new followers. How long they
+take is given by the kernel (`cascade.KERNEL_SECONDS`).
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from scorer.virality.cascade import DEFAULT_REACH, KERNEL_SECONDS, KERNEL_WEIGHT
 
 PRIOR_EVENTS: Final = 0.5
 PRIOR_REACH: Final = 1_500.0
-"""A Gamma prior on p, worth half an engagement among 1,500 followers: one early repost proves little."""
+"""A Gamma prior on p that weighs as much as half an engagement among 1,500 followers: one early repost proves little."""
 MOST_BRANCHING: Final = 0.9
-"""A process at or above 1 never ends; observed cascades do."""
+"""Bound of the engagements that one engagement causes. With 1 or more a cascade would never end, and all recorded ones did."""
 MODEL_SPREAD: Final = 0.7
-"""Standard deviation of log(remaining) that no amount of data takes away (model error)."""
+"""The standard deviation of log(remaining) that is left however much data there is: the error of the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """`remaining` engagements (median) within the horizon, the standard deviation of their logarithm, and how the time of
-    those that are still to come is spread: `weights` over `KERNEL_SECONDS`, summing to 1."""
+    """The engagements that are still to come within the horizon: their median (`remaining`), the standard deviation of their
+    logarithm (`spread`), and their shares by exponential of the kernel (`weights`, which sum to 1)."""
 
     remaining: float
     spread: float
@@ -32,7 +33,7 @@ class Outlook:
 
 
 def outlook(sums: Excitation, since_newest: float, horizon: float) -> Outlook:
-    """What is still to come `since_newest` seconds after the newest event, up to `horizon` seconds from now."""
+    """What is still to come from now, `since_newest` seconds after the newest event, until `horizon` seconds from now."""
     faded = [w * math.exp(-since_newest / tau) for w, tau in zip(sums.waiting, KERNEL_SECONDS, strict=True)]
     waiting = [weight * w for weight, w in zip(KERNEL_WEIGHTS, faded, strict=True)]
     reacted = max(0.0, sums.reach - sum(waiting))
@@ -49,7 +50,7 @@ def outlook(sums: Excitation, since_newest: float, horizon: float) -> Outlook:
 
 
 def probability_of(more: float, ahead: Outlook) -> float:
-    """P(at least `more` engagements are still to come): log-normal around the median."""
+    """The probability that at least `more` engagements are still to come (log-normal around the median)."""
     if more <= 0:
         return 1.0
     if ahead.remaining <= 0:
@@ -58,17 +59,18 @@ def probability_of(more: float, ahead: Outlook) -> float:
 
 
 def quantile(ahead: Outlook, z: float) -> float:
-    """The number still to come at `z` standard deviations of its logarithm."""
+    """The number of engagements still to come that lies `z` standard deviations (of the logarithm) from the median."""
     return ahead.remaining * math.exp(z * ahead.spread) if ahead.remaining > 0 else 0.0
 
 
 def share_within(seconds: float, weights: tuple[float, ...]) -> float:
-    """The share of what is still to come that comes within `seconds`."""
+    """The share of what is still to come that will have come within `seconds`."""
     return sum(w * (1.0 - math.exp(-seconds / tau)) for w, tau in zip(weights, KERNEL_SECONDS, strict=True))
 
 
 def seconds_until(more: float, total: float, weights: tuple[float, ...]) -> float | None:
-    """When `more` of the `total` still to come will have come; `None` when they never do. Bisection on the mixture."""
+    """In how many seconds `more` of the `total` engagements still to come will have come, found by bisection; `None` if there
+    are not so many."""
     if more <= 0:
         return 0.0
     if total <= more:

@@ -1,11 +1,13 @@
-"""The learned forecaster: boosted trees over the shape of a cascade, and the closed form for what they cannot know.
+"""The learned forecaster: boosted trees over the shape of a cascade, and the closed form for what they cannot know. Pure.
 
-Three things come together, because each alone does worse (Mishra et al., CIKM 2016, found the same of features and Hawkes):
-  trees        P(crosses a line) and the quantiles of the final size, from `features`; trained on recorded
-               cascades (`scorer.training.virality`), no follower counts in them
-  loud voice   a recent engagement by a very large account: the closed form says what its readers may bring, and moves the
-               probability at once, long before the shape of the cascade shows it
-  people only  the second figure, without accounts that look automated: the line moves away by what they brought
+Three things come together, because each alone does worse (Mishra et al., CIKM 2016, found the same of features and Hawkes
+processes):
+  trees        the probability to cross a line and the quantiles of the final size, from `features`; they were trained on
+               recorded cascades (`scorer.training.virality`) without numbers of followers
+  loud voice   after an engagement by a very large account the closed form estimates what its readers may bring, and raises
+               the probability at once, long before the shape of the cascade shows it
+  people only  the second probability, without accounts that look automated: as if the line were further away, by what these
+               accounts brought
 """
 
 from __future__ import annotations
@@ -32,31 +34,35 @@ from services.base.errors import Damaged
 from services.contracts.signal import Line
 
 LOUD_SPREAD: Final = 1.0
-"""Standard deviation of the logarithm of what a loud voice brings: far wider than that of the crowd."""
+"""The standard deviation of the logarithm of what a loud voice brings: far more than that of a crowd."""
 LOUD_SHARE: Final = 0.5
-"""What a reader of a very large account does, against one of the crowd: large audiences react less each."""
+"""How often a follower of a very large account reacts, compared with others: half as often."""
 MOST_LOGIT: Final = 30.0
+"""Bound of the log-odds, so that their exponential is finite."""
 
 
 class Weights(msgspec.Struct):
-    """As they are shipped, with the names of the features they were made for."""
+    """The trees as they are shipped, with the names of the features they were made for."""
 
     name: str
     features: list[str]
     crosses: FlatEnsemble
     sizes: list[FlatEnsemble]
-    """Trees for the 10, 50 and 90 % quantiles of log(final size / present size)."""
+    """The trees for the 10 %, 50 % and 90 % quantiles of log(final size / present size)."""
     widen: list[float]
-    """Added to each of the three, so that the interval covers what it says on cascades they were not trained on."""
+    """What is added to each of the three quantiles, so that the interval holds 80 % of cascades that were not trained on."""
 
 
-def shipped() -> Learned:
-    """The forecaster with the weights that come with the code; read once, when a process starts."""
-    return Learned.of((files("scorer.virality") / "weights" / "virality.json").read_bytes())
+def shipped() -> LearnedForecaster:
+    """The forecaster with the weights that come with the code. They are read once, when a process starts."""
+    return LearnedForecaster.of((files("scorer.virality") / "weights" / "virality.json").read_bytes())
 
 
-class Learned:
+class LearnedForecaster:
+    """A `Forecaster` by trained weights."""
+
     def __init__(self, weights: Weights) -> None:
+        """Raises `Damaged` if the weights were made for other features."""
         if tuple(weights.features) != NAMES:
             raise Damaged(f"weights {weights.name!r} were made for other features: run `make train-virality`")
         self.name = weights.name
@@ -65,7 +71,8 @@ class Learned:
         self._widen = tuple(weights.widen)
 
     @classmethod
-    def of(cls, content: bytes) -> Learned:
+    def of(cls, content: bytes) -> LearnedForecaster:
+        """The forecaster with the weights in a file's `content` (JSON). Raises `Damaged` as the constructor does."""
         return cls(msgspec.json.decode(content, type=Weights))
 
     def probability(self, cascade: Cascade, line: Line, now: float, horizon: float) -> float:
@@ -97,7 +104,7 @@ class Learned:
         )
 
     def crossing(self, cascade: Cascade, line: Line, now: float, horizon: float) -> Crossing:
-        """The closed form says how what is to come is spread over time, the trees how much it is."""
+        """The trees say how much is still to come, the closed form how it is spread over time."""
         seen = float(cascade.engagements)
         more = more_until(line, cascade.everyone, seen)
         weights = ahead_of(cascade, cascade.everyone, now, horizon).weights
@@ -116,7 +123,7 @@ class Learned:
         return 1.0 - (1.0 - crowd) * (1.0 - _passes(more, loud_outlook(cascade, now)))
 
     def _sizes(self, cascade: Cascade, shape: list[float], now: float) -> tuple[float, float, float]:
-        """Never below what is there, never out of order."""
+        """The low, median and high final size: never below the present size, and never out of order."""
         seen = float(cascade.engagements)
         base = max(1.0, seen)
         low, median, high = (
@@ -130,7 +137,7 @@ class Learned:
 
 
 def loud_outlook(cascade: Cascade, now: float) -> float:
-    """Engagements that the readers of the loudest recent voice may still bring (median), by the closed form."""
+    """The median of the engagements that the followers of the loudest recent voice may still bring, by the closed form."""
     followers, at = cascade.loud
     passed = max(0.0, now - at)
     waiting = sum(w * math.exp(-passed / tau) for w, tau in zip(KERNEL_WEIGHTS, KERNEL_SECONDS, strict=True))

@@ -1,9 +1,10 @@
-"""What a forecaster's probabilities turned out to be worth, learned as stories end: few numbers, no list of stories.
+"""Corrects the probabilities of a forecaster by how the stories of a network really ended. Pure; it keeps a few numbers only.
 
-How popular the stories of a network are is not in the shape of a cascade: trees that were trained on other networks say twice
-too much or too little. So what was said is set right by a logistic regression (Platt, 1999, online): three coefficients with a
-prior that believes the forecaster, moved by each story that ended, by the extended Kalman step for a binomial outcome (West,
-Harrison, Migon, JASA 1985). A story teaches by its claims: what was said of it when it had 8, 32, 128 ... engagements. Pure.
+How popular the stories of a network are cannot be seen in the shape of a cascade: probabilities of trees that were trained on
+other networks are wrong by up to a factor of two. A logistic regression corrects them (Platt, 1999, but online). It has three
+coefficients, whose prior believes the forecaster, and each story that ends moves them by the extended Kalman step for a
+binomial outcome (West, Harrison, Migon, JASA 1985). What a story teaches are its claims: the probabilities that were given
+when it had 8, 32, 128 ... engagements.
 """
 
 from __future__ import annotations
@@ -15,31 +16,34 @@ from typing import Final
 import msgspec
 
 PRIOR_VARIANCE: Final = (1.0, 0.09, 0.16)
-"""Of the offset, of the slope less one, and of what a line further away adds (log line over size): wide for how popular a
-network is, narrow for the rest."""
+"""The variance of the prior for the offset, for the slope minus one, and for the growth that is still needed (`growth_to`).
+How popular a network is, the offset, is left open; the other two are held close to what the forecaster says."""
 MEMORY_STORIES: Final = 1_000.0
-"""A network changes: it is the last so many that count (discounting: West, Harrison, Migon)."""
+"""Networks change: what was learned so many stories ago has lost most of its weight (discounting: West, Harrison, Migon)."""
 CLAIM_WEIGHT: Final = 0.5
-"""The claims of a story are about one outcome. Each weighs the same however many follow: stories that grow claim more, so a
-share of their number would tell the outcome."""
+"""How much each claim of a story weighs: less than one, because all of them are about the same outcome, and not a share of
+their number, because stories that grow make more claims, so that their weights would give away the outcome."""
 LEAST_SLOPE: Final = 0.2
-"""More must stay more, whatever was learned."""
+"""Lower bound of the slope: a higher probability stays higher, whatever was learned."""
 MOST_SHIFT: Final = 1.0
-"""Odds of a third, or three times as high, as much as two platforms were found to differ. Nobody tells us of alarms that were
-heeded elsewhere than in the thread, and neither they nor a flood of small stories may silence the next."""
+"""Bound of the correction in log-odds: odds become at most three times as high or as low, which is how far two platforms were
+found to differ. Alarms that people heeded elsewhere than in the thread look false here; neither they nor a flood of small
+stories may silence the next alarm."""
 FIRST_CLAIM: Final = 8
 CLAIM_GROWTH: Final = 4
+"""The first claim of a story is made at 8 engagements, each further one at four times the size of the last."""
 LEAST_CLAIM: Final = 0.01
-"""Of the crowd of stories that nobody would be told of there is nothing to learn that matters where somebody is."""
+"""Lower probabilities make no claim: nothing that matters can be learned from the many stories that nobody is told of."""
 MOST_SAID: Final = 4.6
 MOST_GROWTH: Final = 4.0
-"""What is learned between 1 and 99 %, and of lines up to 55 times the size, is what is known beyond."""
+"""Bounds of what is learned from, in log-odds and in `growth_to`: between 1 % and 99 %, and lines up to 55 times the size.
+Beyond them the correction stays what it is at the bound."""
 
 _PAIRS: Final = tuple((i, j) for i in range(3) for j in range(i, 3))
 
 
 class Claim(msgspec.Struct, array_like=True):
-    """What the forecaster said (log-odds) of a story of `size` engagements, the line `growth` away (`growth_to`)."""
+    """What the forecaster said (log-odds) when a story had `size` engagements and its line was `growth` away (`growth_to`)."""
 
     said: float
     growth: float
@@ -47,7 +51,8 @@ class Claim(msgspec.Struct, array_like=True):
 
 
 class Recalibration(msgspec.Struct, array_like=True):
-    """Coefficients of (1, said, growth) that are added to what was said, and their covariance, row by row."""
+    """The correction for one network: the coefficients of (1, said, growth), which are added to what the forecaster said, and
+    their covariance."""
 
     mean: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0, 0.0])
     covariance: list[list[float]] = msgspec.field(
@@ -55,7 +60,7 @@ class Recalibration(msgspec.Struct, array_like=True):
     )
 
     def probability(self, said: float, growth: float) -> float:
-        """What `said` (a probability) is worth. 0 and 1 are no forecasts and stay."""
+        """The corrected probability where the forecaster `said` one. 0 and 1 are certain, and stay what they are."""
         if not 0.0 < said < 1.0:
             return said
         believed = log_odds(said)
@@ -64,7 +69,7 @@ class Recalibration(msgspec.Struct, array_like=True):
         return _logistic(believed + max(-MOST_SHIFT, min(MOST_SHIFT, shift)))
 
     def learn(self, claims: Sequence[Claim], crossed: bool, weight: float = 1.0) -> None:
-        """A story ended. `weight` is less than one where it is one of several that must end alike."""
+        """Learn from a story that ended. `weight` is less than one if the story counts for several brands."""
         for claim in claims:
             self._learn(claim, crossed, weight * CLAIM_WEIGHT)
 
@@ -87,25 +92,31 @@ class Recalibration(msgspec.Struct, array_like=True):
         self._reshape(lambda i, j, c: c - information / shrink * towards[i] * towards[j])
 
     def _forget(self, information: float) -> None:
-        """`information` is 1 for a claim of which anything could be said. What was learned `MEMORY_STORIES` ago weighs a third
-        of the last; nothing is known less than before the first."""
+        """Let older stories count for less, before a claim is learned from.
+
+        `information` is 1 for a claim whose outcome was entirely open, and less for one that was nearly certain. What was
+        learned `MEMORY_STORIES` claims of 1 ago weighs about a third (1/e) of the newest. No coefficient becomes less certain
+        than its prior.
+        """
         widest = MEMORY_STORIES / (MEMORY_STORIES - information)
         wider = [sqrt(min(widest, prior / self.covariance[i][i])) for i, prior in enumerate(PRIOR_VARIANCE)]
         self._reshape(lambda i, j, c: c * wider[i] * wider[j])
 
     def _reshape(self, of: Callable[[int, int, float], float]) -> None:
-        """Each pair once: what rounding makes of the two would grow apart, story by story, until nothing is a variance."""
+        """Replace each entry of the covariance. The two halves are set together: rounding would make them grow apart, story by
+        story, until the matrix is no covariance any more."""
         for i, j in _PAIRS:
             self.covariance[i][j] = self.covariance[j][i] = of(i, j, self.covariance[i][j])
 
 
 def growth_to(more: float, size: float) -> float:
-    """How far a line that is `more` engagements away is from `size`."""
+    """How far away a line is, for a story of `size` engagements that lacks `more`: the logarithm of how much it must grow."""
     return log(1.0 + more / max(1.0, size))
 
 
 def claim_of(said: float, growth: float, size: int, before: Sequence[Claim]) -> Claim | None:
-    """What is said (a probability) of a story of `size` now, if it is to be remembered beside what was claimed `before`."""
+    """The claim that a story of `size` engagements makes now, where the forecaster's probability is `said`; `None` if no claim
+    is due after those made `before`, or if nothing could be learned from it."""
     due = before[-1].size * CLAIM_GROWTH if before else FIRST_CLAIM
     if size < due or not LEAST_CLAIM <= said < 1.0:
         return None
@@ -113,6 +124,7 @@ def claim_of(said: float, growth: float, size: int, before: Sequence[Claim]) -> 
 
 
 def log_odds(probability: float) -> float:
+    """log(p / (1 - p)), finite for 0 and 1 too."""
     bounded = min(1.0 - 1e-12, max(1e-12, probability))
     return log(bounded / (1.0 - bounded))
 

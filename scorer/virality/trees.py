@@ -1,7 +1,7 @@
-"""Gradient-boosted trees, read from JSON and compiled to Python's own code: no numerical library is needed at run time.
+"""Gradient-boosted trees, compiled from numbers to Python's own code: no numerical library is needed at run time. Pure.
 
 A tree becomes one nested conditional expression over local names, which the interpreter walks several times faster than a loop
-walks nodes. The code is built from the numbers by `ast`: no text of a weights file is ever evaluated.
+would walk its nodes. The code is built with `ast` from the numbers alone: no text of a weights file is ever evaluated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ Ensemble = Callable[[Sequence[float]], float]
 
 
 class FlatTree(msgspec.Struct, array_like=True):
-    """As it is stored: node 0 is the root; a leaf has feature -1 and its value as threshold."""
+    """A tree as it is stored, with one entry for each node. Node 0 is the root; a leaf has feature -1, and its value stands in
+    `threshold`."""
 
     feature: list[int]
     threshold: list[float]
@@ -29,12 +30,14 @@ class FlatTree(msgspec.Struct, array_like=True):
 
 
 class FlatEnsemble(msgspec.Struct):
+    """Trees whose values are added to the baseline."""
+
     baseline: float
     trees: list[FlatTree]
 
 
 def grown(flat: FlatEnsemble, features: int) -> Ensemble:
-    """The ensemble as a function of `features` numbers. Raises `Damaged` for trees that are none."""
+    """The ensemble as a function of a sequence of `features` numbers. Raises `Damaged` if the trees are malformed."""
     names = [f"x{number}" for number in range(features)]
     total = ast.Name("total", ast.Store())
     body: list[ast.stmt] = [
@@ -53,7 +56,7 @@ def grown(flat: FlatEnsemble, features: int) -> Ensemble:
 
 
 def _expression(tree: FlatTree, at: int, names: Sequence[str], depth: int = 0) -> ast.expr:
-    """Low where the feature is at most the threshold, high where it is more."""
+    """The subtree at a node as an expression: left where the feature is at most the threshold, right where it is more."""
     if not 0 <= at < len(tree.feature) or tree.feature[at] >= len(names) or depth > MOST_DEPTH:
         raise Damaged(f"a tree has no node {at}, asks for a feature that is not there, or is deeper than {MOST_DEPTH}")
     feature, threshold = tree.feature[at], float(tree.threshold[at])

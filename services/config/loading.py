@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from services.base.errors import ConfigError
 from services.config.model import Config
 from services.config.rule import CONDITIONS
+from services.config.suggestions import meant
+from services.config.yaml_reading import Place, read
 from services.contracts.base import AccountId
-
-Place = tuple[str | int, ...]
 
 
 def load(path: Path) -> Config:
@@ -35,8 +35,8 @@ def over(path: Path, base: Config) -> Config:
     """Returns the configuration in `path`. If it names no brands (a file of rules alone, say), its sections replace those of
     `base`. Raises `ConfigError`."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        raw = read(path.read_text(encoding="utf-8"), str(path)).content
+    except (OSError, UnicodeDecodeError):
         return load(path)  # which says what is wrong
     if not isinstance(raw, dict) or "brands" in raw:
         return load(path)
@@ -46,20 +46,9 @@ def over(path: Path, base: Config) -> Config:
 
 def parse(text: str, name: str = "configuration") -> Config:
     """Like `load`, for a text."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
-    try:
-        node: yaml.Node | None = loader.get_single_node()
-        raw = loader.construct_document(node) if node is not None else None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{name}:{line}: not YAML: {error.problem}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{name}: not YAML: {error}") from error
-    finally:
-        loader.dispose()
-    if node is None or not isinstance(raw, dict):
+    raw, lines = read(text, name)
+    if not isinstance(raw, dict):
         raise ConfigError(f"{name}:1: expected a mapping with `brands`, got {type(raw).__name__}")
-    lines = dict(_lines(node, (), set()))
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
@@ -74,21 +63,6 @@ def parse(text: str, name: str = "configuration") -> Config:
     return config
 
 
-def _lines(node: yaml.Node, place: Place, seen: set[int]) -> Iterator[tuple[Place, int]]:
-    """Yields each field with its line. A node that an alias repeats is walked once: it may even contain itself."""
-    if id(node) in seen:
-        return
-    seen.add(id(node))
-    yield place, node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield from _lines(value, (*place, key.value), seen)
-            yield (*place, key.value), key.start_mark.line + 1
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _lines(value, (*place, index), seen)
-
-
 def _say(name: str, lines: dict[Place, int], place: Place, what: str) -> str:
     known = place
     while known and known not in lines:
@@ -98,7 +72,9 @@ def _say(name: str, lines: dict[Place, int], place: Place, what: str) -> str:
 
 def _advice(error: Any) -> str:
     if error["type"] == "extra_forbidden":
-        return "there is no such field here; `firebreak doctor --schema` shows them all"
+        alike = meant(error["loc"])
+        hint = f"did you mean `{alike}`?" if alike is not None else "`firebreak doctor --schema` shows them all"
+        return f"there is no such field here; {hint}"
     if error["type"] == "missing":
         return "this field is required"
     return f"{error['msg']}, got {str(error['input'])[:80]!r}"

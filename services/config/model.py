@@ -5,9 +5,9 @@ an error names file, line, field and what would be right. Secrets never stand he
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, ConfigDict, Field
 
 from services.config.quiet_hours import QuietHours
 from services.config.rota import Promise, Responder, Schedule, Target
@@ -70,8 +70,17 @@ class Source(Section):
     policy: SourcePolicy = SourcePolicy.TEXT_ALLOWED
 
 
+def _either_name(schema: dict[str, Any]) -> None:
+    """Says in the JSON Schema that `targets` may be written as `endpoints`."""
+    schema["properties"]["endpoints"] = schema["properties"]["targets"]
+    schema["required"] = [name for name in schema.get("required", ()) if name != "targets"]
+    schema["oneOf"] = [{"required": ["targets"]}, {"required": ["endpoints"]}]
+
+
 class Step(Section):
     """Who is told, and how long after the step before (the first: after the incident opened)."""
+
+    model_config = ConfigDict(json_schema_extra=_either_name)
 
     after_minutes: Annotated[float, Field(ge=0, le=7 * 24 * 60)] = 0
     targets: tuple[Target, ...] = Field(
@@ -126,6 +135,11 @@ class Config(Section):
     def owner(self, account: AccountId) -> str | None:
         """Returns who answers for this account of a brand."""
         return self._owners.get(account)
+
+    def owners_elsewhere(self) -> list[tuple[AccountId, str]]:
+        """Returns the accounts whose owner is neither a responder nor a schedule of the file, with that owner."""
+        here = self._responders.keys() | self._schedules.keys()
+        return [(account, owner) for account, owner in self._owners.items() if owner not in here]
 
     @cached_property
     def _brands(self) -> dict[str, Brand]:

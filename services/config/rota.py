@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, NaiveDatetime, model_validator
+from pydantic import BeforeValidator, Field, NaiveDatetime, PlainSerializer, model_validator
 
 from services.config.section import Section, Slug, Words
 
@@ -24,13 +24,15 @@ OWNER: Final = "owner"
 
 
 def _minutes(value: Any) -> Any:
-    # YAML 1.1 reads an unquoted 18:00 as the number 18 * 60, which are the minutes since midnight just the same.
-    if isinstance(value, str):
-        match = _TIME_OF_DAY.match(value)
-        if match is None:
-            raise ValueError('a time of day is written like "08:30"; the end of the day is "24:00"')
-        return int(match[1]) * 60 + int(match[2])
-    return value
+    """A bare number is refused: 8 could be meant as eight o'clock, and would be eight minutes past midnight."""
+    match = _TIME_OF_DAY.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('write a time of day like "08:30"; the end of the day is "24:00"')
+    return int(match[1]) * 60 + int(match[2])
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 def _zone(value: Any) -> Any:
@@ -47,7 +49,13 @@ def zone_of(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-TimeOfDay = Annotated[int, BeforeValidator(_minutes), Field(ge=0, le=DAY_MINUTES, description='minutes, or "08:30"')]
+TimeOfDay = Annotated[
+    int,
+    BeforeValidator(_minutes, json_schema_input_type=Annotated[str, Field(pattern=_TIME_OF_DAY.pattern)]),
+    Field(ge=0, le=DAY_MINUTES),
+    PlainSerializer(_clock, when_used="json"),
+]
+"""Minutes since midnight; written "08:30"."""
 Zone = Annotated[str, BeforeValidator(_zone), Field(max_length=64, description="IANA name, such as Europe/Berlin")]
 Target = Annotated[
     str,

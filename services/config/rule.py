@@ -77,7 +77,7 @@ class Rule(Section):
         30, description="for so long after an incident's end its story opens another one only if it got worse"
     )
     group_by: Annotated[
-        tuple[GroupBy, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(_each_once)
+        tuple[GroupBy, ...], Field(json_schema_extra={"uniqueItems": True}), AfterValidator(_each_once)
     ] = Field(
         (),
         description="stories of one brand with the same values of these share one incident: while it is open, a further one "

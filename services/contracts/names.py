@@ -3,8 +3,8 @@
 A name counts where it stands as a word of its own, in any case: `acme` is not in `acmeair`. Scripts that are written
 without spaces (Chinese, Japanese, Thai...) and Korean, whose particles cling to the noun, need no boundary. Among names
 that overlap the leftmost and then the longest wins, so `United Airlines` is not also `United`. A name within a phrase
-that its brand excludes does not count. A handle counts on its own network only; a name or hashtag that touches somebody
-else's handle or a mail address never does.
+that its brand excludes does not count. A handle counts on its own network only; a name or hashtag that is part of
+somebody else's handle or of a mail address never does.
 
 Whoever has thousands of names brings a search that takes one pass for all of them; without one each spelling is looked
 for by itself. Which of the places found so are names is decided here, in time that grows with the text and the places.
@@ -24,7 +24,7 @@ from services.contracts.post import Mention, MentionKind
 from services.contracts.spelling import Origin, fold, origins
 
 MOST_MENTIONS: Final = 64
-"""An event carries at most so many places, about 5 kB: whose complaint it is shows in the first few of each brand."""
+"""An event carries at most so many places, about 5 kB. The first few of each brand show whose complaint it is."""
 
 Search = Callable[[str], Iterable[tuple[int, int, int]]]
 """Finds every place of every spelling in a folded text, overlapping ones too, as (number of the spelling, start, end)."""
@@ -123,6 +123,7 @@ class NameFinder:
         return [self._found(hit, places[hit.start][0], places[-hit.minus_end - 1][1]) for hit in _chosen(whole)]
 
     def _found(self, hit: _Hit, start: int, end: int) -> FoundName:
+        """The hit at its place in the text."""
         kind, spelling = self._spellings[hit.number]
         assert kind is not None
         return FoundName(start, end, kind, spelling, hit.brands)
@@ -151,7 +152,7 @@ class NameFinder:
             hits = [left for hit in hits if (left := self._without(hit, spans)).brands]
         if hits and "@" in folded:
             foreign = _Spans(addresses(folded, network))
-            hits = [hit for hit in hits if self._is_handle(hit) or not foreign.touch(hit.start, -hit.minus_end)]
+            hits = [hit for hit in hits if self._is_handle(hit) or not foreign.stick_out(hit.start, -hit.minus_end)]
         return hits
 
     def _is_handle(self, hit: _Hit) -> bool:
@@ -212,10 +213,11 @@ class _Spans:
         place = bisect_right(self._starts, start)
         return place > 0 and self._reach[place - 1] >= end
 
-    def touch(self, start: int, end: int) -> bool:
-        """Returns True if one of them holds some of `start` to `end`."""
-        place = bisect_left(self._starts, end)
-        return place > 0 and self._reach[place - 1] > start
+    def stick_out(self, start: int, end: int) -> bool:
+        """Returns True if one of them holds some of `start` to `end`, and something beside it. (A name that is spelled with
+        an @ is not part of an address, but all of it.)"""
+        before, until = bisect_left(self._starts, start), bisect_left(self._starts, end)
+        return (before > 0 and self._reach[before - 1] > start) or (until > 0 and self._reach[until - 1] > end)
 
 
 def _is_whole(hit: _Hit, places: Sequence[Origin]) -> bool:

@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 
 from services.base.errors import ConfigError, FirebreakError
 from services.base.settings import Settings
+from services.base.terminal import console, say
 from services.config.loading import load
 from services.contracts.topics import TOPICS
 from services.eventlog.base import EventLog, Unavailable
@@ -29,22 +29,20 @@ LEAST_FREE_BYTES: Final = 1 << 30
 OLDEST_SQLITE: Final = (3, 35, 0)
 """RETURNING came with it."""
 
-console = Console()
-
 
 class Findings:
     def __init__(self) -> None:
         self.ok = True
 
     def good(self, what: str) -> None:
-        console.print(f"[green]ok[/]    {what}")
+        say("[green]ok[/]    {}", what)
 
     def note(self, what: str) -> None:
-        console.print(f"[yellow]note[/]  {what}")
+        say("[yellow]note[/]  {}", what)
 
     def bad(self, what: str, then: str) -> None:
         self.ok = False
-        console.print(f"[red]wrong[/] {what}\n      [bold]do[/]: {then}")
+        say("[red]wrong[/] {}\n      [bold]do[/]: {}", what, then)
 
 
 async def diagnose(settings: Settings) -> bool:
@@ -79,6 +77,11 @@ def _check_configuration(found: Findings, settings: Settings) -> None:
     accounts = sum(len(brand.accounts) for brand in config.brands)
     parts = ((len(config.brands), "brand"), (accounts, "account"), (len(config.rules), "rule"))
     found.good(f"{settings.config}: {', '.join(counted(number, what) for number, what in parts)}")
+    for account, owner in config.owners_elsewhere():
+        found.note(
+            f"{account} is owned by {owner!r}, which is no responder and no schedule of the file: "
+            "its messages need an endpoint of that name"
+        )
     if not config.rules:
         found.note("there are no rules, so nobody is ever told: add one (see the README)")
 
@@ -182,9 +185,9 @@ async def check_topics(settings: Settings, *, create: bool) -> bool:
     finally:
         await log.close()
     for problem in problems:
-        console.print(f"[red]wrong[/] {problem}")
+        say("[red]wrong[/] {}", problem)
     if not problems:
-        console.print(f"[green]ok[/]    {settings.kafka_bootstrap} has all topics as they should be")
+        say("[green]ok[/]    {} has all topics as they should be", settings.kafka_bootstrap)
     return not problems
 
 
@@ -194,7 +197,7 @@ async def quarantine_state(settings: Settings, place: str) -> None:
     if not partition.isdigit() or not key:
         raise ConfigError(f"{place!r} is not PARTITION:KEY; the message with which the lane stopped names both")
     await load_object("scorer.state_tools:quarantine")(open_log(settings), int(partition), key, settings.data)
-    console.print(f"the entry {key!r} of partition {partition} was set aside in {settings.data}")
+    say("the entry {} of partition {} was set aside in {}", repr(key), partition, settings.data)
 
 
 def settings_table() -> None:

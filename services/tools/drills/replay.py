@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx2
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from services.base.clock import Clock, RealClock, ScaledClock, epoch, moment
 from services.base.errors import ConfigError
 from services.base.settings import Settings
+from services.base.terminal import console, say
 from services.config.loading import load
 from services.config.model import Brand, Config
 from services.tools.drills.installation import Installation
@@ -31,16 +31,17 @@ BATCH: Final = 500
 KEY: Final = "FIREBREAK_REPLAY_KEY"
 TICK_SECONDS: Final = 0.25
 Timed = tuple[float, dict[str, Any]]
-console = Console()
 
 
 def replay(
     file: Path, settings: Settings, *, speed: float, to: str | None, limit: int | None, brand: str | None
 ) -> None:
     posts = read(file, limit, brand or "replayed")
-    console.print(
-        f"{counted(len(posts), 'post')} over {(posts[-1][0] - posts[0][0]) / 3600:.1f} h of story time, "
-        f"{speed:g} times as fast"
+    say(
+        "{} over {} h of story time, {} times as fast",
+        counted(len(posts), "post"),
+        format((posts[-1][0] - posts[0][0]) / 3600, ".1f"),
+        format(speed, "g"),
     )
     asyncio.run(
         _to_running(posts, to, speed) if to is not None else _to_own(posts, settings, speed, brand or "replayed")
@@ -185,6 +186,4 @@ async def _incidents(url: str, key: str) -> None:
     found = answer.json()["items"] if answer.status_code == 200 else []
     console.print(counted(len(found), "incident"))
     for incident in found:
-        console.print(
-            f"  severity {incident['severity']} {incident['state']}: {incident['title']}: {incident['reason']}"
-        )
+        say("  severity {} {}: {}: {}", incident["severity"], incident["state"], incident["title"], incident["reason"])

@@ -13,13 +13,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from services.base.clock import RealClock, ScaledClock, moment
 from services.base.errors import ConfigError
 from services.base.settings import Settings
+from services.base.terminal import console, say
 from services.runtime.http import Server
 from services.runtime.process import open_log
 from services.runtime.registry import load as load_object
@@ -34,8 +35,6 @@ from services.tools.words import counted
 AFTERMATH_SECONDS: Final = 5.0
 """Real time to wait at the end for messages that are on their way, from an installation that was not started here."""
 KEYS: Final = ("FIREBREAK_DRILL_POST_KEY", "FIREBREAK_DRILL_ADMIN_KEY")
-
-console = Console()
 
 
 def play(
@@ -52,7 +51,7 @@ def play(
     """Play the drill in `file` and print what happens. Returns True if everything went as the script expects."""
     script = load(file)
     chosen = script.seed if seed is None else seed
-    console.print(f"[bold]{script.title}[/] (seed {chosen})\n{script.story.strip()}\n")
+    say("[bold]{}[/] (seed {})\n{}\n", script.title, chosen, script.story.strip())
     if manual:
         report, player = asyncio.run(play_manual(script, chosen))
         for message in player.sink.received:
@@ -63,7 +62,7 @@ def play(
         report = asyncio.run(_own(script, chosen, settings, speed, chaos))
     show_report(report)
     if script.expected != "now":
-        console.print(f"[yellow]expected later[/]: {script.expected.reason}")
+        say("[yellow]expected later[/]: {}", script.expected.reason)
         return True
     return report.ok
 
@@ -185,7 +184,7 @@ async def _show_that_nothing_changed(settings: Settings, night: Night) -> None:
     if wrong:
         story, (want, got) = next(iter(wrong.items()))
         differ = "one conversation differs" if len(wrong) == 1 else f"{len(wrong)} conversations differ"
-        console.print(f"[red]{differ}[/]; of the first, {story}, {want} were sent and {got} counted")
+        say("[red]{}[/]; of the first, {}, {} were sent and {} counted", differ, story, want, got)
     else:
         console.print(
             f"[green]nothing changed[/]: {counted(total, 'engagement')} in {counted(len(sent), 'conversation')},"
@@ -196,10 +195,10 @@ async def _show_that_nothing_changed(settings: Settings, night: Night) -> None:
 def show_message(message: Webhooked, player: Player) -> None:
     one = player.received(message)
     incident = one.incident
-    console.print(
-        f"[bold]{_clock(one.at)}[/] [green]verified[/] {one.type} -> {one.endpoint}"
-        f"  severity {incident.get('severity')} [bold]{incident.get('brand')}[/]: {incident.get('title', '')}\n"
-        f"         [dim]{incident.get('because') or incident.get('reason', '')}[/]"
+    say(
+        "[bold]{}[/] [green]verified[/] {} -> {}  severity {} [bold]{}[/]: {}\n         [dim]{}[/]",
+        *(_clock(one.at), one.type, one.endpoint, incident.get("severity"), incident.get("brand")),
+        *(incident.get("title", ""), incident.get("because") or incident.get("reason", "")),
     )
 
 
@@ -210,7 +209,7 @@ def show_report(report: Report) -> None:
     for page in report.pages:
         lead = page.lead_minutes
         table.add_row(
-            page.story,
+            escape(page.story),
             page.brand,
             "[red]missed[/]" if page.told is None else _clock(page.told),
             "-" if page.crossed is None else _clock(page.crossed),
@@ -226,7 +225,7 @@ def show_report(report: Report) -> None:
         f" {counted(report.messages, 'verified message')}"
     )
     for check in report.checks:
-        console.print(f"{'[green]ok[/]  ' if check.ok else '[red]FAIL[/]'} {check.what}")
+        say("[green]ok[/]   {}" if check.ok else "[red]FAIL[/] {}", check.what)
 
 
 async def run_sink(host: str, port: int, endpoints: Mapping[str, str]) -> None:

@@ -98,7 +98,7 @@ async def test_a_hand_over_is_told_and_goes_on_when_nobody_takes_it(make_house: 
         await house.pass_time(4 * 60)
         said = house.receiver.at("/first")[-1].body["data"]
         assert said["because"] == "dana asked lee to take it: your airline"
-        assert said["who_has_it"] == "It is assigned to lee, who has not acknowledged it."
+        assert said["who_has_it"] == "It is assigned to lee, who has not acknowledged it yet."
         assert house.receiver.types("/second") == []
         await house.pass_time(60)
         assert house.receiver.types("/second") == ["incident.escalated"]

@@ -26,7 +26,7 @@ async def test_a_forecast_becomes_a_signed_message_that_states_everything(house:
     assert data["links"]["post"] == "https://bsky.example/post/p1"
     assert data["links"]["reply"] == "https://bsky.example/reply/p1"
     assert "rule viral" in data["reason"]
-    assert data["how_sure"].startswith("70 % to cross 500 engagements")
+    assert data["how_sure"].startswith("70 % likely to cross the line of 500 engagements; ")
     assert data["answer_by"] == "2026-03-01T09:30:00Z"
     assert data["by_when"].endswith("an answer usually takes 15 minutes.")
     assert data["who_has_it"] == "Nobody has it yet."
@@ -92,7 +92,7 @@ async def test_steps_go_on_until_somebody_acknowledges(make_house: MakeHouse) ->
         assert house.receiver.types("/second") == ["incident.escalated", "incident.acknowledged"]
         heard = house.receiver.at("/second")[-1].body["data"]
         assert heard["because"] == "dana acknowledged it: calling them"
-        assert heard["who_has_it"].startswith("dana has it since")
+        assert heard["who_has_it"].startswith("dana has had it since ")
         resolved = await house.http.post(f"/v1/incidents/{incident['id']}/resolve", json={"by": "dana"})
         assert resolved.json()["state"] == "resolved"
         assert (await house.http.post(f"/v1/incidents/{incident['id']}/resolve", json=deed)).status_code == 409

@@ -62,8 +62,8 @@ async def test_another_story_of_the_group_joins_and_the_timeline_says_why(make_h
         (incident,) = await house.incidents()
         assert (incident["story"], incident["severity"], told(house)) == ("bsky:p1", 3, [("incident.opened", 3)])
         because = (
-            "story bsky:p2 joins instead of opening another incident: rule viral groups what has the same values "
-            "(account bsky:acme) within 60 minutes, and this one opened 12 minutes ago"
+            "story bsky:p2 joins this incident instead of opening another: rule viral groups stories with the same values "
+            "(account bsky:acme) for 60 minutes, and this incident opened 12 minutes ago"
         )
         assert await lines(house, incident["id"]) == [("opened", incident["reason"]), ("grouped", because)]
         published = [one.event for one in await house.on_log()]

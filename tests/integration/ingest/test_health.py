@@ -101,5 +101,5 @@ async def test_it_starts_while_the_log_is_away(tmp_path: Path) -> None:
 
 def test_a_key_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path / "log.db")
-    with pytest.raises(ConfigError, match="at least 16"):
+    with pytest.raises(ConfigError, match="16 characters at least"):
         build(context_of(log, api_keys="feed:short"))

@@ -103,7 +103,7 @@ async def test_a_bad_item_never_loses_others(desk: Desk, bad: Any, code: str, fi
 
 async def test_an_unknown_brand_is_told_which_there_are(desk: Desk) -> None:
     (result,) = (await desk.post(post("1", brands=["nobody"]))).json()["results"]
-    assert "there are acme, other" in result["error"]["message"]
+    assert "configured are acme, other" in result["error"]["message"]
 
 
 @pytest.mark.parametrize("body", [post("1", kind="reply"), [post("1", kind="reply"), 17]])

@@ -47,7 +47,7 @@ async def test_without_a_key_of_ours_nothing_is_read(desk: Desk, header: str) ->
 
 async def test_without_a_configured_key_everybody_is_refused(tmp_path: Path) -> None:
     async with desk_at(tmp_path, api_keys="") as desk:
-        await assert_refused(desk, await desk.post(RAW), 401, "no key is configured")
+        await assert_refused(desk, await desk.post(RAW), 401, "has no API keys configured")
 
 
 async def test_keys_never_reach_the_log(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ async def test_a_body_that_says_it_is_too_large_is_not_read(desk: Desk) -> None:
 async def test_a_gzip_bomb_is_refused(desk: Desk) -> None:
     bomb = gzip.compress(b" " * 50_000_000)
     assert len(bomb) < 100_000
-    await assert_refused(desk, await desk.post(bomb, **{"content-encoding": "gzip"}), 413, "decompressed")
+    await assert_refused(desk, await desk.post(bomb, **{"content-encoding": "gzip"}), 413, "after decompression")
 
 
 async def test_too_many_posts_are_refused(desk: Desk) -> None:
@@ -259,14 +259,14 @@ async def test_a_log_that_is_away_or_slow_is_said_to_be_so(
             assert not desk.service.ready().ok
             assert not await desk.service.idle()
             desk.log.gate.set()
-            await desk.service._desk.publisher.close(asyncio.get_running_loop().time() + 5)
+            await desk.service._endpoint.publisher.close(asyncio.get_running_loop().time() + 5)
         assert (await desk.post(RAW)).status_code == 202
 
 
 async def test_an_error_of_ours_is_a_problem_without_details_and_the_next_request_is_served(desk: Desk) -> None:
     desk.log.append_error = RuntimeError("secret detail")
     answer = await desk.post(RAW)
-    await assert_refused(desk, answer, 500, "see the log")
+    await assert_refused(desk, answer, 500, "log has the details")
     assert "secret" not in answer.text
     desk.log.append_error = None
     assert (await desk.post(RAW)).status_code == 202

@@ -184,3 +184,8 @@ def announced(before: IncidentRecord | None, transition: Transition, now: dateti
 def said(of: Transition | Announcement) -> Message:
     assert of.message is not None
     return of.message
+
+
+def clock(minutes: int) -> str:
+    """A time of day, as the configuration file says it."""
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"

@@ -34,14 +34,14 @@ german = make.card(language="de-AT", account=AccountId("bsky:acme"), followers=5
             {"audience": 9_000},
             make.forecast(),
             make.forecast(evidence=make.evidence(reach=8_999)),
-            "9,000 followers are reached",
+            "9,000 followers reached",
         ),
         ({"audience": 40}, make.negative(), make.negative(post="p2", severity=None).model_copy(
-            update={"post": make.card(followers=None)}), "40 followers are reached"),
-        ({"mood": 0.8}, make.forecast(mood=make.mood(0.8)), make.forecast(mood=make.mood(0.79)), "80 % of the answers"),
+            update={"post": make.card(followers=None)}), "40 followers reached"),
+        ({"mood": 0.8}, make.forecast(mood=make.mood(0.8)), make.forecast(mood=make.mood(0.79)), "80 % of replies"),
         ({"mood": 0.1}, make.forecast(mood=make.mood(0.8)), make.forecast(mood=None), "80 %"),
         ({"mood": 0.0}, make.forecast(mood=make.mood()), make.forecast(mood=make.mood(scored=0)), "negative"),
-        ({"severity": 2}, make.forecast(level=Level.IMMINENT), make.forecast(), "severity 2, the rule asks for 2"),
+        ({"severity": 2}, make.forecast(level=Level.IMMINENT), make.forecast(), "severity 2 (the rule asks for 2 or worse)"),
         ({"complaint": 0.8}, make.negative(), make.negative(complaint=0.7), "80 % sure that it is a complaint"),
         ({"complaint": 0.0}, make.negative(), make.forecast(), "complaint"),
         ({"languages": ("de",), "severity": 4}, make.forecast(root=german), make.forecast(), "the language is de"),
@@ -59,7 +59,7 @@ german = make.card(language="de-AT", account=AccountId("bsky:acme"), followers=5
             make.surge(languages={"de": 9, "en": 1}),
             "the language is en",
         ),
-        ({"topics": ("recall",)}, make.surge(terms=("recall", "toy")), make.surge(terms=("toy",)), "speaks of recall"),
+        ({"topics": ("recall",)}, make.surge(terms=("recall", "toy")), make.surge(terms=("toy",)), "mentions recall"),
     ],
 )  # fmt: skip
 def test_a_condition_holds_for_what_it_asks_for(
@@ -117,7 +117,7 @@ def test_a_topic_may_be_one_s_own_and_the_word_that_is_named_is_never_the_post_s
     signal = saying("my SUITCASES are gone, call 0171 2345")
     graded = grade(signal, make.LINE, None)
     considered = decide.consider(rule, signal, graded, None, {"luggage": ("suitcase*",)})
-    assert considered.because == "it speaks of luggage (suitcase*)"
+    assert considered.because == "it mentions luggage (suitcase*)"
 
 
 @given(st.text(max_size=300))

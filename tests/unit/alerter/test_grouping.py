@@ -111,7 +111,6 @@ def test_the_order_in_the_file_does_not_matter(names: list[str], most: int) -> N
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"group_by": []},
         {"group_by": ["account", "account"]},
         {"group_by": ["brand"]},
         {"group_minutes": 0.5},

@@ -183,7 +183,7 @@ def test_only_what_is_worse_is_told_again_and_at_most_once_in_ten_minutes() -> N
     assert due == make.NOW + telling.TELL_AGAIN_AFTER
     told = fired(soon.record, due)
     assert told.tell is TellReason.WORSE
-    assert make.said(told).because == "severity rose from 3 to 2; the story is imminent now"
+    assert make.said(told).because == "severity rose from 3 to 2; it is about to cross the line"
     assert model.fire(told.record, due + MINUTE) is None
     late = joined(record, make.forecast(2, Level.IMMINENT), make.NOW + 10 * MINUTE)
     assert (make.said(late).change, late.tell) == (Change.UPDATED, TellReason.WORSE)
@@ -202,6 +202,7 @@ def test_crossing_is_told_at_once() -> None:
     crossed = joined(opened().record, make.forecast(2, Level.CROSSED), make.NOW + MINUTE)
     assert make.said(crossed).tell is TellReason.CROSSED
     assert make.said(crossed).because.startswith("it has crossed the line")
+    assert make.said(crossed).because.count("crossed the line") == 1
     assert crossed.record.incident.answer_by is None
 
 
@@ -260,10 +261,10 @@ def test_an_answer_is_due_before_the_line_by_as_long_as_one_usually_takes() -> N
     incident = in_a_surge(20, None).incident
     assert incident.answer_by == make.NOW + 25 * MINUTE
     assert words.by_when(incident) == (
-        "Answer by 2026-03-01 09:25 UTC: from 09:45 UTC on it may cross the line, and an answer usually takes 20 minutes."
+        "Answer by 2026-03-01 09:25 UTC: it may cross the line as early as 09:45 UTC, and an answer usually takes 20 minutes."
     )
     late = in_a_surge(60, None).incident
-    assert words.by_when(late).startswith("Answer now: from 09:45 UTC on")
+    assert words.by_when(late).startswith("Answer now: it may cross the line as early as 09:45 UTC")
     assert late.answer_by == late.opened_at, "nobody is late for what could not be known"
 
 
@@ -271,7 +272,7 @@ def test_a_surge_uses_the_brand_s_promise_and_whichever_is_first_counts() -> Non
     assert in_a_surge(20, 60).incident.answer_by == make.NOW + 25 * MINUTE
     record = in_a_surge(20, 10)
     assert record.incident.answer_by == make.NOW + 10 * MINUTE
-    assert "promised within 10 minutes" in words.by_when(record.incident)
+    assert "the brand promises an answer within 10 minutes" in words.by_when(record.incident)
     over = joined(record, make.surge(SurgePhase.END, minutes=5), make.NOW)
     assert over.record.incident.answer_by == make.NOW + 25 * MINUTE
 

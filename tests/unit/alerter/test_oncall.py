@@ -15,6 +15,7 @@ from alerter.oncall import shifts
 from alerter.oncall.shifts import Override, Shift, unroll
 from alerter.oncall.wallclock import wall_of
 from services.config.rota import Layer, Rotation, Schedule, Window, zone_of
+from tests.unit.alerter import make
 
 HARD = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Pacific/Apia", "Asia/Kathmandu")
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
@@ -47,7 +48,7 @@ def who(of: Schedule, moment: datetime, *overrides: Override) -> str | None:
 
 some_windows = st.lists(
     st.builds(
-        lambda days, begins, ends: Window(days=tuple(days), begins=begins, ends=ends),
+        lambda days, begins, ends: Window(days=tuple(days), begins=make.clock(begins), ends=make.clock(ends)),
         st.lists(st.sampled_from(list(Window().days)), min_size=1, max_size=7, unique=True),
         st.integers(0, 95).map(lambda n: 15 * n),
         st.integers(0, 96).map(lambda n: 15 * n),

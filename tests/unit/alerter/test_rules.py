@@ -30,8 +30,8 @@ def test_every_given_condition_must_hold() -> None:
     assert decide.decide(make.forecast(probability=0.79), both, make.LINE, None, make.NOW) is None
     decision = decide.decide(make.forecast(probability=0.8), both, make.LINE, None, make.NOW)
     assert decision is not None
-    assert "the story is likely" in decision.reason
-    assert "80 % to cross the line" in decision.reason
+    assert "the level is likely (the rule asks for at least likely)" in decision.reason
+    assert "80 % likely to cross the line" in decision.reason
 
 
 def test_a_condition_about_what_is_not_known_does_not_hold() -> None:
@@ -81,8 +81,8 @@ def test_automation_lowers_the_severity_by_one_and_is_named_but_never_silences()
 @pytest.mark.parametrize(
     ("worse", "word"),
     [
-        ({"probability": 0.95}, "crosses the line with 95 %"),
-        ({"mood": make.mood()}, "80 % of the answers are negative"),
+        ({"probability": 0.95}, "the probability is 95 %"),
+        ({"mood": make.mood()}, "80 % of replies and quotes are negative"),
         ({"final_size": Interval(low=900, median=1500, high=3000)}, "1,500 engagements"),
     ],
 )

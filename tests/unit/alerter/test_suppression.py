@@ -230,10 +230,10 @@ def test_what_is_held_back_is_silent_until_it_is_released_and_then_says_what_bec
     assert released.resumes_at == make.NOW + HOUR
     assert released.record.incident.held is None
     assert make.said(released).tell is TellReason.WORSE
-    assert "the story is imminent now" in make.said(released).because
+    assert "it is about to cross the line" in make.said(released).because
     assert released.entries[0].kind == "released"
-    assert released.entries[0].because.startswith("not held back any more: silence by dana"), "first why only now"
-    assert released.entries[0].because.endswith("the story is imminent now")
+    assert released.entries[0].because.startswith("no longer held back: silence by dana"), "first why only now"
+    assert released.entries[0].because.endswith("it is about to cross the line")
 
 
 def test_what_was_not_told_is_not_taken_for_told() -> None:

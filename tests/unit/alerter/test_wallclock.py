@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from alerter.oncall.wallclock import Span, instant, merged, open_spans, wall_of
 from services.config.rota import Window
+from tests.unit.alerter import make
 
 ZONES = sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("posix", "right")))
 HARD = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Pacific/Apia", "America/Santiago")
@@ -65,7 +66,7 @@ def test_every_change_of_two_years_keeps_the_order(zone: str) -> None:
 
 windows = st.lists(
     st.builds(
-        lambda days, begins, ends: Window(days=tuple(days), begins=begins, ends=ends),
+        lambda days, begins, ends: Window(days=tuple(days), begins=make.clock(begins), ends=make.clock(ends)),
         st.lists(st.sampled_from(list(Window().days)), min_size=1, max_size=7, unique=True),
         st.integers(0, 1439),
         st.integers(0, 1440),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.brands import BrandBook
-from ingest.normalize import Normal, Normalizer, Refused, clean
+from ingest.normalize import ItemRefused, NormalizedPost, Normalizer, clean
 from ingest.schemas import EXAMPLES, PostIn, Reason
 from services.config.model import Account, Brand
 from services.contracts.codec import decode, encode
@@ -30,7 +30,7 @@ OTHER = Brand(id="other", name="Otherwise Ltd")
 NORMALIZER = Normalizer(BrandBook([ACME, OTHER]), {"x": SourcePolicy.IDS_ONLY}, max_text_chars=1000)
 
 
-def normalized(**fields: Any) -> Normal:
+def normalized(**fields: Any) -> NormalizedPost:
     post = {"network": "x", "post_id": "5", "kind": "original", **fields}
     return NORMALIZER.normalize(PostIn.model_validate_json(json.dumps(post)), NOW)
 
@@ -40,7 +40,7 @@ def events(**fields: Any) -> list[PostObserved]:
 
 
 def refusal(**fields: Any) -> tuple[Reason, str | None]:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ItemRefused) as caught:
         normalized(**fields)
     return caught.value.error.code, caught.value.error.field
 
@@ -131,7 +131,7 @@ def test_contradictions_are_named_with_their_field(fields: dict[str, Any], code:
 
 
 def test_an_unknown_brand_is_told_which_there_are() -> None:
-    with pytest.raises(Refused, match="no brand 'nobody'; there are acme, other"):
+    with pytest.raises(ItemRefused, match="there is no brand 'nobody'; configured are acme, other"):
         normalized(brands=["nobody"])
 
 
@@ -258,7 +258,7 @@ POSTS = st.fixed_dictionaries(
 def test_whatever_is_accepted_can_be_read_back_from_the_log(fields: dict[str, Any]) -> None:
     try:
         normal = NORMALIZER.normalize(PostIn.model_validate_json(json.dumps(fields)), NOW)
-    except Refused:
+    except ItemRefused:
         return
     conversations = [o.event.conversation for o in normal.observations]
     assert len(set(conversations)) == len(conversations) <= 2

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from scorer.backtest.cli import app, seconds_of
 from scorer.backtest.measure import OURS, Measured
 from scorer.backtest.recorded import Event, Recorded, read
-from scorer.backtest.replay import Look, Stage
+from scorer.backtest.replay import Look, Replay
 from scorer.virality.forecast import LIKELY_AT
 from scorer.virality.learned import shipped
 from services.base.errors import FirebreakError
@@ -67,7 +67,7 @@ def test_honest_probabilities_have_no_calibration_error() -> None:
 
 def test_a_storm_is_forecast_before_it_crosses_and_silence_is_judged_at_the_checks() -> None:
     storm = recorded("storm", 3_000, 3_600, seed=1)
-    looks = list(Stage(shipped(), Line(engagements=500), HORIZON).follow(storm))
+    looks = list(Replay(shipped(), Line(engagements=500), HORIZON).follow(storm))
     crossed = storm.crossing(500, HORIZON)
     first = next(one for one in looks if one.probability >= LIKELY_AT)
     assert crossed is not None
@@ -81,7 +81,7 @@ def test_silence_eases_a_story_by_timer_as_in_production() -> None:
     rng = random.Random(3)
     delays = sorted(rng.uniform(0, 1_800) for _ in range(200))
     burst = Recorded("burst", [Event(0.0, 100, "post"), *(Event(delay, None, "retweet") for delay in delays)])
-    looks = list(Stage(shipped(), Line(engagements=150), HORIZON).follow(burst))
+    looks = list(Replay(shipped(), Line(engagements=150), HORIZON).follow(burst))
     eased = next(one for one in looks if one.level is Level.EASING and not one.check)
     assert 1_800 <= eased.seconds - delays[-1] <= 2_400
     assert not any(one.seconds > eased.seconds and not one.check for one in looks), "nobody looks at what has eased"
@@ -148,9 +148,9 @@ def test_what_a_story_came_to_is_known_to_those_that_begin_afterwards_and_to_no_
     line = Line(engagements=500)
 
     def said(learning: bool, *begins: float) -> list[float]:
-        stage = Stage(shipped(), line, HORIZON, learning=learning)
+        replay = Replay(shipped(), line, HORIZON, learning=learning)
         stories = (recorded(f"{n}", 3_000, 3_600, seed=n) for n in range(len(begins)))
-        looks = [list(stage.follow(replace(story, root_time=at))) for story, at in zip(stories, begins, strict=True)]
+        looks = [list(replay.follow(replace(story, root_time=at))) for story, at in zip(stories, begins, strict=True)]
         return [look.probability for look in looks[-1]]
 
     at_once, later = [1e9] * 4, [1e9, 1e9, 1e9, 1e9 + HORIZON]

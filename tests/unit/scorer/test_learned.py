@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scorer.virality.cascade import Cascade
 from scorer.virality.features import LINE_FEATURES, NAMES, shape_of, with_line
-from scorer.virality.learned import Learned, Weights, loud_outlook, shipped
+from scorer.virality.learned import LearnedForecaster, Weights, loud_outlook, shipped
 from scorer.virality.trees import FlatEnsemble, FlatTree, grown
 from services.base.errors import Damaged
 from services.contracts.signal import Line
@@ -88,7 +88,7 @@ def test_weights_for_other_features_are_refused() -> None:
     content = (files("scorer.virality") / "weights" / "virality.json").read_bytes()
     weights = msgspec.json.decode(content, type=Weights)
     with pytest.raises(Damaged, match="train-virality"):
-        Learned(msgspec.structs.replace(weights, features=["hour", *weights.features[1:]]))
+        LearnedForecaster(msgspec.structs.replace(weights, features=["hour", *weights.features[1:]]))
 
 
 def test_without_a_line_nothing_is_crossed() -> None:

@@ -21,7 +21,7 @@ from scorer.training.corpora import HEADS, Example, Source, complaint_labels, ga
 from scorer.training.export import SERVED, build, quantise, recover
 from scorer.training.fit import fit_line, fit_map
 from scorer.training.network import MoodNetwork, load_base
-from scorer.training.sentiment import Recipe, Run, collate, loss_of, make_batches
+from scorer.training.sentiment import Recipe, TrainingRun, collate, loss_of, make_batches
 from services.base.errors import ConfigError
 
 torch: Any = import_module("torch")
@@ -113,23 +113,23 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> Non
     batch = collate([[101, 5, 9, 102]] * 4, [{"sentiment": 0}, {"complaint": 1}, {"severity": 3}, {"irony": 0}])
     priors = {head: torch.zeros(len(names)) for head, names in HEADS.items()}
 
-    def steps(run: Run, count: int) -> list[float]:
+    def steps(run: TrainingRun, count: int) -> list[float]:
         run.network.train()
         return [run.take(batch, priors) for _ in range(count)]
 
     torch.manual_seed(0)
-    whole = Run(tiny_network(), Recipe(), 10, tmp_path / "a", torch.device("cpu"))
+    whole = TrainingRun(tiny_network(), Recipe(), 10, tmp_path / "a", torch.device("cpu"))
     (tmp_path / "b").mkdir()
     expected = steps(whole, 4)
     torch.manual_seed(0)
-    first = Run(tiny_network(), Recipe(), 10, tmp_path / "b", torch.device("cpu"))
+    first = TrainingRun(tiny_network(), Recipe(), 10, tmp_path / "b", torch.device("cpu"))
     found = steps(first, 2)
     first.save()
-    second = Run(tiny_network(), Recipe(), 10, tmp_path / "b", torch.device("cpu"))
+    second = TrainingRun(tiny_network(), Recipe(), 10, tmp_path / "b", torch.device("cpu"))
     assert second.resume()
     found += steps(second, 2)
     assert found == pytest.approx(expected, rel=1e-4)
-    other = Run(tiny_network(), Recipe(seed=7), 10, tmp_path / "b", torch.device("cpu"))
+    other = TrainingRun(tiny_network(), Recipe(seed=7), 10, tmp_path / "b", torch.device("cpu"))
     assert not other.resume()
 
 

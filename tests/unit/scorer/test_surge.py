@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.surge_model import HOUR, KEPT_BUCKETS, Baseline, Rule, Watch, surprise
+from scorer.surge_model import HOUR, KEPT_BUCKETS, Baseline, SurgeModel, SurgeRule, surprise
 
 BEGIN = 1_772_400_000.0
 BUCKET = 300.0
@@ -21,13 +21,13 @@ def usual(at: float) -> float:
     return 4.0 + 3.0 * math.sin(2 * math.pi * (at % DAY) / DAY)
 
 
-def lived(watch: Watch, days: float, rng: random.Random, begin: float = BEGIN) -> tuple[float, list[float]]:
+def lived(model: SurgeModel, days: float, rng: random.Random, begin: float = BEGIN) -> tuple[float, list[float]]:
     """Ordinary days; where they ended, and when alarms rang."""
     rang, at = [], begin
     while at < begin + days * DAY:
-        watch.advance(at)
-        watch.add(at, sum(rng.random() < usual(at) / 20 for _ in range(20)))
-        if watch.alarm.step(Rule(), at, watch.look(at)) == "start":
+        model.advance(at)
+        model.add(at, sum(rng.random() < usual(at) / 20 for _ in range(20)))
+        if model.alarm.step(SurgeRule(), at, model.measure(at)) == "start":
             rang.append(at)
         at += BUCKET
     return at, rang
@@ -35,68 +35,68 @@ def lived(watch: Watch, days: float, rng: random.Random, begin: float = BEGIN) -
 
 @pytest.mark.parametrize("seed", range(3))
 def test_two_ordinary_weeks_ring_no_alarm_and_an_outage_rings_one_within_sixty_posts(seed: int) -> None:
-    watch = Watch.new()
-    at, rang = lived(watch, 14, random.Random(seed))
+    model = SurgeModel.new()
+    at, rang = lived(model, 14, random.Random(seed))
     assert rang == []
     told = []
     for number in range(200):
         now = at + 2.0 * number
-        watch.advance(now)
-        watch.add(now)
-        if watch.alarm.step(Rule(), now, watch.look(now)) == "start":
+        model.advance(now)
+        model.add(now)
+        if model.alarm.step(SurgeRule(), now, model.measure(now)) == "start":
             told.append(number + 1 - usual(at) * number * 2 / BUCKET)
     assert len(told) == 1
     assert told[0] <= 60
 
 
 def test_the_first_day_sees_an_outage_too() -> None:
-    watch = Watch.new()
-    at, rang = lived(watch, 0.3, random.Random(1))
+    model = SurgeModel.new()
+    at, rang = lived(model, 0.3, random.Random(1))
     assert rang == []
     for number in range(300):
         now = at + 2.0 * number
-        watch.advance(now)
-        watch.add(now)
-        if watch.alarm.step(Rule(), now, watch.look(now)) == "start":
+        model.advance(now)
+        model.add(now)
+        if model.alarm.step(SurgeRule(), now, model.measure(now)) == "start":
             return
     pytest.fail("300 posts in ten minutes, and nobody was told")
 
 
 def test_an_incident_does_not_become_the_usual() -> None:
-    watch = Watch.new()
-    at, _ = lived(watch, 14, random.Random(2))
-    before = watch.baseline.expected(at)
+    model = SurgeModel.new()
+    at, _ = lived(model, 14, random.Random(2))
+    before = model.baseline.expected(at)
     for _ in range(36):
-        watch.advance(at)
-        watch.add(at, 200)
+        model.advance(at)
+        model.add(at, 200)
         at += BUCKET
-    watch.advance(at)
-    assert watch.baseline.expected(at - 3 * HOUR) < 2 * before
+    model.advance(at)
+    assert model.baseline.expected(at - 3 * HOUR) < 2 * before
 
 
 def test_what_a_blind_source_missed_is_not_learned_as_silence() -> None:
-    blind, open_eyed = Watch.new(), Watch.new()
+    blind, open_eyed = SurgeModel.new(), SurgeModel.new()
     at, _ = lived(blind, 7, random.Random(3))
     lived(open_eyed, 7, random.Random(3))
     blind.lose_sight(at, at + DAY)
-    for watch in (blind, open_eyed):
-        watch.advance(at + DAY)
+    for model in (blind, open_eyed):
+        model.advance(at + DAY)
     assert blind.baseline.buckets < open_eyed.baseline.buckets
     assert blind.baseline.expected(at) > open_eyed.baseline.expected(at)
 
 
 def test_a_surge_ends_when_it_is_quiet_and_the_next_must_wait_or_be_larger() -> None:
-    watch = Watch.new()
-    at, _ = lived(watch, 8, random.Random(4))
+    model = SurgeModel.new()
+    at, _ = lived(model, 8, random.Random(4))
     said: list[str] = []
 
     def burst(begin: float, posts: int) -> float:
         for minute in range(180):
             now = begin + 60 * minute
-            watch.advance(now)
+            model.advance(now)
             if minute < 20:
-                watch.add(now, posts)
-            said.extend(filter(None, [watch.alarm.step(Rule(), now, watch.look(now))]))
+                model.add(now, posts)
+            said.extend(filter(None, [model.alarm.step(SurgeRule(), now, model.measure(now))]))
         return begin + 180 * 60
 
     at = burst(at, 40)
@@ -126,14 +126,14 @@ def test_the_surprise_is_that_of_the_negative_binomial() -> None:
 @settings(deadline=None)  # a week of silence is learned bucket by bucket
 @given(st.lists(st.tuples(st.floats(-1e7, 1e7), st.integers(0, 1000)), max_size=30))
 def test_any_order_and_any_gap_is_taken(steps: list[tuple[float, int]]) -> None:
-    watch = Watch.new()
+    model = SurgeModel.new()
     for offset, count in steps:
-        watch.advance(BEGIN + offset)
-        watch.add(BEGIN + offset, count)
-        sight = watch.look(BEGIN + offset)
-        assert math.isfinite(sight.surprise)
-        assert sight.expected > 0
-        assert len(watch.window) <= KEPT_BUCKETS
+        model.advance(BEGIN + offset)
+        model.add(BEGIN + offset, count)
+        deviation = model.measure(BEGIN + offset)
+        assert math.isfinite(deviation.surprise)
+        assert deviation.expected > 0
+        assert len(model.window) <= KEPT_BUCKETS
 
 
 def test_nothing_known_expects_little() -> None:
@@ -142,50 +142,54 @@ def test_nothing_known_expects_little() -> None:
 
 @pytest.mark.parametrize("newest_first", [False, True])
 def test_a_storm_that_its_source_tells_late_is_seen_where_it_happened(newest_first: bool) -> None:
-    watch = Watch.new()
-    now, _ = lived(watch, 8, random.Random(5))
-    watch.advance(now)
+    model = SurgeModel.new()
+    now, _ = lived(model, 8, random.Random(5))
+    model.advance(now)
     storm = [now - 2 * HOUR + 10 * number for number in range(60)]
     said = []
     for at in reversed(storm) if newest_first else storm:
-        past = watch.add(at)
+        past = model.add(at)
         assert past is not None
-        said.append(watch.alarm.step(Rule(), now, past))
+        said.append(model.alarm.step(SurgeRule(), now, past))
     assert said.count("start") == 1
-    assert now - 3 * HOUR < (watch.alarm.begins or 0) < now - HOUR
+    assert now - 3 * HOUR < (model.alarm.begins or 0) < now - HOUR
 
 
 def test_a_catch_up_of_ordinary_hours_is_no_storm() -> None:
-    watch, usual = Watch.new(), Watch.new()
-    now, _ = lived(watch, 8, random.Random(6))
+    model, usual = SurgeModel.new(), SurgeModel.new()
+    now, _ = lived(model, 8, random.Random(6))
     lived(usual, 8, random.Random(6))
     expected = usual.baseline.expected(now - 5 * HOUR)
-    watch.lose_sight(now, now + 5 * HOUR)
+    model.lose_sight(now, now + 5 * HOUR)
     now += 5 * HOUR
-    watch.advance(now)
-    begins = [begin for begin, _, _ in watch.window[:-6] if begin >= now - 5 * HOUR]
+    model.advance(now)
+    begins = [begin for begin, _, _ in model.window[:-6] if begin >= now - 5 * HOUR]
     for begin in begins:
         for _ in range(round(expected)):
-            past = watch.add(begin)
-            assert past is None or watch.alarm.step(Rule(), now, past) is None
-    assert watch.baseline.expected(now) < 1.5 * usual.baseline.expected(now), "the blind hours teach nothing"
+            past = model.add(begin)
+            assert past is None or model.alarm.step(SurgeRule(), now, past) is None
+    assert model.baseline.expected(now) < 1.5 * usual.baseline.expected(now), "the blind hours teach nothing"
 
 
 def test_a_source_that_is_always_late_becomes_usual() -> None:
-    watch, rang = Watch.new(), []
+    model, rang = SurgeModel.new(), []
     for number in range(8 * 288):
         now = BEGIN + number * BUCKET
-        watch.advance(now)
-        past = [watch.add(now - HOUR) for _ in range(4)][-1]
-        said = [watch.alarm.step(Rule(), now, sight) for sight in (past, watch.look(now)) if sight is not None]
+        model.advance(now)
+        past = [model.add(now - HOUR) for _ in range(4)][-1]
+        said = [
+            model.alarm.step(SurgeRule(), now, deviation)
+            for deviation in (past, model.measure(now))
+            if deviation is not None
+        ]
         rang += [number // 288] * said.count("start")
     assert set(rang) <= {0}, "news on the first day at most"
-    assert watch.baseline.expected(now) == pytest.approx(4, rel=0.35)
+    assert model.baseline.expected(now) == pytest.approx(4, rel=0.35)
 
 
 def test_what_is_hours_old_says_nothing_about_now() -> None:
-    watch = Watch.new()
-    watch.advance(BEGIN)
-    watch.advance(BEGIN + DAY)
-    assert watch.add(BEGIN + HOUR, 1000) is None
-    assert watch.look(BEGIN + DAY).observed == 0
+    model = SurgeModel.new()
+    model.advance(BEGIN)
+    model.advance(BEGIN + DAY)
+    assert model.add(BEGIN + HOUR, 1000) is None
+    assert model.measure(BEGIN + DAY).observed == 0

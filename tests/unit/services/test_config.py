@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from services.base.errors import ConfigError
 from services.config.loading import load, parse
 from services.config.model import Config
+from services.config.yaml_reading import read
 from services.contracts.post import SourcePolicy
 
 GOOD = """\
@@ -62,6 +64,89 @@ def test_an_error_names_line_and_field_and_what_would_be_right(old: str, new: st
     said = str(caught.value)
     assert f"my.yaml:{line}:" in said
     assert all(word in said for word in words), said
+
+
+ROTA = """\
+responders:
+  - {id: dana, methods: [front]}
+schedules:
+  - id: night
+    zone: Europe/Oslo
+    layers: [{id: base, rotation: daily, begins: 2026-01-05T09:00, responders: [dana]}]
+quiet_hours:
+  - {id: q, windows: [{begins: 18:00, ends: 8:00}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "twice", "lines"),
+    [
+        (GOOD + "rules:\n  - {id: other, level: watch, policy: desk}\n", "rules", (9, 15)),
+        (GOOD.replace("    name: Acme Air\n", "    name: Acme Air\n    name: Acme\n"), "brands.0.name", (3, 4)),
+        (GOOD.replace("level: likely,", "level: likely, level: watch,"), "rules.0.level", (10, 10)),
+        (GOOD + '  storm: "2. Wait."\n', "playbooks.storm", (14, 15)),
+    ],
+)
+def test_a_key_that_stands_twice_is_told_with_both_lines(text: str, twice: str, lines: tuple[int, int]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "my.yaml")
+    assert str(caught.value) == f"my.yaml:{lines[1]}: {twice}: stands here already on line {lines[0]}; keep one of them"
+
+
+def test_a_key_that_an_anchor_brings_may_be_said_again() -> None:
+    text = GOOD.replace(
+        "rules:\n", "rules:\n  - &usual {id: first, level: watch, policy: desk}\n  - {<<: *usual, id: next}\n"
+    )
+    assert [(rule.id, rule.level) for rule in parse(text).rules][:2] == [("first", "watch"), ("next", "watch")]
+
+
+@pytest.mark.parametrize("wrong", ["8", "1080", "8.30", "08", "25:00", "8:60", "true", "[8]"])
+def test_a_time_of_day_that_could_be_meant_otherwise_is_refused(wrong: str) -> None:
+    with pytest.raises(ConfigError, match=r"quiet_hours\.0\.windows\.0\.begins: .*write a time of day like"):
+        parse(GOOD + ROTA.replace("18:00", wrong))
+
+
+@pytest.mark.parametrize("right", ["18:00", '"18:00"', "'18:00'"])
+def test_a_time_of_day_means_what_it_looks_like_in_quotes_or_not(right: str) -> None:
+    (window,) = parse(GOOD + ROTA.replace("18:00", right)).quiet_hours[0].windows
+    assert (window.begins, window.ends) == (18 * 60, 8 * 60)
+
+
+@pytest.mark.parametrize("word", ["no", "on", "off", "yes", "y", "n"])
+def test_a_word_that_old_yaml_takes_for_true_or_false_stays_a_word(word: str) -> None:
+    text = GOOD.replace("level: likely", f"level: likely, languages: [no], brands: [{word}]")
+    text = text.replace("  - id: acme\n", f"  - {{id: {word}, name: Other}}\n  - id: acme\n")
+    assert parse(text).rules[0].brands == (word,)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "alike"),
+    [
+        ("level: likely", "levl: likely", "level"),
+        ("level: likely", "level: likely, complaint_severty: 2", "complaint_severity"),
+        ("endpoints: [front]", "endpionts: [front]", "endpoints"),
+        ("    name: Acme Air\n", "    name: Acme Air\n    hashtag: [acme]\n", "hashtags"),
+        ("engagements: 200", "engagement: 200", "engagements"),
+        ("sources:", "source:", "sources"),
+    ],
+)
+def test_a_misspelled_field_is_answered_with_the_one_that_was_meant(old: str, new: str, alike: str) -> None:
+    with pytest.raises(ConfigError, match=f"did you mean `{alike}`"):
+        parse(GOOD.replace(old, new))
+
+
+def test_to_group_by_nothing_is_not_to_group() -> None:
+    assert parse(GOOD.replace("level: likely", "level: likely, group_by: []")).rules[0].group_by == ()
+
+
+def test_the_file_that_ships_and_the_drills_are_valid_by_the_schema_that_doctor_prints() -> None:
+    schema = jsonschema_rs.validator_for(Config.model_json_schema())
+    root = Path(__file__).parents[3]
+    shipped = read((root / "deploy/firebreak.yaml").read_text(encoding="utf-8"), "shipped").content
+    for content in (shipped, read(GOOD + ROTA, "rota").content):
+        assert [error.message for error in schema.iter_errors(content)] == []
+    wrong = read(GOOD.replace("engagements: 200", "engagements: many"), "wrong").content
+    assert [error.message for error in schema.iter_errors(wrong)]
 
 
 def test_all_mistakes_are_told_at_once() -> None:

@@ -84,6 +84,14 @@ def test_a_handle_ends_where_its_network_says() -> None:
     assert found("@acme.please", network="x") == [], "somebody else's handle there"
 
 
+def test_a_name_that_is_spelled_with_an_at_sign_is_a_name() -> None:
+    finder = NameFinder([Brand(id="home", name="Toys@Home", names=("@live",))])
+    assert [name.spelling for name in finder.find("x", "Toys@Home, not bob@live.com, but @Live!")] == [
+        "toys@home",
+        "@live",
+    ]
+
+
 def test_a_part_of_one_character_is_no_name() -> None:
     finder = NameFinder([Brand(id="fi", name="Fi", names=("株式", "会社"))])
     assert finder.find("x", "ﬁ ok")[0].start == 0

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from scorer.backtest.recorded import Event, Recorded, read
-from scorer.backtest.replay import Stage
-from scorer.training.snapshots import HORIZON_SECONDS, Looks, look, part_of, streamed
+from scorer.backtest.replay import Replay
+from scorer.training.snapshots import HORIZON_SECONDS, Snapshots, part_of, streamed, take_snapshots
 from scorer.virality.features import NAMES, with_line
 from scorer.virality.learned import Weights, shipped
 from scorer.virality.trees import grown
@@ -36,7 +36,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def said(looks: Looks) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def said(looks: Snapshots) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Log-odds of each look by the shipped trees."""
     weights = msgspec.json.decode((files("scorer.virality") / "weights" / "virality.json").read_bytes(), type=Weights)
     trees = grown(weights.crosses, len(NAMES))
@@ -45,16 +45,16 @@ def said(looks: Looks) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
 
 
 def test_the_training_states_what_the_backtest_states(recorded: Path) -> None:
-    looks = look("some", recorded)
+    looks = take_snapshots("some", recorded)
     margin = said(looks)
     stated = streamed(looks, margin, LINE)
     places = zip(looks.cascade.tolist(), looks.seconds.tolist(), strict=True)
     ours = {(n, round(s, 1)): p for (n, s), p in zip(places, stated.tolist(), strict=True)}
-    stage = Stage(shipped(), Line(engagements=LINE), HORIZON_SECONDS)
+    replay = Replay(shipped(), Line(engagements=LINE), HORIZON_SECONDS)
     apart = [
         abs(mine - one.probability)
         for number, story in enumerate(read([recorded]))
-        for one in stage.follow(story)
+        for one in replay.follow(story)
         if one.observed < LINE and (mine := ours.get((number, round(one.seconds, 1)))) is not None
     ]
     assert np.abs(stated - 1 / (1 + np.exp(-margin))).max() > 0.1, "something was learned on the way"
@@ -64,7 +64,7 @@ def test_the_training_states_what_the_backtest_states(recorded: Path) -> None:
 
 
 def test_a_part_keeps_its_cascades_whole(recorded: Path) -> None:
-    looks = look("some", recorded)
+    looks = take_snapshots("some", recorded)
     part = part_of(looks, looks.fold == 2)
     assert len(part.final) == int((looks.fold == 2).sum())
     assert list(part.final) == list(looks.final[looks.fold == 2])
