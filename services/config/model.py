@@ -71,7 +71,7 @@ class Source(Section):
 
 
 class Step(Section):
-    """Who is told, and how long after the step before (the first: after the incident opened)."""
+    """Who is told, and how long after the step before it. The first step counts from the opening of the incident."""
 
     after_minutes: Annotated[float, Field(ge=0, le=7 * 24 * 60)] = 0
     targets: tuple[Target, ...] = Field(
