@@ -220,7 +220,7 @@ def _recipients(desk: Announcer, work: Work, message: Message) -> tuple[str, ...
     if work.request is not None:
         return work.request.names
     if message.change is Change.OPENED:
-        return ()  # its first step comes later
+        return ()  # the first step, which comes later, tells people
     first = () if message.person is None else desk.paging.reach(message.person, brand)
     return tuple(dict.fromkeys((*first, *desk.paging.usable_in_order(record.audience, brand))))
 

@@ -64,7 +64,7 @@ class AnswerTerms(Part):
     promise_minutes: float | None = None
     """Within which the brand promises an answer."""
     cool_down_minutes: float = 0
-    """After the end: for so long the story opens another incident only if it got worse."""
+    """After the end, in which the story opens another incident only if it got worse."""
 
 
 class IncidentRecord(Part):

@@ -37,7 +37,7 @@ class Keys:
     signing: tuple[str, ...] = field(default=(), repr=False)
     """The secrets that sign now, the newest first."""
     key: str | None = field(default=None, repr=False)
-    """What the receiver knows us by: a routing key, a token."""
+    """The receiver knows us by it: a routing key, a token."""
 
 
 @dataclass(frozen=True, slots=True)
