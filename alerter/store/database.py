@@ -13,14 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, make_url
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from alerter.store import migrate
 from services.base.errors import FirebreakError, Transient
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 try:
     import fcntl
@@ -213,5 +215,14 @@ def insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping[
 @cache
 def _insert_missing(dialect: str, table: Table) -> Insert:
     """Built once: making a statement costs more than running it, so rows are passed as parameters everywhere."""
-    made = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    made: sqlite.Insert | postgresql.Insert
+    # Imported late: a process uses one of the two.
+    if dialect == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        made = sqlite.insert(table)
+    else:
+        from sqlalchemy.dialects import postgresql
+
+        made = postgresql.insert(table)
     return made.on_conflict_do_nothing().execution_options(preserve_rowcount=True)

@@ -13,11 +13,11 @@ from services.base.errors import ConfigError
 from services.contracts.topics import CASCADES, POSTS
 from services.eventlog.base import Group, Message
 from services.eventlog.kafka import KafkaLog
+from tests.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.kafka_fixture"]
 pytestmark = pytest.mark.kafka
 
-PATIENCE = 40.0
 SCORER = Group("scorer", POSTS.name, CASCADES.name)
 
 
@@ -35,7 +35,7 @@ class Ownership:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not holds():
             await asyncio.sleep(0.05)
 
