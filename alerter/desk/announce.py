@@ -88,7 +88,7 @@ class Announcer:
         self.store = IncidentStore(connection)
         self.gate = Gate(connection, self.store, context.config, context.now)
         self.paging = Paging(connection, context.config, context.now, context.wall)
-        self.told: list[tuple[Change, int]] = []
+        self.published: list[tuple[Change, int]] = []
         self.decisions: Counter[TellReason] = Counter()
         self._subscribers: Subscribers | None = None
 
@@ -201,7 +201,7 @@ def publish(desk: Announcer, work: Work) -> None:
     change = IncidentChanged(change=message.change, because=message.because, incident=incident)
     identity = event_id("incident.changed", incident.id, incident.sequence, message.change)
     outbox.publish(desk.connection, [LogMessage(INCIDENTS.name, incident.brand, encode(change, identity))], desk.now)
-    desk.told.append((message.change, incident.severity))
+    desk.published.append((message.change, incident.severity))
 
 
 def notify(desk: Announcer, work: Work) -> None:

@@ -109,7 +109,7 @@ class Engine:
 
         done = await self._database.write(transact)
         seam("alerter.committed")
-        self._metrics.count_announced(done.told, done.decisions)
+        self._metrics.count_announced(done.published, done.decisions)
         self._committed()
 
 

@@ -420,7 +420,7 @@ async def test_what_a_person_may_say_of_an_incident_is_said_on_its_page(house: H
         assert "outcome: " in await say("outcome", outcome="splendid")
         assert "to: " in await say("reassign", to="")
         snoozed = await say("snooze", minutes="30", comment="after the meeting")
-        assert re.search(r"<b>dana</b> put it off until", snoozed)
+        assert re.search(r"<b>dana</b> snoozed it until", snoozed)
         assert "after the meeting" in snoozed
         assert re.search(r"Assigned to <strong>lee", await say("reassign", to="lee"))
         assert "I still have it" in await say("acknowledge")
