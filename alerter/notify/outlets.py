@@ -51,6 +51,11 @@ class Outlets:
             Kind.APPRISE: AppriseOutlet(allowed, lambda message: stamped(message, links)),
         }
 
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of endpoints that messages can be brought to."""
+        return frozenset(self._of)
+
     async def deliver(self, message: OutboundMessage) -> Result:
         return OVERTAKEN if message.overtaken else await self._of[message.kind].deliver(message)
 
