@@ -73,7 +73,7 @@ class ScorerMetrics:
         self._brands: set[str] = set()
         self.degraded = Gauge(
             "firebreak_scorer_model_degraded",
-            "1 if a fallback reads the posts instead of the model, else 0",
+            "1 while a fallback reads the posts instead of the model, else 0",
             registry=registry,
         )
         for level in Level:

@@ -99,7 +99,7 @@ async def wait(event: asyncio.Event, clock: Clock, seconds: float) -> bool:
 
 
 def epoch(moment: datetime) -> float:
-    """Seconds since 1970 UTC."""
+    """Returns the seconds since 1970 UTC."""
     return moment.timestamp()
 
 

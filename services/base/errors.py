@@ -1,4 +1,4 @@
-"""What can go wrong, told apart by who may try again: the caller later (`Backpressure`), we ourselves (`Transient`), nobody
+"""The kinds of failure, by who may try again: the caller, later (`Backpressure`), we ourselves (`Transient`), or nobody
 (`ConfigError`, `Damaged`).
 
 A record that will never work is no error: it becomes a dead letter (`services.stream.deadletter`).

@@ -78,7 +78,7 @@ def _either_name(schema: dict[str, Any]) -> None:
 
 
 class Step(Section):
-    """Who is told, and how long after the step before (the first: after the incident opened)."""
+    """Who is told, and how long after the step before it. The first step counts from the opening of the incident."""
 
     model_config = ConfigDict(json_schema_extra=_either_name)
 

@@ -138,7 +138,7 @@ class Layer(Section):
 
     @property
     def shift(self) -> timedelta:
-        """From one hand-off to the next as the clocks on the wall count."""
+        """The time from one hand-off to the next, by the clocks on the wall."""
         return timedelta(hours=self.shift_hours or _HOURS[self.rotation])
 
 
@@ -150,7 +150,7 @@ class Schedule(Section):
 
 
 class Promise(Section):
-    """How soon a complaint or a question is answered, whoever asks."""
+    """How soon a complaint or a question is answered, from whomever it comes."""
 
     minutes: Annotated[float, Field(ge=1, le=14 * DAY_MINUTES)] = Field(60, description="of opening hours")
     hours: tuple[Window, ...] = Field((), max_length=50, description="opening hours; empty: around the clock")

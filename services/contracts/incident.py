@@ -23,7 +23,7 @@ class IncidentState(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        """Whether this is one of the ends: an incident never leaves it."""
+        """True if this is one of the ends, which an incident never leaves."""
         return self in (IncidentState.RESOLVED, IncidentState.AVERTED, IncidentState.EXPIRED)
 
 

@@ -113,7 +113,7 @@ class PostObserved(Event):
 
     @property
     def is_root(self) -> bool:
-        """Whether this is the post with which its conversation began."""
+        """True if this is the post with which its conversation began."""
         conversation = self.conversation
         # Asked of each of a million reposts: the first test rules them out at a fraction of the whole comparison's cost.
         return (

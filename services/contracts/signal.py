@@ -36,7 +36,7 @@ class Sentiment(Part):
 
 
 class Relevance(Part):
-    """Whether the post is about this brand, and why we think so."""
+    """How sure we are that the post is about this brand, and why."""
 
     score: Probability
     reason: str

@@ -74,7 +74,7 @@ class Process:
         self.server = Server(app, settings.host, settings.port)
 
     async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
-        """Until `stop` is set. Raises an `ExceptionGroup` with the reason when a long task fails or ends unasked."""
+        """Run until `stop` is set. Raises an `ExceptionGroup` with the reason when a long task fails or ends unasked."""
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = Tasks(group)

@@ -35,7 +35,7 @@ class Sink:
         self._clock = clock
         self.on_message = on_message
         self.is_down: Callable[[str], bool] = lambda _: False
-        """Whether an endpoint answers 503 now: a drill's outage."""
+        """Returns True for an endpoint that answers 503 now: a drill's outage."""
 
     def app(self) -> FastAPI:
         app = FastAPI(title="Firebreak sink", docs_url=None, redoc_url=None, openapi_url=None)

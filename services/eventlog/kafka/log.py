@@ -1,6 +1,7 @@
 """The event log on Apache Kafka: the promises of `services.eventlog.base`, where they are kept, and what is different.
 
-- A partition's owner is whoever opened its transactional id last; that ends and aborts what an older owner had begun.
+- A partition's owner is the process that opened its transactional id last. Opening ends and aborts what an older owner had
+  begun.
 - The position of an input partition is a record of its changelog, written in the transaction that it stands for. Group
   offsets are committed now and then, for lag tools only.
 - A writer that is stopped inside a commit hides what follows it, for at most the timeout of its transaction.

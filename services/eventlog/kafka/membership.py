@@ -186,7 +186,7 @@ class KafkaMembership:
         return consumer
 
     async def _run(self) -> None:
-        """Poll; when the consumer fails as a whole, give everything up and join anew."""
+        """Poll. When the consumer fails as a whole, give everything up and join anew."""
         while not self._stopping.is_set():
             if (consumer := self._queues.consumer) is None:
                 return
@@ -216,7 +216,7 @@ class KafkaMembership:
     # Assignment.
 
     def assign(self, consumer: AIOKafkaConsumer, partitions: frozenset[int]) -> None:
-        """From the callback, synchronously."""
+        """Take over an assignment. aiokafka's callback calls this, so it must not wait."""
         if consumer is not self._queues.consumer:
             return  # one that was thrown away
         self._queues.clear()
@@ -228,7 +228,7 @@ class KafkaMembership:
             self._listener.assigned(partitions)
 
     async def revoke(self, consumer: AIOKafkaConsumer) -> None:
-        """Everything ends by one deadline. Returns when nothing will be committed any more."""
+        """Give everything up by one deadline. Returns when nothing will be committed any more."""
         if consumer is not self._queues.consumer:
             return
         loop = asyncio.get_running_loop()
@@ -288,7 +288,7 @@ class KafkaMembership:
         return owner
 
     async def _opened(self, ticket: Ticket) -> tuple[Restored, AIOKafkaProducer | None]:
-        """Where reading is about to go on, and the writer that makes us the one owner."""
+        """Returns where reading goes on, and the writer that makes this member the one owner."""
         group, partition = self._group, ticket.partition
         if group.changelog is None:
             # Its reader knows better and will say so; until then the oldest that there is.

@@ -74,7 +74,7 @@ class PartitionQueues:
         return True
 
     def park(self, partition: int) -> None:
-        """Nothing is read, nothing is fetched, and what was queued is forgotten."""
+        """Stop reading and fetching the partition, and forget what was queued."""
         queue = self._queues.pop(partition, None)
         if queue is not None:
             queue.wake.set()

@@ -1,6 +1,6 @@
 """Creates the topics that are missing and checks them against the table. What exists is never altered, only reported.
 
-A changelog has as many partitions as its input *really* has, whoever created that: state of input partition p lives in
+A changelog has as many partitions as its input *really* has, no matter who created it: state of input partition p lives in
 changelog partition p.
 """
 

@@ -1,8 +1,8 @@
 """One member of a group: a lease with an epoch on each of its partitions, renewed by a beat.
 
 Members share partitions by their place in the sorted list of live members. A beat that is late by a lease loses what it
-held: whoever takes it raises the epoch, and the old owner's commits fail. When the beat itself ends unasked, nobody renews
-the leases any more, and the member claims nothing from then on.
+held: the member that takes it raises the epoch, and the old owner's commits fail. When the beat itself ends unasked, nobody
+renews the leases any more, and the member claims nothing from then on.
 """
 
 from __future__ import annotations
