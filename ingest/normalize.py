@@ -19,10 +19,12 @@ from typing import Final, NamedTuple
 from ingest.brands import BrandBook, Found
 from ingest.claims import Claim, Ignored
 from ingest.languages import language_tag
+from ingest.markup import as_text
 from ingest.placeholders import is_placeholder
 from ingest.schemas import AuthorIn, ItemError, PostIn, Reason
 from services.contracts.base import ConversationId, EventId, event_id
 from services.contracts.post import Author, Counters, PostKind, PostObserved, PostRef, SourcePolicy
+from services.contracts.spelling import few_marks
 
 AHEAD: Final = timedelta(hours=1)
 """How far a time may lie ahead of our clock. Clocks differ, but by more than an hour only if one of them is wrong."""
@@ -156,9 +158,11 @@ class Normalizer:
 
 
 def clean(text: str) -> str:
-    """The text in NFC, with `\\n` as line breaks, and without control characters other than these and tabs."""
+    """What people read of the text: without markup, in NFC, with `\\n` as line breaks, and without controls other than
+    these and tabs."""
+    text = as_text(text)
     if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
+        text = unicodedata.normalize("NFC", few_marks(text))
     if text.isprintable():
         return text
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))

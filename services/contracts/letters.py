@@ -59,7 +59,8 @@ def _bare() -> dict[int, str]:
     found = {ord(letter): plain for letter, plain in zip("øØłŁđĐħĦŧŦıȷ", "oOlLdDhHtTij", strict=True)}
     found.update({ord("æ"): "ae", ord("Æ"): "AE", ord("œ"): "oe", ord("Œ"): "OE", ord("ð"): "d", ord("Ð"): "D"})
     for point in _LATIN_OR_GREEK:
-        base, *marks = unicodedata.normalize("NFD", chr(point))
+        apart = unicodedata.normalize("NFD", chr(point))
+        base, marks = apart[0], apart[1:]
         if marks and base.isalpha() and all(unicodedata.combining(mark) for mark in marks):
             found[point] = found.get(ord(base), base)
     return found

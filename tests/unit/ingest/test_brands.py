@@ -201,6 +201,14 @@ def test_a_post_by_the_brands_own_account_is_about_the_brand() -> None:
     assert BOOK.find("bluesky", "hi", author="AcmeAir") == Found(())
 
 
+def test_the_local_part_of_a_handle_addresses_the_account_and_does_not_prove_who_wrote() -> None:
+    planes = ACME.accounts[2].id
+    assert BOOK.find("mastodon", "@acme please help").account == planes
+    assert BOOK.find("mastodon", "no!", answers="acme") == Found(((ACME.key, Why.ANSWERED),), planes)  # type: ignore[arg-type]
+    assert BOOK.find("mastodon", "hi", author="acme").author_brand is None, "on another server it is anybody"
+    assert BOOK.find("mastodon", "hi", author="acme@planes.social").author_brand == ACME.key
+
+
 def test_an_answer_to_a_brands_account_is_addressed_to_it() -> None:
     assert BOOK.find("x", "no!", answers="@acmeair") == Found(((ACME.key, Why.ANSWERED),), ACME.accounts[0].id)  # type: ignore[arg-type]
 

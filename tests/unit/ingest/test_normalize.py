@@ -18,7 +18,7 @@ from ingest.normalize import ItemRefused, NormalizedPost, Normalizer, clean
 from ingest.schemas import EXAMPLES, PostIn, Reason
 from services.config.model import Account, Brand
 from services.contracts.codec import decode, encode
-from services.contracts.post import PostKind, PostObserved, SourcePolicy
+from services.contracts.post import MentionKind, PostKind, PostObserved, SourcePolicy
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 ACME = Brand(
@@ -301,6 +301,23 @@ def test_an_engagement_without_a_brand_is_still_an_event() -> None:
 )
 def test_texts_are_cleaned(text: str, cleaned: str) -> None:
     assert clean(text) == cleaned
+
+
+def test_markup_is_no_part_of_a_text_and_hides_no_name() -> None:
+    (event,) = events(
+        text='<p><a href="https://x.com/other">@<span>acmeair</span></a> it&#39;s <b>A</b>cme Air&hellip;</p>'
+    )
+    assert event.text == "@acmeair it's Acme Air…"
+    assert [(m.kind, event.text[m.start : m.end]) for m in event.mentions or ()] == [
+        (MentionKind.HANDLE, "@acmeair"),
+        (MentionKind.NAME, "Acme Air"),
+    ]
+
+
+def test_a_tower_of_marks_is_cut() -> None:
+    (event,) = events(text="a" + "\u0323\u0301" * 400)
+    assert event.text is not None
+    assert len(event.text) < 50
 
 
 def test_a_text_of_nothing_is_no_text() -> None:
