@@ -1,6 +1,8 @@
 """`POST /v1/posts` takes one post, an array of posts, or NDJSON, and returns one result for each item.
 
 The answer is 202 when the log has every item that is marked `accepted`; every other item is marked `rejected`, with the reason.
+What a post can do without (`language`, `created_at`, links, all about the author, totals beside a post) never rejects it: a
+claim that cannot be read or believed is dropped, and named in `ignored`.
 It is 422 when every item was rejected. Any other status is about the request as a whole, and nothing was stored. Errors are RFC
 9457 problems. Where it is worth trying again they carry `Retry-After`; a retry is always safe, because ids are deterministic.
 """
@@ -22,6 +24,7 @@ from starlette.requests import ClientDisconnect
 from ingest.admission import Admission, Shed, Visit
 from ingest.auth import ApiKeys
 from ingest.body import ENCODINGS, BodyDamaged, BodyTooLarge, BodyTooSlow, read_body
+from ingest.claims import Reduced
 from ingest.metrics import IngestMetrics, RequestOutcome, ShedReason
 from ingest.normalize import ItemRefused, NormalizedPost, Normalizer
 from ingest.openapi import RESPONSES, request_body
@@ -185,8 +188,9 @@ class PostsEndpoint:
             if isinstance(item, ItemError):
                 errors[index] = item
             else:
+                post, unread = item if isinstance(item, Reduced) else (item, ())
                 try:
-                    normal[index] = self.normalizer.normalize(item, now)
+                    normal[index] = self.normalizer.normalize(post, now, unread)
                 except ItemRefused as refused:
                     errors[index] = refused.error
             if index % BREATH_ITEMS == BREATH_ITEMS - 1:
@@ -204,6 +208,8 @@ class PostsEndpoint:
             self.metrics.accepted.labels(normal.observations[0].event.kind.value).inc()
             for match in normal.found.matches:
                 self.metrics.mentions.labels(match.why.value).inc()
+            for claim in normal.ignored:
+                self.metrics.ignored.labels(claim.field.value).inc()
             if normal.dropped_claim:
                 self.metrics.unbelieved.inc()
 
@@ -253,7 +259,10 @@ def _is_ndjson(request: Request) -> bool:
 
 def _accepted(index: int, normal: NormalizedPost) -> dict[str, Any]:
     ids = [observation.id for observation in normal.observations]
-    return {"index": index, "status": "accepted", "post": normal.post, "event_ids": ids}
+    result = {"index": index, "status": "accepted", "post": normal.post, "event_ids": ids}
+    if normal.ignored:
+        result["ignored"] = [claim._asdict() for claim in normal.ignored]
+    return result
 
 
 def _rejected(index: int, error: ItemError) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class BrandBook:
         handles of who wrote the post and of whom it answers."""
         whys: dict[BrandId, Why] = {}
         own, own_brand = self._account(network, author)
-        answered, answered_brand = self._account(network, answers)
+        answered, answered_brand = self._meant(network, answers)
         if own_brand is not None:
             whys[own_brand] = Why.OWN_ACCOUNT
         for brand in declared:
@@ -92,7 +92,7 @@ class BrandBook:
         for name in names:
             for named in name.brands:
                 whys.setdefault(named, _WHY[name.kind])
-        account = own or answered or _addressed(network, names)
+        account = own or answered or self._addressed(network, names)
         matches = tuple(BrandMatch(brand, why) for brand, why in whys.items())
         return Found(matches, account, own_brand, mentions_of(names))
 
@@ -104,13 +104,17 @@ class BrandBook:
         brand = self._finder.owner(account)
         return (account, brand) if brand is not None else (None, None)
 
+    def _meant(self, network: str, handle: str | None) -> tuple[AccountId | None, BrandId | None]:
+        """The account that people mean by this handle and its brand, where it is a brand's own."""
+        account = None if handle is None else self._finder.account(network, handle)
+        return (None, None) if account is None else (account, self._finder.owner(account))
+
+    def _addressed(self, network: str, names: Iterable[FoundName]) -> AccountId | None:
+        """The first account that the text names by its handle."""
+        handle = next((name.spelling for name in names if name.kind is MentionKind.HANDLE), None)
+        return None if handle is None else self._finder.account(network, handle)
+
 
 def search_at_once(spellings: Sequence[str]) -> Search:
     """One automaton for all spellings (Aho and Corasick, 1975)."""
     return partial(AhoCorasick(spellings, store_patterns=False).find_matches_as_indexes, overlapping=True)
-
-
-def _addressed(network: str, names: Iterable[FoundName]) -> AccountId | None:
-    """The first account that the text names by its handle."""
-    handle = next((name.spelling for name in names if name.kind is MentionKind.HANDLE), None)
-    return None if handle is None else AccountId(f"{network}:{handle[1:]}")

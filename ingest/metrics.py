@@ -10,6 +10,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ingest.brands import Why
+from ingest.claims import Claim
 from ingest.schemas import Reason
 from services.base.metrics import LATENCY_SECONDS
 from services.contracts.post import PostKind
@@ -57,6 +58,9 @@ class IngestMetrics:
         self.requests = _counter(registry, "requests", "Posting requests, by how they ended", "outcome", RequestOutcome)
         self.shed = _counter(registry, "shed", "Requests refused for now, by reason", "reason", ShedReason)
         self.mentions = _counter(registry, "brand_mentions", "Brands found in accepted posts, by why", "why", Why)
+        self.ignored = _counter(
+            registry, "claims_ignored", "Claims of accepted posts that were dropped, by field", "field", Claim
+        )
         self.unbelieved = Counter(
             "firebreak_ingest_claimed_times_dropped_total",
             "Claimed times that were dropped because they lie in the future",

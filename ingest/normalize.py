@@ -17,9 +17,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from ingest.brands import BrandBook, Found
+from ingest.claims import Claim, Ignored
+from ingest.languages import language_tag
+from ingest.markup import as_text
+from ingest.placeholders import is_placeholder
 from ingest.schemas import AuthorIn, ItemError, PostIn, Reason
 from services.contracts.base import ConversationId, EventId, event_id
 from services.contracts.post import Author, Counters, PostKind, PostObserved, PostRef, SourcePolicy
+from services.contracts.spelling import few_marks
 
 AHEAD: Final = timedelta(hours=1)
 """How far a time may lie ahead of our clock. Clocks differ, but by more than an hour only if one of them is wrong."""
@@ -27,6 +32,8 @@ AHEAD: Final = timedelta(hours=1)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ENGAGES: Final = frozenset({PostKind.REPLY, PostKind.REPOST})
 _QUOTES: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.DELETION})
+_TIMES: Final = frozenset({Claim.CREATED_AT, Claim.AUTHOR_CREATED_AT})
+_AHEAD_OF_US: Final = "more than an hour ahead of our clock"
 _BARE: Final = frozenset({PostKind.COUNTERS, PostKind.DELETION})
 """The text, brands and quotes that are sent with a snapshot or a deletion are dropped."""
 
@@ -40,13 +47,18 @@ class Observation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NormalizedPost:
-    """What a post became. `post` names it (`network:id`), `found` says which brands it is about and why, and `dropped_claim` is
-    True if a time that the client claimed was not believed."""
+    """What a post became. `post` names it (`network:id`), `found` says which brands it is about and why, and `ignored` what the
+    client claimed and was not believed."""
 
     post: str
     observations: tuple[Observation, ...]
     found: Found
-    dropped_claim: bool
+    ignored: tuple[Ignored, ...]
+
+    @property
+    def dropped_claim(self) -> bool:
+        """True if a time that the client claimed was not believed."""
+        return any(claim.field in _TIMES for claim in self.ignored)
 
 
 class ItemRefused(Exception):
@@ -65,13 +77,14 @@ class Normalizer:
     policies: Mapping[str, SourcePolicy]
     max_text_chars: int
 
-    def normalize(self, post: PostIn, now: datetime) -> NormalizedPost:
-        """What `post`, observed `now`, becomes.
+    def normalize(self, post: PostIn, now: datetime, unread: tuple[Ignored, ...] = ()) -> NormalizedPost:
+        """What `post`, observed `now`, becomes. `unread` are claims that it was read without.
 
         Raises `ItemRefused` if its fields contradict each other, the configuration or the clock.
         """
         _check_relations(post)
-        text = self._text(post)
+        ignored = list(unread)
+        text = self._text(post, ignored)
         bare = post.kind in _BARE
         handle = _without_at(post.author.handle) if post.author is not None else None
         found = self.book.find(
@@ -81,7 +94,7 @@ class Normalizer:
             author=handle,
             answers=post.reply_to,
         )
-        created, account_created, dropped = _claims(post, now)
+        created, account_created = _times(post, now, ignored)
         home = _conversation(
             post, post.root_id or (None if post.kind is PostKind.ORIGINAL else post.parent_id) or post.post_id
         )
@@ -101,7 +114,7 @@ class Normalizer:
             quotes=None if bare else ref,
             author=_author(post.author, handle, account_created),
             text=None if bare else text,
-            language=None if bare else _language(post.language),
+            language=None if bare else _language(post.language, ignored),
             permalink=post.permalink,
             reply_link=post.reply_link,
             brands=found.brands,
@@ -121,9 +134,9 @@ class Normalizer:
             if not bare:
                 away["kind"] = PostKind.QUOTE
             observations.append(_observed(own.model_copy(update=away)))
-        return NormalizedPost(f"{post.network}:{post.post_id}", tuple(observations), found, dropped)
+        return NormalizedPost(f"{post.network}:{post.post_id}", tuple(observations), found, tuple(ignored))
 
-    def _text(self, post: PostIn) -> str | None:
+    def _text(self, post: PostIn, ignored: list[Ignored]) -> str | None:
         unknown = [brand for brand in post.brands if brand not in self.book]
         if unknown:
             raise ItemRefused(
@@ -137,13 +150,19 @@ class Normalizer:
             raise ItemRefused(
                 Reason.TOO_LONG, "text", f"{len(post.text)} characters; the limit is {self.max_text_chars}"
             )
-        return clean(post.text) or None
+        text = clean(post.text)
+        if is_placeholder(text):
+            ignored.append(Ignored(Claim.TEXT, "what the network shows where a text was removed"))
+            return None
+        return text or None
 
 
 def clean(text: str) -> str:
-    """The text in NFC, with `\\n` as line breaks, and without control characters other than these and tabs."""
+    """What people read of the text: without markup, in NFC, with `\\n` as line breaks, and without controls other than
+    these and tabs."""
+    text = as_text(text)
     if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
+        text = unicodedata.normalize("NFC", few_marks(text))
     if text.isprintable():
         return text
     return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
@@ -175,23 +194,24 @@ def _check_relations(post: PostIn) -> None:
         raise ItemRefused(Reason.MISSING, "counters", "a counters snapshot needs at least one total")
 
 
-def _claims(post: PostIn, now: datetime) -> tuple[datetime | None, datetime | None, bool]:
-    """The claimed times that can be believed (of the post, of the account), and True if one was dropped.
+def _times(post: PostIn, now: datetime, ignored: list[Ignored]) -> tuple[datetime | None, datetime | None]:
+    """The claimed times that can be believed (of the post, of the account); the others are `ignored`.
 
     Only a time that the network vouches for can get a post rejected (`ItemRefused`): a client with a wrong clock must not keep
     a complaint from being heard.
     """
     latest = now + AHEAD
     if post.platform_at is not None and post.platform_at > latest:
-        raise ItemRefused(Reason.BAD_TIME, "platform_at", "more than an hour ahead of our clock")
+        raise ItemRefused(Reason.BAD_TIME, "platform_at", _AHEAD_OF_US)
     created = _utc(post.created_at)
     opened = _utc(post.author.created_at) if post.author is not None else None
-    dropped = False
     if created is not None and created > latest:
-        created, dropped = None, True
+        created = None
+        ignored.append(Ignored(Claim.CREATED_AT, _AHEAD_OF_US))
     if opened is not None and opened > latest:
-        opened, dropped = None, True
-    return created, opened, dropped
+        opened = None
+        ignored.append(Ignored(Claim.AUTHOR_CREATED_AT, _AHEAD_OF_US))
+    return created, opened
 
 
 def _observed(event: PostObserved) -> Observation:
@@ -218,12 +238,13 @@ def _without_at(handle: str | None) -> str | None:
     return None if handle is None else handle.removeprefix("@") or None
 
 
-def _language(tag: str | None) -> str | None:
-    """The tag with its first part in lower case, because `EN-us` and `en-us` are the same language."""
-    if tag is None:
+def _language(claimed: str | None, ignored: list[Ignored]) -> str | None:
+    if claimed is None:
         return None
-    first, dash, rest = tag.partition("-")
-    return first.lower() + dash + rest
+    tag = language_tag(claimed)
+    if tag is None:
+        ignored.append(Ignored(Claim.LANGUAGE, "there is no language with this code"))
+    return tag
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from ingest.claims import Claim
 from ingest.schemas import EXAMPLES, PostIn, Problem
 from services.base.settings import Settings
 
@@ -30,16 +31,43 @@ def inlined(model: type[BaseModel]) -> Schema:
     return resolved
 
 
+_ANYTHING: Final[Schema] = {"description": "anything else is ignored, and named in the answer"}
+
+
+def _with_claims(post: Schema) -> Schema:
+    """The schema of a post, saying which fields are claims: what does not fit there is ignored, and rejects no post."""
+    author = next(option for option in post["properties"]["author"]["anyOf"] if option.get("type") == "object")
+    author.pop("required")
+    author["properties"]["id"] = _or_anything(author["properties"]["id"])
+    for claim in Claim:
+        first, _, second = claim.value.partition(".")
+        if claim is Claim.TEXT or first == Claim.COUNTERS:
+            continue
+        if second:
+            author["properties"][second] = _or_anything(author["properties"][second])
+        else:
+            otherwise = {**_ANYTHING, "not": {"type": "object"}} if claim is Claim.AUTHOR else _ANYTHING
+            post["properties"][first] = _or_anything(post["properties"][first], otherwise)
+    return post
+
+
+def _or_anything(field: Schema, otherwise: Schema = _ANYTHING) -> Schema:
+    said: Schema = {key: field[key] for key in ("title", "description", "examples", "default") if key in field}
+    forms = field.get("anyOf") or [{key: value for key, value in field.items() if key not in said}]
+    return {**said, "anyOf": [*forms, otherwise]}
+
+
 def request_body(settings: Settings) -> Schema:
     """The description of the body (one post, an array, or NDJSON), with the limits of this installation."""
-    post = inlined(PostIn)
+    post = _with_claims(inlined(PostIn))
     text = next(option for option in post["properties"]["text"]["anyOf"] if option.get("type") == "string")
     text["maxLength"] = settings.max_text_chars
     many = {"type": "array", "items": post, "minItems": 1, "maxItems": settings.max_batch_posts}
     lines = "".join(f"{json.dumps(example)}\n" for example in EXAMPLES[:2])
     return {
         "required": True,
-        "description": f"At most {settings.max_body_bytes} bytes and {settings.max_batch_posts} posts. May be gzipped.",
+        "description": f"At most {settings.max_body_bytes} bytes and {settings.max_batch_posts} posts. May be gzipped. "
+        "A byte-order mark is read over, and what begins with that of UTF-16 is read as UTF-16.",
         "content": {
             "application/json": {
                 "schema": {"anyOf": [post, many]},

@@ -1,11 +1,15 @@
 """Turns the bytes of a body into items. A bad item affects no other, and no input raises anything but `Malformed`.
 
-The whole body is validated in one pass. Only if that fails is it cut into items, each of which is validated by itself. Pure;
-the time it takes is bounded by the size of the body.
+The whole body is validated in one pass. Only if that fails is it cut into items, each of which is validated by itself; an item
+in which only claims cannot be read is read without them (`claims`). Pure; the time it takes is bounded by the size of the body.
+
+Byte-order marks are read over. A body that begins with the mark of UTF-16 is read as UTF-16, in which some systems write files
+unless they are told otherwise.
 """
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
@@ -13,10 +17,12 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 from pydantic import FailFast, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
+from ingest.claims import Claim, Ignored, Reduced, claim_at, without
 from ingest.schemas import SAYS, ItemError, PostIn, Reason
 
-Item = PostIn | ItemError
+Item = PostIn | Reduced | ItemError
 
 BLANKS: Final = b" \t\r\n"
 FIELD_CHARS: Final = 100
@@ -64,6 +70,7 @@ class Parser:
 
         Raises `Malformed` if the body is not JSON, and `TooMany` if it has more items than one request may carry.
         """
+        body = _in_utf8(body)
         if ndjson:
             return self._bounded(_of_lines(body))
         start = body.lstrip(BLANKS)[:1]
@@ -88,31 +95,42 @@ class Parser:
         return some
 
 
+def _in_utf8(body: bytes) -> bytes:
+    """The body in UTF-8 and without a byte-order mark. Raises `Malformed` if it is UTF-16 that ends within a character."""
+    if body.startswith(codecs.BOM_UTF8):
+        return body[len(codecs.BOM_UTF8) :]
+    if not body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or len(body) == len(codecs.BOM_UTF16_LE):
+        return body
+    try:
+        return body.decode("utf-16", "surrogatepass").encode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        raise Malformed("not JSON: line 1, column 1: UTF-16 that ends within a character") from None
+
+
 def _of_object(body: bytes) -> Item:
     try:
         return PostIn.model_validate_json(body)
     except ValidationError as error:
-        if not _is_json_trouble(error):
-            return _explain(error)
         try:
-            return _unreadable(_parsed(body.decode("utf-8", "surrogateescape")), error)
+            return _without_claims(_parsed(body.decode("utf-8", "surrogateescape")), error)
         except RecursionError:
             return _TOO_DEEP
 
 
 def _of_lines(body: bytes) -> Iterator[Item]:
     for number, line in enumerate(io.BytesIO(body), start=1):
-        if not (line := line.strip(BLANKS)):
+        # Files that were joined have a mark at the beginning of each.
+        if not (line := line.removeprefix(codecs.BOM_UTF8).strip(BLANKS)):
             continue
         try:
             yield PostIn.model_validate_json(line)
         except ValidationError as error:
-            yield _explain_line(line, number, error) if _is_json_trouble(error) else _explain(error)
+            yield _line_without_claims(line, number, error)
 
 
-def _explain_line(line: bytes, number: int, trouble: ValidationError) -> ItemError:
+def _line_without_claims(line: bytes, number: int, trouble: ValidationError) -> Item:
     try:
-        return _unreadable(_load(line.decode("utf-8", "surrogateescape")), trouble)
+        return _without_claims(_load(line.decode("utf-8", "surrogateescape")), trouble)
     except RecursionError:
         return _TOO_DEEP
     except json.JSONDecodeError as error:
@@ -158,7 +176,10 @@ def _judge(piece: str, value: Any) -> Item:
     try:
         return PostIn.model_validate_json(piece.encode("utf-8", "surrogateescape"))
     except ValidationError as error:
-        return _unreadable(value, error) if _is_json_trouble(error) else _explain(error)
+        try:
+            return _without_claims(value, error)
+        except RecursionError:
+            return _TOO_DEEP
 
 
 def _end_of_nested(text: str, at: int) -> int:
@@ -206,14 +227,75 @@ def _is_json_trouble(error: ValidationError) -> bool:
     return error.errors(include_url=False, include_input=False, include_context=False)[0]["type"] == "json_invalid"
 
 
+def _without_claims(value: Any, trouble: ValidationError) -> Item:
+    """The post without the claims that cannot be read, or the error if anything else cannot.
+
+    `value` is what the lenient reader made of what the strict one refused (`trouble`). Both name all that they find, so
+    that two rounds are enough: what cannot be read at all hides what is of a wrong form.
+    """
+    if not isinstance(value, dict):
+        return _unreadable(value, trouble) if _is_json_trouble(trouble) else _explain(trouble)
+    dropped: dict[Claim, str] = {}
+    for _ in range(2):
+        found = _unreadable_claims(value) if _is_json_trouble(trouble) else _wrong_claims(value, trouble)
+        if not found:
+            break
+        for claim, why in found:
+            dropped.setdefault(claim, why)
+            without(value, claim)
+        try:
+            post = PostIn.model_validate_json(json.dumps(value, default=str).encode())
+        except ValidationError as error:
+            trouble = error
+        else:
+            return Reduced(post, tuple(Ignored(claim, why) for claim, why in dropped.items()))
+    return _unreadable(value, trouble) if _is_json_trouble(trouble) else _explain(trouble, value)
+
+
+def _unreadable_claims(value: dict[str, Any]) -> list[tuple[Claim, str]]:
+    """The claims that the strict reader cannot read at all; nothing if something else is among what it cannot read."""
+    found: list[tuple[Claim, str]] = []
+    for path, part in _walk(value):
+        why = _why_unreadable(part)
+        if why is not None:
+            claim = claim_at(path, value)
+            if claim is None:
+                return []
+            found.append((claim, why[1]))
+    return found
+
+
+def _wrong_claims(value: dict[str, Any], trouble: ValidationError) -> list[tuple[Claim, str]]:
+    """The claims that are of a wrong form; nothing if something else is, or if one holds a field that there is not."""
+    found: list[tuple[Claim, str]] = []
+    for detail in trouble.errors(include_url=False, include_input=False):
+        claim = claim_at(detail["loc"], value)
+        if claim is None or not _is_wrong_claim(detail, value):
+            return []
+        found.append((claim, _says(detail)))
+    return found
+
+
+def _is_wrong_claim(detail: ErrorDetails, value: dict[str, Any]) -> bool:
+    """Returns True if what is wrong is a claim's form. A field that there is not may be a misspelled one that matters."""
+    return detail["type"] != "extra_forbidden" and claim_at(detail["loc"], value) is not None
+
+
+def _why_unreadable(part: Any) -> tuple[Reason, str] | None:
+    """Why the strict reader cannot read this scalar or key; `None` if it can."""
+    if part is _HUGE:
+        return Reason.OUT_OF_RANGE, "a number with too many digits"
+    if isinstance(part, str) and not _encodes(part):
+        return Reason.BAD_ENCODING, "contains a lone surrogate or is not UTF-8"
+    return None
+
+
 def _unreadable(value: Any, trouble: ValidationError) -> ItemError:
     """The error for JSON that the strict reader refused (`trouble`) and the lenient one read as `value`."""
     for path, part in _walk(value):
-        field = _path(path) or None
-        if part is _HUGE:
-            return ItemError(Reason.OUT_OF_RANGE, field, "a number with too many digits")
-        if isinstance(part, str) and not _encodes(part):
-            return ItemError(Reason.BAD_ENCODING, field, "contains a lone surrogate or is not UTF-8")
+        why = _why_unreadable(part)
+        if why is not None and not (isinstance(value, dict) and claim_at(path, value)):
+            return ItemError(why[0], _path(path) or None, why[1])
     message = trouble.errors(include_url=False, include_input=False)[0]["msg"]
     return _TOO_DEEP if "recursion" in message else ItemError(Reason.NOT_JSON, None, message)
 
@@ -243,19 +325,25 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _explain(error: ValidationError) -> ItemError:
+def _explain(error: ValidationError, value: Any = None) -> ItemError:
+    """The error for the first field that is wrong; a claim in the item `value` is none where anything else is."""
     details = error.errors(include_url=False, include_input=False)
+    if isinstance(value, dict):
+        details = [detail for detail in details if not _is_wrong_claim(detail, value)] or details
     first = details[0]
     kind, more = first["type"], len(details) - 1
-    message = first["msg"]
-    if kind == "string_pattern_mismatch":
-        message = SAYS[first["ctx"]["pattern"]]
-    elif kind == "extra_forbidden":
-        message = "there is no such field"
-    elif kind == "missing":
-        message = "this field is required"
     code = _CODES.get(kind) or (Reason.BAD_TIME if kind.startswith("date") else Reason.WRONG_TYPE)
-    return ItemError(code, _path(first["loc"]) or None, message + (f" (and {more} more)" if more else ""))
+    return ItemError(code, _path(first["loc"]) or None, _says(first) + (f" (and {more} more)" if more else ""))
+
+
+def _says(detail: ErrorDetails) -> str:
+    """What is wrong with one field."""
+    kind = detail["type"]
+    if kind == "string_pattern_mismatch":
+        return SAYS[detail["ctx"]["pattern"]]
+    if kind == "extra_forbidden":
+        return "there is no such field"
+    return "this field is required" if kind == "missing" else detail["msg"]
 
 
 def _path(place: tuple[str | int, ...]) -> str:

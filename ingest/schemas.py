@@ -1,6 +1,7 @@
 """What a client may send about a post, and what it is answered: strict about types, unknown fields and bounds.
 
-Only single fields are checked here. `normalize` checks how they fit together, and to the configuration and the clock;
+A claim that does not fit is dropped, and the post is taken (`claims`); whatever else does not fit rejects it. Only single
+fields are checked here. `normalize` checks how they fit together, and to the configuration and the clock;
 `parsing` turns bytes into items.
 """
 
@@ -29,7 +30,7 @@ PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
 NO_NUL: Final = r"^[^\x00]*$"
 WEB_LINK: Final = r"^[hH][tT][tT][pP][sS]?://[^\s\x00-\x20\x7f\"<>\\@/?#`]+([/?#][^\s\x00-\x20\x7f\"<>\\`]*)?$"
 """Only http and https, no `user@` before the host (`https://bank.com@evil.example`), no character that could end markup."""
-LANGUAGE: Final = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,6}$"
+LANGUAGE: Final = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8}){0,6}$"
 SLUG: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 SAYS: Final = {
@@ -152,7 +153,9 @@ class PostIn(InputPart):
     parent_id: PostRefId | None = Field(None, description="what it replies to or reposts")
     reply_to: PostRefId | None = Field(None, description="the handle of the account that it answers")
     quote_of: QuoteOf | None = None
-    counters: CountersIn | None = None
+    counters: CountersIn | None = Field(
+        None, description="checked in a snapshot; beside any other post, what cannot be read is ignored"
+    )
     created_at: Moment | None = Field(
         None, description="what the author's client claims; dropped when it lies ahead of our clock"
     )
@@ -171,6 +174,11 @@ class ErrorOut(BaseModel):
     message: str
 
 
+class IgnoredOut(BaseModel):
+    field: str = Field(description="path of the field", examples=["created_at"])
+    why: str = Field(examples=["more than an hour ahead of our clock"])
+
+
 class Accepted(BaseModel):
     """The post is stored. If it is sent again, it gets the same event ids."""
 
@@ -178,6 +186,10 @@ class Accepted(BaseModel):
     status: Literal["accepted"]
     post: str = Field(examples=["x:123"])
     event_ids: list[str]
+    ignored: list[IgnoredOut] = Field(
+        [],
+        description="claims that were dropped, because they cannot be read or believed; left out where there are none",
+    )
 
 
 class Rejected(BaseModel):

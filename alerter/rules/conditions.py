@@ -6,7 +6,6 @@ A condition about something unknown does not hold: without a forecast there is n
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +13,7 @@ from typing import Final
 
 from services.config.rule import Rule
 from services.contracts.signal import BrandSurge, CascadeForecast, Level, PostCard, PostNegative, SurgePhase
+from services.contracts.spelling import fold
 
 Opening = CascadeForecast | PostNegative | BrandSurge
 """The signals that may open an incident."""
@@ -262,7 +262,7 @@ def _pattern(word: str) -> re.Pattern[str]:
 
 
 def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
+    return fold(text)
 
 
 def level_words(level: Level) -> str:

@@ -8,11 +8,13 @@ target: where no brand is meant, the first one that may be is."""
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from services.contracts.post import Mention, MentionKind
+from services.contracts.spelling import fold, origins
 
 RELEVANT = 0.5
 """From this score on a text counts for a brand."""
@@ -145,6 +147,8 @@ def judge(
     """
     ordered = sorted(mentions, key=lambda mention: mention.start)
     brands = {mention.brand for mention in ordered} - {author}
+    if len(brands) > 1 and not (text.isascii() and "`" not in text):
+        text, ordered = _folded(text, ordered)
     roles: dict[str, Role] = {}
     for mention in ordered:
         role = Role.ONLY if len(brands) == 1 else _role(text, mention, ordered)
@@ -158,6 +162,18 @@ def judge(
     if author is not None and author in roles:
         roles[author] = Role.OWN_ACCOUNT
     return {brand: BrandRelevance(SCORES[role], role) for brand, role in roles.items()}
+
+
+def _folded(text: str, mentions: Sequence[Mention]) -> tuple[str, list[Mention]]:
+    """The text as `spelling` folds it, with the mentions where they are in it: the words around them are read like names."""
+    text = text.replace("\n\n", ";\n")  # blanks fold into one, and a paragraph ends a clause
+    begins = [start for start, _ in origins(text)]
+    return fold(text), [
+        mention.model_copy(
+            update={"start": bisect_left(begins, mention.start), "end": bisect_left(begins, mention.end)}
+        )
+        for mention in mentions
+    ]
 
 
 def _begin(text: str, mention: Mention) -> int:

@@ -6,6 +6,8 @@ import html
 import re
 import unicodedata
 
+from services.contracts.spelling import few_marks, plain
+
 MAX_TOKENS = 96
 """Tokens of a text, special ones included. 99 % of tweets have fewer than 64; longer texts are cut and counted."""
 
@@ -31,11 +33,12 @@ _URL_WORD = "http"
 def spell(text: str, *, name_signs: bool = True) -> str:
     """The text as the model reads it; empty if nothing is left to read.
 
-    Entities and escapes are resolved. Links become `http`, handles `@user`, and emoji their names: the base knows no emoji,
-    and they carry much of the mood. The words of a hashtag are set apart by their capitals, repeated letters are cut to three,
+    Entities and escapes are resolved, and styled letters and odd signs made plain (`spelling.plain`). Links become `http`,
+    handles `@user`, and emoji their names: the base knows no emoji, and they carry much of the mood. The words of a hashtag are
+    set apart by their capitals, repeated letters are cut to three,
     and runs of white space become one blank. A model that knows emoji gets them as they are (`name_signs=False`).
     """
-    text = _ESCAPE.sub(_unescape, html.unescape(text[:MAX_CHARS]))
+    text = plain(few_marks(_ESCAPE.sub(_unescape, html.unescape(text[:MAX_CHARS]))))
     text = text.replace('\\"', '"').replace('""', '"')
     text = _URL.sub(_URL_WORD, text)
     text = _HANDLE.sub(_HANDLE_WORD, text)

@@ -3,8 +3,9 @@
 A name counts where it stands as a word of its own, in any case: `acme` is not in `acmeair`. Scripts that are written
 without spaces (Chinese, Japanese, Thai...) and Korean, whose particles cling to the noun, need no boundary. Among names
 that overlap the leftmost and then the longest wins, so `United Airlines` is not also `United`. A name within a phrase
-that its brand excludes does not count. A handle counts on its own network only; a name or hashtag that is part of
-somebody else's handle or of a mail address never does.
+that its brand excludes does not count. A handle counts on its own network only, and where servers have users there
+(`acme@planes.social`) by its local part too, as people see it; a name or hashtag that is part of somebody else's handle
+or of a mail address never does, and nothing within a link. A name that is spelled with an apostrophe counts without it.
 
 Whoever has thousands of names brings a search that takes one pass for all of them; without one each spelling is looked
 for by itself. Which of the places found so are names is decided here, in time that grows with the text and the places.
@@ -19,7 +20,7 @@ from itertools import accumulate
 from typing import Final, NamedTuple, Protocol
 
 from services.contracts.base import AccountId, BrandId
-from services.contracts.boundaries import addresses, stands_as_handle, stands_as_hashtag, stands_as_name
+from services.contracts.boundaries import addresses, links, stands_as_handle, stands_as_hashtag, stands_as_name
 from services.contracts.post import Mention, MentionKind
 from services.contracts.spelling import Origin, fold, origins
 
@@ -97,11 +98,14 @@ class NameFinder:
         """`make_search` gets all spellings and returns what finds them; without it they are looked for one by one."""
         owners: dict[_Spelled, list[BrandId]] = defaultdict(list)
         self._accounts: dict[AccountId, BrandId] = {}
+        self._local: dict[AccountId, AccountId] = {}
         for brand in brands:
             for spelled in _spellings(brand):
                 if brand.key not in owners[spelled]:
                     owners[spelled].append(brand.key)
             self._accounts.update((account.id, brand.key) for account in brand.accounts)
+            for account in brand.accounts:
+                self._local.setdefault(_local_part(account.id), account.id)
         self._spellings = list(owners)
         self._owners = [tuple(named) for named in owners.values()]
         self._search = (make_search or search_one_by_one)([spelled.text for spelled in self._spellings])
@@ -109,6 +113,12 @@ class NameFinder:
     def owner(self, account: AccountId) -> BrandId | None:
         """The brand whose own account this is."""
         return self._accounts.get(account)
+
+    def account(self, network: str, handle: str) -> AccountId | None:
+        """The account that a text or an answer on `network` means by this handle, where it is a brand's own. (By its local
+        part nobody is recognised as the brand itself: on another server it is anybody's.)"""
+        account = AccountId(f"{network}:{handle.removeprefix('@').lower()}")
+        return account if account in self._accounts else self._local.get(account)
 
     def find(self, network: str, text: str) -> list[FoundName]:
         """The names in a text that was published on `network`, from left to right, without overlaps."""
@@ -135,9 +145,9 @@ class NameFinder:
         for number, start, end in self._search(folded):
             kind, brands = self._spellings[number].kind, self._owners[number]
             if kind is MentionKind.HANDLE:
-                brand = self._accounts.get(AccountId(f"{network}:{self._spellings[number].text[1:]}"))
-                if brand is not None and stands_as_handle(folded, start, end, network):
-                    hits.append(_Hit(start, -end, number, (brand,)))
+                account = self.account(network, self._spellings[number].text)
+                if account is not None and stands_as_handle(folded, start, end, network):
+                    hits.append(_Hit(start, -end, number, (self._accounts[account],)))
             elif kind is MentionKind.HASHTAG:
                 if stands_as_hashtag(folded, start, end):
                     hits.append(_Hit(start, -end, number, brands))
@@ -153,6 +163,9 @@ class NameFinder:
         if hits and "@" in folded:
             foreign = _Spans(addresses(folded, network))
             hits = [hit for hit in hits if self._is_handle(hit) or not foreign.stick_out(hit.start, -hit.minus_end)]
+        if hits:
+            linked = _Spans(links(folded))
+            hits = [hit for hit in hits if not linked.stick_out(hit.start, -hit.minus_end)]
         return hits
 
     def _is_handle(self, hit: _Hit) -> bool:
@@ -236,12 +249,26 @@ def _chosen(hits: list[_Hit]) -> list[_Hit]:
     return chosen
 
 
+def _local_part(account: AccountId) -> AccountId:
+    """The account without its server: `mastodon:acme` for `mastodon:acme@planes.social`."""
+    return AccountId(account.partition("@")[0])
+
+
+def _with_and_without(name: str) -> Iterator[str]:
+    """The folded name, and how it is typed in a hurry."""
+    folded = fold(name)
+    yield folded
+    if "'" in folded.strip("'"):
+        yield folded.replace("'", "")
+
+
 def _spellings(brand: NamedBrand) -> Iterable[_Spelled]:
+    handles = [account.handle.removeprefix("@").lower() for account in brand.accounts]
     everything = [
-        *(_Spelled(MentionKind.NAME, fold(name)) for name in (brand.name, *brand.names)),
+        *(_Spelled(MentionKind.NAME, way) for name in (brand.name, *brand.names) for way in _with_and_without(name)),
         *(_Spelled(MentionKind.HASHTAG, "#" + fold(tag).removeprefix("#")) for tag in brand.hashtags),
         # As `Account.id` spells it, so that the id can be told from the match.
-        *(_Spelled(MentionKind.HANDLE, "@" + account.handle.removeprefix("@").lower()) for account in brand.accounts),
-        *(_Spelled(None, fold(phrase)) for phrase in brand.exclude),
+        *(_Spelled(MentionKind.HANDLE, "@" + way) for handle in handles for way in (handle, handle.partition("@")[0])),
+        *(_Spelled(None, way) for phrase in brand.exclude for way in _with_and_without(phrase)),
     ]
     return [spelled for spelled in everything if spelled.text.strip("#@")]

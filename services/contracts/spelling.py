@@ -1,7 +1,13 @@
-"""The form in which names are compared, whatever a keyboard makes of them, and the way back to the text as it travels. Pure.
+"""The one form in which names and words are compared, whatever a keyboard makes of them, and the way back to the text as it
+travels. Pure.
 
-Both take time in proportion to the text: `fold` in a few passes of compiled code, `origins`, which is asked only of texts
-that may name somebody, character by character where a word is not plain ASCII.
+Equal are: capitals and small letters, wide and styled letters, Latin and Greek letters with and without accents, apostrophes of
+all kinds, hyphens of all kinds, and texts with and without invisible characters; runs of blanks are one blank. Marks that make
+another letter (й, が, the vowels of Hindi) stay. Brands, relevance and topics look at `fold`; a model reads `plain`, because
+case, accents and blanks carry some of what it reads.
+
+All take time in proportion to the text: `fold` in a few passes of compiled code, `origins`, which is asked only of texts that
+may name somebody, character by character where a word is not plain ASCII.
 """
 
 from __future__ import annotations
@@ -12,11 +18,17 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-_INVISIBLE: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufe0e\ufe0f\ufeff"))
+from services.contracts.letters import ACCENTED, ACCENTS, FOLDED, INVISIBLE, PLAIN, STACKING
+
+MOST_MARKS: Final = 32
+"""No language puts more marks on one letter. More are cut: normalising them takes time with the square of their number."""
+
 _JAMO: Final = "\u1160", "\u11ff"
 """Vowels and final consonants of Hangul, which make one syllable with what stands before them."""
 _STRETCH: Final = re.compile(r"[!-~]+(?: [!-~]+)*(?!\S)|\S+")
 """Plain ASCII words with single blanks between them, which fold one to one; or one word of any kind."""
+_TOWER: Final = re.compile(rf"([{STACKING}]{{{MOST_MARKS}}})[{STACKING}]+")
+_ACCENTED: Final = re.compile(rf"([{ACCENTED}])[{ACCENTS}]+")
 
 
 Origin = tuple[int, int]
@@ -24,17 +36,27 @@ Origin = tuple[int, int]
 
 
 def fold(text: str) -> str:
-    """The text with compatible characters, case, invisible characters and blanks made equal."""
+    """The text in the form in which names and words are compared."""
     if text.isascii():
-        return " ".join(text.lower().split())
-    return " ".join(_fold_letters(text.translate(_INVISIBLE)).split())
+        return " ".join(text.lower().replace("`", "'").split())
+    return " ".join(_fold_letters(text).split())
+
+
+def plain(text: str) -> str:
+    """The text with its signs and styled letters made plain, and otherwise as it was written."""
+    return text.replace("`", "'") if text.isascii() else text.translate(PLAIN)
+
+
+def few_marks(text: str) -> str:
+    """The text with at most `MOST_MARKS` marks in a row, so that normalising it takes time in proportion to it."""
+    return text if text.isascii() else _TOWER.sub(r"\1", text)
 
 
 def _fold_letters(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    # Turkish capitals: what is written LİDL or LIDL there is lidl here.
-    folded = folded.replace("i\u0307", "i").replace("\u0131", "i")
-    return unicodedata.normalize("NFKC", folded)
+    folded = unicodedata.normalize("NFKC", few_marks(text.translate(FOLDED))).casefold()
+    # Some letters come apart only here: wide ones with an accent, ligatures, Turkish capitals.
+    folded = _ACCENTED.sub(r"\1", folded.translate(FOLDED))
+    return unicodedata.normalize("NFKC", few_marks(folded))
 
 
 def origins(text: str) -> list[Origin]:
@@ -59,9 +81,10 @@ def origins(text: str) -> list[Origin]:
 def _origins_in(word: str, begin: int) -> list[Origin]:
     """The origins of a word that begins at `begin`. Some characters fold to a blank and a mark."""
     pieces = list(_pieces(word))
-    if "".join(folded for _, _, folded in pieces) != _fold_letters(word.translate(_INVISIBLE)):
+    whole = _fold_letters(word)
+    if "".join(folded for _, _, folded in pieces) != whole:
         # A later Unicode may join what is apart today. The whole word is a place too, if a coarse one.
-        pieces = [(0, len(word), _fold_letters(word.translate(_INVISIBLE)))]
+        pieces = [(0, len(word), whole)]
     found: list[Origin] = []
     parted = False
     for start, end, folded in pieces:
@@ -81,7 +104,7 @@ def _pieces(word: str) -> Iterator[tuple[int, int, str]]:
     belong to none."""
     piece, start, end = "", 0, 0
     for at, char in enumerate(word):
-        if ord(char) in _INVISIBLE:
+        if ord(char) in INVISIBLE:
             continue
         if piece and not _attaches(char):
             yield start, end, _fold_piece(piece)

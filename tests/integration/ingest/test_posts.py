@@ -82,9 +82,9 @@ async def test_ndjson_is_answered_line_by_line(desk: Desk, kind: str) -> None:
         (post("b", platform_at="2026-05-01T13:30:00Z"), "bad_time", "platform_at"),
         (post("b", platform_at="-4.4e-251"), "bad_time", "platform_at"),
         (post("b", platform_at=1_777_000_000), "bad_time", "platform_at"),
-        (post("b", created_at="0000-01-01T00:00:00Z"), "bad_time", "created_at"),
+        (post("b", platform_at="0000-01-01T00:00:00Z"), "bad_time", "platform_at"),
         (post("b", kind="reply"), "missing", "parent_id"),
-        (post("b", counters={"views": float("nan")}), "wrong_type", "counters.views"),
+        (post("b", kind="counters", counters={"views": float("nan")}), "wrong_type", "counters.views"),
         (post("b" * 201), "too_long", "post_id"),
         ([], "wrong_type", None),
     ],
@@ -164,3 +164,27 @@ async def test_brands_are_counted_by_why_they_were_found(desk: Desk) -> None:
 async def test_a_claimed_time_that_is_not_believed_is_counted_and_loses_nothing(desk: Desk) -> None:
     assert (await desk.post(post("1", created_at="2027-01-01T00:00:00Z"))).status_code == 202
     assert desk.counted("claimed_times_dropped_total") == 1
+    assert desk.counted("claims_ignored_total", field="created_at") == 1
+
+
+async def test_a_cosmetic_field_never_refuses_a_complaint_and_is_named_and_counted(desk: Desk) -> None:
+    odd = post(
+        "2",
+        created_at="1970-01-01T00:00:00Z",
+        language="xx-klingon",
+        permalink="example",
+        author={"id": "1", "followers": -1, "verified": "yes"},
+    )
+    answer = await desk.post([post("1"), odd, post("3", text="[deleted]"), post("")])
+    assert answer.status_code == 202
+    plain, reduced, empty, refused = answer.json()["results"]
+    fields = {"created_at", "language", "permalink", "author.followers", "author.verified"}
+    assert {claim["field"] for claim in reduced["ignored"]} == fields
+    assert all(claim["why"] for claim in reduced["ignored"])
+    assert [claim["field"] for claim in empty["ignored"]] == ["text"]
+    assert "ignored" not in plain
+    assert (refused["status"], refused["error"]["field"]) == ("rejected", "post_id")
+    assert {field: desk.counted("claims_ignored_total", field=field) for field in fields} == dict.fromkeys(fields, 1)
+    assert desk.counted("claims_ignored_total", field="reply_link") == 0
+    stored = {event.post_id: event for event in await desk.stored()}
+    assert (stored["2"].text, stored["2"].brands, stored["3"].text) == ("Acme Air lost my bag", ("acme",), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from ingest.claims import Claim
 from ingest.metrics import IngestMetrics, RequestOutcome, ShedReason
 from ingest.schemas import Reason
 
@@ -15,6 +16,7 @@ def test_every_reason_is_a_zero_from_the_start() -> None:
         ("posts_rejected", "reason", Reason),
         ("requests", "outcome", RequestOutcome),
         ("shed", "reason", ShedReason),
+        ("claims_ignored", "field", Claim),
     ):
         for value in values:
             assert registry.get_sample_value(f"firebreak_ingest_{name}_total", {label: value.value}) == 0

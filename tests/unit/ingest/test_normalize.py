@@ -1,5 +1,7 @@
 """What a post becomes: which conversations, which ids, which times."""
 
+# ruff: noqa: RUF001 - letters that look like others are what networks write
+
 from __future__ import annotations
 
 import json
@@ -11,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.brands import BrandBook
+from ingest.claims import Claim
 from ingest.normalize import ItemRefused, NormalizedPost, Normalizer, clean
 from ingest.schemas import EXAMPLES, PostIn, Reason
 from services.config.model import Account, Brand
 from services.contracts.codec import decode, encode
-from services.contracts.post import PostKind, PostObserved, SourcePolicy
+from services.contracts.post import MentionKind, PostKind, PostObserved, SourcePolicy
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 ACME = Brand(
@@ -144,6 +147,85 @@ def test_a_claimed_time_in_the_future_is_dropped_and_the_post_kept() -> None:
     assert observation.event.author.created_at is None
 
 
+def test_what_was_claimed_and_not_believed_is_named() -> None:
+    normal = normalized(
+        created_at="2026-05-03T00:00:00Z",
+        language="xx-klingon",
+        author={"id": "1", "created_at": "2027-01-01T00:00:00Z"},
+    )
+    assert {claim.field for claim in normal.ignored} == {Claim.CREATED_AT, Claim.AUTHOR_CREATED_AT, Claim.LANGUAGE}
+    assert normal.observations[0].event.language is None
+    assert normalized(language="en").ignored == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[deleted]",
+        " [Removed] ",
+        "[ Removed by Reddit ]",
+        "[removed by Reddit on account of violating the [content policy](/help/contentpolicy).]",
+        "This post was deleted by its author",
+        "This Post was deleted by the Post author. Learn more",
+        "This Tweet is unavailable.",
+        "This Tweet is no longer available",
+        "This Tweet is from an account that no longer exists. Learn more",
+        "This content isn\u2019t available right now",
+        "Sorry, this post was deleted by the person who originally posted it.",
+        "Video unavailable",
+        "Dieser Post ist nicht verfügbar",
+        "Dieser Beitrag wurde vom Autor gelöscht.",
+        "Ce Tweet n\u2019est pas disponible.",
+        "Cette publication a été supprimée par son auteur",
+        "Este Tweet no está disponible",
+        "Esta publicación ya no está disponible.",
+        "Este post foi excluído pelo autor",
+        "Questo post non è più disponibile",
+        "Deze tweet is niet beschikbaar",
+        "Ten post jest niedostępny",
+        "Bu gönderi silindi",
+        "Postingan ini telah dihapus",
+        "Этот пост недоступен",
+        "Сообщение удалено",
+        "このポストは、ポスト主により削除されました。",
+        "このツイートは表示できません",
+        "삭제된 게시물입니다",
+        "抱歉，此微博已被作者删除。",
+        "هذا المنشور غير متاح",
+    ],
+)
+def test_what_networks_show_for_a_removed_text_is_no_text(text: str) -> None:
+    normal = normalized(text=text)
+    assert normal.observations[0].event.text is None
+    assert [claim.field for claim in normal.ignored] == [Claim.TEXT]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "deleted",
+        "[deleted] my order, Acme Air",
+        "This post was deleted by Acme Air",
+        "This app is unavailable and my money is gone",
+        "@acmeair this page is unavailable",
+        "Why was this post deleted?",
+        "Dieser Post ist nicht verfügbar, sagt Acme Air seit Tagen",
+        "[deleted] [deleted]",
+        "このポストは削除されましたか?",
+    ],
+)
+def test_what_somebody_wrote_about_a_removed_text_is_one(text: str) -> None:
+    assert events(text=text)[0].text == text
+
+
+@pytest.mark.parametrize(
+    ("claimed", "tag"),
+    [("PT-BR", "pt-BR"), ("en_US", "en-US"), ("iw", "iw"), ("fil", "fil"), ("xx", None), ("qq-DE", None)],
+)
+def test_a_language_that_there_is_not_is_no_language(claimed: str, tag: str | None) -> None:
+    assert events(language=claimed)[0].language == tag
+
+
 def test_times_are_kept_in_utc_and_the_networks_clock_gives_the_place_in_time() -> None:
     (event,) = events(created_at="2026-05-01T14:30:00+02:00", platform_at="2026-05-01T13:59:00+02:00")
     assert event.created_at == datetime(2026, 5, 1, 12, 30, tzinfo=UTC)
@@ -219,6 +301,23 @@ def test_an_engagement_without_a_brand_is_still_an_event() -> None:
 )
 def test_texts_are_cleaned(text: str, cleaned: str) -> None:
     assert clean(text) == cleaned
+
+
+def test_markup_is_no_part_of_a_text_and_hides_no_name() -> None:
+    (event,) = events(
+        text='<p><a href="https://x.com/other">@<span>acmeair</span></a> it&#39;s <b>A</b>cme Air&hellip;</p>'
+    )
+    assert event.text == "@acmeair it's Acme Air…"
+    assert [(m.kind, event.text[m.start : m.end]) for m in event.mentions or ()] == [
+        (MentionKind.HANDLE, "@acmeair"),
+        (MentionKind.NAME, "Acme Air"),
+    ]
+
+
+def test_a_tower_of_marks_is_cut() -> None:
+    (event,) = events(text="a" + "\u0323\u0301" * 400)
+    assert event.text is not None
+    assert len(event.text) < 50
 
 
 def test_a_text_of_nothing_is_no_text() -> None:

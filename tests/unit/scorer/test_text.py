@@ -27,7 +27,7 @@ from scorer.sentiment.text import MAX_CHARS, says_something, spell
         ("\U0001f621\U0001f621\U0001f621\U0001f621", "pouting face pouting face"),
         ("\U0001f44d\U0001f3fd", "thumbs up sign"),
         ("caf\u00e9", "caf\u00e9"),
-        ("it\\u2019s over\\u002c ok", "it\u2019s over, ok"),
+        ("it\\u2019s over\\u002c ok", "it's over, ok"),
         ("half \\ud83d sign", "half sign"),
         ('say ""no"" \\"twice\\"', 'say "no" "twice"'),
         ("", ""),
