@@ -5,12 +5,14 @@ A condition about something unknown does not hold: without a forecast there is n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from services.config.rule import Rule
+from services.contracts.language_tags import is_language, language
 from services.contracts.phrases import TopicFinder, Topics
 from services.contracts.signal import (
     BrandSurge,
@@ -105,7 +107,10 @@ def _account(rule: Rule, facts: Facts) -> Check | None:
 
 
 def _language(rule: Rule, facts: Facts) -> Check | None:
-    return _one_of("the language", rule.languages, language_of(facts))
+    if not rule.languages:
+        return None
+    found = language_of(facts)
+    return Check(any(is_language(found, wanted) for wanted in rule.languages), f"the language is {found or 'unknown'}")
 
 
 def _source(rule: Rule, facts: Facts) -> Check | None:
@@ -119,10 +124,12 @@ def account_of(facts: Facts) -> str | None:
 
 def language_of(facts: Facts) -> str | None:
     """The language of the root post, or of most posts of a surge, without its region: `de` for `de-AT`."""
-    language = facts.root.language if facts.root is not None else None
-    if isinstance(facts.signal, BrandSurge):
-        language = _most(facts.signal.languages)
-    return language.partition("-")[0].lower() if language else None
+    if not isinstance(facts.signal, BrandSurge):
+        return language(facts.root.language) if facts.root is not None else None
+    counts: Counter[str] = Counter()
+    for tag, count in facts.signal.languages.items():
+        counts[language(tag) or ""] += count
+    return _most(counts) or None
 
 
 def source_of(facts: Facts) -> str | None:

@@ -12,7 +12,7 @@ from services.contracts.base import Probability
 from services.contracts.phrases import CANCELS
 from services.contracts.signal import Level
 
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", max_length=35)]
 Handle = Annotated[str, StringConstraints(pattern=r"^@?[^\s@]+(@[^\s@]+)?$", max_length=200)]
 
 
@@ -61,7 +61,9 @@ class Rule(Section):
     id: Slug
     brands: tuple[Slug, ...] = ()
     accounts: tuple[Handle, ...] = Field((), description="network:handle of a brand's own account that it concerns")
-    languages: tuple[Language, ...] = Field((), description="of the root post, or most of a surge")
+    languages: tuple[Language, ...] = Field(
+        (), description="of the root post, or most of a surge; `no` is `nb-NO` too, and regions do not count"
+    )
     sources: tuple[Slug, ...] = Field((), description="networks, of the root post or most of a surge")
     level: Level | None = Field(None, description="at least this near the line")
     probability: Probability | None = Field(None, description="at least this sure that the line is crossed")

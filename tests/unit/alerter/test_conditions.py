@@ -201,3 +201,18 @@ def test_the_shipped_rule_about_danger_asks_for_topics_alone() -> None:
         decision = decide.decide(signal, config.rules, make.LINE, None, make.NOW)
         assert decision is not None
         assert (decision.rule.id, decision.grade.severity) == ("danger", 2)
+
+
+@pytest.mark.parametrize(
+    ("tag", "wanted"),
+    [("nb-NO", "no"), ("NO", "nb"), ("pt_BR", "pt"), ("iw", "he"), ("fil-PH", "tl"), ("de-AT", "de-DE")],
+)
+def test_languages_are_compared_whatever_their_spelling(tag: str, wanted: str) -> None:
+    rule = {"languages": (wanted,), "severity": 4}
+    assert fires(make.forecast(root=make.card(language=tag)), **rule).fires
+    assert fires(make.surge(languages={tag: 5, "en": 4}), **rule).fires
+    assert not fires(make.forecast(root=make.card(language="und")), **rule).fires
+
+
+def test_spellings_of_one_language_count_together_in_a_surge() -> None:
+    assert fires(make.surge(languages={"nb-NO": 3, "nn": 3, "en": 5}), languages=("no",), severity=4).fires
