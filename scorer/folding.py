@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from scorer.flags import Flags, speaks_here
 from scorer.lane_state import LaneState
 from scorer.mentions import relevances
 from scorer.metrics import ScorerMetrics
@@ -29,8 +30,16 @@ class Folding:
     """Folds the events of one lane, whose number is `lane`; `model` is the name of what read the texts."""
 
     def __init__(
-        self, lane: int, state: LaneState, brands: Mapping[str, Brand], metrics: ScorerMetrics, *, model: str
+        self,
+        lane: int,
+        state: LaneState,
+        brands: Mapping[str, Brand],
+        metrics: ScorerMetrics,
+        *,
+        model: str,
+        flags: Flags,
     ) -> None:
+        self._flags = flags
         self._lane = lane
         self._state = state
         self._brands = brands
@@ -170,6 +179,20 @@ class Folding:
                 step.signals.asked(cascade, folded, brand)
         if abstains:
             self._metrics.abstained.inc()
+        self._flag(cascade, folded, step)
+
+    def _flag(self, cascade: Cascade, folded: FoldedPost, step: Step) -> None:
+        """Say to each brand which topics the post speaks of: after what else it means, so that the first signal about a
+        post is the one that says most. What a brand writes itself is no news to it."""
+        post = folded.post
+        concerned = [b for b in cascade.brands if b in self._brands and b != post.author_brand and speaks_here(post, b)]
+        found = self._flags.find(post, concerned) if concerned else {}
+        if not found:
+            return
+        about = relevances(post, cascade.brands, self._brands)
+        for brand, topics in found.items():
+            if about[brand].counts:
+                step.signals.flagged(cascade, folded, brand, topics)
 
     def _complained_about(self, cascade: Cascade, folded: FoldedPost) -> Mapping[str, BrandRelevance]:
         """The brands of the conversation that the post is negative about: those that it is meant for, and that ask for no

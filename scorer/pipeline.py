@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from scorer.flags import Flags
 from scorer.folding import Folding
 from scorer.forecasting import Forecasting
 from scorer.lane_state import LaneState
@@ -51,14 +52,15 @@ class CascadeProcessor:
         horizon_seconds: float,
         expire_seconds: float,
         metrics: ScorerMetrics,
+        flags: Flags | None = None,
     ) -> None:
-        """`model` is the name of the sentiment model behind `score`."""
+        """`model` is the name of the sentiment model behind `score`. Without `flags` the shipped topics are looked for."""
         self._partition = partition
         self._letters = letters
         self._metrics = metrics
         self._state = state = LaneState()
         scoring = Scoring(state, score)
-        folding = Folding(partition, state, brands, metrics, model=model)
+        folding = Folding(partition, state, brands, metrics, model=model, flags=flags or Flags())
         forecasting = Forecasting(
             state, brands, forecaster, horizon_seconds=horizon_seconds, expire_seconds=expire_seconds
         )

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import structlog
 
+from scorer.flags import Flags
 from scorer.metrics import ScorerMetrics
 from scorer.pipeline import CascadeProcessor
 from scorer.sentiment.batcher import Batcher, BatcherMetrics
@@ -51,6 +52,7 @@ class Scorer:
         self._metrics.degraded.set(model.degraded)
         self._batcher = Batcher(model, BatcherMetrics(context.registry), spell=spell)
         self._brands = {brand.id: brand for brand in context.config.brands}
+        self._flags = Flags(context.config.topics_about)
         self._horizon = settings.horizon_hours * 3600
         self._expire = settings.expire_hours * 3600
         group = Group(GROUP, POSTS.name, CASCADES.name, settings.instance)
@@ -85,6 +87,7 @@ class Scorer:
             horizon_seconds=self._horizon,
             expire_seconds=self._expire,
             metrics=self._metrics,
+            flags=self._flags,
         )
 
     async def start(self, tasks: Tasks) -> None:

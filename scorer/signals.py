@@ -6,6 +6,7 @@ same under the same id.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -31,6 +32,7 @@ from services.contracts.signal import (
     PostAnswered,
     PostAsked,
     PostCard,
+    PostFlagged,
     PostNegative,
     PostRedacted,
     Relevance,
@@ -113,6 +115,22 @@ class Signals:
         )
         key = event_id(post.network, post.post_id, brand, event.TYPE, *_place(folded.record))
         self._say(SIGNALS, brand, event, key)
+
+    def flagged(self, cascade: Cascade, folded: FoldedPost, brand: str, topics: Mapping[str, tuple[str, ...]]) -> None:
+        """The post speaks of these topics of the brand, each with the words that were found."""
+        post, _, record, reading = folded
+        read = None if reading is None or reading.abstain is not None else reading
+        event = PostFlagged(
+            brand=BrandId(brand),
+            story=StoryId(cascade.story),
+            conversation=post.conversation,
+            post=_card_of(post, None if read is None else _unit(read.negative)),
+            topics=dict(topics),
+            complaint=None if read is None or read.complaint is None else _unit(read.complaint),
+            severity=None if read is None else read.severity,
+            backfill=post.backfill,
+        )
+        self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
 
     def answered(self, cascade: Cascade, folded: FoldedPost, answered: str, seconds: float | None) -> None:
         """The post, by the brand itself, answers the post `answered`, which was seen so many seconds before."""

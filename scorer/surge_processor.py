@@ -20,6 +20,7 @@ from services.base.clock import epoch, moment
 from services.config.model import Brand
 from services.contracts.base import BrandId, StoryId, event_id
 from services.contracts.codec import Unreadable, decode, encode
+from services.contracts.language_tags import language
 from services.contracts.post import CoverageState, SourceCoverage
 from services.contracts.signal import BrandSurge, BrandVolume, PostCard, PostNegative, PostRedacted, SurgePhase
 from services.contracts.topics import SIGNALS
@@ -214,7 +215,7 @@ class SurgeProcessor:
         known.keep(event.post)
         _more(known.stories, event.story)
         _more(known.networks, event.post.network)
-        _more(known.languages, event.post.language or "und")
+        _more(known.languages, language(event.post.language) or "und")
         self._judge(_Look(event.brand, known, now, f"{record.partition}:{record.offset}"), out, past)
         self._put(event.brand, known, now)
 

@@ -19,21 +19,31 @@ from alerter.states import ClockState
 from alerter.store.database import insert_missing
 from alerter.store.tables import answer_clocks as clocks
 from services.config.model import Config
+from services.config.rule import TOPICS
 from services.contracts.base import BrandId, event_id
 from services.contracts.post import SourcePolicy
-from services.contracts.signal import PostAnswered, PostAsked, PostCard, PostNegative, PostRedacted
+from services.contracts.signal import PostAnswered, PostAsked, PostCard, PostFlagged, PostNegative, PostRedacted
 
 COMPLAINT_FROM: Final = 0.5
 """A negative post counts as a complaint from this probability on. Without a probability it counts, to be safe."""
+DANGERS: Final = frozenset(TOPICS)
+"""A post about one of the topics that ship waits for an answer in any mood. One's own topics may be `praise` as well."""
 MOST_MEASURED: Final = 100_000
 
 
-def concerns(signal: PostNegative | PostAsked) -> bool:
-    """Returns True if the post needs an answer: it is a question, or may well be a complaint."""
+Answerable = PostNegative | PostAsked | PostFlagged
+
+_KINDS: Final[dict[type[Answerable], str]] = {PostNegative: "complaint", PostAsked: "question", PostFlagged: "danger"}
+
+
+def concerns(signal: Answerable) -> bool:
+    """Returns True if the post needs an answer: it is a question, speaks of danger, or may well be a complaint."""
+    if isinstance(signal, PostFlagged):
+        return not DANGERS.isdisjoint(signal.topics)
     return isinstance(signal, PostAsked) or signal.complaint is None or signal.complaint >= COMPLAINT_FROM
 
 
-def start(connection: Connection, signal: PostNegative | PostAsked, config: Config, now: datetime) -> bool:
+def start(connection: Connection, signal: Answerable, config: Config, now: datetime) -> bool:
     """Start the clock of a post, once. Returns True if it was started. A post that was fetched late counts from now."""
     brand = config.brand(signal.brand)
     if brand is None or not concerns(signal):
@@ -44,7 +54,7 @@ def start(connection: Connection, signal: PostNegative | PostAsked, config: Conf
     values = {
         "conversation": signal.conversation,
         "account": account_of(brand, [post]),
-        "kind": "question" if isinstance(signal, PostAsked) else "complaint",
+        "kind": _KINDS[type(signal)],
         "band": band_of(post.followers),
         "followers": post.followers,
         "asked_at": post.at,

@@ -41,7 +41,7 @@ class AnswerClock(Shape):
     network: str
     post_id: str | None = Field(description="null if the source's terms keep it from a key that is limited to brands")
     account: str | None
-    kind: str = Field(description="complaint or question")
+    kind: str = Field(description="complaint, question or danger")
     followers: int | None
     band: str
     asked_at: datetime

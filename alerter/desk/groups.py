@@ -86,7 +86,7 @@ def join(
     """
     known = [c for c in (host.complaint, complaint) if c is not None]
     host = host.model_copy(update={"complaint": max(known, default=None)})
-    grade = raised(signal, config.rules, decision.grade, host.complaint, config.every_topic)
+    grade = raised(signal, config.rules, decision.grade, host.complaint, config.topics_about(signal.brand))
     minutes = (now - host.incident.opened_at).total_seconds() / 60
     because = (
         f"story {story} joins this incident instead of opening another: rule {decision.rule.id} groups stories with "

@@ -24,6 +24,7 @@ from services.contracts.signal import (
     Line,
     PostAnswered,
     PostAsked,
+    PostFlagged,
     PostNegative,
     PostRedacted,
     SurgePhase,
@@ -62,7 +63,7 @@ class Signals:
 
     def _time(self, event: Event) -> bool:
         """Returns True if an answer clock started or stopped."""
-        if isinstance(event, (PostNegative, PostAsked)):
+        if isinstance(event, (PostNegative, PostFlagged, PostAsked)):
             return answer_clocks.start(self._connection, event, self._config, self._now)
         if isinstance(event, PostAnswered):
             return answer_clocks.stop(self._connection, event, self._now)
@@ -75,7 +76,7 @@ class Signals:
         match event:
             case BrandSurge():
                 return self._surge(event, origin)
-            case CascadeForecast() | PostNegative():
+            case CascadeForecast() | PostNegative() | PostFlagged():
                 return self._of_story(event, event.story, origin)
             case PostAnswered():
                 record = self._store.open_incident_of(event.brand, event.story)
@@ -135,13 +136,15 @@ class Signals:
     def _decide(self, signal: Opening, complaint: int | None) -> Decision | None:
         config = self._config
         line = self._line(signal.brand)
-        return decide.decide(signal, config.rules, line, complaint, self._now, topics=config.every_topic)
+        return decide.decide(signal, config.rules, line, complaint, self._now, topics=config.topics_about(signal.brand))
 
     def _join(self, record: IncidentRecord, signal: Opening | PostAnswered, origin: Origin) -> SignalResult:
         grade = None
         if not isinstance(signal, PostAnswered):
             grade = severity.grade(signal, self._line(signal.brand), record.complaint)
-            grade = decide.raised(signal, self._config.rules, grade, record.complaint, self._config.every_topic)
+            grade = decide.raised(
+                signal, self._config.rules, grade, record.complaint, self._config.topics_about(signal.brand)
+            )
         transition = model.join(record, signal, grade, self._now)
         if transition is None:
             return SignalResult.IGNORED

@@ -33,14 +33,22 @@ from alerter.incidents.record import (
 )
 from alerter.incidents.telling import TELL_AGAIN_AFTER, is_muted
 from alerter.incidents.transitions import Trigger, advance, easing, trigger_of
-from alerter.rules.conditions import LEVEL_RANK, Opening
+from alerter.rules.conditions import LEVEL_RANK, Opening, SinglePost
 from alerter.rules.decide import Decision
 from alerter.rules.severity import Grade
 from alerter.states import TellReason
 from services.config.model import Policy
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, Incident, IncidentState
-from services.contracts.signal import BrandSurge, CascadeForecast, Level, PostAnswered, PostNegative, SurgePhase
+from services.contracts.signal import (
+    BrandSurge,
+    CascadeForecast,
+    Level,
+    PostAnswered,
+    PostFlagged,
+    PostNegative,
+    SurgePhase,
+)
 
 CALM_FOR: Final = timedelta(hours=1)
 """How long an incident eases before it is over."""
@@ -53,6 +61,13 @@ _PHASE_WORDS: Final = {
     SurgePhase.GROWING: "the surge is growing",
     SurgePhase.END: "the surge has ended",
 }
+
+
+_POST_WORDS: Final[dict[type[SinglePost], tuple[str, str]]] = {
+    PostNegative: ("negative", "a negative post"),
+    PostFlagged: ("flagged", "a post was flagged by its words"),
+}
+"""The kind of the timeline's line about a post, and how it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +137,21 @@ def join(
         )
     assert grade is not None, "a signal that may open an incident is graded"
     draft = _take(record, signal, grade, now)
-    if isinstance(signal, PostNegative):
-        same = (draft.cards, draft.complaint_severity) == (record.cards, record.complaint_severity)
-        if same and now - record.touched_at < CALM_FOR:
+    if isinstance(signal, SinglePost):
+        if _weight(draft) == _weight(record) and now - record.touched_at < CALM_FOR:
             return None
-        return advance(record, draft, Trigger.NOTED, Entry("negative", f"a negative post: {grade.words}"), now)
+        kind, what = _POST_WORDS[type(signal)]
+        return advance(record, draft, Trigger.NOTED, Entry(kind, f"{what}: {grade.words}"), now)
     if isinstance(signal, BrandSurge):
         return advance(
             record, draft, trigger_of(draft), Entry("surge", f"{_PHASE_WORDS[signal.phase]}: {grade.words}"), now
         )
     return advance(record, draft, trigger_of(draft), Entry("forecast", signal.reason), now)
+
+
+def _weight(record: IncidentRecord) -> tuple[Cards, int | None, int | None]:
+    """What a single post may change."""
+    return record.cards, record.complaint_severity, record.floor
 
 
 def _stale(record: IncidentRecord, signal: Opening | PostAnswered) -> bool:
@@ -169,14 +189,17 @@ def _take(record: IncidentRecord, signal: Opening, grade: Grade, now: datetime) 
         changes["facets"] = facets
         if record.crossed_at is None and (signal.level is Level.CROSSED or signal.crossed_at is not None):
             changes["crossed_at"] = signal.crossed_at or signal.at
-    elif isinstance(signal, PostNegative):
+    elif isinstance(signal, SinglePost):
         root = (
             signal.post
             if signal.conversation == f"{signal.post.network}:{signal.post.post_id}" == record.incident.story
             else None
         )
         changes["cards"] = cards.merge(record.cards, root, (), (signal.post,))
-        changes["complaint"] = max(signal.severity or 0, record.complaint or 0)
+        if isinstance(signal, PostNegative):
+            changes["complaint"] = max(signal.severity or 0, record.complaint or 0)
+        elif isinstance(signal, PostFlagged):
+            changes["topics"] = tuple(sorted({*record.topics, *signal.topics}))
         changes["complaint_severity"] = min(grade.severity, record.complaint_severity or grade.severity)
     else:
         changes["cards"] = cards.merge(record.cards, None, (), signal.exemplars)

@@ -81,6 +81,9 @@ class IncidentRecord(Part):
     surge: Surging | None = None
     complaint: int | None = None
     complaint_severity: int | None = None
+    """The severity that its single posts give it: the worst of complaints and of posts that were flagged."""
+    topics: tuple[str, ...] = ()
+    """What posts of it were flagged for."""
     answered_at: Time | None = None
     crossed_at: Time | None = None
     told_at: Time | None = None
@@ -192,7 +195,12 @@ def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
         update={
             "severity": min(graded, default=record.incident.severity),
             "title": words.title(
-                record.brand_name, outlook, shown.network if shown else None, record.surge is not None, record.storm
+                record.brand_name,
+                outlook,
+                shown.network if shown else None,
+                record.surge is not None,
+                record.storm,
+                record.topics,
             ),
             "outlook": outlook,
             "answer_by": answer_by,

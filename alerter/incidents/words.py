@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from alerter.rules.conditions import level_words, percent
@@ -30,8 +31,16 @@ def line_words(line: Line) -> str:
     return " or ".join(parts) or "no line"
 
 
-def title(brand: str, outlook: Outlook | None, network: str | None, surging: bool, storm: int = 0) -> str:
-    """Returns what happened in one line, without words of a post, so that it never needs redaction."""
+def title(
+    brand: str,
+    outlook: Outlook | None,
+    network: str | None,
+    surging: bool,
+    storm: int = 0,
+    topics: Sequence[str] = (),
+) -> str:
+    """Returns what happened in one line, without words of a post, so that it never needs redaction. `topics` are those of
+    posts that were flagged."""
     if storm:
         return f"{brand}: a storm: {storm} further {'incident' if storm == 1 else 'incidents'} beyond the page budget"
     if outlook is not None:
@@ -40,7 +49,8 @@ def title(brand: str, outlook: Outlook | None, network: str | None, surging: boo
         return f"{story} (its line: {line})" if outlook.level is Level.EASING else f"{story} of {line}"
     if surging:
         return f"{brand}: a surge of negative posts"
-    return f"{brand}: a severe complaint" + (f" on {network}" if network else "")
+    what = f"a post about {' and '.join(topics)}" if topics else "a severe complaint"
+    return f"{brand}: {what}" + (f" on {network}" if network else "")
 
 
 def how_sure(incident: Incident) -> str:

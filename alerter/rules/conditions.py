@@ -5,19 +5,30 @@ A condition about something unknown does not hold: without a forecast there is n
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from services.config.rule import Rule
-from services.contracts.signal import BrandSurge, CascadeForecast, Level, PostCard, PostNegative, SurgePhase
-from services.contracts.spelling import fold
+from services.contracts.language_tags import is_language, language
+from services.contracts.phrases import TopicFinder, Topics
+from services.contracts.signal import (
+    BrandSurge,
+    CascadeForecast,
+    FlaggedBy,
+    Level,
+    PostCard,
+    PostFlagged,
+    PostNegative,
+    SurgePhase,
+)
 
-Opening = CascadeForecast | PostNegative | BrandSurge
+SinglePost = PostNegative | PostFlagged
+"""The signals about one post."""
+Opening = CascadeForecast | SinglePost | BrandSurge
 """The signals that may open an incident."""
-Topics = Mapping[str, Sequence[str]]
 
 _LEVEL_WORDS: Final = {
     Level.EASING: "is easing",
@@ -29,8 +40,6 @@ _LEVEL_WORDS: Final = {
 LEVEL_RANK: Final = {Level.EASING: -1, Level.WATCH: 0, Level.LIKELY: 1, Level.IMMINENT: 2, Level.CROSSED: 3}
 MOST_SHARE: Final = 0.5
 """A surge counts as being in a language, or on a network, when at least this share of its posts is."""
-MAX_TEXT_CHARS: Final = 5_000
-"""How much of each text is searched for topics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +62,8 @@ class Facts:
         return None if forecast is None or forecast.level is Level.EASING else forecast
 
     @property
-    def post(self) -> PostNegative | None:
-        return self.signal if isinstance(self.signal, PostNegative) else None
+    def post(self) -> SinglePost | None:
+        return self.signal if isinstance(self.signal, SinglePost) else None
 
     @property
     def surge(self) -> BrandSurge | None:
@@ -66,7 +75,7 @@ class Facts:
         """The post that the signal is about. A surge is about many, so it has none."""
         if isinstance(self.signal, BrandSurge):
             return None
-        return self.signal.post if isinstance(self.signal, PostNegative) else self.signal.root
+        return self.signal.post if isinstance(self.signal, SinglePost) else self.signal.root
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,9 @@ class Check:
 
 def checks(rule: Rule, facts: Facts) -> Iterator[Check]:
     """Yield one check for each condition that the rule gives, in the order in which people would ask."""
+    if isinstance(facts.signal, PostFlagged) and not rule.topics:
+        yield Check(False, "the post is known by its words alone, and the rule asks for no topic")
+        return
     for condition in _CONDITIONS:
         check = condition(rule, facts)
         if check is not None:
@@ -95,7 +107,10 @@ def _account(rule: Rule, facts: Facts) -> Check | None:
 
 
 def _language(rule: Rule, facts: Facts) -> Check | None:
-    return _one_of("the language", rule.languages, language_of(facts))
+    if not rule.languages:
+        return None
+    found = language_of(facts)
+    return Check(any(is_language(found, wanted) for wanted in rule.languages), f"the language is {found or 'unknown'}")
 
 
 def _source(rule: Rule, facts: Facts) -> Check | None:
@@ -109,10 +124,12 @@ def account_of(facts: Facts) -> str | None:
 
 def language_of(facts: Facts) -> str | None:
     """The language of the root post, or of most posts of a surge, without its region: `de` for `de-AT`."""
-    language = facts.root.language if facts.root is not None else None
-    if isinstance(facts.signal, BrandSurge):
-        language = _most(facts.signal.languages)
-    return language.partition("-")[0].lower() if language else None
+    if not isinstance(facts.signal, BrandSurge):
+        return language(facts.root.language) if facts.root is not None else None
+    counts: Counter[str] = Counter()
+    for tag, count in facts.signal.languages.items():
+        counts[language(tag) or ""] += count
+    return _most(counts) or None
 
 
 def source_of(facts: Facts) -> str | None:
@@ -201,7 +218,7 @@ def _topics(rule: Rule, facts: Facts) -> Check | None:
     if not rule.topics:
         return None
     for topic in rule.topics:
-        word = spoken_of(facts.topics.get(topic, ()), facts.signal)
+        word = spoken_of(topic, facts)
         if word is not None:
             return Check(True, f"it mentions {topic} ({word})")
     return Check(False, f"it does not mention {' or '.join(rule.topics)}")
@@ -224,45 +241,41 @@ _CONDITIONS: Final = (
 )
 
 
-def spoken_of(words: Sequence[str], signal: Opening) -> str | None:
-    """Returns the first of these words that stands in the signal's posts or a surge's terms, or `None`.
+def spoken_of(topic: str, facts: Facts) -> str | None:
+    """Returns the first word of the topic that stands in the signal's posts or a surge's terms, or `None`.
 
-    Only whole words match, in any case; `burn*` matches every word that begins with "burn". The word is returned as the
-    configuration writes it, never as the post does, so it needs no redaction.
+    `services.contracts.phrases` says what counts. The word is returned as the configuration writes it, never as the post
+    does, so it needs no redaction. A post that was flagged brings its topics along.
     """
+    signal = facts.signal
+    if isinstance(signal, PostFlagged) and topic in signal.topics:
+        found = signal.topics[topic]
+        return next(iter(found), None) if signal.by is FlaggedBy.WORDS else "as the model reads it"
+    words = facts.topics.get(topic)
     if not words:
         return None
-    texts = [_plain(text[:MAX_TEXT_CHARS]) for text in _texts(signal)]
-    for word in words:
-        pattern = _pattern(word)
-        if any(pattern.search(text) for text in texts):
-            return word
-    return None
+    finder = _finder(tuple(words))
+    hits = {word for text, network in _texts(signal) for word in finder.find(text, network).get("", ())}
+    return next((word for word in words if word in hits), None)
 
 
-def _texts(signal: Opening) -> Iterator[str]:
-    if isinstance(signal, PostNegative):
+@lru_cache(maxsize=256)
+def _finder(words: tuple[str, ...]) -> TopicFinder:
+    return TopicFinder({"": words})
+
+
+def _texts(signal: Opening) -> Iterator[tuple[str, str]]:
+    """Yields each text that the signal shows, with its network."""
+    if isinstance(signal, SinglePost):
         cards: Sequence[PostCard] = (signal.post,)
     elif isinstance(signal, CascadeForecast):
         cards = (*((signal.root,) if signal.root is not None else ()), *signal.loudest, *signal.exemplars)
     else:
         cards = signal.exemplars
-        yield from signal.terms
+        yield from ((term, "") for term in signal.terms)
     for card in cards:
         if card.text:
-            yield card.text
-
-
-@lru_cache(maxsize=4096)
-def _pattern(word: str) -> re.Pattern[str]:
-    plain = _plain(word.removesuffix("*"))
-    body = r"\s+".join(re.escape(part) for part in plain.split())
-    end = r"(?!\w)" if not word.endswith("*") else ""
-    return re.compile(rf"(?<!\w){body}{end}")
-
-
-def _plain(text: str) -> str:
-    return fold(text)
+            yield card.text, card.network
 
 
 def level_words(level: Level) -> str:

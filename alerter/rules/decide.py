@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from alerter.rules.conditions import Facts, Opening, Topics, checks
+from alerter.rules.conditions import Facts, Opening, SinglePost, checks
 from alerter.rules.grouping import Group, group_of
 from alerter.rules.severity import Grade, grade
 from services.config.rule import TOPICS, Rule
-from services.contracts.signal import Line, PostNegative
+from services.contracts.phrases import Topics
+from services.contracts.signal import Line
 
 STALE_AFTER: Final = timedelta(hours=24)
 """A post that was fetched late and is older than this opens no incident: a catch-up after a gap is no storm."""
@@ -68,7 +69,7 @@ def _decision(rule: Rule, signal: Opening, graded: Grade, considered: Considered
             words = f"{words}, raised from {graded.severity} by rule {rule.id}"
         graded = replace(graded, severity=min(graded.severity, rule.raises_to), words=words, floor=rule.raises_to)
     # First what was seen, then why it matters here: people read this at night, on a small screen.
-    seen = "" if isinstance(signal, PostNegative) else f"{signal.reason.rstrip('.')}. "
+    seen = "" if isinstance(signal, SinglePost) else f"{signal.reason.rstrip('.')}. "
     fired = f"rule {rule.id}: {considered.because}. Severity {graded.severity}: {graded.words}."
     return Decision(rule, graded, seen + fired, group_of(rule, signal, topics))
 
@@ -86,7 +87,7 @@ def consider(rule: Rule, signal: Opening, graded: Grade, complaint: int | None, 
 
 def stale(signal: Opening, now: datetime) -> bool:
     """Returns True if the post was fetched so late that it opens no incident by itself."""
-    return isinstance(signal, PostNegative) and signal.backfill and now - signal.post.at > STALE_AFTER
+    return isinstance(signal, SinglePost) and signal.backfill and now - signal.post.at > STALE_AFTER
 
 
 def raised(

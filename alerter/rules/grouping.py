@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from alerter.rules.conditions import Facts, Opening, Topics, account_of, language_of, source_of, spoken_of
+from alerter.rules.conditions import Facts, Opening, account_of, language_of, source_of, spoken_of
 from services.config.rule import GroupBy, Rule
 from services.contracts.base import event_id
+from services.contracts.phrases import Topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def _one(value: str | None) -> list[str]:
 def _topics(rule: Rule, facts: Facts) -> list[str]:
     """The topics that the signal mentions: of the rule's own `topics`, or of all topics if the rule has none."""
     asked = rule.topics or tuple(facts.topics)
-    return sorted(topic for topic in set(asked) if spoken_of(facts.topics.get(topic, ()), facts.signal) is not None)
+    return sorted(topic for topic in set(asked) if spoken_of(topic, facts) is not None)
 
 
 _VALUES: Final[Mapping[GroupBy, Callable[[Rule, Facts], list[str]]]] = {

@@ -12,12 +12,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from alerter.rules.conditions import Opening, level_words, percent
-from services.contracts.signal import BrandSurge, CascadeForecast, Level, Line, PostNegative
+from services.contracts.signal import (
+    BrandSurge,
+    CascadeForecast,
+    Level,
+    Line,
+    PostCard,
+    PostFlagged,
+    PostNegative,
+)
 
 WORST, MILDEST = 1, 4
 
 _OF_LEVEL: Final = {Level.EASING: 4, Level.WATCH: 4, Level.LIKELY: 3, Level.IMMINENT: 2, Level.CROSSED: 2}
 _OF_COMPLAINT: Final = {0: 4, 1: 4, 2: 4, 3: 3, 4: 2}
+_OF_TOPIC: Final = {"self_harm": 3, "safety": 3, "recall": 3, "breach": 3, "legal": 3}
+"""Of a post that is known by its words alone. Words may mean something else, so a rule says with `raises_to` what they are
+worth to it; a topic of somebody's own is the mildest until then."""
 _OF_SURGE: Final = ((10.0, 1), (5.0, 2), (0.0, 3))
 
 CERTAIN_PROBABILITY: Final = 0.9
@@ -56,6 +67,8 @@ def grade(signal: Opening, line: Line, complaint: int | None) -> Grade:
         return _grade_forecast(signal, complaint)
     if isinstance(signal, PostNegative):
         return _grade_post(signal, line)
+    if isinstance(signal, PostFlagged):
+        return _grade_flagged(signal, line)
     return _grade_surge(signal)
 
 
@@ -128,10 +141,23 @@ def _automated(forecast: CascadeForecast) -> str | None:
 
 def _grade_post(signal: PostNegative, line: Line) -> Grade:
     severity = _OF_COMPLAINT[signal.severity or 0]
-    words = [f"a complaint of severity {signal.severity or 0} of 4"]
-    if line.audience and (signal.post.followers or 0) >= line.audience:
+    return _by_reach(signal.post, line, severity, [f"a complaint of severity {signal.severity or 0} of 4"])
+
+
+def _grade_flagged(signal: PostFlagged, line: Line) -> Grade:
+    severity = min(_OF_TOPIC.get(topic, MILDEST) for topic in signal.topics)
+    words = [f"a post that mentions {' and '.join(signal.topics)}"]
+    if signal.severity is not None and _OF_COMPLAINT[signal.severity] < severity:
+        severity = _OF_COMPLAINT[signal.severity]
+        words.append(f"a complaint of severity {signal.severity} of 4")
+    return _by_reach(signal.post, line, severity, words)
+
+
+def _by_reach(post: PostCard, line: Line, severity: int, words: list[str]) -> Grade:
+    """Make it worse by one if the author alone reaches the audience that the line names."""
+    if line.audience and (post.followers or 0) >= line.audience:
         severity = max(WORST, severity - 1)
-        words.append(f"its author alone reaches {signal.post.followers:,} followers (the line is {line.audience:,})")
+        words.append(f"its author alone reaches {post.followers:,} followers (the line is {line.audience:,})")
     return Grade(severity, ", ".join(words))
 
 

@@ -24,6 +24,7 @@ from services.config.quiet_hours import QuietHours
 from services.config.rota import zone_of
 from services.config.section import Section
 from services.contracts.incident import Held, HeldBy
+from services.contracts.language_tags import is_language, language
 
 LOOK: Final = timedelta(days=8)
 """How far back and ahead quiet hours are unrolled: windows repeat every week."""
@@ -109,8 +110,17 @@ def covers(silence: Silence, record: IncidentRecord) -> bool:
 
 
 def matches(matcher: Matcher, found: Sequence[str]) -> bool:
-    hit = any(fnmatchcase(value.casefold(), _literal(wanted)) for value in found for wanted in matcher.values)
+    alike = _same_language if matcher.field is Field.LANGUAGE else _alike
+    hit = any(alike(value, wanted) for value in found for wanted in matcher.values)
     return hit is not matcher.negate
+
+
+def _alike(value: str, wanted: str) -> bool:
+    return fnmatchcase(value.casefold(), _literal(wanted))
+
+
+def _same_language(value: str, wanted: str) -> bool:
+    return _alike(value, wanted) if "*" in wanted else is_language(value, wanted)
 
 
 def _literal(wanted: str) -> str:
@@ -124,7 +134,7 @@ def facts_of(record: IncidentRecord) -> dict[Field, tuple[str, ...]]:
         Field.BRAND: (incident.brand,),
         Field.ACCOUNT: tuple(card.account for card in cards if card.account is not None),
         Field.NETWORK: tuple(card.network for card in cards),
-        Field.LANGUAGE: tuple(card.language.partition("-")[0] for card in cards if card.language is not None),
+        Field.LANGUAGE: tuple(tag for card in cards if (tag := language(card.language)) is not None),
         Field.STORY: (incident.story,),
         Field.INCIDENT: (incident.id,),
         Field.RULE: (incident.rule,),

@@ -15,7 +15,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from scorer.sentiment.language import is_plain_english
 from scorer.sentiment.model import Reading
+from services.contracts.language_tags import language as language_of
 
 _WEIGHTS: Final = {
     word: float(weight)
@@ -104,10 +106,11 @@ def _read(text: str, language: str | None) -> Reading:
     if complains:
         total -= 1.2
     valence = total / math.sqrt(total * total + 15.0)
-    return _reading(valence, complains, language)
+    foreign = language_of(language) not in {"en", None} and not is_plain_english(words)
+    return _reading(valence, complains, foreign)
 
 
-def _reading(valence: float, complains: bool, language: str | None) -> Reading:
+def _reading(valence: float, complains: bool, foreign: bool) -> Reading:
     """The reading of a text with this valence (-1 to 1). At 0 neutral is the likeliest; from about -0.3 and 0.3 on it is
     negative and positive."""
     scores = [math.exp(-4.0 * valence), math.exp(1.2), math.exp(4.0 * valence)]
@@ -116,7 +119,6 @@ def _reading(valence: float, complains: bool, language: str | None) -> Reading:
         1.0, max(0.0, 0.15 + 0.8 * max(0.0, -valence) + (0.3 if complains else 0.0) - 0.4 * max(0.0, valence))
     )
     severity = 0 if complaint < 0.5 else 1 if valence > -0.35 else 2 if valence > -0.6 else 3 if valence > -0.8 else 4
-    foreign = language is not None and language.split("-")[0].lower() not in {"en", "und", "qme", "zxx"}
     return Reading(negative, neutral, positive, complaint, severity, abstain="language not known" if foreign else None)
 
 

@@ -4,6 +4,7 @@ an error names file, line, field and what would be right. Secrets never stand he
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from services.config.rota import Promise, Responder, Schedule, Target
 from services.config.rule import TOPICS, Handle, Rule, Topic
 from services.config.section import Section, Slug, Words
 from services.contracts.base import AccountId, BrandId, Probability
+from services.contracts.phrases import CANCELS, TopicFinder
 from services.contracts.post import SourcePolicy
 from services.contracts.signal import Line
 
@@ -116,12 +118,38 @@ class Config(Section):
     schedules: tuple[Schedule, ...] = Field((), max_length=1000)
     quiet_hours: tuple[QuietHours, ...] = Field((), max_length=1000)
     playbooks: dict[Slug, str] = Field({}, description="Markdown steps; the first goes into every message")
-    topics: dict[Slug, Topic] = Field({}, description="what rules may ask for, besides recall, safety and breach")
+    topics: dict[Slug, Topic] = Field(
+        {}, description="what rules may ask for, besides safety, self_harm, recall, breach and legal, which ship"
+    )
 
     @cached_property
     def every_topic(self) -> dict[str, tuple[str, ...]]:
         """The built-in topics, and those of the file, which replace a built-in one of the same name."""
         return {**TOPICS, **self.topics}
+
+    def topics_about(self, brand: BrandId) -> Mapping[str, tuple[str, ...]]:
+        """The topics as they are meant in posts about a brand: a word in one of its own names says nothing about it.
+
+        Nearly all brands share `every_topic`; only those whose names hold a word of a topic have lists of their own.
+        """
+        known = self._topics_about.get(brand)
+        if known is None:
+            configured = self.brand(brand)
+            names = [] if configured is None else [configured.name, *configured.names, *configured.hashtags]
+            found = {topic for name in names for topic in self._finder.find(name.removeprefix("#"))}
+            own = tuple(CANCELS + name.removeprefix("#") for name in names)
+            topics = self.every_topic
+            known = {**topics, **{topic: (*topics[topic], *own) for topic in found}} if found else topics
+            self._topics_about[brand] = known
+        return known
+
+    @cached_property
+    def _topics_about(self) -> dict[BrandId, Mapping[str, tuple[str, ...]]]:
+        return {}
+
+    @cached_property
+    def _finder(self) -> TopicFinder:
+        return TopicFinder(self.every_topic)
 
     def brand(self, brand: BrandId) -> Brand | None:
         return self._brands.get(brand)

@@ -7,17 +7,37 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from services.config.section import Section, Slug
+from services.config.shipped_topics import SHIPPED_TOPICS
 from services.contracts.base import Probability
+from services.contracts.phrases import CANCELS
 from services.contracts.signal import Level
 
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", max_length=35)]
 Handle = Annotated[str, StringConstraints(pattern=r"^@?[^\s@]+(@[^\s@]+)?$", max_length=200)]
+
+
+def _some_are_meant(words: tuple[str, ...]) -> tuple[str, ...]:
+    if all(word.startswith(CANCELS) for word in words):
+        raise ValueError("name a word that is meant, too: one that begins with ! only cancels what others find")
+    return words
+
+
 Topic = Annotated[
     tuple[
-        Annotated[str, StringConstraints(pattern=r"^[^*]+\*?$", min_length=2, max_length=100, strip_whitespace=True)],
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=r"^!?[^\s*!][^\s*]*\*?(\s+[^\s*]+\*?)*$", min_length=2, max_length=100, strip_whitespace=True
+            ),
+        ],
         ...,
     ],
-    Field(min_length=1, max_length=500, description="words and phrases; `burn*` finds every word that begins so"),
+    AfterValidator(_some_are_meant),
+    Field(
+        min_length=1,
+        max_length=500,
+        description="words and phrases; `burn*` finds every word that begins so, `!fire sale` cancels what is found in it",
+    ),
 ]
 
 
@@ -30,20 +50,7 @@ def _each_once(names: tuple[GroupBy, ...]) -> tuple[GroupBy, ...]:
     return names
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(","))
-
-
-TOPICS: Final[dict[str, tuple[str, ...]]] = {
-    "recall": _words("recall, recalls, recalled, recalling"),
-    "safety": _words(
-        "fire, smoke, smoking, explod*, explosion*, burned, burnt, burning, injur*, choking, poison*, allergic, allergen*, "
-        "hospital, ambulance, unsafe, dangerous, hazard*, electrocut*"
-    ),
-    "breach": _words(
-        "breach, breached, hacked, hackers, data leak, leaked, phishing, identity theft, passwords, gdpr, ransomware, my data"
-    ),
-}
+TOPICS: Final = SHIPPED_TOPICS
 """Topics that a rule may use without defining them: words that need a person, whatever the forecast says."""
 
 
@@ -54,7 +61,9 @@ class Rule(Section):
     id: Slug
     brands: tuple[Slug, ...] = ()
     accounts: tuple[Handle, ...] = Field((), description="network:handle of a brand's own account that it concerns")
-    languages: tuple[Language, ...] = Field((), description="of the root post, or most of a surge")
+    languages: tuple[Language, ...] = Field(
+        (), description="of the root post, or most of a surge; `no` is `nb-NO` too, and regions do not count"
+    )
     sources: tuple[Slug, ...] = Field((), description="networks, of the root post or most of a surge")
     level: Level | None = Field(None, description="at least this near the line")
     probability: Probability | None = Field(None, description="at least this sure that the line is crossed")

@@ -138,3 +138,14 @@ def _spells_on(text: str, at: int) -> bool:
 def _goes_on(text: str, at: int, marks: str) -> bool:
     """Returns True if one of `marks` stands at `at`, between two characters that addresses are spelled with."""
     return 0 < at < len(text) - 1 and text[at] in marks and _spells(text[at - 1]) and _spells(text[at + 1])
+
+
+_MARKS: Final = "".join(chr(at) for at in range(0x300, 0x1E00) if unicodedata.category(chr(at))[0] == "M")
+_TOKEN: Final = re.compile(f"{_UNSPACED.pattern}[{_MARKS}]*|(?:(?!{_UNSPACED.pattern})[^\\W_][{_MARKS}]*)+")
+
+
+def tokens(text: str) -> Iterator[tuple[str, int, int]]:
+    """The words of a folded text from left to right, as (word, start, end). Each letter of a script without spaces, with its
+    marks, is a word of its own: there any of them may begin or end one."""
+    for match in _TOKEN.finditer(text):
+        yield match[0], match.start(), match.end()

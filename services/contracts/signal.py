@@ -71,6 +71,33 @@ class PostAsked(Event):
     backfill: bool = False
 
 
+class FlaggedBy(StrEnum):
+    """What found the topics of a post: the words of the configuration, or a model that reads for danger."""
+
+    WORDS = "words"
+    MODEL = "model"
+
+
+class PostFlagged(Event):
+    """A post about a brand that speaks of topics, whatever its mood and its language, and whether or not it could be read.
+
+    `topics` says for each of them which words were found, as the configuration writes them, and never as the post does.
+    `complaint` and `severity` are those of its reading, where there is one.
+    """
+
+    TYPE: ClassVar[str] = "post.flagged"
+
+    brand: BrandId
+    story: StoryId
+    conversation: ConversationId
+    post: PostCard
+    topics: dict[str, tuple[str, ...]]
+    by: FlaggedBy = FlaggedBy.WORDS
+    complaint: Probability | None = None
+    severity: Annotated[int, Field(ge=0, le=4)] | None = None
+    backfill: bool = False
+
+
 class PostAnswered(Event):
     """The brand replied. `seconds` is from the answered post to the answer, where both were seen."""
 

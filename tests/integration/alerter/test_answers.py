@@ -207,3 +207,17 @@ async def test_a_digest_goes_to_no_endpoint_that_pages(make_house: MakeHouse) ->
         await house.endpoint("inbox")
         await house.pass_time(3600)
         assert [one.path for one in house.receiver.got] == ["/inbox"]
+
+
+async def test_calm_danger_starts_the_clock_as_a_complaint_does_and_praise_of_one_s_own_topic_does_not(
+    make_house: MakeHouse,
+) -> None:
+    async with running(make_house) as house:
+        await house.signal(make.flagged("p1", story="bsky:p1"))
+        await house.signal(make.flagged("p2", story="bsky:p2", topics={"praise": ("lovely",)}))
+        await house.settle()
+        (clock,) = await listed(house)
+        assert (clock["post_id"], clock["kind"], clock["state"]) == ("p1", "danger", "running")
+        await house.signal(answer("p1", 5))
+        await house.settle()
+        assert (await listed(house, state="answered"))[0]["post_id"] == "p1"

@@ -24,6 +24,7 @@ from services.contracts.signal import (
     Mood,
     PostAnswered,
     PostCard,
+    PostFlagged,
     PostNegative,
     PostRedacted,
     Relevance,
@@ -109,6 +110,18 @@ def negative(post: str = "p1", severity: int | None = 3, story: str = STORY, **m
         "model": "tiny-1",
     }
     return PostNegative(**(fields | more))
+
+
+def flagged(post: str = "p1", story: str = STORY, **more: Any) -> PostFlagged:
+    """A calm post about smoke."""
+    fields: dict[str, Any] = {
+        "brand": ACME,
+        "story": StoryId(story),
+        "conversation": ConversationId(story),
+        "post": card(post, text="there is smoke in the cabin", negative=0.1),
+        "topics": {"safety": ("smoke",)},
+    }
+    return PostFlagged(**(fields | more))
 
 
 def answered(story: str = STORY, at: datetime = NOW) -> PostAnswered:

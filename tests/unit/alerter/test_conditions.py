@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerter.rules import decide
-from alerter.rules.conditions import Opening, spoken_of
+from alerter.rules.conditions import Facts, Opening, spoken_of
 from alerter.rules.severity import Grade, grade
-from services.config.rule import TOPICS
+from services.config.loading import load
+from services.config.rule import CONDITIONS, TOPICS
 from services.contracts.base import AccountId
-from services.contracts.signal import Interval, Level, SurgePhase
+from services.contracts.signal import FlaggedBy, Interval, Level, Line, SurgePhase
 from tests.unit.alerter import make
 
 
@@ -87,6 +90,10 @@ def saying(text: str) -> Opening:
     return make.forecast(root=make.card(text=text))
 
 
+def spoken(words: Sequence[str], text: str) -> str | None:
+    return spoken_of("it", Facts(saying(text), None, 4, {"it": words}))
+
+
 @pytest.mark.parametrize(
     ("text", "topic"),
     [
@@ -99,7 +106,7 @@ def saying(text: str) -> Opening:
     ],
 )
 def test_topics_are_found_as_whole_words_in_any_case(text: str, topic: str) -> None:
-    assert spoken_of(TOPICS[topic], saying(text)) is not None
+    assert spoken(TOPICS[topic], text) is not None
     assert fires(saying(text), topics=(topic,)).fires
     assert fires(make.negative().model_copy(update={"post": make.card(text=text)}), topics=(topic,)).fires
     assert fires(make.surge(exemplars=(make.card(text=text),)), topics=(topic,)).fires
@@ -109,7 +116,7 @@ def test_topics_are_found_as_whole_words_in_any_case(text: str, topic: str) -> N
     "text", ["You should be fired", "firefox is slow", "smoked salmon", "I recall-ed nothing?", ""]
 )
 def test_words_inside_of_words_do_not_count(text: str) -> None:
-    assert spoken_of(("fire", "smoke", "recalled"), saying(text)) is None
+    assert spoken(("fire", "smoke", "recalled"), text) is None
 
 
 def test_a_topic_may_be_one_s_own_and_the_word_that_is_named_is_never_the_post_s() -> None:
@@ -123,7 +130,7 @@ def test_a_topic_may_be_one_s_own_and_the_word_that_is_named_is_never_the_post_s
 @given(st.text(max_size=300))
 def test_no_text_breaks_the_search(text: str) -> None:
     for words in TOPICS.values():
-        found = spoken_of(words, saying(text))
+        found = spoken(words, text)
         assert found is None or found in words
 
 
@@ -151,3 +158,61 @@ def test_raising_never_lowers(severity: int) -> None:
     mild = make.rule(id="mild", level=None, topics=("safety",), raises_to=4)
     graded = Grade(severity, "")
     assert decide.raised(saying("fire"), [mild], graded, None).severity == severity
+
+
+def test_a_flagged_post_fires_rules_about_its_topics_and_no_others() -> None:
+    calm = make.flagged()
+    considered = fires(calm, topics=("recall", "safety"))
+    assert considered.because == "it mentions safety (smoke)"
+    assert not fires(calm, topics=("recall",)).fires
+    assert not fires(calm, severity=4).fires, "words alone are no complaint"
+    assert not fires(calm, topics=("safety",), complaint=0.5).fires, "a rule may still ask for one"
+    assert fires(make.flagged(complaint=0.6), topics=("safety",), complaint=0.5).fires
+    assert not fires(calm, topics=("safety",), languages=("de",)).fires
+    read = fires(make.flagged(by=FlaggedBy.MODEL, topics={"safety": ()}), topics=("safety",))
+    assert read.because == "it mentions safety (as the model reads it)"
+
+
+@pytest.mark.parametrize(
+    ("topics", "raises_to", "severity"),
+    [(("safety",), None, 3), (("safety",), 2, 2), (("self_harm", "own"), None, 3), (("own",), None, 4)],
+)
+def test_a_rule_says_what_words_are_worth(topics: tuple[str, ...], raises_to: int | None, severity: int) -> None:
+    asked = make.rule(id="danger", level=None, topics=topics, raises_to=raises_to)
+    signal = make.flagged(topics=dict.fromkeys(topics, ("word",)))
+    decision = decide.decide(signal, [asked], make.LINE, None, make.NOW, {**TOPICS, "own": ("word",)})
+    assert decision is not None
+    assert decision.grade.severity == severity
+
+
+def test_a_flagged_complaint_is_as_bad_as_the_complaint() -> None:
+    assert grade(make.flagged(severity=4), make.LINE, None).severity == 2
+    assert grade(make.flagged(severity=0), make.LINE, None).severity == 3
+    assert grade(make.flagged(), Line(audience=40), None).severity == 2, "the author alone reaches so many"
+
+
+def test_the_shipped_rule_about_danger_asks_for_topics_alone() -> None:
+    config = load(Path(__file__).parents[3] / "deploy" / "firebreak.yaml")
+    danger = next(rule for rule in config.rules if rule.id == "danger")
+    assert set(danger.topics) == set(TOPICS) == {"safety", "self_harm", "recall", "breach", "legal"}
+    assert all(getattr(danger, name) is None for name in CONDITIONS)
+    for topic in TOPICS:
+        signal = make.flagged(topics={topic: (TOPICS[topic][0],)})
+        decision = decide.decide(signal, config.rules, make.LINE, None, make.NOW)
+        assert decision is not None
+        assert (decision.rule.id, decision.grade.severity) == ("danger", 2)
+
+
+@pytest.mark.parametrize(
+    ("tag", "wanted"),
+    [("nb-NO", "no"), ("NO", "nb"), ("pt_BR", "pt"), ("iw", "he"), ("fil-PH", "tl"), ("de-AT", "de-DE")],
+)
+def test_languages_are_compared_whatever_their_spelling(tag: str, wanted: str) -> None:
+    rule = {"languages": (wanted,), "severity": 4}
+    assert fires(make.forecast(root=make.card(language=tag)), **rule).fires
+    assert fires(make.surge(languages={tag: 5, "en": 4}), **rule).fires
+    assert not fires(make.forecast(root=make.card(language="und")), **rule).fires
+
+
+def test_spellings_of_one_language_count_together_in_a_surge() -> None:
+    assert fires(make.surge(languages={"nb-NO": 3, "nn": 3, "en": 5}), languages=("no",), severity=4).fires

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerter.rules import decide
-from alerter.rules.conditions import Topics
 from alerter.rules.grouping import Group, group_of
 from services.base.errors import ConfigError
 from services.config.loading import over, parse
 from services.config.rule import TOPICS
 from services.contracts.base import AccountId, BrandId
+from services.contracts.phrases import Topics
 from tests.unit.alerter import make
 
 BY = ("account", "topic", "language", "source")

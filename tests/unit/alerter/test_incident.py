@@ -344,3 +344,21 @@ def test_a_story_with_endless_quotes_stays_bounded() -> None:
     assert len(record.facets) == model.MAX_CONVERSATIONS
     assert record.incident.state is IncidentState.ACTIVE
     assert len(record.model_dump_json()) < 60_000
+
+
+def test_a_calm_post_about_danger_opens_an_incident_that_says_so_and_later_ones_join_it() -> None:
+    danger = make.rule(id="danger", level=None, topics=("safety",), raises_to=2)
+    decision = decide.decide(make.flagged(), [danger], make.LINE, None, make.NOW)
+    assert decision is not None
+    record = model.open_incident(
+        make.flagged(), decision, StoryId(make.STORY), make.UNKNOWN, make.setting(), make.NOW
+    ).record
+    assert record.incident.title == "Acme: a post about safety on bsky"
+    assert (record.incident.severity, record.incident.state) == (2, IncidentState.PRIOR)
+    assert record.incident.root is not None
+    assert model.join(record, make.flagged(), decision.grade, make.NOW) is None, "the same post says nothing new"
+    worse = decide.raised(make.flagged("p2"), [danger.model_copy(update={"raises_to": 1})], decision.grade, None)
+    joined = model.join(record, make.flagged("p2"), worse, make.NOW)
+    assert joined is not None
+    assert joined.entries[-1].because.startswith("a post was flagged by its words")
+    assert joined.record.incident.severity == 1

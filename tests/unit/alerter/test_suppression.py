@@ -305,3 +305,14 @@ def test_a_surge_that_ended_does_not_count_against_a_mute() -> None:
         assert after is not None
         record = after.record
     assert matching.volume_alone(record)
+
+
+@pytest.mark.parametrize(
+    ("tag", "wanted"), [("nb-NO", "no"), ("iw", "he"), ("pt_BR", "PT"), ("fil-PH", "tl"), ("zsm", "m*")]
+)
+def test_a_silence_knows_a_language_in_any_spelling(tag: str, wanted: str) -> None:
+    record = opened(make.forecast(root=make.card(language=tag))).record
+    found = matching.facts_of(record)[Field.LANGUAGE]
+    assert matching.matches(Matcher(field=Field.LANGUAGE, values=(wanted,)), found)
+    assert not matching.matches(Matcher(field=Field.LANGUAGE, values=("de",)), found)
+    assert not matching.matches(Matcher(field=Field.LANGUAGE, values=(wanted,), negate=True), found)

@@ -57,6 +57,47 @@ def test_a_network_that_says_english_is_overruled_only_when_plainly_wrong() -> N
     assert plain.refuse("echt heel slecht geregeld", "en-GB") == "language: nl"
 
 
+@pytest.mark.parametrize("tag", ["de", "fr-CA", "pt_BR", "iw", "zh-Hant-TW"])
+def test_the_tag_does_not_overrule_a_text_that_is_surely_english(gate: LanguageGate, tag: str) -> None:
+    assert gate.refuse("App crashes every time since update, money gone", tag) is None
+
+
+def test_the_tag_decides_what_is_in_doubt() -> None:
+    doubtful = LanguageGate(lambda _: ("nl", 0.79))
+    assert doubtful.refuse("echt heel slecht geregeld", "nl") == "language: nl"
+    assert doubtful.refuse("echt heel slecht geregeld", "en") is None
+    assert doubtful.refuse("echt heel slecht geregeld", None) is None
+    assert LanguageGate(lambda _: ("en", 0.8)).refuse("echt heel slecht geregeld", "nl") is None
+
+
+@pytest.mark.parametrize("tag", ["EN", "en_us", "en-GB", "eng", "qme", "und", "zxx", "", "x-none"])
+def test_odd_tags_of_english_and_of_nothing_refuse_nothing(tag: str) -> None:
+    assert LanguageGate(lambda _: ("nl", 0.06)).refuse("echt heel slecht geregeld", tag) is None
+
+
+@pytest.mark.parametrize(
+    ("tag", "named"), [("in", "id"), ("iw", "he"), ("fil-PH", "tl"), ("nb-NO", "no"), ("zh_Hans", "zh")]
+)
+def test_a_refusal_names_the_language_as_everybody_spells_it(tag: str, named: str) -> None:
+    assert LanguageGate(lambda _: ("xx", 0.1)).refuse("ganz toll gemacht", tag) == f"language: {named}"
+
+
+def test_short_texts_are_refused_only_where_hardly_any_english_looks_like_them() -> None:
+    assert LanguageGate(lambda _: ("id", 0.0009)).refuse("terlalu lambat", None) == "language: id"
+    assert LanguageGate(lambda _: ("id", 0.0011)).refuse("terlalu lambat", None) is None
+    assert LanguageGate(lambda _: ("id", 0.0004)).refuse("terlalu lambat", "en") is None
+    assert LanguageGate(lambda _: ("id", 0.0002)).refuse("terlalu lambat", "en") == "language: id"
+
+
+def test_plainly_foreign_short_texts_are_refused_and_slang_is_not(gate: LanguageGate) -> None:
+    assert gate.refuse("terlalu lambat", None) == "language: id"
+    assert gate.refuse("lol ok", None) is None
+
+
+def test_a_model_may_be_trained_on_a_macrolanguage() -> None:
+    assert LanguageGate(lambda _: ("xx", 0.1), frozenset({"fil"})).refuse("sobrang bagal nito", "tl-PH") is None
+
+
 def test_most_texts_never_reach_the_identifier() -> None:
     def forbidden(_: str) -> tuple[str, float]:
         raise AssertionError("asked")

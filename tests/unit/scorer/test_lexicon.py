@@ -46,6 +46,11 @@ def test_texts_without_words_abstain(text: str) -> None:
 
 def test_other_languages_abstain() -> None:
     assert read("schrecklich", "de").abstain == "language not known"
+    assert read("schrecklich", "de_AT").abstain == "language not known"
+    assert read("terrible", "EN_gb").abstain is None
+    assert read("why have you not answered, terrible", "de").abstain is None, (
+        "the text is English, whatever the tag says"
+    )
     assert read("terrible", "en-GB").abstain is None
 
 

@@ -1,0 +1,61 @@
+"""Flags posts that speak of a topic: danger has to reach a person in any mood and any language, read or unread. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from services.config.rule import TOPICS
+from services.contracts.base import BrandId
+from services.contracts.phrases import TopicFinder, Topics
+from services.contracts.post import PostKind, PostObserved
+
+TopicsAbout = Callable[[BrandId], Topics]
+"""Returns the topics as they are meant in posts about a brand (`Config.topics_about`)."""
+Found = Mapping[str, tuple[str, ...]]
+
+
+def shipped_topics(_: BrandId) -> Topics:
+    """The topics of an installation that defines none."""
+    return TOPICS
+
+
+class Flags:
+    """Looks for the topics of each brand in posts about it. Brands with the same topics share one finder."""
+
+    def __init__(self, topics_about: TopicsAbout = shipped_topics) -> None:
+        self._topics_about = topics_about
+        self._finders: dict[int, tuple[Topics, TopicFinder]] = {}
+
+    def find(self, post: PostObserved, brands: Iterable[str]) -> dict[str, Found]:
+        """For each of these brands what the post speaks of; brands of whose topics it says nothing are left out."""
+        text = post.text
+        if text is None:
+            return {}
+        said: dict[int, Found] = {}
+        found: dict[str, Found] = {}
+        for brand in brands:
+            finder = self._finder(BrandId(brand))
+            if id(finder) not in said:
+                said[id(finder)] = finder.find(text, post.network)
+            if said[id(finder)]:
+                found[brand] = said[id(finder)]
+        return found
+
+    def _finder(self, brand: BrandId) -> TopicFinder:
+        topics = self._topics_about(brand)
+        known = self._finders.get(id(topics))
+        if known is None:
+            # The topics are kept beside their finder, so that no others can come to have the same id.
+            known = self._finders[id(topics)] = (topics, TopicFinder(topics))
+        return known[1]
+
+
+def speaks_here(post: PostObserved, brand: str) -> bool:
+    """Returns True if what the post says to the brand is to be told from this one of its observations.
+
+    A quote is observed twice. It speaks of the brands that it names in its own conversation, where it lives, and of those
+    that it does not name in the one that it quotes: nowhere else is it known whom it is about.
+    """
+    if post.home != post.conversation:
+        return brand not in post.brands
+    return post.kind is not PostKind.QUOTE or not post.is_root or brand in post.brands

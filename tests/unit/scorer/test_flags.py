@@ -1,0 +1,83 @@
+"""Danger is flagged in any mood and any language, read or unread, in roots, replies and quotes, once a post and brand."""
+
+from __future__ import annotations
+
+import pytest
+
+from scorer.flags import Flags
+from services.contracts.base import ConversationId
+from services.contracts.post import PostKind, PostRef
+from services.contracts.signal import FlaggedBy, PostFlagged, PostNegative
+from tests.unit.scorer.test_pipeline import ACME, Lane, only, post
+
+SMOKE = "there is smoke in the cabin, we are landing"
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "word"),
+    [
+        (f"Acme {SMOKE}", "en", "smoke"),
+        (f"Acme {SMOKE}", "de", "smoke"),
+        ("Acme: di kabin ini keluar asap", "ms", "keluar asap"),
+        ("Acme 客舱冒烟了", "zh", "冒烟"),
+    ],
+)
+async def test_a_calm_or_unread_post_is_flagged_with_the_words_that_fired(text: str, language: str, word: str) -> None:
+    lane = Lane()
+    said = await lane.take(post("1", text=text, language=language, brands=(ACME,), permalink="https://x.com/1"))
+    (flagged,) = only(said, PostFlagged)
+    assert (flagged.brand, flagged.story, flagged.by) == ("acme", "x:1", FlaggedBy.WORDS)
+    assert flagged.topics == {"safety": (word,)}
+    assert flagged.post.permalink == "https://x.com/1"
+    assert flagged.complaint is None or language == "en"
+    assert only(said, PostNegative) == []
+
+
+async def test_a_reply_is_flagged_for_the_brand_of_its_conversation_and_only_once() -> None:
+    lane = Lane()
+    await lane.take(post("1", text="Acme says hello", brands=(ACME,)))
+    reply = post("2", PostKind.REPLY, "1", text=SMOKE, parent_id="1")
+    (flagged,) = only(await lane.take(reply), PostFlagged)
+    assert (flagged.story, flagged.post.post_id) == ("x:1", "2")
+    assert only(await lane.take(reply), PostFlagged) == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("copy_first", [True, False])
+async def test_a_quote_is_flagged_once_whether_or_not_it_names_the_brand(named: bool, copy_first: bool) -> None:
+    lane = Lane()
+    await lane.take(post("1", text="Acme says hello", brands=(ACME,)))
+    home = ConversationId("x:9")
+    text = f"Acme: {SMOKE}" if named else SMOKE
+    brands = (ACME,) if named else ()
+    copy = post("9", PostKind.QUOTE, "1", home=home, parent_id="1", text=text, brands=brands)
+    ref = PostRef(post_id="1", conversation=ConversationId("x:1"))
+    own = post("9", PostKind.QUOTE, home=home, text=text, quotes=ref, brands=brands)
+    said = await lane.take(*((copy, own) if copy_first else (own, copy)))
+    (flagged,) = only(said, PostFlagged)
+    assert flagged.post.post_id == "9"
+    assert flagged.story == ("x:9" if named else "x:1")
+
+
+async def test_what_a_brand_writes_itself_and_what_is_about_another_is_not_flagged() -> None:
+    lane = Lane()
+    own = post("1", text=f"Acme: {SMOKE}", brands=(ACME,), author_brand=ACME)
+    assert only(await lane.take(own), PostFlagged) == []
+    other = post("2", PostKind.REPLY, "1", text=f"Blue: {SMOKE}", brands=("blue",), parent_id="1")
+    assert [flagged.brand for flagged in only(await lane.take(other), PostFlagged)] == ["blue"]
+
+
+async def test_a_negative_post_is_told_before_its_flag() -> None:
+    said = await Lane().take(post("1", text="Acme is terrible, awful, the charger caught fire", brands=(ACME,)))
+    kinds = [type(event) for event in said if isinstance(event, (PostNegative, PostFlagged))]
+    assert kinds == [PostNegative, PostFlagged]
+    (flagged,) = only(said, PostFlagged)
+    assert flagged.complaint == only(said, PostNegative)[0].complaint
+
+
+def test_brands_with_the_same_topics_share_a_finder() -> None:
+    topics = {"luggage": ("suitcase",)}
+    flags = Flags(lambda _: topics)
+    found = flags.find(post("1", text="my suitcase"), ["acme", "blue"])
+    assert found == {"acme": {"luggage": ("suitcase",)}, "blue": {"luggage": ("suitcase",)}}
+    assert len(flags._finders) == 1

@@ -1,0 +1,188 @@
+"""A text speaks of a topic where its words stand as words, in every script, and not where they mean something else."""
+
+# ruff: noqa: RUF001 - texts of all languages are what is tested
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.config.model import Config
+from services.config.rule import TOPICS
+from services.config.shipped_topics import read_topics
+from services.contracts.base import BrandId
+from services.contracts.phrases import MOST_CHARS, TopicFinder
+
+SHIPPED = TopicFinder(TOPICS)
+HAZARDS = Path("/work/shared/data/written/hazards.csv")
+
+
+def found(words: tuple[str, ...], text: str) -> tuple[str, ...]:
+    return TopicFinder({"it": words}).find(text).get("it", ())
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("fire", "FIRE!"),
+        ("fire", "#fire"),
+        ("fire", "_fire_"),
+        ("fire", "fiiiiire"),
+        ("fire", "\uff26\uff29\uff32\uff25"),
+        ("data leak", "a data-leak"),
+        ("data leak", "data\n leak"),
+        ("can't breathe", "I can\u2019t breathe"),
+        ("burn*", "burnt"),
+        ("wycofan* z rynku", "wycofana z rynku"),
+        ("火事", "隣の家が火事だ"),
+        ("불이 났", "집에 불이났어요"),
+        ("ไฟไหม้", "มีไฟไหม้ที่บ้าน"),
+        ("आग", "घर में आग लगी"),
+        ("धुआं", "धुआं"),
+        ("حريق", "والحريق كبير"),
+        ("incendie", "un début d'incendie"),
+    ],
+)
+def test_a_word_is_found_in_any_case_script_and_spelling(word: str, text: str) -> None:
+    assert found((word,), text) == (word,)
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("fire", "firefox"),
+        ("fire", "@fire @Fire.Brigade a@fire.example https://a.example/fire www.fire.example"),
+        ("fire sale", "fire. Sale!"),
+        ("recalled", "recall-ed"),
+        ("ไฟไหม", "ไฟไหม้"),
+        ("fire", ""),
+    ],
+)
+def test_a_word_is_not_found_inside_of_others_nor_in_addresses(word: str, text: str) -> None:
+    assert found((word,), text) == ()
+
+
+def test_a_phrase_cancels_what_stands_in_it_and_nothing_else() -> None:
+    words = ("fire", "!fire sale", "!is fire")
+    assert found(words, "the fire sale") == ()
+    assert found(words, "this is fire") == ()
+    assert found(words, "the fire sale ended in a fire") == ("fire",)
+    assert TopicFinder({"a": ("fire", "!fire sale"), "b": ("fire",)}).find("fire sale") == {"b": ("fire",)}
+
+
+def test_all_words_are_told_in_the_order_of_the_configuration() -> None:
+    assert found(("smoke", "flames", "fire"), "fire! smoke, fire") == ("smoke", "fire")
+
+
+@given(st.text(max_size=300))
+def test_no_text_breaks_the_finder(text: str) -> None:
+    for topic, words in SHIPPED.find(text).items():
+        assert set(words) <= set(TOPICS[topic])
+
+
+@pytest.mark.parametrize("piece", ["a", "@", "@a ", "a@a", "fire ", "火", "fire! ", "!", "the fire sale of ", "\u0301"])
+def test_the_time_grows_with_the_text(piece: str) -> None:
+    """A hundred times the text must not take ten thousand times as long; the bound is generous, because machines differ."""
+    began = time.perf_counter()
+    SHIPPED.find(piece * (MOST_CHARS // len(piece)))
+    assert time.perf_counter() - began < 5
+
+
+def test_a_word_in_the_name_of_a_brand_says_nothing_about_it() -> None:
+    config = Config.model_validate(
+        {
+            "brands": [
+                {"id": "pit", "name": "Smoke House", "hashtags": ["#firehouse"]},
+                {"id": "air", "name": "Acme Air"},
+            ]
+        }
+    )
+    own, others = config.topics_about(BrandId("pit")), config.topics_about(BrandId("air"))
+    assert others is config.every_topic
+    assert TopicFinder(own).find("I love Smoke House #smokehouse") == {}
+    assert TopicFinder(own).find("smoke at Smoke House") == {"safety": ("smoke",)}
+    assert TopicFinder(others).find("smoke at Smoke House") == {"safety": ("smoke",)}
+
+
+def test_people_in_a_hurry_leave_accents_out(tmp_path: Path) -> None:
+    path = tmp_path / "topics.txt"
+    path.write_text("safety es: explosión\nsafety de: überhitzt, !heiß\nsafety vi: nổ\n", encoding="utf-8")
+    assert read_topics(path) == {"safety": ("explosión", "explosion", "überhitzt", "ueberhitzt", "!heiß", "nổ")}, (
+        "in Vietnamese the bare word is another one"
+    )
+
+
+DANGERS = [
+    ("@acmeair there is smoke in the cabin on AC101, we are landing", "safety"),
+    ("engine on fire, we saw flames", "safety"),
+    ("ambulance called, she collapsed at the counter", "safety"),
+    ("my account was hacked, money gone", "breach"),
+    ("your charger caught fire in my daughter's bedroom", "safety"),
+    ("Our lawyer will send you a letter", "legal"),
+    ("A question from our news desk: can you comment?", "legal"),
+    ("I want to end my life because of your debt letters", "self_harm"),
+    ("Es brennt in Wagen 4, überall Rauch", "safety"),
+    ("Mein Konto wurde gehackt, das Geld ist weg", "breach"),
+    ("De la fumée dans la cabine", "safety"),
+    ("Hay humo en la cabina", "safety"),
+    ("Tem fumaça na cabine", "safety"),
+    ("C'e' un incendio nel vagone", "safety"),
+    ("Er komt rook uit de lader", "safety"),
+    ("W wagonie wybuchł pożar", "safety"),
+    ("Vagonda yangın çıktı", "safety"),
+    ("В вагоне пожар, все в дыму", "safety"),
+    ("في حريق في الطيارة", "safety"),
+    ("केबिन में धुआं भर गया है", "safety"),
+    ("charger mein aag lag gayi", "safety"),
+    ("Pengisi dayanya terbakar", "safety"),
+    ("Bilik tu penuh, keluar asap dari charger", "safety"),
+    ("มีควันในห้องโดยสาร", "safety"),
+    ("Sạc bốc cháy trong phòng con tôi", "safety"),
+    ("充电器起火了", "safety"),
+    ("充電器が発火しました", "safety"),
+    ("충전기에서 불이 났어요", "safety"),
+    ("Sumabog ang charger ko", "safety"),
+]
+MEANT_OTHERWISE = [
+    "this album is fire",
+    "fire sale this weekend",
+    "you killed it tonight",
+    "a smoking hot deal",
+    "the team is on fire today",
+    "I quit smoking a year ago",
+    "new smoke detectors, well done",
+    "nobody was injured, thank you",
+    "no smoke, no fire, all fine",
+    "so sue me, I like it",
+    "that song slaps, it blew up on tiktok",
+    "died laughing at your ad",
+    "life hack: turn it off",
+    "Career suicide, that rebranding",
+    "the food court was crowded",
+]
+
+
+@pytest.mark.parametrize(("text", "topic"), DANGERS)
+def test_danger_is_found_in_the_languages_of_customers(text: str, topic: str) -> None:
+    assert topic in SHIPPED.find(text)
+
+
+@pytest.mark.parametrize("text", MEANT_OTHERWISE)
+def test_words_that_mean_something_else_are_no_danger(text: str) -> None:
+    assert SHIPPED.find(text) == {}
+
+
+@pytest.mark.skipif(not HAZARDS.exists(), reason="the written hazards are not here")
+def test_more_of_the_written_hazards_are_found_than_by_a_handful_of_english_words() -> None:
+    with HAZARDS.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    hits = {
+        label: sum(bool(SHIPPED.find(r["text"])) for r in rows if r["label"] == label) for label in ("hazard", "none")
+    }
+    assert hits["hazard"] >= 16, hits
+    assert hits["none"] <= 14, hits
