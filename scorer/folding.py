@@ -9,6 +9,7 @@ from scorer.lane_state import LaneState
 from scorer.mentions import relevances
 from scorer.metrics import ScorerMetrics
 from scorer.questions import asks
+from scorer.seen import ID_BYTES
 from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
 from scorer.signals import FoldedPost
@@ -56,12 +57,12 @@ class Folding:
         cascade = self._state.cascades.get(conversation)
         if cascade is None:
             cascade = Cascade(story=conversation, network=conversation.partition(":")[0])
-        full = cascade.is_full
-        if not cascade.remember_id(bytes.fromhex(arrival.id[:16])):
+        forgotten = self._state.seen.remember(conversation, cascade, bytes.fromhex(arrival.id[: 2 * ID_BYTES]))
+        if forgotten is None:
             self._metrics.duplicates.inc()
             return None
         step.taken += 1
-        step.forgotten += full
+        step.forgotten += forgotten
         step.moved[conversation] = None
         self._state.cascades.put(conversation, cascade, None)
         return cascade

@@ -50,7 +50,7 @@ class Forecasting:
             if cascade is not None and step.now - cascade.newest >= self._expire:
                 self._state.moods.learn(cascade)
                 self._state.recalibrations.end(cascade, self._brands, self._horizon)
-                self._state.cascades.delete(conversation)
+                self._state.forget(conversation, cascade)
             else:
                 step.moved[conversation] = None
 

@@ -13,7 +13,7 @@ from tests.oracle.patience import PATIENCE_SECONDS
 from tests.oracle.stage import KEY
 
 CHUNK: Final = 30
-"""Posts in one request. Less than the window of ids of one conversation, so that a request sent twice is known again."""
+"""Posts in one request. A request that is sent twice is known again."""
 AGAIN_SECONDS: Final = 0.2
 
 

@@ -61,8 +61,8 @@ TEXTS: Final = (
 )
 SIZES: Final = (0, 0, 1, 2, 3, 5, 8, 14, 25, 40, 90, 220)
 TWICE_SHARE: Final = 0.05
-TWICE_WITHIN: Final = 30
-"""Places in the night: well inside the window in which readers know an event again."""
+TWICE_WITHIN: Final = 2_000
+"""Places in the night: a page may be read again long after its storm has passed."""
 LATE: Final = timedelta(minutes=9)
 
 
