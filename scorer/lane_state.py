@@ -10,6 +10,7 @@ from scorer.recalibration_state import RecalibrationState
 from scorer.seen import SeenEvents
 from scorer.virality.cascade import Cascade
 from scorer.volume import Volumes
+from scorer.whereabouts import Whereabouts
 from services.stream.state import KeyedState
 
 STATE_VERSION: Final = 4
@@ -24,12 +25,13 @@ def cascade_state() -> KeyedState[Cascade]:
 
 
 class LaneState:
-    """Cascades by conversation, the events that they counted, open minutes by brand, usual moods by account, recalibrations by
-    network."""
+    """Cascades by conversation, the events that they counted, where posts stand and which are gone, open minutes by
+    brand, usual moods by account, recalibrations by network."""
 
     def __init__(self) -> None:
         self.cascades = cascade_state()
         self.seen = SeenEvents()
+        self.whereabouts = Whereabouts()
         self.volumes = Volumes()
         self.moods = Moods()
         self.recalibrations = RecalibrationState()
@@ -38,6 +40,7 @@ class LaneState:
         """Take over the committed state. Raises `Damaged` for an entry that another release wrote."""
         self.cascades.restore(entries)
         self.seen.restore(entries)
+        self.whereabouts.restore(entries)
         self.volumes.restore(entries)
         self.moods.restore(entries)
         self.recalibrations.restore(entries)
@@ -49,7 +52,7 @@ class LaneState:
 
     def changes(self) -> dict[str, bytes | None]:
         """What was put and deleted since the last call, as it is to be committed."""
-        parts = (self.cascades, self.seen, self.volumes, self.moods, self.recalibrations)
+        parts = (self.cascades, self.seen, self.whereabouts, self.volumes, self.moods, self.recalibrations)
         return {key: value for part in parts for key, value in part.changes().items()}
 
     def forget(self, conversation: str, cascade: Cascade) -> None:

@@ -42,6 +42,14 @@ class ScorerMetrics:
             "Events of very large conversations that were forgotten: if one of them were sent again, it would count twice",
             registry=registry,
         )
+        self.whereabouts_forgotten = Counter(
+            "firebreak_scorer_whereabouts_forgotten_total",
+            "Places and deletions of posts that were forgotten before their time, because a lane knew too many",
+            ["what"],
+            registry=registry,
+        )
+        for what in ("place", "deletion"):
+            self.whereabouts_forgotten.labels(what)
         self.abstained = Counter(
             "firebreak_scorer_abstained_total", "Texts on which the model abstained", registry=registry
         )

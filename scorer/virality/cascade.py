@@ -303,6 +303,11 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         if card.negative is not None and card.kind != "original":
             self.exemplars = _best([*self.exemplars, card], lambda c: c.negative or 0.0)
 
+    @property
+    def shown(self) -> tuple[Card, ...]:
+        """The posts that a person would see."""
+        return (*((self.root,) if self.root is not None else ()), *self.loudest, *self.exemplars)
+
     def remember_question(self, post_id: str, at: float) -> None:
         """Remember when a post was written, so that the time until its answer is known. The oldest one is forgotten."""
         self.asked[post_id] = at
@@ -325,6 +330,7 @@ class Cascade(msgspec.Struct, omit_defaults=True):
             self.root = None
         self.loudest = [card for card in self.loudest if card.post_id != post_id]
         self.exemplars = [card for card in self.exemplars if card.post_id != post_id]
+        self.asked.pop(post_id, None)
 
 
 def reach_of(followers: int | None) -> float:
