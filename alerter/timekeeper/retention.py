@@ -26,6 +26,7 @@ from alerter.store.tables import (
     incidents,
     metadata,
     overrides,
+    redactions,
     secrets,
     sessions,
     silences,
@@ -71,6 +72,8 @@ KEPT: Final = (
     Kept(answer_clocks.c.noted_at, timedelta(days=100)),
     # An answer to what was not seen, or not seen as a complaint: the post may come late.
     Kept(answer_clocks.c.noted_at, timedelta(days=2), answer_clocks.c.state == ClockState.EARLY),
+    # Far longer than any signal is under way, and than the scorer remembers a deletion.
+    Kept(redactions.c.at, timedelta(days=100)),
     # What was noted of a story without an incident; no story grows for so long. A brand's storms come again for ever, and go on
     # counting.
     Kept(stories.c.touched_at, timedelta(days=14), and_(stories.c.incident.is_(None), stories.c.story != STORM)),
