@@ -195,7 +195,7 @@ class PostsEndpoint:
                     errors[index] = refused.error
             if index % BREATH_ITEMS == BREATH_ITEMS - 1:
                 await asyncio.sleep(0)  # thousands of posts must not delay other requests and heartbeats
-        errors.update(await self.publisher.publish({i: n.observations for i, n in normal.items()}))
+        errors.update(await self.publisher.publish({i: (*n.observations, *n.notices) for i, n in normal.items()}))
         for index, error in errors.items():
             normal.pop(index, None)
             self.metrics.rejected.labels(error.code.value).inc()

@@ -4,7 +4,8 @@ the post is sent again. Pure: the time, the brands and the limits are handed in.
 A quote belongs to two conversations, so it becomes two events: one in its own conversation, and one in the quoted
 conversation, as an engagement that brings the quoter's reach and text. Where both are the same conversation it becomes one
 event, because a reply that quotes its own thread would count twice otherwise. The deletion of a quote becomes two events as
-well, because both conversations have its text.
+well, because both conversations have its text. Beside them go notices: where a reply or quote stands, and to everybody that a
+post was deleted, because its own id is often all that is known of it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,16 @@ from ingest.markup import as_text
 from ingest.placeholders import is_placeholder
 from ingest.schemas import AuthorIn, ItemError, PostIn, Reason
 from services.contracts.base import ConversationId, EventId, event_id
-from services.contracts.post import Author, Counters, PostKind, PostObserved, PostRef, SourcePolicy
+from services.contracts.post import (
+    Author,
+    Counters,
+    PostDeleted,
+    PostKind,
+    PostObserved,
+    PostPlaced,
+    PostRef,
+    SourcePolicy,
+)
 from services.contracts.spelling import few_marks
 
 AHEAD: Final = timedelta(hours=1)
@@ -45,13 +55,21 @@ class Observation(NamedTuple):
     event: PostObserved
 
 
+class Notice(NamedTuple):
+    """What the partition that a post's own id leads to must know of it, and its id; or all partitions, of a deletion."""
+
+    id: EventId
+    event: PostPlaced | PostDeleted
+
+
 @dataclass(frozen=True, slots=True)
 class NormalizedPost:
-    """What a post became. `post` names it (`network:id`), `found` says which brands it is about and why, and `ignored` what the
-    client claimed and was not believed."""
+    """What a post became. `post` names it (`network:id`), `notices` tell the other partitions of it, `found` says which brands
+    it is about and why, and `ignored` what the client claimed and was not believed."""
 
     post: str
     observations: tuple[Observation, ...]
+    notices: tuple[Notice, ...]
     found: Found
     ignored: tuple[Ignored, ...]
 
@@ -134,7 +152,9 @@ class Normalizer:
             if not bare:
                 away["kind"] = PostKind.QUOTE
             observations.append(_observed(own.model_copy(update=away)))
-        return NormalizedPost(f"{post.network}:{post.post_id}", tuple(observations), found, tuple(ignored))
+        notices = _notices(own, quoted)
+        name = f"{post.network}:{post.post_id}"
+        return NormalizedPost(name, tuple(observations), notices, found, tuple(ignored))
 
     def _text(self, post: PostIn, ignored: list[Ignored]) -> str | None:
         unknown = [brand for brand in post.brands if brand not in self.book]
@@ -222,6 +242,21 @@ def _observed(event: PostObserved) -> Observation:
         c = event.counters
         extra = f"{c.likes},{c.reposts},{c.replies},{c.quotes},{c.views},{event.platform_at}"
     return Observation(event_id(event.network, event.post_id, event.kind.value, event.conversation, extra), event)
+
+
+def _notices(own: PostObserved, quoted: ConversationId | None) -> tuple[Notice, ...]:
+    """The notices of a post. Replies and quotes stand where their own ids do not lead; reposts have no words to be deleted, and
+    are nobody's parent."""
+    network, post_id = own.network, own.post_id
+    if own.kind is PostKind.DELETION:
+        deleted = PostDeleted(network=network, post_id=post_id, at=own.at)
+        return (Notice(event_id(deleted.TYPE, network, post_id), deleted),)
+    if own.kind not in (PostKind.REPLY, PostKind.QUOTE):
+        return ()
+    placed = PostPlaced(
+        network=network, post_id=post_id, home=own.home, quoted=None if quoted == own.home else quoted, at=own.at
+    )
+    return (Notice(event_id(placed.TYPE, network, post_id, placed.home, placed.quoted or ""), placed),)
 
 
 def _conversation(post: PostIn, root: str) -> ConversationId:

@@ -15,10 +15,11 @@ from typing import Final
 import structlog
 
 from ingest.metrics import IngestMetrics
-from ingest.normalize import Observation
+from ingest.normalize import Notice, Observation
 from ingest.schemas import ItemError, Reason
 from services.base.crashpoints import seam
 from services.contracts.codec import MAX_EVENT_BYTES, encode
+from services.contracts.post import PostDeleted, PostObserved, PostPlaced
 from services.contracts.topics import POSTS
 from services.eventlog.base import EventLog, LogError, Message, TooLarge, Unavailable
 
@@ -45,6 +46,8 @@ class Publisher:
         self._metrics = metrics
         self._timeout = timeout_seconds
         self._monotonic = monotonic
+        self._partitions: tuple[int, ...] = ()
+        """Of `firebreak.posts`; asked for with the first deletion."""
         self._overdue: dict[asyncio.Task[None], float] = {}
         """Appends that have had no answer in time, and when each was handed to the log."""
 
@@ -58,16 +61,19 @@ class Publisher:
         if self._overdue:
             raise Unavailable("the event log cannot be reached: an earlier append has had no answer")
 
-    async def publish(self, items: Mapping[int, Sequence[Observation]]) -> Mapping[int, ItemError]:
+    async def publish(self, items: Mapping[int, Sequence[Observation | Notice]]) -> Mapping[int, ItemError]:
         """Append the events of all items, which are given by their index. Returns the errors of those that are too large.
 
         An event that is sent twice is stored twice under the same id; readers drop the second. Raises `Unavailable` if the log
         cannot be reached or is slower than the timeout. Some events may have been stored all the same.
         """
+        deadline = self._monotonic() + self._timeout
+        if any(type(one.event) is PostDeleted for some in items.values() for one in some):
+            await self._learn_partitions(deadline)
         errors: dict[int, ItemError] = {}
         fitting: list[Indexed] = []
         for count, (index, observations) in enumerate(items.items(), start=1):
-            messages = [Message(POSTS.name, o.event.conversation, encode(o.event, o.id)) for o in observations]
+            messages = [message for one in observations for message in self._messages(one)]
             largest = max(len(m.value or b"") for m in messages)
             if largest > MAX_EVENT_BYTES:
                 errors[index] = _too_large(largest)
@@ -75,9 +81,28 @@ class Publisher:
                 fitting.append((index, messages))
             if count % BREATH_ITEMS == 0:
                 await asyncio.sleep(0)
-        deadline = self._monotonic() + self._timeout
         await self._append_items(fitting, deadline, errors)
         return errors
+
+    async def _learn_partitions(self, deadline: float) -> None:
+        """Find out how many copies of a deletion there have to be. Raises `Unavailable`."""
+        if self._partitions:
+            return
+        self.check_reachable()
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._monotonic())):
+                self._partitions = tuple(sorted(await self._log.bounds(POSTS.name)))
+        except (LogError, TimeoutError) as error:
+            raise Unavailable(f"the event log cannot be reached: {error}") from error
+
+    def _messages(self, one: Observation | Notice) -> list[Message]:
+        value, event = encode(one.event, one.id), one.event
+        if isinstance(event, PostObserved):
+            return [Message(POSTS.name, event.conversation, value)]
+        key = f"{event.network}:{event.post_id}"
+        if isinstance(event, PostPlaced):
+            return [Message(POSTS.name, key, value)]
+        return [Message(POSTS.name, key, value, partition) for partition in self._partitions]
 
     async def _append_items(self, items: Sequence[Indexed], deadline: float, errors: dict[int, ItemError]) -> None:
         """Append the items. If the log finds an event too large, and so has stored nothing, try each half by itself, until only

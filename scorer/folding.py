@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from scorer.flags import Flags, speaks_here
+from scorer.forwarding import Forwarding
 from scorer.lane_state import LaneState
 from scorer.mentions import relevances
 from scorer.metrics import ScorerMetrics
 from scorer.questions import asks
+from scorer.seen import ID_BYTES
 from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
 from scorer.signals import FoldedPost
@@ -18,7 +20,7 @@ from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Card, Cascade
 from services.base.clock import epoch
 from services.config.model import Brand
 from services.contracts.base import BrandId
-from services.contracts.post import PostKind, PostObserved, SourceCoverage, StoryLinked
+from services.contracts.post import PostDeleted, PostKind, PostObserved, PostPlaced, SourceCoverage, StoryLinked
 from services.eventlog.base import Record
 
 _ENGAGEMENTS: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.REPOST})
@@ -35,6 +37,7 @@ class Folding:
         state: LaneState,
         brands: Mapping[str, Brand],
         metrics: ScorerMetrics,
+        forwarding: Forwarding,
         *,
         model: str,
         flags: Flags,
@@ -44,6 +47,7 @@ class Folding:
         self._state = state
         self._brands = brands
         self._metrics = metrics
+        self._forwarding = forwarding
         self._model = model
 
     async def fold(self, step: Step) -> None:
@@ -52,6 +56,10 @@ class Folding:
             event = arrival.event
             if type(event) is PostObserved:
                 self._fold_post(event, arrival, step)
+            elif type(event) is PostPlaced:
+                self._forwarding.place(event, step)
+            elif type(event) is PostDeleted:
+                self._forwarding.delete(event, step)
             elif type(event) is StoryLinked:
                 self._fold_link(event, arrival, step)
             elif type(event) is SourceCoverage:
@@ -65,12 +73,12 @@ class Folding:
         cascade = self._state.cascades.get(conversation)
         if cascade is None:
             cascade = Cascade(story=conversation, network=conversation.partition(":")[0])
-        full = cascade.is_full
-        if not cascade.remember_id(bytes.fromhex(arrival.id[:16])):
+        forgotten = self._state.seen.remember(conversation, cascade, bytes.fromhex(arrival.id[: 2 * ID_BYTES]))
+        if forgotten is None:
             self._metrics.duplicates.inc()
             return None
         step.taken += 1
-        step.forgotten += full
+        step.forgotten += forgotten
         step.moved[conversation] = None
         self._state.cascades.put(conversation, cascade, None)
         return cascade
@@ -103,6 +111,11 @@ class Folding:
     # -- posts ---------------------------------------------------------------------------------------------------------
 
     def _fold_post(self, post: PostObserved, arrival: Arrival, step: Step) -> None:
+        if post.kind is PostKind.DELETION:
+            self._fold_deletion(post, arrival, step)
+            return
+        if self._forwarding.forward(post, step):
+            return
         cascade = self._admit(post.conversation, arrival, step)
         if cascade is None:
             return
@@ -110,27 +123,57 @@ class Folding:
         self._learn_brands(cascade, post)
         # It may have been read only because a later post of its batch names a brand: what counts must not depend on batches.
         reading = arrival.reading if cascade.brands else None
-        if post.kind is PostKind.DELETION:
-            cascade.forget_post(post.post_id)
-            step.signals.redacted(cascade, FoldedPost(post, at, arrival.record, None))
-            return
         if post.kind is PostKind.COUNTERS:
             _add_counters(cascade, post, at)
             return
+        gone = post.kind in SPEAKING and self._is_deleted(post)
+        if gone:  # it counts as all deleted posts do, and says nothing
+            reading = None
         if post.is_root:
             cascade.add_root(at, _followers(post), velocity=_has_velocity(post))
-            cascade.root = _card(post, at, reading)
+            cascade.root = None if gone else _card(post, at, reading)
         elif post.kind in _ENGAGEMENTS and post.author_brand is None:
-            _engage(cascade, post, at, reading)
+            self._engage(cascade, post, at, reading)
         if post.kind is PostKind.REPOST and not cascade.links:
             return  # by far the most frequent event, and all there is to it
         if post.kind is PostKind.QUOTE and post.home != post.conversation:
             cascade.remember_link(post.home)
         self._link_quotes(cascade, post, step)
-        if post.kind in SPEAKING:  # a brand that reposts a complaint has not answered it
+        if post.kind in SPEAKING and not gone:  # a brand that reposts a complaint has not answered it
             folded = FoldedPost(post, at, arrival.record, reading)
             self._follow_answers(cascade, folded, step)
             self._conclude(cascade, folded, step)
+
+    def _fold_deletion(self, post: PostObserved, arrival: Arrival, step: Step) -> None:
+        """A post was deleted: it is forgotten here, and never shown if it comes later or again."""
+        conversation = post.conversation
+        self._forwarding.note_deletion(post.network, post.post_id, step)
+        if self._forwarding.forward(post, step):
+            return
+        known = self._state.cascades.get(conversation) is not None
+        cascade = self._admit(conversation, arrival, step) if known else None
+        if cascade is not None:
+            self._learn_brands(cascade, post)
+            cascade.forget_post(post.post_id)
+            step.signals.redacted(cascade, conversation, post.network, post.post_id, post.at)
+
+    def _is_deleted(self, post: PostObserved) -> bool:
+        return self._state.whereabouts.is_deleted(post.network, post.post_id)
+
+    def _engage(self, cascade: Cascade, post: PostObserved, at: float, reading: Reading | None) -> None:
+        """One more engagement by somebody who is not the brand."""
+        followers = _followers(post)
+        cascade.add_engagement(
+            post.kind.value,
+            at,
+            followers,
+            human=not _note_automation(cascade, post, at),
+            velocity=_has_velocity(post),
+        )
+        if reading is not None:
+            cascade.read_reply(_is_negative(reading))
+        if (reading is not None or cascade.is_loud(followers or 0)) and not self._is_deleted(post):
+            cascade.show(_card(post, at, reading))
 
     def _learn_brands(self, cascade: Cascade, post: PostObserved) -> None:
         """What the root or a reply names is what the conversation is about; a brand's own post is about the brand."""
@@ -220,22 +263,6 @@ def _add_counters(cascade: Cascade, post: PostObserved, at: float) -> None:
     counters = post.counters
     if counters is not None:
         cascade.add_counters(at, (counters.reposts or 0) + (counters.quotes or 0) + (counters.replies or 0))
-
-
-def _engage(cascade: Cascade, post: PostObserved, at: float, reading: Reading | None) -> None:
-    """One more engagement by somebody who is not the brand."""
-    followers = _followers(post)
-    cascade.add_engagement(
-        post.kind.value,
-        at,
-        followers,
-        human=not _note_automation(cascade, post, at),
-        velocity=_has_velocity(post),
-    )
-    if reading is not None:
-        cascade.read_reply(_is_negative(reading))
-    if reading is not None or cascade.is_loud(followers or 0):
-        cascade.show(_card(post, at, reading))
 
 
 def _followers(post: PostObserved) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from scorer.forwarding import Forwarding
 from scorer.lane_state import LaneState
 from scorer.signals import Announcement
 from scorer.step import Step
@@ -33,6 +34,7 @@ class Forecasting:
         state: LaneState,
         brands: Mapping[str, Brand],
         forecaster: Forecaster,
+        forwarding: Forwarding,
         *,
         horizon_seconds: float,
         expire_seconds: float,
@@ -40,6 +42,7 @@ class Forecasting:
         self._state = state
         self._brands = brands
         self._forecaster = forecaster
+        self._forwarding = forwarding
         self._horizon = horizon_seconds
         self._expire = expire_seconds
 
@@ -50,7 +53,7 @@ class Forecasting:
             if cascade is not None and step.now - cascade.newest >= self._expire:
                 self._state.moods.learn(cascade)
                 self._state.recalibrations.end(cascade, self._brands, self._horizon)
-                self._state.cascades.delete(conversation)
+                self._state.forget(conversation, cascade)
             else:
                 step.moved[conversation] = None
 
@@ -94,6 +97,7 @@ class Forecasting:
         crossed_at = last.crossed_at if last is not None else None
         if crossed_at is None and has_crossed(cascade, line):
             crossed_at = now
+        self._forwarding.forget_deleted(conversation, step)
         number = last.number + 1 if last is not None else 1
         cascade.told[brand.id] = announced = LastAnnounced(
             number, level.value, prediction.probability, prediction.median, now, crossed_at

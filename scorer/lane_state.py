@@ -7,24 +7,31 @@ from typing import Final
 
 from scorer.mood import Moods
 from scorer.recalibration_state import RecalibrationState
+from scorer.seen import SeenEvents
 from scorer.virality.cascade import Cascade
 from scorer.volume import Volumes
+from scorer.whereabouts import Whereabouts
 from services.stream.state import KeyedState
 
-STATE_VERSION: Final = 3
-"""Of a stored cascade. The other parts of the state have versions of their own."""
+STATE_VERSION: Final = 4
+READABLE: Final = frozenset({3})
+"""Of a stored cascade, and the older versions that differ only in lacking fields. The other parts of the state have versions
+of their own."""
 
 
 def cascade_state() -> KeyedState[Cascade]:
     """An empty state of cascades by conversation, as the lanes store it."""
-    return KeyedState("c:", Cascade, STATE_VERSION)
+    return KeyedState("c:", Cascade, STATE_VERSION, READABLE)
 
 
 class LaneState:
-    """Cascades by conversation, open minutes by brand, usual moods by account, recalibrations by network."""
+    """Cascades by conversation, the events that they counted, where posts stand and which are gone, open minutes by
+    brand, usual moods by account, recalibrations by network."""
 
     def __init__(self) -> None:
         self.cascades = cascade_state()
+        self.seen = SeenEvents()
+        self.whereabouts = Whereabouts()
         self.volumes = Volumes()
         self.moods = Moods()
         self.recalibrations = RecalibrationState()
@@ -32,6 +39,8 @@ class LaneState:
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """Take over the committed state. Raises `Damaged` for an entry that another release wrote."""
         self.cascades.restore(entries)
+        self.seen.restore(entries)
+        self.whereabouts.restore(entries)
         self.volumes.restore(entries)
         self.moods.restore(entries)
         self.recalibrations.restore(entries)
@@ -43,4 +52,10 @@ class LaneState:
 
     def changes(self) -> dict[str, bytes | None]:
         """What was put and deleted since the last call, as it is to be committed."""
-        return self.cascades.changes() | self.volumes.changes() | self.moods.changes() | self.recalibrations.changes()
+        parts = (self.cascades, self.seen, self.whereabouts, self.volumes, self.moods, self.recalibrations)
+        return {key: value for part in parts for key, value in part.changes().items()}
+
+    def forget(self, conversation: str, cascade: Cascade) -> None:
+        """A conversation is over: forget it, with the events that it counted."""
+        self.seen.forget(conversation, cascade)
+        self.cascades.delete(conversation)

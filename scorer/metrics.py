@@ -7,7 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from scorer.virality.cascade import DEDUP_IDS
+from scorer.seen import MOST_IDS
 from services.contracts.post import CoverageState
 from services.contracts.signal import Level
 
@@ -24,22 +24,32 @@ class ScorerMetrics:
             "firebreak_scorer_posts_total", "Posts read, duplicates among them", ["kind"], registry=registry
         )
         self.duplicates = Counter(
-            "firebreak_scorer_duplicates_total", "Events dropped because their id was in the window", registry=registry
+            "firebreak_scorer_duplicates_total", "Events dropped because they were counted already", registry=registry
         )
         self.dedup_window = Gauge(
-            "firebreak_scorer_dedup_window_ids", "Event ids remembered for each conversation", registry=registry
+            "firebreak_scorer_dedup_window_ids",
+            "Events that are remembered for each conversation, at most",
+            registry=registry,
         )
-        self.dedup_window.set(DEDUP_IDS)
+        self.dedup_window.set(MOST_IDS)
         self.dedup_misses = Counter(
             "firebreak_scorer_dedup_misses_total",
-            "Events taken because their id was not in the window",
+            "Events taken because they were not counted yet",
             registry=registry,
         )
         self.dedup_forgotten = Counter(
             "firebreak_scorer_dedup_forgotten_total",
-            "Ids that newer ones drove out of a window: if one of them were sent again, it would count twice",
+            "Events of very large conversations that were forgotten: if one of them were sent again, it would count twice",
             registry=registry,
         )
+        self.whereabouts_forgotten = Counter(
+            "firebreak_scorer_whereabouts_forgotten_total",
+            "Places and deletions of posts that were forgotten before their time, because a lane knew too many",
+            ["what"],
+            registry=registry,
+        )
+        for what in ("place", "deletion"):
+            self.whereabouts_forgotten.labels(what)
         self.abstained = Counter(
             "firebreak_scorer_abstained_total", "Texts on which the model abstained", registry=registry
         )

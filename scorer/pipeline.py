@@ -20,6 +20,7 @@ from typing import Final
 from scorer.flags import Flags
 from scorer.folding import Folding
 from scorer.forecasting import Forecasting
+from scorer.forwarding import Forwarding
 from scorer.lane_state import LaneState
 from scorer.metrics import ScorerMetrics
 from scorer.scoring import Score, Scoring
@@ -28,13 +29,13 @@ from scorer.virality.forecast import Forecaster
 from services.base.clock import moment
 from services.config.model import Brand
 from services.contracts.codec import Unreadable, decode
-from services.contracts.post import PostObserved, SourceCoverage, StoryLinked
+from services.contracts.post import PostDeleted, PostObserved, PostPlaced, SourceCoverage, StoryLinked
 from services.eventlog.base import Record
 from services.stream.deadletter import DeadLetters
 from services.stream.processor import StepResult
 
 # Compared by type, not by isinstance: models answer that with a method of their own, which costs more than folding a counter.
-_KNOWN: Final = frozenset({PostObserved, StoryLinked, SourceCoverage})
+_KNOWN: Final = frozenset({PostObserved, PostPlaced, PostDeleted, StoryLinked, SourceCoverage})
 
 
 class CascadeProcessor:
@@ -60,9 +61,10 @@ class CascadeProcessor:
         self._metrics = metrics
         self._state = state = LaneState()
         scoring = Scoring(state, score)
-        folding = Folding(partition, state, brands, metrics, model=model, flags=flags or Flags())
+        forwarding = Forwarding(state, metrics)
+        folding = Folding(partition, state, brands, metrics, forwarding, model=model, flags=flags or Flags())
         forecasting = Forecasting(
-            state, brands, forecaster, horizon_seconds=horizon_seconds, expire_seconds=expire_seconds
+            state, brands, forecaster, forwarding, horizon_seconds=horizon_seconds, expire_seconds=expire_seconds
         )
         self._stages = (self._read, scoring.score, folding.fold, forecasting.forecast, self._account)
         self._timer_stages = (forecasting.expire, forecasting.forecast, self._tell_minutes, self._account)

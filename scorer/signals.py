@@ -20,7 +20,7 @@ from services.base.clock import moment
 from services.config.model import Brand
 from services.contracts.base import AccountId, BrandId, ConversationId, Event, EventId, StoryId, event_id
 from services.contracts.codec import encode
-from services.contracts.post import PostKind, PostObserved, SourceCoverage, SourcePolicy, StoryLinked
+from services.contracts.post import PostKind, PostObserved, PostPlaced, SourceCoverage, SourcePolicy, StoryLinked
 from services.contracts.signal import (
     BrandVolume,
     CascadeForecast,
@@ -149,20 +149,32 @@ class Signals:
         key = event_id(post.network, post.post_id, post.author_brand, event.TYPE, *_place(folded.record))
         self._say(SIGNALS, post.author_brand, event, key)
 
-    def redacted(self, cascade: Cascade, folded: FoldedPost) -> None:
-        """The post was deleted: said to each brand of the conversation."""
-        post = folded.post
+    def redacted(self, cascade: Cascade, conversation: str, network: str, post_id: str, at: datetime) -> None:
+        """The post, which this conversation held, was deleted: said to each brand of the conversation."""
         for brand in cascade.brands:
             event = PostRedacted(
                 brand=BrandId(brand),
                 story=StoryId(cascade.story),
-                conversation=post.conversation,
-                network=post.network,
-                post_id=post.post_id,
-                at=post.at,
+                conversation=ConversationId(conversation),
+                network=network,
+                post_id=post_id,
+                at=at,
             )
-            key = event_id(post.network, post.post_id, brand, event.TYPE, *_place(folded.record))
-            self._say(SIGNALS, brand, event, key)
+            self._say(SIGNALS, brand, event, event_id(network, post_id, brand, event.TYPE, conversation))
+
+    def forwarded(self, post: PostObserved) -> None:
+        """The post, passed on to its conversation under the id that it has if it is sent with its root."""
+        self._say(
+            POSTS, post.conversation, post, event_id(post.network, post.post_id, post.kind.value, post.conversation, "")
+        )
+
+    def placed(self, card: Card, conversation: str, now: float) -> None:
+        """A repost is about to be shown: where it stands is told to the lane that its id leads to, for the case that it is
+        deleted. Of replies and quotes ingest says so."""
+        home = ConversationId(conversation)
+        event = PostPlaced(network=card.network, post_id=card.post_id, home=home, at=moment(now))
+        key = f"{card.network}:{card.post_id}"
+        self._say(POSTS, key, event, event_id(event.TYPE, card.network, card.post_id, home, ""))
 
     def coverage(self, event: SourceCoverage, brand: BrandId, record: Record) -> None:
         """What a connector saw or missed, passed on to one brand."""
@@ -210,6 +222,9 @@ class Signals:
         )
         self._metrics.forecasts.labels(level.value).inc()
         self._say(SIGNALS, brand.id, event, event_id(conversation, brand.id, event.TYPE, last.number))
+        for card in cascade.loudest:
+            if card.kind == PostKind.REPOST:
+                self.placed(card, conversation, now)
 
     def watch(self, cascade: Cascade, conversation: str, brand: Brand, now: float) -> None:
         """Connectors are to follow the root of a story that may cross the brand's line."""

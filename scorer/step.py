@@ -46,7 +46,7 @@ class Step:
     taken: int = 0
     """Events that were not known yet."""
     forgotten: int = 0
-    """Ids of older events that these drove out of the windows of their conversations."""
+    """Older events of their conversations that were forgotten for these."""
 
     @classmethod
     def of(cls, now: datetime, metrics: ScorerMetrics, records: Sequence[Record] = ()) -> Step:

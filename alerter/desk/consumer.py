@@ -110,6 +110,7 @@ def apply(
     stories = {place for _, e in batch.signals if (place := _story_of(e)) is not None}
     if stories:
         desk.store.prefetch(stories)
+    desk.signals.redactions.prefetch(e.event for _, e in batch.signals)
     repeated = seen_among(connection, {e.id for _, e in batch.signals}) if batch.signals else set()
     effective: list[Origin] = []
     for record, envelope in batch.signals:

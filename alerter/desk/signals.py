@@ -53,10 +53,17 @@ class Signals:
         self._config = announcer.context.config
         self._now = announcer.now
         self._store = announcer.store
+        self.redactions = redaction.Redactions(announcer.connection)
         self._groups = groups.Groups(announcer.connection, announcer.store, announcer.gate, announcer.now)
 
-    def apply(self, event: Event, origin: Origin) -> SignalResult:
-        """Apply a signal. Types that concern no incident, answer clock or volume are ignored."""
+    def apply(self, signal: Event, origin: Origin) -> SignalResult:
+        """Apply a signal. Types that concern no incident, answer clock or volume are ignored, and so is what is said of a
+        post that was deleted."""
+        if isinstance(signal, PostRedacted):
+            self.redactions.remember(signal, self._now)
+        event = self.redactions.without(signal)
+        if event is None:
+            return SignalResult.IGNORED
         timed = self._time(event)
         result = self._apply(event, origin)
         return SignalResult.NOTED if timed and result is SignalResult.IGNORED else result

@@ -145,6 +145,15 @@ mentions = Table(
 )
 """Which posts an incident quotes, so that a redaction finds every copy."""
 
+redactions = Table(
+    "redactions",
+    metadata,
+    Column("post", Text, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Index("redactions_old", "at"),
+)
+"""Posts that were deleted where they were written, as `network:id`: no signal that is still under way brings one back."""
+
 timeline = Table(
     "timeline",
     metadata,

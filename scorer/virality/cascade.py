@@ -29,10 +29,6 @@ LOUD_REACH: Final = 50_000.0
 """An engagement by an account with so many followers is remembered by itself, as the loud voice."""
 LOUD_SECONDS: Final = 3_600.0
 """After so long, a loud voice counts half against a newer one."""
-DEDUP_IDS: Final = 64
-"""Event ids remembered for each conversation, because networks and clients send events twice."""
-ID_BYTES: Final = 5
-"""Bytes kept of each id. In one of 250 million conversations two of the 64 ids are the same by chance."""
 CURVE_POINTS: Final = 64
 CARDS: Final = 3
 TIMES: Final = 16
@@ -151,6 +147,12 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     looked: tuple[int, float, float, float] = (0, 0.0, 0.0, 0.0)
     """Engagements, reach, time and highest probability at the last forecast."""
     ids: bytes = b""
+    """The last events that were counted when version 3 of the state was written: five bytes of each id."""
+    recent: bytes = b""
+    sealed: int = 0
+    unsealed: int = 0
+    """The last events that were counted, how many before them were sealed into chunks, and how many of these were forgotten
+    again (`scorer.seen`)."""
 
     @property
     def engagements(self) -> int:
@@ -162,19 +164,6 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     def humans(self) -> Excitation:
         """The sums without accounts that look automated."""
         return self.everyone if self.people is None else self.people
-
-    @property
-    def is_full(self) -> bool:
-        """Returns True if the next event id drives the oldest one out of the window."""
-        return len(self.ids) >= ID_BYTES * DEDUP_IDS
-
-    def remember_id(self, digest: bytes) -> bool:
-        """Put an event id (a hash of it) into the window. Returns False if it is there already."""
-        digest = digest[-ID_BYTES:]
-        if digest in self.ids:
-            return False
-        self.ids = (self.ids + digest)[-ID_BYTES * DEDUP_IDS :]
-        return True
 
     def note_step(self, at: float) -> bool:
         """Compare an engagement that is about to be folded with the one before it, by the network's own time `at`.
@@ -314,6 +303,11 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         if card.negative is not None and card.kind != "original":
             self.exemplars = _best([*self.exemplars, card], lambda c: c.negative or 0.0)
 
+    @property
+    def shown(self) -> tuple[Card, ...]:
+        """The posts that a person would see."""
+        return (*((self.root,) if self.root is not None else ()), *self.loudest, *self.exemplars)
+
     def remember_question(self, post_id: str, at: float) -> None:
         """Remember when a post was written, so that the time until its answer is known. The oldest one is forgotten."""
         self.asked[post_id] = at
@@ -336,6 +330,7 @@ class Cascade(msgspec.Struct, omit_defaults=True):
             self.root = None
         self.loudest = [card for card in self.loudest if card.post_id != post_id]
         self.exemplars = [card for card in self.exemplars if card.post_id != post_id]
+        self.asked.pop(post_id, None)
 
 
 def reach_of(followers: int | None) -> float:

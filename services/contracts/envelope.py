@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from services.contracts.base import Event, EventId
 from services.contracts.incident import IncidentChanged
-from services.contracts.post import PostObserved, SourceCoverage, StoryLinked
+from services.contracts.post import PostDeleted, PostObserved, PostPlaced, SourceCoverage, StoryLinked
 from services.contracts.signal import (
     BrandSurge,
     BrandVolume,
@@ -21,6 +21,8 @@ from services.contracts.signal import (
 
 EVENTS: Final[tuple[type[Event], ...]] = (
     PostObserved,
+    PostPlaced,
+    PostDeleted,
     SourceCoverage,
     StoryLinked,
     PostNegative,

@@ -77,11 +77,12 @@ class PostObserved(Event):
     `created_at` is what the author's client claims, `platform_at` what the network vouches for, `observed_at` ours.
     `brands` are all that the post is about; `mentions` say where its `text` names them (at most `names.MOST_MENTIONS`, from
     left to right), without those places where the name means something else. They are `None` in records of version 1, for
-    which nobody wrote them down.
+    which nobody wrote them down. `forwarded` is how many times the scorer passed it on to the conversation that holds its
+    parent, because whoever sent it named no root.
     """
 
     TYPE: ClassVar[str] = "post.observed"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     network: str
     post_id: str
@@ -105,6 +106,7 @@ class PostObserved(Event):
     observed_at: Time
     backfill: bool = False
     policy: SourcePolicy = SourcePolicy.TEXT_ALLOWED
+    forwarded: Count = 0
 
     @property
     def at(self) -> datetime:
@@ -121,6 +123,30 @@ class PostObserved(Event):
             and self.home == conversation
             and conversation == f"{self.network}:{self.post_id}"
         )
+
+
+class PostPlaced(Event):
+    """Where a reply or quote stands, told to the partition that its own id leads to: who hears only the id (of a deletion, or
+    of the parent of a repost) looks there. `home` is the conversation in which it speaks, `quoted` the one that it quotes."""
+
+    TYPE: ClassVar[str] = "post.placed"
+
+    network: str
+    post_id: str
+    home: ConversationId
+    quoted: ConversationId | None = None
+    at: Time
+
+
+class PostDeleted(Event):
+    """A post was deleted where it was written. Every partition gets a copy, because any of them may hold its words, or get them
+    later: whoever deletes it need not know its conversation."""
+
+    TYPE: ClassVar[str] = "post.deleted"
+
+    network: str
+    post_id: str
+    at: Time
 
 
 class CoverageState(StrEnum):

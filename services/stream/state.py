@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -21,10 +21,14 @@ _HEAD: Final = struct.Struct(">Bd")
 
 
 class KeyedState(Generic[T]):
-    """The entries whose keys begin with `prefix`. It writes nothing: `changes` returns what the next commit must hold."""
+    """The entries whose keys begin with `prefix`. It writes nothing: `changes` returns what the next commit must hold.
 
-    def __init__(self, prefix: str, kind: type[T], version: int) -> None:
+    Entries of the `older` versions are read as they are: what they lack must have a default in `kind`.
+    """
+
+    def __init__(self, prefix: str, kind: type[T], version: int, older: Collection[int] = ()) -> None:
         self._prefix = prefix
+        self._readable = frozenset({version, *older})
         self._kind = kind
         self._version = version
         self._decoder = msgspec.msgpack.Decoder(kind)
@@ -41,7 +45,7 @@ class KeyedState(Generic[T]):
         for key, value in entries.items():
             if not key.startswith(self._prefix):
                 continue
-            if len(value) < _HEAD.size or value[0] != self._version:
+            if len(value) < _HEAD.size or value[0] not in self._readable:
                 found = value[0] if value else "none"
                 raise Damaged(f"state {key!r} is of version {found}, this release reads version {self._version}")
             self._entries[key] = value

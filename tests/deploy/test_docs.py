@@ -17,6 +17,7 @@ from alerter.api.schemas import EndpointIn
 from alerter.notify.outlet import Kind
 from services.config.loading import parse
 from services.config.model import Policy
+from services.contracts.topics import TOPICS
 from services.runtime.http import Server
 from services.tools.drills.installation import Installation
 from services.tools.drills.player import Keys
@@ -56,6 +57,13 @@ def test_every_link_leads_somewhere(file: Path) -> None:
 def test_every_test_that_is_named_exists(file: Path) -> None:
     for path, name in re.findall(r"`(tests/[\w./-]+)::(\w+)`", file.read_text()):
         assert f"def {name}(" in (ROOT / path).read_text(), f"{file.name}: {path}::{name}"
+
+
+def test_what_is_kept_names_every_topic_with_its_time() -> None:
+    lines = (ROOT / "docs" / "kept.md").read_text().splitlines()
+    for topic in TOPICS:
+        (line,) = [one for one in lines if one.startswith(f"| topic `{topic.name}`")]
+        assert ("compacted" if topic.kept is None else f"{topic.kept.days} days") in line.split("|")[3]
 
 
 def test_every_gotcha_names_the_test_that_guards_against_it() -> None:

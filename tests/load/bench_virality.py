@@ -10,8 +10,9 @@ from typing import Any, Final
 import msgspec
 import psutil
 
-from scorer.lane_state import cascade_state
+from scorer.lane_state import LaneState
 from scorer.recalibration_state import RecalibrationState
+from scorer.seen import SeenEvents
 from scorer.virality.automation import TEXTS
 from scorer.virality.cascade import Card, Cascade
 from scorer.virality.forecast import has_evidence, moved_enough, worth_a_forecast
@@ -25,11 +26,11 @@ CASCADES: Final = 1_000
 ALIVE: Final = int(os.environ.get("FIREBREAK_BENCH_CASCADES", "1000000"))
 
 
-def grown(number: int, size: int, rng: random.Random) -> Cascade:
+def grown(number: int, size: int, rng: random.Random, seen: SeenEvents) -> Cascade:
     cascade = Cascade(story=f"x:{number}", network="x", brands=["acme"])
     cascade.add_root(BEGIN, 300, velocity=True)
     for at in sorted(rng.lognormvariate(8.0, 1.2) for _ in range(size)):
-        cascade.remember_id(rng.randbytes(8))
+        seen.remember(cascade.story, cascade, rng.randbytes(8))
         cascade.add_engagement("repost", BEGIN + at, rng.randrange(2000), human=True, velocity=True)
     return cascade
 
@@ -71,7 +72,7 @@ def run() -> dict[str, Any]:
         found[f"looks an engagement, cascades of {size}"] = cost["looks"]
     forecaster = shipped()
     rng = random.Random(0)
-    cascade = grown(1, 200, rng)
+    cascade = grown(1, 200, rng, SeenEvents())
     for name, call in (
         ("us a probability", lambda: forecaster.probability(cascade, LINE, cascade.newest + 1, HORIZON)),
         ("us a whole forecast", lambda: forecaster.predict(cascade, LINE, cascade.newest + 1, HORIZON)),
@@ -81,8 +82,10 @@ def run() -> dict[str, Any]:
             call()
         found[name] = (time.perf_counter() - began) / 2_000 * 1e6
     for size in (5, 50, 500, 50_000):
-        found[f"bytes of a cascade with {size} engagements"] = len(msgspec.msgpack.encode(grown(size, size, rng)))
-    talked = grown(500, 500, rng)
+        found[f"bytes of a cascade with {size} engagements"] = len(
+            msgspec.msgpack.encode(grown(size, size, rng, SeenEvents()))
+        )
+    talked = grown(500, 500, rng, SeenEvents())
     for _text in range(TEXTS):
         talked.remember_text(" ".join(f"word{rng.randrange(10_000)}" for _ in range(20)))
     found["bytes of one with 500 whose texts were read"] = len(msgspec.msgpack.encode(talked))
@@ -94,15 +97,18 @@ def million(rng: random.Random) -> dict[str, Any]:
     """As the lane keeps them: bytes under their keys. Sizes as in a stream of ordinary posts: most have hardly any."""
     process = psutil.Process()
     before = process.memory_info().rss
-    state = cascade_state()
+    state = LaneState()
     sizes = [0] * 60 + [1] * 20 + [3] * 12 + [10] * 5 + [60] * 2 + [500]
-    shapes = [grown(number, size, rng) for number, size in enumerate(sizes)]
+    shapes = [grown(number, size, rng, SeenEvents()) for number, size in enumerate(sizes)]
     total = 0
     for number in range(ALIVE):
-        cascade = shapes[number % len(shapes)]
+        cascade, size = shapes[number % len(shapes)], sizes[number % len(sizes)]
         cascade.story = f"x:{number:019d}"
         cascade.root = Card("x", f"{number:019d}", "original", BEGIN)
-        state.put(cascade.story, cascade, BEGIN + number)
+        cascade.recent, cascade.sealed = b"", 0
+        for _event in range(size):
+            state.seen.remember(cascade.story, cascade, rng.randbytes(8))
+        state.cascades.put(cascade.story, cascade, BEGIN + number)
         if number % 1000 == 999:
             total += sum(map(len, filter(None, state.changes().values())))
     return {

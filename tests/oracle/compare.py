@@ -18,7 +18,7 @@ from scorer.state_tools import cascades
 from scorer.virality.cascade import Cascade
 from services.contracts.topics import DEADLETTER, POSTS, SIGNALS, WATCH
 from services.eventlog.base import EventLog, Record
-from tests.oracle.reference import Letter, Link, Minute, Reference, Signal
+from tests.oracle.reference import Forward, Letter, Link, Minute, Reference, Signal
 
 COUNTED: Final = ("story", "brands", "reposts", "quotes", "replies", "snapshot", "scored", "negative")
 TIMELY: Final = frozenset({"told", "looked", "claims", "crossed"})
@@ -82,6 +82,7 @@ def differences(sight: Sight, reference: Reference) -> list[str]:
         *_state(sight.state, reference),
         *_counted("signal", reference.signals, seen.signals),
         *_counted("story link", reference.links, seen.links),
+        *_counted("forwarded post", Counter(reference.forwards), Counter(seen.forwards)),
         *_counted("dead letter", reference.letters, seen.letters),
         *_counted("post in a minute's volume", reference.volumes, seen.volumes),
         *_doubled("signal id", seen.ids),
@@ -93,6 +94,7 @@ class _Seen:
     def __init__(self, sight: Sight) -> None:
         self.signals: Counter[Signal] = Counter()
         self.links: Counter[Link] = Counter()
+        self.forwards: set[Forward] = set()
         self.letters: Counter[Letter] = Counter()
         self.volumes: Counter[Minute] = Counter()
         self.ids: Counter[str] = Counter()
@@ -106,6 +108,9 @@ class _Seen:
             if record.value is not None and record.value.startswith(b'{"type":"story.linked"'):
                 data = json.loads(record.value)["data"]
                 self.links[Link(data["conversation"], data["story"], tuple(data["brands"]))] += 1
+            elif record.value is not None and b'"forwarded":' in record.value:
+                data = json.loads(record.value)["data"]
+                self.forwards.add(Forward(data["kind"], data["post_id"], data["conversation"]))
         for record in sight.letters:
             data = json.loads(record.value or b"")
             self.letters[Letter(data["partition"], data["offset"], data["reason"])] += 1

@@ -13,7 +13,7 @@ from tests.oracle.stage import KEY
 from tests.patience import PATIENCE_SECONDS
 
 CHUNK: Final = 30
-"""Posts in one request. Less than the window of ids of one conversation, so that a request sent twice is known again."""
+"""Posts in one request. A request that is sent twice is known again."""
 AGAIN_SECONDS: Final = 0.2
 
 

@@ -8,7 +8,7 @@ letters must exist once, and what each conversation must have counted.
 from __future__ import annotations
 
 import json
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,17 +20,16 @@ from services.contracts.post import PostObserved
 from services.eventlog.base import Record
 from tests.oracle.simulator import CONFIG
 
-WINDOW_IDS: Final = 64
-"""The contract's bounded window: readers of one conversation know this many ids again."""
 WAITING_LINKS: Final = 16
 ENGAGES: Final = {"repost": "reposts", "quote": "quotes", "reply": "replies"}
 SPEAKS: Final = frozenset({"original", "reply", "quote"})
 KNOWN: Final = frozenset({
-    "post.observed", "source.coverage", "story.linked", "post.negative", "post.asked", "post.answered", "post.redacted",
+    "post.observed", "post.placed", "post.deleted", "source.coverage", "story.linked", "post.negative", "post.asked",
+    "post.answered", "post.redacted",
     "cascade.forecast", "brand.surge", "brand.volume", "watch.requested", "incident.changed",
 })  # fmt: skip
-READ_HERE: Final = frozenset({"post.observed", "source.coverage", "story.linked"})
-VERSIONS: Final = {"post.observed": 2}
+READ_HERE: Final = frozenset({"post.observed", "post.placed", "post.deleted", "source.coverage", "story.linked"})
+VERSIONS: Final = {"post.observed": 3}
 """Of the types that are not at version 1 any more."""
 CONFIGURED: Final = {brand.id: brand for brand in CONFIG.brands}
 
@@ -48,6 +47,15 @@ class Link(NamedTuple):
     home: str
     story: str
     brands: tuple[str, ...]
+
+
+class Forward(NamedTuple):
+    """A post that came by an id alone, passed on to the conversation that holds what it is about. Exactly once is not asked: a
+    repetition is passed on again, and dropped there."""
+
+    kind: str
+    post: str
+    conversation: str
 
 
 class Letter(NamedTuple):
@@ -75,8 +83,10 @@ class Talk:
     scored: int = 0
     negative: int = 0
     root: str | None = None
+    """The root while its words are known: it is not deleted."""
     links: list[str] = field(default_factory=list)
-    window: deque[str] = field(default_factory=lambda: deque(maxlen=WINDOW_IDS))
+    window: set[str] = field(default_factory=set)
+    """The ids of all events that it counted. (The contract's bound is far beyond what is simulated.)"""
 
     def counts(self) -> dict[str, Any]:
         return {
@@ -99,6 +109,10 @@ class Reference:
     talks: dict[str, Talk] = field(default_factory=dict)
     signals: Counter[Signal] = field(default_factory=Counter)
     links: Counter[Link] = field(default_factory=Counter)
+    forwards: set[Forward] = field(default_factory=set)
+    places: dict[tuple[int, str], tuple[str, ...]] = field(default_factory=dict)
+    deleted: set[tuple[int, str]] = field(default_factory=set)
+    """By partition, because each knows only what it read: where posts stand, and which are gone."""
     letters: Counter[Letter] = field(default_factory=Counter)
     volumes: Counter[Minute] = field(default_factory=Counter)
     ids: set[str] = field(default_factory=set)
@@ -114,6 +128,9 @@ class Reference:
             if wire["type"] == "source.coverage":
                 self._cover(wire["data"])
                 continue
+            if wire["type"] in {"post.placed", "post.deleted"}:
+                self._locate(wire["type"], wire["data"], record.partition)
+                continue
             self._fold(wire["type"], wire["id"], wire["data"], record.partition)
 
     def _cover(self, data: dict[str, Any]) -> None:
@@ -121,14 +138,47 @@ class Reference:
             moment = datetime.fromisoformat(data["begins"]).timestamp()
             self.signals[Signal("source.coverage", f"{data['connector']}@{moment:.0f}", brand, "")] += 1
 
+    def _locate(self, kind: str, data: dict[str, Any], lane: int) -> None:
+        here = (lane, f"{data['network']}:{data['post_id']}")
+        if kind == "post.deleted":
+            self.deleted.add(here)
+        else:
+            self.places[here] = tuple(filter(None, (data["home"], data.get("quoted"))))
+        if here in self.deleted:
+            for place in self.places.get(here, ()):
+                self.forwards.add(Forward("deletion", data["post_id"], place))
+
+    def _belongs_elsewhere(self, data: dict[str, Any], lane: int) -> bool:
+        """True if the parent's conversation is known to be another one: the post counts there."""
+        place = data["conversation"]
+        root = self.talks[place].root if place in self.talks else None
+        own = place == f"{data['network']}:{data['post_id']}"
+        homes = self.places.get((lane, place), (place,))
+        if (
+            data["kind"] not in {*ENGAGES, "deletion"}
+            or root
+            or own
+            or data.get("forwarded", 0) >= 8
+            or homes[0] == place
+        ):
+            return False
+        self.forwards.add(Forward(data["kind"], data["post_id"], homes[0]))
+        return True
+
     def _fold(self, kind: str, identity: str, data: dict[str, Any], lane: int) -> None:
         place = data["conversation"]
-        talk = self.talks.setdefault(place, Talk(story=place))
         self.ids.add(identity)
+        if data.get("kind") == "deletion":
+            self.deleted.add((lane, f"{data['network']}:{data['post_id']}"))
+        if kind == "post.observed" and self._belongs_elsewhere(data, lane):
+            return
+        if data.get("kind") == "deletion" and place not in self.talks:
+            return
+        talk = self.talks.setdefault(place, Talk(story=place))
         if identity in talk.window:
             self.repeated += 1
             return
-        talk.window.append(identity)
+        talk.window.add(identity)
         talk.events += 1
         if kind == "story.linked":
             talk.story = data["story"]
@@ -144,8 +194,7 @@ class Reference:
             if brand in self.brands and brand not in talk.brands:
                 talk.brands.append(brand)
         if kind == "deletion":
-            for brand in talk.brands:
-                self.signals[Signal("post.redacted", name, brand, place)] += 1
+            self.signals.update(Signal("post.redacted", name, brand, place) for brand in talk.brands)
             talk.root = None if talk.root == name else talk.root
             return
         if kind == "counters":
@@ -153,9 +202,10 @@ class Reference:
             talk.snapshot = max(talk.snapshot, sum(totals.get(n) or 0 for n in ("reposts", "quotes", "replies")))
             return
         is_root = at_home and place == f"{post['network']}:{name}"
-        negative = self._reads_negative(talk, kind, post)
+        gone = (lane, f"{post['network']}:{name}") in self.deleted and kind in SPEAKS
+        negative = None if gone else self._reads_negative(talk, kind, post)
         if is_root:
-            talk.root = name
+            talk.root = None if gone else name
         elif kind in ENGAGES and brand_of_author is None:
             setattr(talk, ENGAGES[kind], getattr(talk, ENGAGES[kind]) + 1)
             talk.scored += negative is not None
@@ -163,21 +213,25 @@ class Reference:
         if kind == "quote" and not at_home and post["home"] not in talk.links:
             talk.links = [*talk.links, post["home"]][-WAITING_LINKS:]
         self._flush_links(talk)
+        if kind in SPEAKS and not gone:
+            self._say(talk, place, post, lane, negative is True)
+
+    def _say(self, talk: Talk, place: str, post: dict[str, Any], lane: int, negative: bool) -> None:
+        """What a post that speaks means to the brands of its conversation."""
+        name, brand_of_author, at_home = post["post_id"], post.get("author_brand"), post["home"] == place
+        is_root = at_home and place == f"{post['network']}:{name}"
         answered = post.get("parent_id") or talk.root
-        if brand_of_author is not None and kind in SPEAKS and not is_root and answered is not None:
+        if brand_of_author is not None and not is_root and answered is not None:
             self.signals[Signal("post.answered", f"{name}>{answered}", brand_of_author, place)] += 1
-        if kind in SPEAKS:
-            meant = relevances(PostObserved.model_validate_json(json.dumps(post)), talk.brands, CONFIGURED)
-            asks = (
-                at_home and not brand_of_author and any(c.isalnum() for c in (post.get("text") or "").partition("?")[0])
-            )
-            asked = post.get("brands", ()) if asks and "?" in post["text"] else ()
-            for brand in talk.brands:
-                self.volumes[Minute(lane, brand)] += 1
-                if negative and at_home and meant[brand].counts:
-                    self.signals[Signal("post.negative", name, brand, place)] += 1
-                elif brand in asked:
-                    self.signals[Signal("post.asked", name, brand, place)] += 1
+        meant = relevances(PostObserved.model_validate_json(json.dumps(post)), talk.brands, CONFIGURED)
+        asks = at_home and not brand_of_author and any(c.isalnum() for c in (post.get("text") or "").partition("?")[0])
+        asked = post.get("brands", ()) if asks and "?" in post["text"] else ()
+        for brand in talk.brands:
+            self.volumes[Minute(lane, brand)] += 1
+            if negative and at_home and meant[brand].counts:
+                self.signals[Signal("post.negative", name, brand, place)] += 1
+            elif brand in asked:
+                self.signals[Signal("post.asked", name, brand, place)] += 1
 
     def _reads_negative(self, talk: Talk, kind: str, post: dict[str, Any]) -> bool | None:
         """`None` where nobody reads it: it says nothing about a brand, or is the brand's own."""

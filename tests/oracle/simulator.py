@@ -24,8 +24,10 @@ from services.contracts.post import (
     CoverageState,
     Mention,
     MentionKind,
+    PostDeleted,
     PostKind,
     PostObserved,
+    PostPlaced,
     PostRef,
     SourceCoverage,
 )
@@ -60,9 +62,13 @@ TEXTS: Final = (
     "What {brand} did here is a disgrace",
 )
 SIZES: Final = (0, 0, 1, 2, 3, 5, 8, 14, 25, 40, 90, 220)
+ROOTLESS_SHARE: Final = 0.2
+"""Of engagements and deletions: those that are sent without the root of their conversation."""
+PARTITIONS: Final = 3
+"""Of the log that the night is played on: a deletion goes to each."""
 TWICE_SHARE: Final = 0.05
-TWICE_WITHIN: Final = 30
-"""Places in the night: well inside the window in which readers know an event again."""
+TWICE_WITHIN: Final = 2_000
+"""Places in the night: a page may be read again long after its storm has passed."""
 LATE: Final = timedelta(minutes=9)
 
 
@@ -73,10 +79,11 @@ class Simulation:
     posts: Sequence[dict[str, Any]]
     seed: int
 
-    def messages(self, poison: int = 12) -> list[Message]:
-        """The night as records, with `poison` unreadable ones and some heartbeats of a connector strewn in."""
+    def messages(self, poison: int = 12, partitions: int = PARTITIONS) -> list[Message]:
+        """The night as records of so many partitions, with `poison` unreadable ones and some heartbeats of a connector strewn
+        in."""
         rng = random.Random(f"{self.seed} poison")
-        messages = [message for post in self.posts for message in observed(post)]
+        messages = [message for post in self.posts for message in (*observed(post), *noticed(post, partitions))]
         for number in range(poison):
             place = rng.randrange(len(messages))
             messages.insert(place, _unreadable(number, messages[place].key))
@@ -144,6 +151,8 @@ class _Teller:
     def _engage(self, at: float, root: str, members: list[dict[str, Any]]) -> None:
         rng = self.rng
         answers = {"parent_id": rng.choice(members)["post_id"], "root_id": root}
+        if rng.random() < ROOTLESS_SHARE:
+            del answers["root_id"]
         kind = rng.random()
         if kind < 0.42:
             self.say(at, "repost", **answers)
@@ -160,7 +169,8 @@ class _Teller:
             self.say(at, "reply", author=author, text="We are sorry, please write to us", **answers)
         elif len(members) > 1:
             gone = rng.choice(members[1:])
-            self.say(at, "deletion", post_id=gone["post_id"], root_id=root, author=None)
+            where = {"root_id": root} if rng.random() > ROOTLESS_SHARE else {}
+            self.say(at, "deletion", post_id=gone["post_id"], author=None, **where)
 
     def _quote(self, at: float, quoted: str, root: str) -> None:
         quote = self.say(at, "quote", quote_of={"post_id": quoted, "root_id": root})
@@ -191,7 +201,7 @@ def simulate(seed: int, posts: int = 1500, run: str = "p") -> Simulation:
 def observed(post: dict[str, Any]) -> Iterable[Message]:
     """The records that a post stands for, written down from the contract, not by the code under test."""
     own_id, kind = post["post_id"], PostKind(post["kind"])
-    home = ConversationId(f"{NETWORK}:{post.get('root_id') or own_id}")
+    home = _home(post)
     author = post["author"]
     handle = author["handle"].removeprefix("@") if author else None
     own_brand = ACCOUNTS.get(handle or "")
@@ -225,6 +235,27 @@ def observed(post: dict[str, Any]) -> Iterable[Message]:
     if quoted is not None:
         away: dict[str, Any] = {"conversation": quoted.conversation, "parent_id": quoted.post_id, "quotes": None}
         yield _record(event.model_copy(update=away))
+
+
+def noticed(post: dict[str, Any], partitions: int) -> Iterable[Message]:
+    """What other partitions must know of a post: where a reply or quote stands, and, all of them, that it was deleted."""
+    own_id, kind, at = post["post_id"], post["kind"], datetime.fromisoformat(post["platform_at"])
+    key = f"{NETWORK}:{own_id}"
+    if kind == "deletion":
+        deleted = PostDeleted(network=NETWORK, post_id=own_id, at=at)
+        value = encode(deleted, event_id(deleted.TYPE, NETWORK, own_id))
+        yield from (Message(POSTS.name, key, value, partition) for partition in range(partitions))
+    if kind in {"reply", "quote"}:
+        reference = post.get("quote_of")
+        quoted = None if reference is None else ConversationId(f"{NETWORK}:{reference['root_id']}")
+        placed = PostPlaced(network=NETWORK, post_id=own_id, home=_home(post), quoted=quoted, at=at)
+        yield Message(
+            POSTS.name, key, encode(placed, event_id(placed.TYPE, NETWORK, own_id, placed.home, quoted or ""))
+        )
+
+
+def _home(post: dict[str, Any]) -> ConversationId:
+    return ConversationId(f"{NETWORK}:{post.get('root_id') or post.get('parent_id') or post['post_id']}")
 
 
 def _mentions(text: str) -> list[Mention]:

@@ -231,3 +231,26 @@ async def test_an_incident_escalates_by_the_policy_it_was_opened_with(make_house
     async with house.running():
         await house.pass_time(6 * 60)
     assert house.receiver.types("/second") == ["incident.escalated"], "the new policy knows no second step"
+
+
+async def test_a_deletion_that_comes_before_the_incident_keeps_the_words_out_of_it(house: House) -> None:
+    await house.signal(make.redacted("p1"), make.redacted("p9"))
+    await house.settle()
+    cards = (make.card("p9"), make.card("p3"))
+    await house.signal(make.negative("p9"), make.forecast(exemplars=cards, loudest=cards))
+    await house.settle()
+    (incident,) = await house.incidents()
+    assert incident["root"] is None
+    assert [card["post_id"] for card in (*incident["exemplars"], *incident["loudest"])] == ["p3", "p3"]
+    (told,) = house.receiver.at("/desk")
+    assert b"the text of p1" not in told.raw
+    assert b"the text of p9" not in told.raw
+    assert (await house.http.get("/v1/answer-clocks")).json()["items"] == []
+
+
+async def test_a_surge_that_was_under_way_opens_no_incident_with_the_words_of_a_deleted_post(house: House) -> None:
+    await house.signal(make.redacted("p1"), make.surge(exemplars=(make.card("p1"), make.card("p2"))))
+    await house.settle()
+    (incident,) = await house.incidents()
+    assert [card["post_id"] for card in incident["exemplars"]] == ["p2"]
+    assert b"the text of p1" not in house.receiver.at("/desk")[-1].raw

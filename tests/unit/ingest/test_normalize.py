@@ -18,7 +18,7 @@ from ingest.normalize import ItemRefused, NormalizedPost, Normalizer, clean
 from ingest.schemas import EXAMPLES, PostIn, Reason
 from services.config.model import Account, Brand
 from services.contracts.codec import decode, encode
-from services.contracts.post import MentionKind, PostKind, PostObserved, SourcePolicy
+from services.contracts.post import MentionKind, PostDeleted, PostKind, PostObserved, PostPlaced, SourcePolicy
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 ACME = Brand(
@@ -40,6 +40,10 @@ def normalized(**fields: Any) -> NormalizedPost:
 
 def events(**fields: Any) -> list[PostObserved]:
     return [observation.event for observation in normalized(**fields).observations]
+
+
+def notices(**fields: Any) -> list[PostPlaced | PostDeleted]:
+    return [notice.event for notice in normalized(**fields).notices]
 
 
 def refusal(**fields: Any) -> tuple[Reason, str | None]:
@@ -364,3 +368,28 @@ def test_whatever_is_accepted_can_be_read_back_from_the_log(fields: dict[str, An
     assert normal.observations[0].event.home == conversations[0]
     for observation in normal.observations:
         assert tuple(decode(encode(observation.event, observation.id))) == tuple(observation)
+
+
+def test_a_reply_and_a_quote_tell_where_they_stand_and_nothing_else_does() -> None:
+    (reply,) = notices(kind="reply", parent_id="3", root_id="1", text="hi")
+    assert isinstance(reply, PostPlaced)
+    assert (reply.post_id, reply.home, reply.quoted) == ("5", "x:1", None)
+    (bare,) = notices(kind="reply", parent_id="3")
+    assert isinstance(bare, PostPlaced)
+    assert bare.home == "x:3"
+    (quote,) = notices(kind="quote", quote_of={"post_id": "2", "root_id": "1"})
+    assert isinstance(quote, PostPlaced)
+    assert (quote.home, quote.quoted) == ("x:5", "x:1")
+    (inside,) = notices(kind="reply", parent_id="3", root_id="1", quote_of={"post_id": "2", "root_id": "1"})
+    assert isinstance(inside, PostPlaced)
+    assert (inside.home, inside.quoted) == ("x:1", None)
+    assert notices(text="hi") == notices(kind="repost", parent_id="1") == []
+    assert notices(kind="counters", counters={"likes": 1}) == []
+
+
+@pytest.mark.parametrize("more", [{}, {"root_id": "1"}, {"parent_id": "1"}, {"quote_of": {"post_id": "2"}}])
+def test_a_deletion_tells_everybody_by_its_id(more: dict[str, Any]) -> None:
+    normal = normalized(kind="deletion", **more)
+    (notice,) = normal.notices
+    assert notice.event == PostDeleted(network="x", post_id="5", at=NOW)
+    assert notice.id == normalized(kind="deletion").notices[0].id

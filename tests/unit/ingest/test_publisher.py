@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
@@ -11,12 +11,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ingest.metrics import IngestMetrics
-from ingest.normalize import Observation
+from ingest.normalize import Notice, Observation
 from ingest.publisher import Publisher
 from ingest.schemas import Reason
 from services.contracts.base import ConversationId, event_id
 from services.contracts.codec import decode
-from services.contracts.post import PostKind, PostObserved
+from services.contracts.post import PostDeleted, PostKind, PostObserved, PostPlaced
 from services.eventlog.base import Closed, EventLog, Message, TooLarge, Unavailable
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -26,11 +26,17 @@ class StubLog:
     def __init__(self) -> None:
         self.stored: list[Message] = []
         self.calls = 0
+        self.asked = 0
         self.called = asyncio.Event()
         self.refuse: Callable[[Message], bool] = lambda _: False
         self.error: Exception | None = None
         self.answer = asyncio.Event()
         self.answer.set()
+
+    async def bounds(self, topic: str) -> Mapping[int, tuple[int, int]]:
+        await self.answer.wait()
+        self.asked += topic == "firebreak.posts"
+        return dict.fromkeys(range(3), (0, 0))
 
     async def append(self, messages: Sequence[Message]) -> None:
         self.calls += 1
@@ -126,3 +132,30 @@ async def test_closing_waits_until_the_deadline_and_no_longer(stub: StubLog, pub
     await publisher.close(asyncio.get_running_loop().time() + 0.01)
     assert publisher.overdue_seconds == 0
     await publisher.close(0)
+
+
+async def test_a_deletion_goes_to_every_partition_and_a_place_to_that_of_the_posts_own_id(
+    stub: StubLog, publisher: Publisher
+) -> None:
+    deleted = Notice(event_id("d"), PostDeleted(network="x", post_id="7", at=NOW))
+    placed = Notice(event_id("p"), PostPlaced(network="x", post_id="8", home=ConversationId("x:1"), at=NOW))
+    await publisher.publish({0: [observation("7"), deleted], 1: [placed]})
+    assert [(m.key, m.partition) for m in stub.stored] == [
+        ("x:7", None), ("x:7", 0), ("x:7", 1), ("x:7", 2), ("x:8", None),
+    ]  # fmt: skip
+    assert {decode(m.value).id for m in stub.stored[1:4]} == {event_id("d")}
+    await publisher.publish({0: [deleted]})
+    assert stub.asked == 1, "the log is asked once how many partitions it has"
+
+
+async def test_while_the_log_does_not_say_its_partitions_a_deletion_is_to_be_sent_again(
+    stub: StubLog, publisher: Publisher
+) -> None:
+    deleted = Notice(event_id("d"), PostDeleted(network="x", post_id="7", at=NOW))
+    stub.answer.clear()
+    with pytest.raises(Unavailable):
+        await publisher.publish({0: [deleted]})
+    assert stub.stored == []
+    stub.answer.set()
+    await publisher.publish({0: [deleted]})
+    assert len(stub.stored) == 3

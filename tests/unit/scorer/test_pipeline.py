@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from scorer.metrics import ScorerMetrics
 from scorer.pipeline import CascadeProcessor
+from scorer.seen import MOST_IDS
 from scorer.sentiment.lexicon import Lexicon
 from scorer.sentiment.model import Reading
-from scorer.virality.cascade import DEDUP_IDS
 from scorer.virality.forecast import ClosedForm
 from services.base.clock import ManualClock
 from services.base.metrics import FloorMetrics
@@ -325,12 +325,27 @@ async def test_a_duplicate_is_dropped_and_counted() -> None:
 
 async def test_the_dedup_window_says_how_large_it_is_and_what_it_forgot() -> None:
     lane = Lane()
-    await lane.take(complaint(), *reposts(DEDUP_IDS + 9), *reposts(3, start=DEDUP_IDS))
+    await lane.take(complaint(), *reposts(80), *reposts(3, start=64))
     figure = lane.registry.get_sample_value
-    assert figure("firebreak_scorer_dedup_window_ids") == DEDUP_IDS
+    assert figure("firebreak_scorer_dedup_window_ids") == MOST_IDS
     assert figure("firebreak_scorer_duplicates_total") == 3
-    assert figure("firebreak_scorer_dedup_misses_total") == DEDUP_IDS + 10
-    assert figure("firebreak_scorer_dedup_forgotten_total") == 10
+    assert figure("firebreak_scorer_dedup_misses_total") == 81
+    assert figure("firebreak_scorer_dedup_forgotten_total") == 0
+
+
+@pytest.mark.parametrize("size", [199, 1_000, 10_000])
+async def test_a_page_that_is_read_again_changes_nothing(size: int) -> None:
+    lane = Lane(line=100_000)
+    await lane.take(complaint(), *reposts(size))
+    before = {key: value for key, value in lane.committed.items() if key[:2] in {"c:", "d:"}}
+    for _read in range(2):
+        lane.restart()
+        assert only(await lane.take(complaint(), *reposts(size)), PostNegative) == []
+        after = {key: value for key, value in lane.committed.items() if key[:2] in {"c:", "d:"}}
+        assert after == before
+    cascade = lane.processor._state.cascades.get("x:1")
+    assert cascade is not None
+    assert cascade.engagements == size
 
 
 async def test_the_same_words_from_many_mouths_look_automated() -> None:

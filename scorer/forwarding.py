@@ -1,0 +1,91 @@
+"""Passes on what came by an id alone: engagements to the conversation that holds their parent, deletions to those that hold the
+post. Both come to the lane that the id leads to, which knows where the post stands (`whereabouts`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from scorer.lane_state import LaneState
+from scorer.metrics import ScorerMetrics
+from scorer.step import Step
+from services.base.clock import moment
+from services.contracts.base import ConversationId
+from services.contracts.post import PostDeleted, PostKind, PostObserved, PostPlaced
+
+MOST_FORWARDS: Final = 8
+"""A reply to a reply to a reply: each may name only its parent. Two posts that claim to answer each other go
+round no longer."""
+_FORWARDED: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.REPOST, PostKind.DELETION})
+
+
+class Forwarding:
+    """Finds conversations for one lane."""
+
+    def __init__(self, state: LaneState, metrics: ScorerMetrics) -> None:
+        self._state = state
+        self._metrics = metrics
+
+    def place(self, event: PostPlaced, step: Step) -> None:
+        """Note where a post stands. If it was deleted before it came, those who hold it now are told."""
+        known = self._state.whereabouts
+        forgotten = known.place(event.network, event.post_id, event.home, event.quoted, step.now)
+        self._metrics.whereabouts_forgotten.labels("place").inc(forgotten)
+        if known.is_deleted(event.network, event.post_id):
+            self._tell(PostDeleted(network=event.network, post_id=event.post_id, at=event.at), step)
+
+    def delete(self, event: PostDeleted, step: Step) -> None:
+        """Note that a post was deleted, and tell the conversations that hold it."""
+        self.note_deletion(event.network, event.post_id, step)
+        self._tell(event, step)
+
+    def note_deletion(self, network: str, post_id: str, step: Step) -> None:
+        """From now on this lane shows no post of this id."""
+        forgotten = self._state.whereabouts.delete(network, post_id, step.now)
+        self._metrics.whereabouts_forgotten.labels("deletion").inc(forgotten)
+
+    def _tell(self, event: PostDeleted, step: Step) -> None:
+        for conversation in self._state.whereabouts.conversations_of(event.network, event.post_id):
+            place = ConversationId(conversation)
+            step.signals.forwarded(
+                PostObserved(
+                    network=event.network,
+                    post_id=event.post_id,
+                    kind=PostKind.DELETION,
+                    conversation=place,
+                    home=place,
+                    observed_at=event.at,
+                    forwarded=1,
+                )
+            )
+
+    def forward(self, post: PostObserved, step: Step) -> bool:
+        """Pass an engagement (or its deletion) on to the conversation of the post that it engages with, if that is not the root
+        of one.
+
+        Returns False if it belongs here.
+        """
+        conversation = post.conversation
+        own = conversation == f"{post.network}:{post.post_id}"
+        if post.kind not in _FORWARDED or own or post.forwarded >= MOST_FORWARDS:
+            return False
+        cascade = self._state.cascades.get(conversation)
+        if cascade is not None and cascade.root is not None:
+            return False
+        home = self._state.whereabouts.home_of(*conversation.split(":", 1))
+        if home is None or home == conversation:
+            return False
+        place = ConversationId(home)
+        there = {"conversation": place, "forwarded": post.forwarded + 1}
+        step.signals.forwarded(post.model_copy(update=there if post.home != conversation else {**there, "home": place}))
+        return True
+
+    def forget_deleted(self, conversation: str, step: Step) -> None:
+        """Forget what the conversation shows of posts that were deleted where nobody knew that they stand here."""
+        cascade = self._state.cascades.get(conversation)
+        if cascade is None:
+            return
+        for network, post_id in dict.fromkeys((card.network, card.post_id) for card in cascade.shown):
+            if self._state.whereabouts.is_deleted(network, post_id):
+                cascade.forget_post(post_id)
+                step.signals.redacted(cascade, conversation, network, post_id, moment(step.now))

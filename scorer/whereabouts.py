@@ -1,0 +1,118 @@
+"""Where posts stand of which only the id is known, and which posts were deleted: what one lane knows of both.
+
+A lane knows the places of the posts whose own ids lead to it, and the deletions of all posts, because it may hold the words of
+any of them, or get them later. Posts are known by a hash of eight bytes, a bucket of them under each key: a key for each post
+would cost ten times the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from services.stream.state import KeyedState
+
+STATE_VERSION: Final = 1
+HOUR: Final = 3_600.0
+PLACE_HOURS: Final = 7 * 24
+"""A post that is reposted or deleted by its id alone finds its conversation for so long."""
+DELETED_HOURS: Final = 30 * 24
+"""A source that reads a deleted post again later than this brings it back. Networks keep none for so long."""
+BUCKETS: Final = 4_096
+MOST_IN_BUCKET: Final = 128
+"""Places, and deletions, in one bucket: half a million of each in a lane, in at most 40 MB. The oldest make room."""
+
+
+class Place(msgspec.Struct, array_like=True):
+    """The conversation in which a post speaks, and the one that it quotes; noted in this hour since 1970."""
+
+    hour: int
+    home: str
+    quoted: str | None = None
+
+
+class Bucket(msgspec.Struct, array_like=True):
+    """By hash of a post: its place, and the hour in which its deletion was heard of. The newest come last."""
+
+    places: dict[int, Place] = msgspec.field(default_factory=dict)
+    deleted: dict[int, int] = msgspec.field(default_factory=dict)
+
+
+class Whereabouts:
+    """What one lane knows of posts by their ids."""
+
+    def __init__(self) -> None:
+        self._buckets = KeyedState("p:", Bucket, STATE_VERSION)
+
+    def restore(self, entries: Mapping[str, bytes]) -> None:
+        """Take over the committed state."""
+        self._buckets.restore(entries)
+
+    def changes(self) -> dict[str, bytes | None]:
+        """What was put since the last call, as it is to be committed."""
+        return self._buckets.changes()
+
+    def place(self, network: str, post_id: str, home: str, quoted: str | None, now: float) -> int:
+        """Note where a post stands. Returns how many places had to be forgotten before their time."""
+        number = _hash(network, post_id)
+        key, bucket = self._bucket(number)
+        hour = int(now // HOUR)
+        bucket.places.pop(number, None)
+        bucket.places[number] = Place(hour, home, quoted)
+        while next(iter(bucket.places.values())).hour < hour - PLACE_HOURS:
+            del bucket.places[next(iter(bucket.places))]
+        forgotten = _bound(bucket.places)
+        self._buckets.put(key, bucket, None)
+        return forgotten
+
+    def delete(self, network: str, post_id: str, now: float) -> int:
+        """Note that a post was deleted. Returns how many deletions had to be forgotten before their time."""
+        number = _hash(network, post_id)
+        key, bucket = self._bucket(number)
+        hour = int(now // HOUR)
+        bucket.deleted.pop(number, None)
+        bucket.deleted[number] = hour
+        while next(iter(bucket.deleted.values())) < hour - DELETED_HOURS:
+            del bucket.deleted[next(iter(bucket.deleted))]
+        forgotten = _bound(bucket.deleted)
+        self._buckets.put(key, bucket, None)
+        return forgotten
+
+    def is_deleted(self, network: str, post_id: str) -> bool:
+        """Returns True if the post is known to be deleted."""
+        number = _hash(network, post_id)
+        return number in self._bucket(number)[1].deleted
+
+    def home_of(self, network: str, post_id: str) -> str | None:
+        """The conversation in which the post speaks, if it is known."""
+        number = _hash(network, post_id)
+        place = self._bucket(number)[1].places.get(number)
+        return None if place is None else place.home
+
+    def conversations_of(self, network: str, post_id: str) -> Iterator[str]:
+        """The conversations that hold the post, as far as they are known."""
+        number = _hash(network, post_id)
+        place = self._bucket(number)[1].places.get(number)
+        if place is not None:
+            yield place.home
+            if place.quoted is not None:
+                yield place.quoted
+
+    def _bucket(self, number: int) -> tuple[str, Bucket]:
+        key = f"{number % BUCKETS:x}"
+        return key, self._buckets.get(key) or Bucket()
+
+
+def _bound(known: dict[int, Place] | dict[int, int]) -> int:
+    """Forget the oldest ones beyond the bound. Returns how many these were."""
+    beyond = max(0, len(known) - MOST_IN_BUCKET)
+    for _oldest in range(beyond):
+        del known[next(iter(known))]
+    return beyond
+
+
+def _hash(network: str, post_id: str) -> int:
+    return int.from_bytes(blake2b(f"{network}:{post_id}".encode("utf-8", "replace"), digest_size=8).digest())
