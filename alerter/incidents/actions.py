@@ -99,7 +99,7 @@ def resolve(record: IncidentRecord, by: str, comment: str, now: datetime) -> Tra
     """End the incident because `by` says that it is over."""
     because = f"{by} resolved it" + _said(comment)
     draft = _changed(record, {"comment": comment} if comment else {}, acted=True)
-    draft = draft.model_copy(update={"by_hand": True})
+    draft = draft.model_copy(update={"by_hand": True, "resolved_by": by})
     return advance(record, draft, Trigger.CLOSED, Entry("resolved", because, by), now)
 
 

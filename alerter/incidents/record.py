@@ -34,6 +34,8 @@ class Facet(Part):
     """What the console draws: (seconds since `begins`, engagements so far), at most 64 points."""
     volume: bool = False
     """There is nothing to see but many posts: the mood is known, and fine."""
+    negatives: int = 0
+    """How many of its replies and quotes were negative."""
 
 
 class Surging(Part):
@@ -45,6 +47,8 @@ class Surging(Part):
     words: str
     ended: bool = False
     volume: bool = False
+    observed: int = 0
+    """How many negative posts made it up when it was last looked at."""
 
 
 class Told(Part):
@@ -65,6 +69,18 @@ class AnswerTerms(Part):
     """Within which the brand promises an answer."""
     cool_down_minutes: float = 0
     """After the end: for so long the story opens another incident only if it got worse."""
+
+
+Measures = tuple[float, float, float, float]
+"""Of one conversation: engagements, reach, negative replies and quotes, and where its size is heading."""
+
+
+class Since(Part):
+    """What became of a story after its incident ended, as far as it opened no other one (`reopening`)."""
+
+    sizes: dict[ConversationId, Measures] = {}  # noqa: RUF012 - pydantic copies it
+    negatives: int = 0
+    """Negative posts that were heard one by one."""
 
 
 class IncidentRecord(Part):
@@ -96,6 +112,11 @@ class IncidentRecord(Part):
     terms: AnswerTerms = AnswerTerms()
     eased_at: Time | None = None
     by_hand: bool = False
+    resolved_by: str | None = None
+    """Who resolved it by hand."""
+    earlier: dict[ConversationId, Measures] = {}  # noqa: RUF012 - pydantic copies it
+    """The conversations of the story as they were when it opened, if an incident about it had ended before."""
+    since: Since = Since()
     acted: bool = False
     """Whether a person acted on it."""
     audience: tuple[str, ...] = ()
@@ -168,6 +189,11 @@ def outlook(forecast: CascadeForecast) -> Outlook:
         negative_share=forecast.mood.negative_share if forecast.mood else None,
         model=forecast.model,
     )
+
+
+def negatives_of(forecast: CascadeForecast) -> int:
+    """Returns how many replies and quotes of the conversation were negative."""
+    return round(forecast.mood.negative_share * forecast.mood.scored) if forecast.mood is not None else 0
 
 
 def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:

@@ -99,13 +99,15 @@ def _about(night: Night, received: Sequence[Received], want: Expectation | Silen
         and (story is None or one.incident.get("story") == story)
         and (want.endpoint is None or one.endpoint == want.endpoint)
         and (one.type == want.type or one.type.startswith(f"{want.type}."))
+        and one.at >= want.after
     ]
 
 
 def _subject(want: Expectation | Silence) -> str:
     about = f" about {want.about}" if want.about else ""
     where = f" at {want.endpoint}" if want.endpoint else ""
-    return f"{want.brand}{about}{where}" + ("" if want.type == "incident" else f" ({want.type})")
+    after = f" after {_clock(want.after)}" if want.after else ""
+    return f"{want.brand}{about}{where}{after}" + ("" if want.type == "incident" else f" ({want.type})")
 
 
 def _expected(night: Night, want: Expectation, received: Sequence[Received]) -> DrillCheck:
@@ -137,6 +139,9 @@ def _expected(night: Night, want: Expectation, received: Sequence[Received]) -> 
 
 def _silent(night: Night, want: Silence, received: Sequence[Received]) -> DrillCheck:
     subject, messages = _subject(want), _about(night, received, want)
+    if want.says is not None:
+        subject = f"{subject}: {want.says!r}"
+        messages = [one for one in messages if want.says in json.dumps(one.body, ensure_ascii=False)]
     if messages:
         return DrillCheck(False, f"{subject}: told after {_clock(messages[0].at)}, but nobody should be")
     return DrillCheck(True, f"{subject}: nobody was told, as it should be")

@@ -107,6 +107,7 @@ class Expectation(Piece):
     at_most: Annotated[int, Field(ge=1)] | None = Field(
         None, description="most messages about it that one endpoint may get"
     )
+    after: Seconds = Field(0, description="look only at messages from then on")
 
 
 class Silence(Piece):
@@ -116,6 +117,8 @@ class Silence(Piece):
     about: Name | None = None
     endpoint: str | None = None
     type: str = Field("incident", description="type of the messages")
+    after: Seconds = Field(0, description="look only at messages from then on")
+    says: str | None = Field(None, description="look only at messages that say this")
 
 
 class Outage(Piece):
@@ -126,8 +129,8 @@ class Outage(Piece):
     lasts: Seconds
 
 
-class Acknowledgement(Piece):
-    """Somebody acknowledges every incident of a brand that is open then, over the API, as people do."""
+class Deed(Piece):
+    """Somebody acknowledges, or resolves, every incident of a brand that is open then, over the API, as people do."""
 
     at: Seconds
     brand: str
@@ -160,7 +163,8 @@ class Script(Piece):
     crowds: tuple[Crowd, ...] = ()
     silences: tuple[Silenced, ...] = ()
     outages: tuple[Outage, ...] = ()
-    acknowledgements: tuple[Acknowledgement, ...] = ()
+    acknowledgements: tuple[Deed, ...] = ()
+    resolutions: tuple[Deed, ...] = ()
     expect: tuple[Expectation, ...] = ()
     never: tuple[Silence, ...] = ()
     expected: Literal["now"] | Later = "now"
