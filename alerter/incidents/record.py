@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from alerter.rules.conditions import LEVEL_RANK, level_words
 from alerter.states import TellReason
 from services.config.model import Policy
 from services.contracts.base import BrandId, ConversationId, Part, StoryId, Time, event_id
-from services.contracts.incident import Change, Incident, Outlook
+from services.contracts.incident import Change, Incident, IncidentState, Outlook
 from services.contracts.signal import CascadeForecast, Level
 
 
@@ -58,6 +59,8 @@ class Told(Part):
     rank: int
     high: float | None
     at: Time
+    doublings: int = 0
+    """How often it had doubled past its line: 1 at twice the line, 2 at four times, ..."""
 
 
 class AnswerTerms(Part):
@@ -191,6 +194,16 @@ def outlook(forecast: CascadeForecast) -> Outlook:
     )
 
 
+def leading(record: IncidentRecord) -> Facet | None:
+    """Returns the forecast that stands for the story: of the conversation that is nearest to the line, or largest beyond."""
+
+    def place(facet: Facet) -> tuple[int, float, int, datetime]:
+        outlook = facet.outlook
+        return -LEVEL_RANK[outlook.level], -outlook.probability, -outlook.observed, facet.at
+
+    return min(record.facets.values(), key=place, default=None)
+
+
 def negatives_of(forecast: CascadeForecast) -> int:
     """Returns how many replies and quotes of the conversation were negative."""
     return round(forecast.mood.negative_share * forecast.mood.scored) if forecast.mood is not None else 0
@@ -198,12 +211,18 @@ def negatives_of(forecast: CascadeForecast) -> int:
 
 def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
     """Returns the record with its public part derived anew; `changes` are fields of that part and win."""
-    facets = sorted(record.facets.values(), key=lambda f: (-LEVEL_RANK[f.outlook.level], -f.outlook.probability, f.at))
-    outlook = facets[0].outlook if facets else None
+    facets = record.facets.values()
+    front = leading(record)
+    outlook = front.outlook if front is not None else None
     rising = [f.outlook for f in facets if f.outlook.level not in (Level.EASING, Level.CROSSED)]
     crossings = [o.crossing.earliest for o in rising if o.crossing is not None and o.crossed_at is None]
+    state = changes.get("state", record.incident.state)
     crossed = outlook is not None and outlook.level is Level.CROSSED
-    answer_by, answer_because = (None, None) if crossed else _answer_by(record, min(crossings, default=None))
+    # What goes on beyond its line is answered now, and what is over needs no answer: no deadline says anything else.
+    crossed = crossed or (state is IncidentState.ACTIVE and record.crossed_at is not None)
+    answer_by, answer_because = None, None
+    if not crossed and not state.is_over:
+        answer_by, answer_because = _answer_by(record, min(crossings, default=None))
     surging = record.surge is not None and not record.surge.ended
     graded = [f.severity for f in facets]
     if surging and record.surge is not None:
@@ -274,7 +293,32 @@ def heard(record: IncidentRecord, now: datetime) -> Told:
         rank=LEVEL_RANK[outlook.level] if outlook else -1,
         high=outlook.final_size.high if outlook else None,
         at=now,
+        doublings=doublings(outlook),
     )
+
+
+def doublings(outlook: Outlook | None) -> int:
+    """Returns how often the story has doubled past its line, in engagements or audience."""
+    return max(0, math.floor(math.log2(_times_the_line(outlook)))) if outlook is not None else 0
+
+
+def _times_the_line(outlook: Outlook) -> float:
+    line = outlook.line
+    times = [1.0]
+    if line.engagements is not None:
+        times.append(outlook.observed / line.engagements)
+    if line.audience is not None:
+        times.append(outlook.reach / line.audience)
+    return max(times)
+
+
+def _beyond(outlook: Outlook) -> str:
+    """Returns in words how far the story is beyond its line."""
+    count = f"{outlook.observed:,} engagements"
+    if outlook.line.audience is not None:
+        count += f" and an audience of {outlook.reach:,}"
+    times = 2 ** doublings(outlook)
+    return f"it has passed {times:,} times its line: {count} (the line is {words.line_words(outlook.line)})"
 
 
 def worse(record: IncidentRecord) -> list[str]:
@@ -291,4 +335,6 @@ def worse(record: IncidentRecord) -> list[str]:
                 f"the forecast has outgrown what people were told: at least {outlook.final_size.low:,.0f} engagements, "
                 f"before it was at most {told.high:,.0f}"
             )
+        if doublings(outlook) > told.doublings:
+            found.append(_beyond(outlook))
     return found

@@ -5,12 +5,17 @@ which stories were missed and which pages were false. Pure.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from services.tools.drills.crowd import Night
 from services.tools.drills.script import Expectation, Silence
+
+OLD_SECONDS: Final = 120.0
+OLD_GROWTH: Final = 1.1
+"""A number that is this old, or of a story that has grown by this factor since, is of now all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +135,26 @@ def _expected(night: Night, want: Expectation, received: Sequence[Received]) -> 
     text = json.dumps([one.body for one in messages], ensure_ascii=False)
     faults += [f"no message says {words!r}" for words in want.says if words not in text]
     each = max(sum(one.endpoint == endpoint for one in messages) for endpoint in {one.endpoint for one in messages})
+    if want.numbers_of_now:
+        faults += _old_numbers(night, want, messages)
     if want.at_most is not None and each > want.at_most:
         faults.append(f"{each} messages to one endpoint, wanted at most {want.at_most}")
     if faults:
         return DrillCheck(False, f"{subject}: {'; '.join(faults)}")
     return DrillCheck(True, f"{subject}: told after {_clock(first.at)}, severity {worst}, {each} messages")
+
+
+def _old_numbers(night: Night, want: Expectation, messages: Sequence[Received]) -> list[str]:
+    """Returns which messages gave another size of the story than it had, within two minutes or a tenth."""
+    times, faults = night.engagements().get(night.post_id(want.about or ""), []), []
+    for one in messages:
+        outlook = one.incident.get("outlook")
+        if outlook is None:
+            continue
+        shown, now = int(outlook["observed"]), bisect_right(times, one.at)
+        if not bisect_right(times, one.at - OLD_SECONDS) / OLD_GROWTH - 1 <= shown <= now:
+            faults.append(f"after {_clock(one.at)} a message said {shown} engagements, and there were {now}")
+    return faults
 
 
 def _silent(night: Night, want: Silence, received: Sequence[Received]) -> DrillCheck:

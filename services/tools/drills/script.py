@@ -107,7 +107,17 @@ class Expectation(Piece):
     at_most: Annotated[int, Field(ge=1)] | None = Field(
         None, description="most messages about it that one endpoint may get"
     )
+    numbers_of_now: bool = Field(
+        False,
+        description="each message gives the size of the conversation of `about`, at most two minutes or a tenth old",
+    )
     after: Seconds = Field(0, description="look only at messages from then on")
+
+    @model_validator(mode="after")
+    def _numbers_of_one_story(self) -> Expectation:
+        if self.numbers_of_now and self.about is None:
+            raise ValueError("`numbers_of_now` needs `about`, the post whose conversation is counted")
+        return self
 
 
 class Silence(Piece):
