@@ -71,7 +71,7 @@ def snooze(record: IncidentRecord, by: str, comment: str, now: datetime, until: 
     if until <= now:
         raise Refused("the snooze would already be over")
     if record.incident.severity == WORST:
-        raise Refused("severity 1 cannot be snoozed: acknowledge it instead")
+        raise Refused("SEV1 cannot be snoozed: acknowledge it instead")
     if (record.incident.snoozed_by, record.incident.snoozed_until) == (by, until):
         return None
     because = f"{by} snoozed it until {until:%Y-%m-%d %H:%M} UTC" + _said(comment)

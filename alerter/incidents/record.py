@@ -14,6 +14,7 @@ from alerter.states import TellReason
 from services.config.model import Policy
 from services.contracts.base import BrandId, ConversationId, Part, StoryId, Time, event_id
 from services.contracts.incident import Change, Incident, IncidentState, Outlook
+from services.contracts.scales import sev
 from services.contracts.signal import CascadeForecast, Level
 
 
@@ -237,7 +238,12 @@ def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
         update={
             "severity": min(graded, default=record.incident.severity),
             "title": words.title(
-                record.brand_name, outlook, shown.network if shown else None, record.surge is not None, record.storm
+                record.brand_name,
+                outlook,
+                shown.network if shown else None,
+                record.surge is not None,
+                record.storm,
+                record.complaint,
             ),
             "outlook": outlook,
             "answer_by": answer_by,
@@ -326,7 +332,7 @@ def worse(record: IncidentRecord) -> list[str]:
     told, incident = record.told, record.incident
     outlook, found = incident.outlook, []
     if incident.severity < told.severity:
-        found.append(f"severity rose from {told.severity} to {incident.severity}")
+        found.append(f"it rose from {sev(told.severity)} to {sev(incident.severity)}")
     if outlook is not None:
         if LEVEL_RANK[outlook.level] > told.rank:
             found.append(f"it {level_words(outlook.level)}")

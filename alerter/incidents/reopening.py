@@ -16,6 +16,7 @@ from alerter.incidents.record import Facet, IncidentRecord, Measures, negatives_
 from alerter.rules.conditions import LEVEL_RANK, Opening, level_words
 from services.contracts.base import ConversationId
 from services.contracts.incident import IncidentState
+from services.contracts.scales import sev
 from services.contracts.signal import BrandSurge, CascadeForecast, PostNegative
 
 DEFAULT_FACTOR: Final = 2.0
@@ -91,7 +92,7 @@ def measures(size: Size) -> Measures:
 
 def _worse(ended: IncidentRecord, signal: Opening, severity: int) -> str | None:
     if severity < ended.peak_severity:
-        return f"it is more severe than it ever was (severity {severity}, before at worst {ended.peak_severity})"
+        return f"it is more severe than it ever was ({sev(severity)}, before at worst {sev(ended.peak_severity)})"
     if isinstance(signal, CascadeForecast) and LEVEL_RANK[signal.level] > ended.peak_rank:
         return f"it {level_words(signal.level)}, which it never was before"
     if isinstance(signal, BrandSurge) and ended.ended_at is not None and signal.begins > ended.ended_at:

@@ -7,6 +7,7 @@ from typing import Final
 
 from alerter.rules.conditions import level_words, percent
 from services.contracts.incident import Incident, IncidentState, Outlook
+from services.contracts.scales import a_complaint
 from services.contracts.signal import Level, Line
 
 _ITEM: Final = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
@@ -30,7 +31,14 @@ def line_words(line: Line) -> str:
     return " or ".join(parts) or "no line"
 
 
-def title(brand: str, outlook: Outlook | None, network: str | None, surging: bool, storm: int = 0) -> str:
+def title(
+    brand: str,
+    outlook: Outlook | None,
+    network: str | None,
+    surging: bool,
+    storm: int = 0,
+    complaint: int | None = None,
+) -> str:
     """Returns what happened in one line, without words of a post, so that it never needs redaction."""
     if storm:
         return f"{brand}: a storm: {storm} further {'incident' if storm == 1 else 'incidents'} beyond the page budget"
@@ -40,7 +48,7 @@ def title(brand: str, outlook: Outlook | None, network: str | None, surging: boo
         return f"{story} (its line: {line})" if outlook.level is Level.EASING else f"{story} of {line}"
     if surging:
         return f"{brand}: a surge of negative posts"
-    return f"{brand}: a severe complaint" + (f" on {network}" if network else "")
+    return f"{brand}: {a_complaint(complaint)}" + (f" on {network}" if network else "")
 
 
 def how_sure(incident: Incident) -> str:

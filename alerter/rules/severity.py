@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from alerter.rules.conditions import Opening, level_words, percent
+from services.contracts.scales import a_complaint
 from services.contracts.signal import BrandSurge, CascadeForecast, Level, Line, PostNegative
 
 WORST, MILDEST = 1, 4
@@ -110,7 +111,7 @@ def _far_over(forecast: CascadeForecast) -> str | None:
 
 def _severe(complaint: int | None) -> str | None:
     if complaint is not None and complaint >= SEVERE_COMPLAINT:
-        return f"it includes a complaint of severity {complaint} of 4"
+        return f"it includes {a_complaint(complaint)}"
     return None
 
 
@@ -128,7 +129,7 @@ def _automated(forecast: CascadeForecast) -> str | None:
 
 def _grade_post(signal: PostNegative, line: Line) -> Grade:
     severity = _OF_COMPLAINT[signal.severity or 0]
-    words = [f"a complaint of severity {signal.severity or 0} of 4"]
+    words = [a_complaint(signal.severity)]
     if line.audience and (signal.post.followers or 0) >= line.audience:
         severity = max(WORST, severity - 1)
         words.append(f"its author alone reaches {signal.post.followers:,} followers (the line is {line.audience:,})")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from services.contracts.scales import sev
 from services.tools.drills.crowd import Night
 from services.tools.drills.script import Expectation, Silence
 
@@ -131,7 +132,7 @@ def _expected(night: Night, want: Expectation, received: Sequence[Received]) -> 
             faults.append(f"told after {_clock(first.at)}, the line was crossed at {_clock(min(crossed))}")
     worst = min(int(one.incident.get("severity", 4)) for one in messages)
     if worst > want.severity_at_most:
-        faults.append(f"severity {worst}, wanted {want.severity_at_most} or worse")
+        faults.append(f"{sev(worst)}, wanted {sev(want.severity_at_most)} or worse")
     text = json.dumps([one.body for one in messages], ensure_ascii=False)
     faults += [f"no message says {words!r}" for words in want.says if words not in text]
     each = max(sum(one.endpoint == endpoint for one in messages) for endpoint in {one.endpoint for one in messages})
@@ -141,7 +142,7 @@ def _expected(night: Night, want: Expectation, received: Sequence[Received]) -> 
         faults.append(f"{each} messages to one endpoint, wanted at most {want.at_most}")
     if faults:
         return DrillCheck(False, f"{subject}: {'; '.join(faults)}")
-    return DrillCheck(True, f"{subject}: told after {_clock(first.at)}, severity {worst}, {each} messages")
+    return DrillCheck(True, f"{subject}: told after {_clock(first.at)}, {sev(worst)}, {each} messages")
 
 
 def _old_numbers(night: Night, want: Expectation, messages: Sequence[Received]) -> list[str]:

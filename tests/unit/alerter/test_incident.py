@@ -183,7 +183,7 @@ def test_only_what_is_worse_is_told_again_and_at_most_once_in_ten_minutes() -> N
     assert due == make.NOW + telling.TELL_AGAIN_AFTER
     told = fired(soon.record, due)
     assert told.tell is TellReason.WORSE
-    assert make.said(told).because == "severity rose from 3 to 2; it is about to cross the line"
+    assert make.said(told).because == "it rose from SEV3 to SEV2; it is about to cross the line"
     assert model.fire(told.record, due + MINUTE) is None
     late = joined(record, make.forecast(2, Level.IMMINENT), make.NOW + 10 * MINUTE)
     assert (make.said(late).change, late.tell) == (Change.UPDATED, TellReason.WORSE)
