@@ -10,10 +10,13 @@ from scorer.signals import Announcement
 from scorer.step import Step
 from scorer.virality.cascade import Cascade, LastAnnounced
 from scorer.virality.forecast import (
+    FRESH_SECONDS,
     RECHECK_SECONDS,
     Forecaster,
     has_crossed,
     has_evidence,
+    has_news,
+    is_outdated,
     level_of,
     moved_enough,
     worth_a_forecast,
@@ -65,11 +68,32 @@ class Forecasting:
                 continue
             if cascade.claims and step.now - cascade.begins > self._horizon:
                 self._state.recalibrations.end(cascade, self._brands, self._horizon)
-            if cascade.brands and has_evidence(cascade) and moved_enough(cascade, step.now):
+            if (
+                cascade.brands
+                and has_evidence(cascade)
+                and (moved_enough(cascade, step.now) or self._has_news(cascade, step.now))
+            ):
                 self._look(cascade, conversation, step)
-            is_open = any(last.level != Level.EASING for last in cascade.told.values())
-            due = step.now + RECHECK_SECONDS if is_open else max(step.now, cascade.newest) + self._expire
-            self._state.cascades.put(conversation, cascade, due)
+            self._state.cascades.put(conversation, cascade, self._due(cascade, step.now))
+
+    def _has_news(self, cascade: Cascade, now: float) -> bool:
+        """Returns True if a brand must hear of the conversation (`forecast.has_news`)."""
+        for name in cascade.brands:
+            brand = self._brands.get(name)
+            if brand is not None and has_news(cascade, brand.line, cascade.told.get(name), now):
+                return True
+        return False
+
+    def _due(self, cascade: Cascade, now: float) -> float:
+        """Returns when the conversation is looked at again without an event."""
+        told = cascade.told
+        if not told:
+            return max(now, cascade.newest) + self._expire
+        is_open = any(last.level != Level.EASING for last in told.values())
+        due = now + RECHECK_SECONDS if is_open else max(now, cascade.newest) + self._expire
+        # What grew just after it was told is told when that is a minute ago, even if nothing follows.
+        waits = [last.at + FRESH_SECONDS for last in told.values() if is_outdated(cascade, last, now)]
+        return min([due, *(at for at in waits if at > now)])
 
     def _look(self, cascade: Cascade, conversation: str, step: Step) -> None:
         """Forecast the conversation for each of its brands that is configured."""
@@ -92,15 +116,24 @@ class Forecasting:
             return probability
         prediction = known.prediction(cascade, line, self._forecaster.predict(cascade, line, now, self._horizon))
         level = level_of(cascade, line, prediction, last, now)
-        if level is None or not worth_telling(level, prediction, last, now):
+        if level is None or not (worth_telling(level, prediction, last, now) or has_news(cascade, line, last, now)):
             return probability
         crossed_at = last.crossed_at if last is not None else None
         if crossed_at is None and has_crossed(cascade, line):
             crossed_at = now
         self._forwarding.forget_deleted(conversation, step)
         number = last.number + 1 if last is not None else 1
+        crossing = self._forecaster.crossing(cascade, line, now, self._horizon)
         cascade.told[brand.id] = announced = LastAnnounced(
-            number, level.value, prediction.probability, prediction.median, now, crossed_at
+            number,
+            level.value,
+            prediction.probability,
+            prediction.median,
+            now,
+            crossed_at,
+            cascade.engagements,
+            cascade.everyone.reach,
+            None if crossing.earliest is None else now + crossing.earliest,
         )
         step.signals.forecast(
             cascade,
@@ -109,7 +142,7 @@ class Forecasting:
                 brand=brand,
                 last=announced,
                 prediction=prediction,
-                crossing=self._forecaster.crossing(cascade, line, now, self._horizon),
+                crossing=crossing,
                 horizon_seconds=self._horizon,
                 usual_mood=self._state.moods.share(brand, cascade),
                 model=self._forecaster.name,

@@ -23,7 +23,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/silences", status_code=201)
     async def create_silence(caller: Responder, body: schemas.SilenceIn) -> schemas.SilenceOut:
         """Nobody is told of matching incidents until the silence ends; then people are told of what is still open. It never
-        covers severity 1. With `covers: volume` (a planned campaign) it holds back only what the number of posts explains,
+        covers SEV1. With `covers: volume` (a planned campaign) it holds back only what the number of posts explains,
         never complaints or anger."""
         now = service.context().now
         starts_at = body.starts_at or now

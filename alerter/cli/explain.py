@@ -57,7 +57,7 @@ def _whole(client: httpx2.Client, beginning: str) -> str:
 
 def show_explanation(told: Any) -> None:
     incident = told["incident"]
-    say("[bold]{}[/]\nseverity {}, {}", incident["title"], incident["severity"], incident["state"])
+    say("[bold]{}[/]\nSEV{}, {}", incident["title"], incident["severity"], incident["state"])
     for words in ("reason",):
         say("[dim]{}[/]", incident[words])
     for words in ("how_sure", "by_when", "who_has_it"):

@@ -141,7 +141,7 @@ def _show_rehearsal(tried: Report, present: Report | None) -> None:
         table.add_column(name, justify="right" if name else "left")
     for name, value in (
         ("incidents", lambda r: len(r.incidents)),
-        ("of severity 1", lambda r: sum(one.incident.severity == 1 for one in r.incidents)),
+        ("of SEV1", lambda r: sum(one.incident.severity == 1 for one in r.incidents)),
         ("held back", lambda r: sum(one.incident.held is not None for one in r.incidents)),
         ("messages, if nobody acknowledges", lambda r: r.messages),
         ("crossed after people were told", lambda r: r.worth.lead.in_time if r.worth.lead else 0),
@@ -156,7 +156,7 @@ def _show_rehearsal(tried: Report, present: Report | None) -> None:
         new = " [bold](new)[/]" if present is not None and (incident.brand, incident.story) not in known else ""
         opened = f"{incident.opened_at:%Y-%m-%d %H:%M}"
         say(
-            f"{{}} severity {{}} {{}}{new}\n    [dim]{{}}[/]",
+            f"{{}} SEV{{}} {{}}{new}\n    [dim]{{}}[/]",
             opened,
             incident.severity,
             incident.title,

@@ -11,8 +11,7 @@ from sqlalchemy import Connection, case, false, func, not_, or_, select
 from alerter.api.auth import Caller, seen_by
 from alerter.console.chart import Chart, draw
 from alerter.incidents import words
-from alerter.incidents.record import Facet, IncidentRecord
-from alerter.rules.conditions import LEVEL_RANK
+from alerter.incidents.record import IncidentRecord, leading
 from alerter.states import ENDED
 from alerter.store.tables import incidents
 from services.config.model import Config
@@ -95,16 +94,10 @@ def card(record: IncidentRecord, config: Config, now: datetime, width: float, he
         root=root,
         line=words.line_words(incident.outlook.line) if incident.outlook is not None else "",
         measured_at=facet.at if facet is not None else None,
-        going_on=incident.state is IncidentState.ACTIVE,
+        going_on=incident.state is IncidentState.ACTIVE and incident.answer_by is None,
         late=incident.answer_by is not None and incident.answer_by <= now,
         chart=draw(facet, now, width, height) if facet is not None else None,
     )
-
-
-def leading(record: IncidentRecord) -> Facet | None:
-    """The forecast that stands for the story: of the conversation that is nearest to the line."""
-    ranked = sorted(record.facets.values(), key=lambda f: (-LEVEL_RANK[f.outlook.level], -f.outlook.probability, f.at))
-    return ranked[0] if ranked else None
 
 
 def unsaid(incident: Incident) -> list[PostCard]:

@@ -7,7 +7,7 @@ from typing import Final
 WORDS: Final = {
     "acknowledged": "You have it. Everybody who was told will hear so.",
     "resolved": "Marked as over.",
-    "snoozed": "Snoozed. It comes back by itself, and at once if it becomes severity 1.",
+    "snoozed": "Snoozed. It comes back by itself, and at once if it becomes SEV1.",
     "reassigned": "They have been asked to take it.",
     "marked": "Thank you. Your rating counts towards the precision of the alarms.",
     "tested": "A test message is on its way; it will show up below in a moment.",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
 from alerter.answers import answer_clocks, digest
 from alerter.desk import groups, redaction
 from alerter.desk.announce import Announcer
-from alerter.incidents import model, words
+from alerter.incidents import model, reopening, words
 from alerter.incidents.model import Setting
 from alerter.incidents.record import AnswerTerms, IncidentRecord, Story
 from alerter.incidents.store import Origin
@@ -105,15 +106,27 @@ class Signals:
         record = self._store.load(known.incident) if known.incident is not None else None
         joins = record is not None and not record.ended
         decision = None if joins else self._decide(signal, known.complaint)
-        if decision is not None and (
-            record is None or model.reopens(record, signal, decision.grade.severity, self._now)
-        ):
-            return self._open(signal, story, known, decision, origin)
+        followed = False
+        if decision is not None:
+            opens = decision if record is None else self._again(record, signal, decision)
+            if opens is not None:
+                return self._open(signal, story, known, opens, origin, record)
+            followed = True
         if noted:
             self._store.put_story(signal.brand, story, known, self._now)
         if joins and record is not None:
             return self._join(record, signal, origin)
-        return SignalResult.NOTED if noted else SignalResult.IGNORED
+        return SignalResult.NOTED if noted or followed else SignalResult.IGNORED
+
+    def _again(self, ended: IncidentRecord, signal: Opening, decision: Decision) -> Decision | None:
+        """Returns the decision to open another incident, with what became of the one before, or `None` if none opens."""
+        brand = self._config.brand(signal.brand)
+        factor = brand.reopen_factor if brand is not None else reopening.DEFAULT_FACTOR
+        why = reopening.why_reopened(ended, signal, decision.grade.severity, self._now, factor)
+        if why is None:
+            self._store.keep(reopening.follow(ended, signal))
+            return None
+        return replace(decision, reason=f"{why} {decision.reason}")
 
     def _surge(self, surge: BrandSurge, origin: Origin) -> SignalResult:
         """A surge joins the incident of one of its stories if there is one, and its other stories join it."""
@@ -158,9 +171,19 @@ class Signals:
         self._announcer.announce(record, transition, origin)
         return SignalResult.JOINED
 
-    def _open(self, signal: Opening, story: StoryId, known: Story, decision: Decision, origin: Origin) -> SignalResult:
-        """Open an incident, unless one of the same group takes the story in."""
-        opening = model.open_incident(signal, decision, story, known, self._setting(signal, decision), self._now)
+    def _open(
+        self,
+        signal: Opening,
+        story: StoryId,
+        known: Story,
+        decision: Decision,
+        origin: Origin,
+        ended: IncidentRecord | None,
+    ) -> SignalResult:
+        """Open an incident, unless one of the same group takes the story in. `ended` is the story's incident before."""
+        earlier = reopening.sizes_now(ended) if ended is not None else None
+        setting = self._setting(signal, decision)
+        opening = model.open_incident(signal, decision, story, known, setting, self._now, earlier)
         group = decision.group
         host = self._groups.host(group, opening.record)
         if group is not None and host is not None:

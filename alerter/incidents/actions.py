@@ -71,7 +71,7 @@ def snooze(record: IncidentRecord, by: str, comment: str, now: datetime, until: 
     if until <= now:
         raise Refused("the snooze would already be over")
     if record.incident.severity == WORST:
-        raise Refused("severity 1 cannot be snoozed: acknowledge it instead")
+        raise Refused("SEV1 cannot be snoozed: acknowledge it instead")
     if (record.incident.snoozed_by, record.incident.snoozed_until) == (by, until):
         return None
     because = f"{by} snoozed it until {until:%Y-%m-%d %H:%M} UTC" + _said(comment)
@@ -99,7 +99,7 @@ def resolve(record: IncidentRecord, by: str, comment: str, now: datetime) -> Tra
     """End the incident because `by` says that it is over."""
     because = f"{by} resolved it" + _said(comment)
     draft = _changed(record, {"comment": comment} if comment else {}, acted=True)
-    draft = draft.model_copy(update={"by_hand": True})
+    draft = draft.model_copy(update={"by_hand": True, "resolved_by": by})
     return advance(record, draft, Trigger.CLOSED, Entry("resolved", because, by), now)
 
 

@@ -8,6 +8,7 @@ timeline and the message about it, each with its reason in words.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -19,6 +20,7 @@ from alerter.incidents.record import (
     Entry,
     Facet,
     IncidentRecord,
+    Measures,
     Message,
     Story,
     Surging,
@@ -26,6 +28,7 @@ from alerter.incidents.record import (
     Transition,
     heard,
     incident_id,
+    negatives_of,
     outlook,
     refresh,
     with_audience,
@@ -38,7 +41,7 @@ from alerter.rules.decide import Decision
 from alerter.rules.severity import Grade
 from alerter.states import TellReason
 from services.config.model import Policy
-from services.contracts.base import StoryId
+from services.contracts.base import ConversationId, StoryId
 from services.contracts.incident import Change, Incident, IncidentState
 from services.contracts.signal import (
     BrandSurge,
@@ -82,9 +85,16 @@ class Setting:
 
 
 def open_incident(
-    signal: Opening, decision: Decision, story: StoryId, known: Story, setting: Setting, now: datetime
+    signal: Opening,
+    decision: Decision,
+    story: StoryId,
+    known: Story,
+    setting: Setting,
+    now: datetime,
+    earlier: Mapping[ConversationId, Measures] | None = None,
 ) -> Transition:
-    """Open an incident about a story. `known` is what earlier signals of the story left behind."""
+    """Open an incident about a story. `known` is what earlier signals of the story left behind, `earlier` how large its
+    conversations were before."""
     state = IncidentState.PRIOR
     if isinstance(signal, BrandSurge) or (isinstance(signal, CascadeForecast) and signal.level is Level.CROSSED):
         state = IncidentState.ACTIVE
@@ -114,6 +124,7 @@ def open_incident(
         touched_at=now,
         complaint=known.complaint,
         terms=setting.terms,
+        earlier=dict(earlier or {}),
     )
     record = refresh(_take(blank, signal, decision.grade, now), {})
     record = record.model_copy(update={"told": heard(record, now)})
@@ -155,10 +166,11 @@ def _weight(record: IncidentRecord) -> tuple[Cards, int | None, int | None]:
 
 
 def _stale(record: IncidentRecord, signal: Opening | PostAnswered) -> bool:
-    """Returns True if a newer signal has been applied: a forecast's number and a surge's time only grow."""
+    """Returns True if a newer signal has been applied: a forecast's number or time and a surge's time only grow."""
     if isinstance(signal, CascadeForecast):
         known = record.facets.get(signal.conversation)
-        return known is not None and signal.number <= known.number
+        # A scorer that had forgotten the conversation counts anew.
+        return known is not None and signal.number <= known.number and signal.at <= known.at
     if isinstance(signal, BrandSurge):
         return record.surge is not None and signal.at <= record.surge.at
     return isinstance(signal, PostAnswered) and record.answered_at is not None
@@ -182,6 +194,7 @@ def _take(record: IncidentRecord, signal: Opening, grade: Grade, now: datetime) 
             rate_60m=signal.evidence.rate_60m,
             curve=signal.evidence.curve,
             volume=grade.volume,
+            negatives=negatives_of(signal),
         )
         facets = {**record.facets, signal.conversation: facet}
         if len(facets) > MAX_CONVERSATIONS:
@@ -211,6 +224,7 @@ def _take(record: IncidentRecord, signal: Opening, grade: Grade, now: datetime) 
             words=grade.words,
             ended=ended,
             volume=grade.volume,
+            observed=signal.observed,
         )
     return record.model_copy(update=changes)
 
@@ -294,16 +308,3 @@ def redact(record: IncidentRecord, post: PostKey, now: datetime) -> Transition |
     after = refresh(forgetting, {"sequence": record.incident.sequence + 1, "changed_at": now})
     because = f"post {post[1]} was deleted on {post[0]}; its text and author have been erased here"
     return Transition(after, (Entry("redacted", because),), Message(Change.UPDATED, because, TellReason.RECORDED))
-
-
-def reopens(ended: IncidentRecord, signal: Opening, severity: int, now: datetime) -> bool:
-    """Returns True if a signal on which a rule fires opens another incident about the story.
-
-    A story that a person resolved comes back only if it got worse. So does any story while it cools down, because one
-    that flickers around its rule is still the same trouble.
-    """
-    cool = (ended.ended_at or ended.incident.changed_at) + timedelta(minutes=ended.terms.cool_down_minutes)
-    if not ended.by_hand and now >= cool:
-        return True
-    rank = LEVEL_RANK[signal.level] if isinstance(signal, CascadeForecast) else -1
-    return severity < ended.peak_severity or rank > ended.peak_rank

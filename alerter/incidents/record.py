@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -12,7 +13,8 @@ from alerter.rules.conditions import LEVEL_RANK, level_words
 from alerter.states import TellReason
 from services.config.model import Policy
 from services.contracts.base import BrandId, ConversationId, Part, StoryId, Time, event_id
-from services.contracts.incident import Change, Incident, Outlook
+from services.contracts.incident import Change, Incident, IncidentState, Outlook
+from services.contracts.scales import sev
 from services.contracts.signal import CascadeForecast, Level
 
 
@@ -34,6 +36,8 @@ class Facet(Part):
     """What the console draws: (seconds since `begins`, engagements so far), at most 64 points."""
     volume: bool = False
     """There is nothing to see but many posts: the mood is known, and fine."""
+    negatives: int = 0
+    """How many of its replies and quotes were negative."""
 
 
 class Surging(Part):
@@ -45,6 +49,8 @@ class Surging(Part):
     words: str
     ended: bool = False
     volume: bool = False
+    observed: int = 0
+    """How many negative posts made it up when it was last looked at."""
 
 
 class Told(Part):
@@ -54,6 +60,8 @@ class Told(Part):
     rank: int
     high: float | None
     at: Time
+    doublings: int = 0
+    """How often it had doubled past its line: 1 at twice the line, 2 at four times, ..."""
 
 
 class AnswerTerms(Part):
@@ -65,6 +73,18 @@ class AnswerTerms(Part):
     """Within which the brand promises an answer."""
     cool_down_minutes: float = 0
     """After the end, in which the story opens another incident only if it got worse."""
+
+
+Measures = tuple[float, float, float, float]
+"""Of one conversation: engagements, reach, negative replies and quotes, and where its size is heading."""
+
+
+class Since(Part):
+    """What became of a story after its incident ended, as far as it opened no other one (`reopening`)."""
+
+    sizes: dict[ConversationId, Measures] = {}  # noqa: RUF012 - pydantic copies it
+    negatives: int = 0
+    """Negative posts that were heard one by one."""
 
 
 class IncidentRecord(Part):
@@ -99,6 +119,11 @@ class IncidentRecord(Part):
     terms: AnswerTerms = AnswerTerms()
     eased_at: Time | None = None
     by_hand: bool = False
+    resolved_by: str | None = None
+    """Who resolved it by hand."""
+    earlier: dict[ConversationId, Measures] = {}  # noqa: RUF012 - pydantic copies it
+    """The conversations of the story as they were when it opened, if an incident about it had ended before."""
+    since: Since = Since()
     acted: bool = False
     """Whether a person acted on it."""
     audience: tuple[str, ...] = ()
@@ -173,14 +198,35 @@ def outlook(forecast: CascadeForecast) -> Outlook:
     )
 
 
+def leading(record: IncidentRecord) -> Facet | None:
+    """Returns the forecast that stands for the story: of the conversation that is nearest to the line, or largest beyond."""
+
+    def place(facet: Facet) -> tuple[int, float, int, datetime]:
+        outlook = facet.outlook
+        return -LEVEL_RANK[outlook.level], -outlook.probability, -outlook.observed, facet.at
+
+    return min(record.facets.values(), key=place, default=None)
+
+
+def negatives_of(forecast: CascadeForecast) -> int:
+    """Returns how many replies and quotes of the conversation were negative."""
+    return round(forecast.mood.negative_share * forecast.mood.scored) if forecast.mood is not None else 0
+
+
 def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
     """Returns the record with its public part derived anew; `changes` are fields of that part and win."""
-    facets = sorted(record.facets.values(), key=lambda f: (-LEVEL_RANK[f.outlook.level], -f.outlook.probability, f.at))
-    outlook = facets[0].outlook if facets else None
+    facets = record.facets.values()
+    front = leading(record)
+    outlook = front.outlook if front is not None else None
     rising = [f.outlook for f in facets if f.outlook.level not in (Level.EASING, Level.CROSSED)]
     crossings = [o.crossing.earliest for o in rising if o.crossing is not None and o.crossed_at is None]
+    state = changes.get("state", record.incident.state)
     crossed = outlook is not None and outlook.level is Level.CROSSED
-    answer_by, answer_because = (None, None) if crossed else _answer_by(record, min(crossings, default=None))
+    # What goes on beyond its line is answered now, and what is over needs no answer: no deadline says anything else.
+    crossed = crossed or (state is IncidentState.ACTIVE and record.crossed_at is not None)
+    answer_by, answer_because = None, None
+    if not crossed and not state.is_over:
+        answer_by, answer_because = _answer_by(record, min(crossings, default=None))
     surging = record.surge is not None and not record.surge.ended
     graded = [f.severity for f in facets]
     if surging and record.surge is not None:
@@ -201,6 +247,7 @@ def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
                 record.surge is not None,
                 record.storm,
                 record.topics,
+                record.complaint,
             ),
             "outlook": outlook,
             "answer_by": answer_by,
@@ -256,7 +303,32 @@ def heard(record: IncidentRecord, now: datetime) -> Told:
         rank=LEVEL_RANK[outlook.level] if outlook else -1,
         high=outlook.final_size.high if outlook else None,
         at=now,
+        doublings=doublings(outlook),
     )
+
+
+def doublings(outlook: Outlook | None) -> int:
+    """Returns how often the story has doubled past its line, in engagements or audience."""
+    return max(0, math.floor(math.log2(_times_the_line(outlook)))) if outlook is not None else 0
+
+
+def _times_the_line(outlook: Outlook) -> float:
+    line = outlook.line
+    times = [1.0]
+    if line.engagements is not None:
+        times.append(outlook.observed / line.engagements)
+    if line.audience is not None:
+        times.append(outlook.reach / line.audience)
+    return max(times)
+
+
+def _beyond(outlook: Outlook) -> str:
+    """Returns in words how far the story is beyond its line."""
+    count = f"{outlook.observed:,} engagements"
+    if outlook.line.audience is not None:
+        count += f" and an audience of {outlook.reach:,}"
+    times = 2 ** doublings(outlook)
+    return f"it has passed {times:,} times its line: {count} (the line is {words.line_words(outlook.line)})"
 
 
 def worse(record: IncidentRecord) -> list[str]:
@@ -264,7 +336,7 @@ def worse(record: IncidentRecord) -> list[str]:
     told, incident = record.told, record.incident
     outlook, found = incident.outlook, []
     if incident.severity < told.severity:
-        found.append(f"severity rose from {told.severity} to {incident.severity}")
+        found.append(f"it rose from {sev(told.severity)} to {sev(incident.severity)}")
     if outlook is not None:
         if LEVEL_RANK[outlook.level] > told.rank:
             found.append(f"it {level_words(outlook.level)}")
@@ -273,4 +345,6 @@ def worse(record: IncidentRecord) -> list[str]:
                 f"the forecast has outgrown what people were told: at least {outlook.final_size.low:,.0f} engagements, "
                 f"before it was at most {told.high:,.0f}"
             )
+        if doublings(outlook) > told.doublings:
+            found.append(_beyond(outlook))
     return found

@@ -27,6 +27,7 @@ from alerter.incidents.transitions import Trigger, advance
 from alerter.states import TellReason
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, Held, HeldBy, Incident, IncidentState
+from services.contracts.scales import sev
 
 STORM: Final = StoryId("storm")
 """The story of every brand's storm incident."""
@@ -154,7 +155,7 @@ def beyond_budget(storm: IncidentRecord, budget: int, now: datetime) -> Held:
 
 
 def _named(member: IncidentRecord) -> str:
-    return f"{member.incident.title}, severity {member.incident.severity} (incident {member.incident.id})"
+    return f"{member.incident.title}, {sev(member.incident.severity)} (incident {member.incident.id})"
 
 
 def _with_cards(known: Cards, member: IncidentRecord) -> Cards:

@@ -135,7 +135,7 @@ def _gated(before: IncidentRecord, transition: Transition, why_held: WhyHeld, no
     if was is None or record.incident.held is None or record.incident.state is IncidentState.EASING:
         return transition
     worst = record.incident.severity == WORST
-    because = "severity 1 is never held back" if worst else f"no longer held back: {was.reason}"
+    because = "SEV1 is never held back" if worst else f"no longer held back: {was.reason}"
     return suppression.release_with(transition, now, because)
 
 

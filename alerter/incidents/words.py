@@ -8,6 +8,7 @@ from typing import Final
 
 from alerter.rules.conditions import level_words, percent
 from services.contracts.incident import Incident, IncidentState, Outlook
+from services.contracts.scales import a_complaint
 from services.contracts.signal import Level, Line
 
 _ITEM: Final = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
@@ -38,6 +39,7 @@ def title(
     surging: bool,
     storm: int = 0,
     topics: Sequence[str] = (),
+    complaint: int | None = None,
 ) -> str:
     """Returns what happened in one line, without words of a post, so that it never needs redaction. `topics` are those of
     posts that were flagged."""
@@ -49,7 +51,7 @@ def title(
         return f"{story} (its line: {line})" if outlook.level is Level.EASING else f"{story} of {line}"
     if surging:
         return f"{brand}: a surge of negative posts"
-    what = f"a post about {' and '.join(topics)}" if topics else "a severe complaint"
+    what = f"a post about {' and '.join(topics)}" if topics else a_complaint(complaint)
     return f"{brand}: {what}" + (f" on {network}" if network else "")
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from services.config.rule import Rule
 from services.contracts.language_tags import is_language, language
 from services.contracts.phrases import TopicFinder, Topics
+from services.contracts.scales import COMPLAINTS, a_complaint, sev
 from services.contracts.signal import (
     BrandSurge,
     CascadeForecast,
@@ -190,7 +191,7 @@ def _severity(rule: Rule, facts: Facts) -> Check | None:
     if rule.severity is None:
         return None
     holds = facts.severity <= rule.severity
-    return Check(holds, f"severity {facts.severity} (the rule asks for {rule.severity} or worse)")
+    return Check(holds, f"it is {sev(facts.severity)} (the rule asks for {sev(rule.severity)} or worse)")
 
 
 def _complaint(rule: Rule, facts: Facts) -> Check | None:
@@ -203,10 +204,10 @@ def _complaint_severity(rule: Rule, facts: Facts) -> Check | None:
         return None
     own = facts.post.severity if facts.post is not None else None
     worst = max((s for s in (own, facts.complaint) if s is not None), default=None)
-    asked = f"(the rule asks for at least {rule.complaint_severity})"
+    asked = f"(the rule asks for at least {COMPLAINTS[rule.complaint_severity]})"
     if worst is None or isinstance(facts.signal, BrandSurge):
         return Check(False, f"there is no complaint whose severity is known {asked}")
-    return Check(worst >= rule.complaint_severity, f"a complaint of severity {worst} of 4 {asked}")
+    return Check(worst >= rule.complaint_severity, f"{a_complaint(worst)} {asked}")
 
 
 def _surge(rule: Rule, facts: Facts) -> Check | None:

@@ -12,6 +12,7 @@ from alerter.rules.grouping import Group, group_of
 from alerter.rules.severity import Grade, grade
 from services.config.rule import TOPICS, Rule
 from services.contracts.phrases import Topics
+from services.contracts.scales import sev
 from services.contracts.signal import Line
 
 STALE_AFTER: Final = timedelta(hours=24)
@@ -66,11 +67,11 @@ def _decision(rule: Rule, signal: Opening, graded: Grade, considered: Considered
     if rule.raises_to is not None:
         words = graded.words
         if rule.raises_to < graded.severity:
-            words = f"{words}, raised from {graded.severity} by rule {rule.id}"
+            words = f"{words}, raised from {sev(graded.severity)} by rule {rule.id}"
         graded = replace(graded, severity=min(graded.severity, rule.raises_to), words=words, floor=rule.raises_to)
     # First what was seen, then why it matters here: people read this at night, on a small screen.
     seen = "" if isinstance(signal, SinglePost) else f"{signal.reason.rstrip('.')}. "
-    fired = f"rule {rule.id}: {considered.because}. Severity {graded.severity}: {graded.words}."
+    fired = f"rule {rule.id}: {considered.because}. {sev(graded.severity)}: {graded.words}."
     return Decision(rule, graded, seen + fired, group_of(rule, signal, topics))
 
 
@@ -105,7 +106,7 @@ def raised(
             continue
         considered = consider(rule, signal, graded, complaint, topics)
         if considered.fires:
-            floor, because = rule.raises_to, f"raised to {rule.raises_to} by rule {rule.id}: {considered.because}"
+            floor, because = rule.raises_to, f"raised to {sev(rule.raises_to)} by rule {rule.id}: {considered.because}"
     if not because or floor is None:
         return graded
     return replace(graded, severity=min(graded.severity, floor), words=f"{graded.words}, {because}", floor=floor)

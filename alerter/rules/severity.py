@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from alerter.rules.conditions import Opening, level_words, percent
+from services.contracts.scales import a_complaint
 from services.contracts.signal import (
     BrandSurge,
     CascadeForecast,
@@ -123,7 +124,7 @@ def _far_over(forecast: CascadeForecast) -> str | None:
 
 def _severe(complaint: int | None) -> str | None:
     if complaint is not None and complaint >= SEVERE_COMPLAINT:
-        return f"it includes a complaint of severity {complaint} of 4"
+        return f"it includes {a_complaint(complaint)}"
     return None
 
 
@@ -141,7 +142,7 @@ def _automated(forecast: CascadeForecast) -> str | None:
 
 def _grade_post(signal: PostNegative, line: Line) -> Grade:
     severity = _OF_COMPLAINT[signal.severity or 0]
-    return _by_reach(signal.post, line, severity, [f"a complaint of severity {signal.severity or 0} of 4"])
+    return _by_reach(signal.post, line, severity, [a_complaint(signal.severity)])
 
 
 def _grade_flagged(signal: PostFlagged, line: Line) -> Grade:
@@ -149,7 +150,7 @@ def _grade_flagged(signal: PostFlagged, line: Line) -> Grade:
     words = [f"a post that mentions {' and '.join(signal.topics)}"]
     if signal.severity is not None and _OF_COMPLAINT[signal.severity] < severity:
         severity = _OF_COMPLAINT[signal.severity]
-        words.append(f"a complaint of severity {signal.severity} of 4")
+        words.append(a_complaint(signal.severity))
     return _by_reach(signal.post, line, severity, words)
 
 

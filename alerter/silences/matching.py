@@ -25,6 +25,7 @@ from services.config.rota import zone_of
 from services.config.section import Section
 from services.contracts.incident import Held, HeldBy
 from services.contracts.language_tags import is_language, language
+from services.contracts.scales import sev
 
 LOOK: Final = timedelta(days=8)
 """How far back and ahead quiet hours are unrolled: windows repeat every week."""
@@ -182,7 +183,9 @@ def _by_quiet_hours(record: IncidentRecord, quiet_hours: Sequence[QuietHours], n
         return None
     until, hours = max(found, key=lambda pair: pair[0])
     local = until.astimezone(zone_of(hours.zone))
-    reason = f"quiet hours until {local:%H:%M} {hours.zone}: severity {incident.severity} counts as {lowered} and waits"
+    reason = (
+        f"quiet hours until {local:%H:%M} {hours.zone}: {sev(incident.severity)} counts as {sev(lowered)} and waits"
+    )
     return Held(by=HeldBy.QUIET_HOURS, name=hours.id, until=until, reason=reason)
 
 

@@ -23,6 +23,7 @@ from scorer.virality.forecast import (
     Forecaster,
     has_crossed,
     has_evidence,
+    has_news,
     level_of,
     moved_enough,
     worth_a_forecast,
@@ -163,7 +164,8 @@ class _Playback:
     def _due(self, seconds: float) -> Look | None:
         """The forecast that production would make after an event or timer at this moment, if any. Sets the next timer."""
         cascade, now, found = self._cascade, self._begin + seconds, None
-        if has_evidence(cascade) and moved_enough(cascade, now):
+        news = has_news(cascade, self._line, self._last, now)
+        if has_evidence(cascade) and (news or moved_enough(cascade, now)):
             found = self._look(seconds, check=False)
             cascade.looked = (cascade.engagements, cascade.everyone.reach, now, found.probability)
         is_open = self._last is not None and self._last.level != Level.EASING
@@ -179,9 +181,16 @@ class _Playback:
             self._known.follow(cascade, BRAND, line, prediction.probability)
         prediction = self._known.prediction(cascade, line, prediction)
         level = level_of(cascade, line, prediction, last, now) if evidence else None
-        if not check and level is not None and worth_telling(level, prediction, last, now):
+        news = has_news(cascade, line, last, now)
+        if not check and level is not None and (news or worth_telling(level, prediction, last, now)):
             number = last.number + 1 if last else 1
-            last = LastAnnounced(number, level.value, prediction.probability, prediction.median, now, None)
+            crossed_at = last.crossed_at if last else None
+            if crossed_at is None and has_crossed(cascade, line):
+                crossed_at = now
+            last = LastAnnounced(
+                number, level.value, prediction.probability, prediction.median, now, crossed_at,
+                cascade.engagements, cascade.everyone.reach,
+            )  # fmt: skip
             self._last = last
         crossing = None
         if worth_a_forecast(prediction.probability, last) and not has_crossed(cascade, line):

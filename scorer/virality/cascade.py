@@ -96,6 +96,10 @@ class LastAnnounced(msgspec.Struct, array_like=True):
     size: float
     at: float
     crossed_at: float | None = None
+    engagements: int = 0
+    reach: float = 0.0
+    earliest: float | None = None
+    """The earliest time at which it said that the line may be crossed."""
 
 
 class Cascade(msgspec.Struct, omit_defaults=True):

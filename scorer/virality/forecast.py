@@ -51,6 +51,12 @@ TELL_PROBABILITY: Final = 0.1
 TELL_GROWTH: Final = 1.25
 """On the same level a brand is told again at most every `TELL_AGAIN_SECONDS`, when the probability has moved by
 `TELL_PROBABILITY` or the expected size has grown by this factor."""
+FRESH_SECONDS: Final = 60.0
+FRESH_GROWTH: Final = 1.1
+FRESH_REACH: Final = 1.25
+"""The numbers of a story that was told are told again when its engagements or reach have grown by these factors, at most
+every `FRESH_SECONDS`: people see a number that is a minute or a tenth old, whichever is more. A story that grows from 40 to
+10,000 engagements costs 58 forecasts at most."""
 Z80: Final = 1.2815515655446004
 """Half the width of an 80 % interval of the normal distribution, in standard deviations."""
 
@@ -76,6 +82,10 @@ class Crossing(NamedTuple):
     earliest: float | None
     expected: float | None
     latest: float | None
+
+    def until(self, left: float) -> Crossing:
+        """The same without what lies more than `left` seconds ahead, which is beyond the horizon."""
+        return Crossing(*(None if at is None or at > left else at for at in self))
 
 
 class Forecaster(Protocol):
@@ -126,9 +136,10 @@ class ClosedForm:
     def crossing(self, cascade: Cascade, line: Line, now: float, horizon: float) -> Crossing:
         ahead = ahead_of(cascade, cascade.everyone, now, horizon)
         more = more_until(line, cascade.everyone, float(cascade.engagements))
-        return Crossing(
+        crossing = Crossing(
             *(hawkes.seconds_until(more, hawkes.quantile(ahead, z), ahead.weights) for z in (Z80, 0.0, -Z80))
         )
+        return crossing.until(cascade.begins + horizon - now)
 
 
 def ahead_of(cascade: Cascade, sums: Excitation, now: float, horizon: float) -> hawkes.Outlook:
@@ -180,6 +191,23 @@ def moved_enough(cascade: Cascade, now: float) -> bool:
     )
 
 
+def has_news(cascade: Cascade, line: Line, last: LastAnnounced | None, now: float) -> bool:
+    """Returns True if people must hear of the story whatever its last forecast was: it has crossed the line and they do not
+    know, or what they know is out of date."""
+    crossed_unsaid = (last is None or last.crossed_at is None) and has_crossed(cascade, line)
+    return crossed_unsaid or (last is not None and now >= last.at + FRESH_SECONDS and is_outdated(cascade, last, now))
+
+
+def is_outdated(cascade: Cascade, last: LastAnnounced, now: float) -> bool:
+    """Returns True if the numbers of the last announced forecast are no longer those of the story, or if it said that the
+    line may be crossed from a time that has long passed."""
+    return (
+        cascade.engagements > last.engagements * FRESH_GROWTH
+        or cascade.everyone.reach > last.reach * FRESH_REACH
+        or (last.crossed_at is None and last.earliest is not None and last.earliest < now - RECHECK_SECONDS)
+    )
+
+
 def worth_a_forecast(probability: float, last: LastAnnounced | None) -> bool:
     """Returns True if the whole forecast is needed: the brand was told of the story before, or may have to be."""
     return last is not None or probability >= WATCH_AT
@@ -194,6 +222,8 @@ def level_of(
     """
     before = Level(last.level) if last is not None else None
     crossed = has_crossed(cascade, line)
+    if crossed and last is not None and last.crossed_at is None and before is not Level.CROSSED:
+        return Level.CROSSED  # however slowly it got there: nobody may read that it eased and never crossed
     if before is not None and is_quiet(cascade, now):
         return Level.EASING
     if crossed:

@@ -109,7 +109,8 @@ class LearnedForecaster:
         more = more_until(line, cascade.everyone, seen)
         weights = ahead_of(cascade, cascade.everyone, now, horizon).weights
         low, median, high = self._sizes(cascade, shape_of(cascade, now, horizon), now)
-        return Crossing(*(hawkes.seconds_until(more, size - seen, weights) for size in (high, median, low)))
+        crossing = Crossing(*(hawkes.seconds_until(more, size - seen, weights) for size in (high, median, low)))
+        return crossing.until(cascade.begins + horizon - now)
 
     def _probability(self, cascade: Cascade, shape: list[float], more: float, now: float) -> float:
         if more <= 0:

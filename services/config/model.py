@@ -56,7 +56,12 @@ class Brand(Section):
     )
     pages_per_hour: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         None,
-        description="incidents announced in an hour; further ones make one storm incident. Severity 1 is always announced",
+        description="incidents announced in an hour; further ones make one storm incident. SEV1 is always announced",
+    )
+    reopen_factor: Annotated[float, Field(gt=1, le=1000)] = Field(
+        2,
+        description="a story whose incident was resolved opens another one when its engagements, reach, negative replies or "
+        "forecast are so many times what they were then",
     )
     promise: Promise = Field(Promise(), description="by when a complaint or a question is answered")
 

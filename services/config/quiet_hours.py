@@ -18,5 +18,5 @@ class QuietHours(Section):
     windows: tuple[Window, ...] = Field(min_length=1, max_length=50)
     zone: Zone = "UTC"
     holds_from: Annotated[int, Field(ge=3, le=4)] = Field(
-        4, description="mildest lowered severity that waits: 4 holds severity 3 and 4, 3 holds severity 2 as well"
+        4, description="mildest lowered severity that waits: 4 holds SEV3 and SEV4, 3 holds SEV2 as well"
     )

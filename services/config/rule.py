@@ -74,9 +74,13 @@ class Rule(Section):
         None, description="followers reached so far (of a single post: its author's), at least"
     )
     mood: Probability | None = Field(None, description="negative share of the replies and quotes, at least")
-    severity: Annotated[int, Field(ge=1, le=4)] | None = Field(None, description="at least this bad; 1 is the worst")
+    severity: Annotated[int, Field(ge=1, le=4)] | None = Field(
+        None, description="at least this bad; 1 (SEV1) is the worst"
+    )
     complaint: Probability | None = Field(None, description="at least this sure that a single post is a complaint")
-    complaint_severity: Annotated[int, Field(ge=0, le=4)] | None = Field(None, description="of a single negative post")
+    complaint_severity: Annotated[int, Field(ge=0, le=4)] | None = Field(
+        None, description="of a single negative post, at least: 0 none, 1 mild, 2 moderate, 3 severe, 4 extreme"
+    )
     topics: tuple[Slug, ...] = Field((), description="any of these is spoken of; see `topics` of the file")
     surge_factor: Annotated[float, Field(gt=1)] | None = Field(None, description="times the baseline, at least")
     raises_to: Annotated[int, Field(ge=1, le=4)] | None = Field(

@@ -46,7 +46,7 @@ class OutcomeMark(StrEnum):
 
 
 class HeldBy(StrEnum):
-    """What may hold an incident back, so that nobody is told for a while. Nothing holds severity 1 back."""
+    """What may hold an incident back, so that nobody is told for a while. Nothing holds SEV1 back."""
 
     SILENCE = "silence"
     MUTE = "mute"
@@ -87,7 +87,7 @@ class Incident(Part):
     story: StoryId
     sequence: Annotated[int, Field(ge=1)]
     state: IncidentState
-    severity: Annotated[int, Field(ge=1, le=4)]
+    severity: Annotated[int, Field(ge=1, le=4, description="1 to 4; 1, the worst, is SEV1 in words")]
     title: str
     reason: str
     rule: str

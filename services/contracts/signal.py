@@ -53,7 +53,12 @@ class PostNegative(Event):
     post: PostCard
     sentiment: Sentiment
     complaint: Probability | None = None
-    severity: Annotated[int, Field(ge=0, le=4)] | None = None
+    severity: (
+        Annotated[
+            int, Field(ge=0, le=4, description="of the complaint: 0 none, 1 mild, 2 moderate, 3 severe, 4 extreme")
+        ]
+        | None
+    ) = None
     relevance: Relevance
     backfill: bool = False
     model: str

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from services.contracts.incident import IncidentState
+from services.contracts.scales import sev
 
 _LINKS: Final = (
     ("acknowledge", "I have it"),
@@ -114,7 +115,7 @@ def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
         ("Why", data["reason"]),
         ("Where", where),
         ("State", data["state_words"]),
-        ("Severity", str(data["severity"])),
+        ("Severity", sev(data["severity"])),
     )
     links = data.get("links", {})
     return Notice(

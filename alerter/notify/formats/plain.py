@@ -9,7 +9,7 @@ from alerter.notify.formats.notice import Notice, Status, cut
 TITLE_CHARS: Final = 250
 _FACT_CHARS: Final = 1000
 _WORDS: Final = {
-    Status.FIRING: "severity {severity}",
+    Status.FIRING: "SEV{severity}",
     Status.ACKNOWLEDGED: "taken",
     Status.RESOLVED: "over",
     Status.NOTE: "note",

@@ -5,12 +5,18 @@ which stories were missed and which pages were false. Pure.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from services.contracts.scales import sev
 from services.tools.drills.crowd import Night
 from services.tools.drills.script import Expectation, Silence
+
+OLD_SECONDS: Final = 120.0
+OLD_GROWTH: Final = 1.1
+"""A number that is this old, or of a story that has grown by this factor since, is of now all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +105,15 @@ def _about(night: Night, received: Sequence[Received], want: Expectation | Silen
         and (story is None or one.incident.get("story") == story)
         and (want.endpoint is None or one.endpoint == want.endpoint)
         and (one.type == want.type or one.type.startswith(f"{want.type}."))
+        and one.at >= want.after
     ]
 
 
 def _subject(want: Expectation | Silence) -> str:
     about = f" about {want.about}" if want.about else ""
     where = f" at {want.endpoint}" if want.endpoint else ""
-    return f"{want.brand}{about}{where}" + ("" if want.type == "incident" else f" ({want.type})")
+    after = f" after {_clock(want.after)}" if want.after else ""
+    return f"{want.brand}{about}{where}{after}" + ("" if want.type == "incident" else f" ({want.type})")
 
 
 def _expected(night: Night, want: Expectation, received: Sequence[Received]) -> DrillCheck:
@@ -124,21 +132,37 @@ def _expected(night: Night, want: Expectation, received: Sequence[Received]) -> 
             faults.append(f"told after {_clock(first.at)}, the line was crossed at {_clock(min(crossed))}")
     worst = min(int(one.incident.get("severity", 4)) for one in messages)
     if worst > want.severity_at_most:
-        faults.append(f"severity {worst}, wanted {want.severity_at_most} or worse")
+        faults.append(f"{sev(worst)}, wanted {sev(want.severity_at_most)} or worse")
     text = json.dumps([one.body for one in messages], ensure_ascii=False)
     faults += [f"no message says {words!r}" for words in want.says if words not in text]
     each = max(sum(one.endpoint == endpoint for one in messages) for endpoint in {one.endpoint for one in messages})
+    if want.numbers_of_now:
+        faults += _old_numbers(night, want, messages)
     if want.at_most is not None and each > want.at_most:
         faults.append(f"{each} messages to one endpoint, wanted at most {want.at_most}")
     if faults:
         return DrillCheck(False, f"{subject}: {'; '.join(faults)}")
-    return DrillCheck(
-        True, f"{subject}: told after {_clock(first.at)}, severity {worst}, {each} messages to one endpoint"
-    )
+    return DrillCheck(True, f"{subject}: told after {_clock(first.at)}, {sev(worst)}, {each} messages to one endpoint")
+
+
+def _old_numbers(night: Night, want: Expectation, messages: Sequence[Received]) -> list[str]:
+    """Returns which messages gave another size of the story than it had, within two minutes or a tenth."""
+    times, faults = night.engagements().get(night.post_id(want.about or ""), []), []
+    for one in messages:
+        outlook = one.incident.get("outlook")
+        if outlook is None:
+            continue
+        shown, now = int(outlook["observed"]), bisect_right(times, one.at)
+        if not bisect_right(times, one.at - OLD_SECONDS) / OLD_GROWTH - 1 <= shown <= now:
+            faults.append(f"after {_clock(one.at)} a message said {shown} engagements, and there were {now}")
+    return faults
 
 
 def _silent(night: Night, want: Silence, received: Sequence[Received]) -> DrillCheck:
     subject, messages = _subject(want), _about(night, received, want)
+    if want.says is not None:
+        subject = f"{subject}: {want.says!r}"
+        messages = [one for one in messages if want.says in json.dumps(one.body, ensure_ascii=False)]
     if messages:
         return DrillCheck(False, f"{subject}: told after {_clock(messages[0].at)}, but nobody should be")
     return DrillCheck(True, f"{subject}: nobody was told, as it should be")

@@ -80,7 +80,10 @@ class Player:
         self._keys = keys
         self._client = httpx2.AsyncClient(timeout=30)
         self._endpoints: list[str] = []
-        self._acts = list(night.script.acknowledgements)
+        deeds = {"acknowledge": night.script.acknowledgements, "resolve": night.script.resolutions}
+        self._deeds = sorted(
+            ((deed.at, verb, deed) for verb, some in deeds.items() for deed in some), key=lambda d: d[0]
+        )
 
     async def subscribe(self, sink_url: str) -> None:
         """Create an endpoint for each name in the drill's policies and responders."""
@@ -121,18 +124,18 @@ class Player:
         )
 
     async def respond(self) -> None:
-        """Do what the people of the drill have done by now: acknowledge the incidents that are open."""
+        """Do what the people of the drill have done by now: acknowledge or resolve the incidents that are open."""
         now = (self.clock.now() - self.begin).total_seconds()
         headers = {"authorization": f"Bearer {self._keys.admin}"}
-        for act in [act for act in self._acts if act.at <= now]:
-            self._acts.remove(act)
+        while self._deeds and self._deeds[0][0] <= now:
+            _, verb, deed = self._deeds.pop(0)
             found = await self._client.get(
-                f"{self._alerter}/v1/incidents", params={"brand": act.brand}, headers=headers
+                f"{self._alerter}/v1/incidents", params={"brand": deed.brand}, headers=headers
             )
             for incident in found.raise_for_status().json()["items"]:
                 if incident["state"] in {"prior", "active", "easing"}:
-                    path = f"{self._alerter}/v1/incidents/{incident['id']}/acknowledge"
-                    (await self._client.post(path, json={"by": act.by}, headers=headers)).raise_for_status()
+                    path = f"{self._alerter}/v1/incidents/{incident['id']}/{verb}"
+                    (await self._client.post(path, json={"by": deed.by}, headers=headers)).raise_for_status()
 
     async def send(self, actions: Sequence[Action]) -> None:
         """Send the posts until ingest has answered 202 for all of them. After a 429 or 503 wait as long as it asks for."""

@@ -186,4 +186,4 @@ async def _incidents(url: str, key: str) -> None:
     found = answer.json()["items"] if answer.status_code == 200 else []
     console.print(counted(len(found), "incident"))
     for incident in found:
-        say("  severity {} {}: {}: {}", incident["severity"], incident["state"], incident["title"], incident["reason"])
+        say("  SEV{} {}: {}: {}", incident["severity"], incident["state"], incident["title"], incident["reason"])

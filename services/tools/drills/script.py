@@ -107,6 +107,17 @@ class Expectation(Piece):
     at_most: Annotated[int, Field(ge=1)] | None = Field(
         None, description="most messages about it that one endpoint may get"
     )
+    numbers_of_now: bool = Field(
+        False,
+        description="each message gives the size of the conversation of `about`, at most two minutes or a tenth old",
+    )
+    after: Seconds = Field(0, description="look only at messages from then on")
+
+    @model_validator(mode="after")
+    def _numbers_of_one_story(self) -> Expectation:
+        if self.numbers_of_now and self.about is None:
+            raise ValueError("`numbers_of_now` needs `about`, the post whose conversation is counted")
+        return self
 
 
 class Silence(Piece):
@@ -116,6 +127,8 @@ class Silence(Piece):
     about: Name | None = None
     endpoint: str | None = None
     type: str = Field("incident", description="type of the messages")
+    after: Seconds = Field(0, description="look only at messages from then on")
+    says: str | None = Field(None, description="look only at messages that say this")
 
 
 class Outage(Piece):
@@ -126,8 +139,8 @@ class Outage(Piece):
     lasts: Seconds
 
 
-class Acknowledgement(Piece):
-    """Somebody acknowledges every incident of a brand that is open then, over the API, as people do."""
+class Deed(Piece):
+    """Somebody acknowledges, or resolves, every incident of a brand that is open then, over the API, as people do."""
 
     at: Seconds
     brand: str
@@ -160,7 +173,8 @@ class Script(Piece):
     crowds: tuple[Crowd, ...] = ()
     silences: tuple[Silenced, ...] = ()
     outages: tuple[Outage, ...] = ()
-    acknowledgements: tuple[Acknowledgement, ...] = ()
+    acknowledgements: tuple[Deed, ...] = ()
+    resolutions: tuple[Deed, ...] = ()
     expect: tuple[Expectation, ...] = ()
     never: tuple[Silence, ...] = ()
     expected: Literal["now"] | Later = "now"

@@ -196,7 +196,7 @@ def show_message(message: Webhooked, player: Player) -> None:
     one = player.received(message)
     incident = one.incident
     say(
-        "[bold]{}[/] [green]verified[/] {} -> {}  severity {} [bold]{}[/]: {}\n         [dim]{}[/]",
+        "[bold]{}[/] [green]verified[/] {} -> {}  SEV{} [bold]{}[/]: {}\n         [dim]{}[/]",
         *(_clock(one.at), one.type, one.endpoint, incident.get("severity"), incident.get("brand")),
         *(incident.get("title", ""), incident.get("because") or incident.get("reason", "")),
     )

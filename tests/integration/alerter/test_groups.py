@@ -154,7 +154,7 @@ async def test_a_worse_member_raises_the_incident_and_is_told_as_ever(make_house
         assert incident["severity"] == 2
         assert told(house) == [("incident.opened", 3), ("incident.updated", 2)]
         said = house.receiver.at("/desk")[-1].body["data"]["because"]
-        assert said.startswith("severity rose from 3 to 2")
+        assert said.startswith("it rose from SEV3 to SEV2")
         assert "story bsky:p2 joins" in said
         # Ten minutes between two messages, except for the worst.
         await house.signal(story("p3", level=Level.CROSSED))

@@ -133,7 +133,7 @@ async def test_quiet_hours_hold_the_mild_until_the_morning(make_house: MakeHouse
         await house.settle()
         assert [one.body["data"]["story"] for one in house.receiver.at("/desk")] == ["bsky:p2"]
         (mild,) = [i for i in await house.incidents() if i["story"] == "bsky:p1"]
-        assert mild["held"]["reason"] == "quiet hours until 11:00 Europe/Berlin: severity 3 counts as 4 and waits"
+        assert mild["held"]["reason"] == "quiet hours until 11:00 Europe/Berlin: SEV3 counts as SEV4 and waits"
         await house.pass_time(3600)
         opened = [one for one in house.receiver.at("/desk") if one.type == "incident.opened"]
         assert [one.body["data"]["story"] for one in opened] == ["bsky:p2", "bsky:p1"]

@@ -44,7 +44,7 @@ german = make.card(language="de-AT", account=AccountId("bsky:acme"), followers=5
         ({"mood": 0.8}, make.forecast(mood=make.mood(0.8)), make.forecast(mood=make.mood(0.79)), "80 % of replies"),
         ({"mood": 0.1}, make.forecast(mood=make.mood(0.8)), make.forecast(mood=None), "80 %"),
         ({"mood": 0.0}, make.forecast(mood=make.mood()), make.forecast(mood=make.mood(scored=0)), "negative"),
-        ({"severity": 2}, make.forecast(level=Level.IMMINENT), make.forecast(), "severity 2 (the rule asks for 2 or worse)"),
+        ({"severity": 2}, make.forecast(level=Level.IMMINENT), make.forecast(), "it is SEV2 (the rule asks for SEV2 or worse)"),
         ({"complaint": 0.8}, make.negative(), make.negative(complaint=0.7), "80 % sure that it is a complaint"),
         ({"complaint": 0.0}, make.negative(), make.forecast(), "complaint"),
         ({"languages": ("de",), "severity": 4}, make.forecast(root=german), make.forecast(), "the language is de"),
@@ -139,7 +139,7 @@ def test_a_rule_raises_what_it_fires_at() -> None:
     decision = decide.decide(saying("fire!"), [safety], make.LINE, None, make.NOW)
     assert decision is not None
     assert (decision.grade.severity, decision.grade.floor) == (1, 1)
-    assert "raised from 3 by rule safety" in decision.reason
+    assert "raised from SEV3 by rule safety" in decision.reason
 
 
 def test_a_later_rule_raises_a_story_that_another_one_found() -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from alerter.incidents import actions, model, telling, transitions, words
+from alerter.incidents import actions, model, reopening, telling, transitions, words
 from alerter.incidents.record import AnswerTerms, Entry, IncidentRecord, Story, Transition, outlook
 from alerter.incidents.telling import Announcement
 from alerter.incidents.transitions import TRANSITIONS, Trigger
@@ -183,7 +183,7 @@ def test_only_what_is_worse_is_told_again_and_at_most_once_in_ten_minutes() -> N
     assert due == make.NOW + telling.TELL_AGAIN_AFTER
     told = fired(soon.record, due)
     assert told.tell is TellReason.WORSE
-    assert make.said(told).because == "severity rose from 3 to 2; it is about to cross the line"
+    assert make.said(told).because == "it rose from SEV3 to SEV2; it is about to cross the line"
     assert model.fire(told.record, due + MINUTE) is None
     late = joined(record, make.forecast(2, Level.IMMINENT), make.NOW + 10 * MINUTE)
     assert (make.said(late).change, late.tell) == (Change.UPDATED, TellReason.WORSE)
@@ -252,9 +252,9 @@ def test_answer_by_is_the_earliest_bound_of_any_conversation() -> None:
 def test_what_a_person_closed_comes_back_only_when_it_got_worse() -> None:
     closed = actions.resolve(opened().record, "dana", "", make.NOW).record
     days = make.NOW + timedelta(days=2)
-    assert not model.reopens(closed, make.forecast(2, Level.LIKELY), 3, days)
-    assert model.reopens(closed, make.forecast(2, Level.LIKELY), 2, days)
-    assert model.reopens(closed, make.forecast(2, Level.CROSSED), 3, days)
+    assert not reopening.why_reopened(closed, make.forecast(2, Level.LIKELY), 3, days)
+    assert reopening.why_reopened(closed, make.forecast(2, Level.LIKELY), 2, days)
+    assert reopening.why_reopened(closed, make.forecast(2, Level.CROSSED), 3, days)
 
 
 def test_a_story_that_flickers_around_its_rule_cools_down_unless_it_is_worse_than_it_ever_was() -> None:
@@ -266,13 +266,15 @@ def test_a_story_that_flickers_around_its_rule_cools_down_unless_it_is_worse_tha
     )
     over = joined(first.record, make.forecast(2, Level.EASING), make.NOW).record
     soon, later = make.NOW + 29 * MINUTE, make.NOW + 30 * MINUTE
-    assert not model.reopens(over, make.forecast(3, Level.IMMINENT), 2, soon)
-    assert model.reopens(over, make.forecast(3, Level.CROSSED), 2, soon)
-    assert model.reopens(over, make.forecast(3, Level.LIKELY), 1, soon)
-    assert model.reopens(over, make.forecast(3, Level.LIKELY), 4, later)
+    assert not reopening.why_reopened(over, make.forecast(3, Level.IMMINENT), 2, soon)
+    assert reopening.why_reopened(over, make.forecast(3, Level.CROSSED), 2, soon)
+    assert reopening.why_reopened(over, make.forecast(3, Level.LIKELY), 1, soon)
+    assert reopening.why_reopened(over, make.forecast(3, Level.LIKELY), 4, later)
     marked = actions.mark(over, "dana", OutcomeMark.USEFUL, "", soon)
     assert marked is not None
-    assert model.reopens(marked.record, make.forecast(3, Level.LIKELY), 4, later), "a mark does not begin it anew"
+    assert reopening.why_reopened(marked.record, make.forecast(3, Level.LIKELY), 4, later), (
+        "a mark does not begin it anew"
+    )
 
 
 def in_a_surge(usual: float, promise: float | None) -> IncidentRecord:

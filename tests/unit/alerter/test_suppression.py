@@ -176,7 +176,7 @@ def test_quiet_hours_lower_by_one_and_hold_the_mildest(severity: int, holds_from
     found = matching.held(of_severity(severity), (), (hours,), datetime(2026, 1, 10, 23, 0, tzinfo=UTC))
     assert (found is not None) == held
     if found is not None:
-        assert f"severity {severity} counts as {min(4, severity + 1)}" in found.reason
+        assert f"SEV{severity} counts as SEV{min(4, severity + 1)}" in found.reason
     other = hours.model_copy(update={"brands": ("other",)})
     assert matching.held(of_severity(4), (), (other,), datetime(2026, 1, 10, 23, 0, tzinfo=UTC)) is None
 
@@ -269,7 +269,7 @@ def test_a_storm_counts_what_it_stands_for_and_is_as_bad_as_the_worst() -> None:
     soon = gathered(storm.record, 4, make.NOW + MINUTE)
     assert (soon.message, soon.record.incident.severity) == (None, 3)
     worse = gathered(soon.record, 2, make.NOW + 11 * MINUTE)
-    assert "severity rose from 3 to 2" in make.said(worse).because
+    assert "it rose from SEV3 to SEV2" in make.said(worse).because
     assert worse.record.incident.title.startswith("Acme: a storm: 3 further incidents")
     assert matching.kinds(worse.record) == ("storm",)
 
@@ -292,7 +292,7 @@ def test_severity_1_breaks_what_holds_it_back() -> None:
     came = advance(before, worst, Trigger.NOTED, Entry("negative", "a fire"), make.NOW)
     out = telling.decide(before, came, lambda _: None, make.NOW)
     assert make.said(out).tell is TellReason.WORSE
-    assert out.entries[-1] == Entry("released", "severity 1 is never held back")
+    assert out.entries[-1] == Entry("released", "SEV1 is never held back")
     assert out.resumes_at == make.NOW
     assert out.record.incident.held is None
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from alerter.rules.conditions import spoken_of
+from alerter.rules.conditions import Facts, spoken_of
 from scorer.sentiment.onnx import SHIPPED
 from scorer.sentiment.relevance import judge
 from scorer.sentiment.text import spell
@@ -89,7 +89,7 @@ def _roles(text: str) -> dict[str, object]:
 
 def _topics(text: str) -> list[str]:
     signal = negative().model_copy(update={"post": card(text=text)})
-    return [word for word in WORDS if spoken_of([word], signal) is not None]
+    return [word for word in WORDS if spoken_of("any", Facts(signal, None, 4, {"any": (word,)})) is not None]
 
 
 def _tokens(text: str) -> list[int]:
