@@ -21,7 +21,15 @@ from services.config.model import Brand
 from services.contracts.base import BrandId, StoryId, event_id
 from services.contracts.codec import Unreadable, decode, encode
 from services.contracts.post import CoverageState, SourceCoverage
-from services.contracts.signal import BrandSurge, BrandVolume, PostCard, PostNegative, PostRedacted, SurgePhase
+from services.contracts.signal import (
+    OVERWHELMING_FACTOR,
+    BrandSurge,
+    BrandVolume,
+    PostCard,
+    PostNegative,
+    PostRedacted,
+    SurgePhase,
+)
 from services.contracts.topics import SIGNALS
 from services.eventlog.base import Message, Record
 from services.stream.deadletter import DeadLetters
@@ -35,6 +43,8 @@ RECHECK_SECONDS: Final = 60.0
 ANNOUNCE_AGAIN_FACTOR: Final = 2.0
 ANNOUNCE_AGAIN_SECONDS: Final = 600.0
 """A surge that goes on is announced again when it has doubled, at most so often."""
+PROOF_FACTOR: Final = OVERWHELMING_FACTOR
+"""Without a known baseline a surge is announced again, once, when it reaches so many times the busiest ten minutes so far."""
 EXEMPLARS: Final = 5
 STORIES: Final = 50
 TERMS: Final = 8
@@ -92,6 +102,8 @@ class BrandSurgeState(msgspec.Struct, array_like=True):
     announced_at: float = 0.0
     announced: float = 0.0
     """When the surge was last announced, and with how many posts."""
+    proven: bool = False
+    """True if the surge was announced as one that the brand's own numbers prove (`PROOF_FACTOR`)."""
 
     def forget_window(self) -> None:
         """Start a new window: the words of the one before are usual from now on."""
@@ -219,10 +231,9 @@ class SurgeProcessor:
         self._put(event.brand, known, now)
 
     def _measure(self, event: BrandVolume, now: float) -> None:
-        """Add a minute to the volumes from which the share of negative posts is computed."""
-        known = self._brands.get(event.brand)
-        if known is None:
-            return
+        """Add a minute to the volumes from which the share of negative posts is computed. From the first minute on that a
+        brand is spoken of its baseline is learned: that nobody complains is usual too."""
+        known = self._get(event.brand, now)
         at = epoch(event.minute)
         keep = 0.5 ** (max(0.0, at - known.volume_at) / HOUR)
         known.posts = known.posts * keep + event.scored
@@ -250,8 +261,7 @@ class SurgeProcessor:
             self._announce(look, SurgePhase.END, before or now, deviation, out)
             known.forget_window()
         elif before is not None and (
-            deviation.observed >= ANNOUNCE_AGAIN_FACTOR * known.announced
-            and now - known.announced_at >= ANNOUNCE_AGAIN_SECONDS
+            _has_grown(known, deviation, now) or (past is None and not known.proven and _proves_itself(known.model))
         ):
             self._announce(look, SurgePhase.GROWING, before, deviation, out)
 
@@ -259,6 +269,7 @@ class SurgeProcessor:
         """Say that the surge which began at `begins` is in this phase."""
         brand, known, now, cause = look
         known.announced_at, known.announced = now, deviation.observed
+        known.proven = phase is not SurgePhase.END and (known.proven or _proves_itself(known.model))
         terms = known.recent.apart_from(known.usual)
         minutes = (deviation.ends - deviation.begins) / 60
         words = (
@@ -270,6 +281,10 @@ class SurgeProcessor:
             words = f"{words}: the surge is over"
         elif terms:
             words += f"; what sets them apart: {', '.join(terms[:5])}"
+        if not known.model.baseline_known:
+            words += (
+                f". What is usual is not known yet: {known.model.seen_seconds / HOUR:.0f} h of the first week were seen"
+            )
         event = BrandSurge(
             brand=BrandId(brand),
             phase=phase,
@@ -286,12 +301,35 @@ class SurgeProcessor:
             stories=tuple(StoryId(story) for story in _largest(known.stories)),
             networks=known.networks,
             languages=known.languages,
+            baseline_known=known.model.baseline_known,
+            own_factor=_own_factor(known, past=deviation.lasted is not None),
             reason=words,
             model=MODEL,
         )
         id_ = event_id(event.TYPE, brand, phase.value, cause)
         out.appends.append(Message(SIGNALS.name, brand, encode(event, id_)))
         self._metrics.signals.labels(event.TYPE).inc()
+
+
+def _has_grown(known: BrandSurgeState, deviation: Deviation, now: float) -> bool:
+    """Returns True if the surge is so much larger than it was announced that it is announced again."""
+    return (
+        deviation.observed >= ANNOUNCE_AGAIN_FACTOR * known.announced
+        and now - known.announced_at >= ANNOUNCE_AGAIN_SECONDS
+    )
+
+
+def _proves_itself(model: SurgeModel) -> bool:
+    """Returns True if the brand's own numbers prove the surge, although its baseline is not known."""
+    return not model.baseline_known and (model.own_factor or 0.0) >= PROOF_FACTOR
+
+
+def _own_factor(known: BrandSurgeState, *, past: bool) -> float | None:
+    """How the surge compares with the brand's own numbers, where the baseline is not known; what was proven stays so."""
+    factor = known.model.own_factor
+    if known.model.baseline_known or factor is None or past:
+        return None
+    return round(max(factor, PROOF_FACTOR) if known.proven else factor, 3)
 
 
 def _worth_forgetting(known: BrandSurgeState) -> float:

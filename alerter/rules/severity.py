@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from alerter.rules.conditions import Opening, level_words, percent
-from services.contracts.signal import BrandSurge, CascadeForecast, Level, Line, PostNegative
+from services.contracts.signal import OVERWHELMING_FACTOR, BrandSurge, CascadeForecast, Level, Line, PostNegative
 
 WORST, MILDEST = 1, 4
 
 _OF_LEVEL: Final = {Level.EASING: 4, Level.WATCH: 4, Level.LIKELY: 3, Level.IMMINENT: 2, Level.CROSSED: 2}
 _OF_COMPLAINT: Final = {0: 4, 1: 4, 2: 4, 3: 3, 4: 2}
 _OF_SURGE: Final = ((10.0, 1), (5.0, 2), (0.0, 3))
+UNKNOWN_SURGE, PROVEN_SURGE = 3, 2
+"""The worst a surge can be as long as the brand's baseline is not known, and if its own numbers prove it all the same."""
 
 CERTAIN_PROBABILITY: Final = 0.9
 FAR_OVER_LINE: Final = 3.0
@@ -137,5 +139,14 @@ def _grade_post(signal: PostNegative, line: Line) -> Grade:
 
 def _grade_surge(surge: BrandSurge) -> Grade:
     severity = next(severity for factor, severity in _OF_SURGE if surge.factor >= factor)
+    words = [f"{surge.observed:,} negative posts where {surge.expected:,.1f} are usual"]
+    if not surge.baseline_known:
+        proof = surge.own_factor
+        if proof is not None and proof >= OVERWHELMING_FACTOR:
+            severity = max(PROVEN_SURGE, severity)
+            words.append(f"what is usual is not known yet, but it is {proof:.0f} times the busiest ten minutes so far")
+        elif severity < UNKNOWN_SURGE:
+            severity = UNKNOWN_SURGE
+            words.append("no worse as long as it is not known what is usual for the brand")
     volume = surge.share is not None and surge.share <= USUAL_SHARE
-    return Grade(severity, f"{surge.observed:,} negative posts where {surge.expected:,.1f} are usual", volume=volume)
+    return Grade(severity, ", ".join(words), volume=volume)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
@@ -185,6 +185,10 @@ class CascadeForecast(Event):
     model: str
 
 
+OVERWHELMING_FACTOR: Final = 10.0
+"""From this `BrandSurge.own_factor` on a surge is severe although its baseline is not known."""
+
+
 class SurgePhase(StrEnum):
     START = "start"
     GROWING = "growing"
@@ -195,6 +199,7 @@ class BrandSurge(Event):
     """More negative posts about a brand than its own baseline explains."""
 
     TYPE: ClassVar[str] = "brand.surge"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     phase: SurgePhase
@@ -212,6 +217,10 @@ class BrandSurge(Event):
     stories: tuple[StoryId, ...] = ()
     networks: dict[str, int] = Field(default_factory=dict)
     languages: dict[str, int] = Field(default_factory=dict)
+    baseline_known: bool = True
+    """False as long as the baseline rests on too little of the brand's own time to say how severe the surge is."""
+    own_factor: Annotated[float, Field(ge=0.0)] | None = None
+    """Where the baseline is not known: how many times the busiest ten minutes of the brand so far the last ones are."""
     reason: str
     model: str
 
