@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from scorer.lateness import Lateness
 from scorer.mood import Moods
 from scorer.recalibration_state import RecalibrationState
 from scorer.virality.cascade import Cascade
@@ -21,13 +22,14 @@ def cascade_state() -> KeyedState[Cascade]:
 
 
 class LaneState:
-    """Cascades by conversation, open minutes by brand, usual moods by account, recalibrations by network."""
+    """Cascades by conversation, open minutes by brand, usual moods by account, recalibrations and last arrivals by network."""
 
     def __init__(self) -> None:
         self.cascades = cascade_state()
         self.volumes = Volumes()
         self.moods = Moods()
         self.recalibrations = RecalibrationState()
+        self.lateness = Lateness()
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """Take over the committed state. Raises `Damaged` for an entry that another release wrote."""
@@ -35,6 +37,7 @@ class LaneState:
         self.volumes.restore(entries)
         self.moods.restore(entries)
         self.recalibrations.restore(entries)
+        self.lateness.restore(entries)
 
     def next_due(self) -> float | None:
         """When the earliest timer wants to fire, in epoch seconds; `None` without timers."""
@@ -43,4 +46,5 @@ class LaneState:
 
     def changes(self) -> dict[str, bytes | None]:
         """What was put and deleted since the last call, as it is to be committed."""
-        return self.cascades.changes() | self.volumes.changes() | self.moods.changes() | self.recalibrations.changes()
+        parts = (self.cascades, self.volumes, self.moods, self.recalibrations, self.lateness)
+        return {key: entry for part in parts for key, entry in part.changes().items()}

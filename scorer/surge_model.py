@@ -336,6 +336,11 @@ class SurgeModel(msgspec.Struct, array_like=True):
                 return self._late(number) if past else None
         return None
 
+    def learn_past(self, at: float) -> None:
+        """Count a post that was published at `at`, before the window that ends now, and judge nothing by it."""
+        if self.window and at < self.recent[0][0]:
+            self.add(at)
+
     def _learn_late(self, begin: float, posts: float, count: float, mean: float) -> None:
         if not self._is_blind(begin):
             most = usual_at_most(max(mean, self.baseline.expected(begin)), self.baseline.dispersion)

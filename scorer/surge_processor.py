@@ -104,6 +104,8 @@ class BrandSurgeState(msgspec.Struct, array_like=True):
     """When the surge was last announced, and with how many posts."""
     proven: bool = False
     """True if the surge was announced as one that the brand's own numbers prove (`PROOF_FACTOR`)."""
+    late: int = 0
+    """The posts of the window that were heard late, and count in the time in which they were written."""
 
     def forget_window(self) -> None:
         """Start a new window: the words of the one before are usual from now on."""
@@ -113,6 +115,7 @@ class BrandSurgeState(msgspec.Struct, array_like=True):
         if len(self.usual.counts) > VOCABULARY:
             self.usual = WordCounts(self.usual.posts / 2, {w: n / 2 for w, n in self.usual.counts.items() if n >= 2})
         self.recent = WordCounts()
+        self.late = 0
         self.exemplars, self.scores = [], []
         self.stories, self.networks, self.languages = {}, {}, {}
 
@@ -213,9 +216,15 @@ class SurgeProcessor:
 
     def _count(self, event: PostNegative, record: Record, now: float, out: StepResult) -> None:
         """Count a negative post, and look at its brand."""
-        if event.backfill:
+        if event.backfill and not event.late:
             return  # a catch-up after a gap is no storm
         known = self._get(event.brand, now)
+        if event.late and not known.model.baseline_known:
+            # Against a prior any catch-up is a storm. What was usual is learned from it all the same.
+            known.model.learn_past(epoch(event.post.at))
+            self._put(event.brand, known, now)
+            return
+        known.late += event.late
         alarm = known.model.alarm
         if alarm.begins is None and alarm.since is None and known.recent.posts >= _worth_forgetting(known):
             known.forget_window()
@@ -277,6 +286,8 @@ class SurgeProcessor:
         )
         if deviation.lasted is not None:
             words += f", {(now - deviation.ends) / 60:.0f} min ago: delivered late by their source"
+        if known.late:
+            words += f", {known.late:,} of them heard late"
         if phase is SurgePhase.END:
             words = f"{words}: the surge is over"
         elif terms:

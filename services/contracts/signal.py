@@ -43,9 +43,14 @@ class Relevance(Part):
 
 
 class PostNegative(Event):
-    """A post that is negative about a brand."""
+    """A post that is negative about a brand.
+
+    `backfill` says that it was heard late. If its source did not say so, and it was recognised by what many posts claim, `late`
+    is True too. The time of the post is then what it claims itself, as far as others claim as much.
+    """
 
     TYPE: ClassVar[str] = "post.negative"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     story: StoryId
@@ -56,6 +61,7 @@ class PostNegative(Event):
     severity: Annotated[int, Field(ge=0, le=4)] | None = None
     relevance: Relevance
     backfill: bool = False
+    late: bool = False
     model: str
 
 
