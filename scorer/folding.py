@@ -8,6 +8,7 @@ from typing import Final
 from scorer.flags import Flags, speaks_here
 from scorer.forwarding import Forwarding
 from scorer.lane_state import LaneState
+from scorer.lateness import Place
 from scorer.mentions import relevances
 from scorer.metrics import ScorerMetrics
 from scorer.questions import asks
@@ -52,10 +53,11 @@ class Folding:
 
     async def fold(self, step: Step) -> None:
         """Fold all arrivals, in order. The conversations that they move are left in `step.moved`."""
-        for arrival in step.arrivals:
+        places = self._state.lateness.places([arrival.event for arrival in step.arrivals])
+        for arrival, place in zip(step.arrivals, places, strict=True):
             event = arrival.event
             if type(event) is PostObserved:
-                self._fold_post(event, arrival, step)
+                self._fold_post(event, arrival, step, place)
             elif type(event) is PostPlaced:
                 self._forwarding.place(event, step)
             elif type(event) is PostDeleted:
@@ -110,7 +112,8 @@ class Folding:
 
     # -- posts ---------------------------------------------------------------------------------------------------------
 
-    def _fold_post(self, post: PostObserved, arrival: Arrival, step: Step) -> None:
+    def _fold_post(self, post: PostObserved, arrival: Arrival, step: Step, place: Place | None) -> None:
+        """Fold a post into its conversation. `place` is where it belongs in time by the claims of the many (`lateness`)."""
         if post.kind is PostKind.DELETION:
             self._fold_deletion(post, arrival, step)
             return
@@ -119,7 +122,10 @@ class Folding:
         cascade = self._admit(post.conversation, arrival, step)
         if cascade is None:
             return
-        at = min(epoch(post.at), step.now)  # a clock that runs ahead must not make a story look young
+        # A clock that runs ahead must not make a story look young.
+        at = min(epoch(post.at) if place is None else place.at, step.now)
+        if place is not None and place.late:
+            self._metrics.late.inc()
         self._learn_brands(cascade, post)
         # It may have been read only because a later post of its batch names a brand: what counts must not depend on batches.
         reading = arrival.reading if cascade.brands else None
@@ -130,17 +136,17 @@ class Folding:
         if gone:  # it counts as all deleted posts do, and says nothing
             reading = None
         if post.is_root:
-            cascade.add_root(at, _followers(post), velocity=_has_velocity(post))
+            cascade.add_root(at, _followers(post), velocity=place is not None or _has_velocity(post))
             cascade.root = None if gone else _card(post, at, reading)
         elif post.kind in _ENGAGEMENTS and post.author_brand is None:
-            self._engage(cascade, post, at, reading)
+            self._engage(cascade, post, at, reading, place)
         if post.kind is PostKind.REPOST and not cascade.links:
             return  # by far the most frequent event, and all there is to it
         if post.kind is PostKind.QUOTE and post.home != post.conversation:
             cascade.remember_link(post.home)
         self._link_quotes(cascade, post, step)
         if post.kind in SPEAKING and not gone:  # a brand that reposts a complaint has not answered it
-            folded = FoldedPost(post, at, arrival.record, reading)
+            folded = FoldedPost(post, at, arrival.record, reading, place)
             self._follow_answers(cascade, folded, step)
             self._conclude(cascade, folded, step)
 
@@ -160,7 +166,9 @@ class Folding:
     def _is_deleted(self, post: PostObserved) -> bool:
         return self._state.whereabouts.is_deleted(post.network, post.post_id)
 
-    def _engage(self, cascade: Cascade, post: PostObserved, at: float, reading: Reading | None) -> None:
+    def _engage(
+        self, cascade: Cascade, post: PostObserved, at: float, reading: Reading | None, place: Place | None
+    ) -> None:
         """One more engagement by somebody who is not the brand."""
         followers = _followers(post)
         cascade.add_engagement(
@@ -168,8 +176,10 @@ class Folding:
             at,
             followers,
             human=not _note_automation(cascade, post, at),
-            velocity=_has_velocity(post),
+            velocity=place is not None or _has_velocity(post),
+            placed=place is not None,
         )
+        cascade.late += place is not None and place.late
         if reading is not None:
             cascade.read_reply(_is_negative(reading))
         if (reading is not None or cascade.is_loud(followers or 0)) and not self._is_deleted(post):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from scorer.lateness import Lateness
 from scorer.mood import Moods
 from scorer.recalibration_state import RecalibrationState
 from scorer.seen import SeenEvents
@@ -26,7 +27,7 @@ def cascade_state() -> KeyedState[Cascade]:
 
 class LaneState:
     """Cascades by conversation, the events that they counted, where posts stand and which are gone, open minutes by
-    brand, usual moods by account, recalibrations by network."""
+    brand, usual moods by account, recalibrations and last arrivals by network."""
 
     def __init__(self) -> None:
         self.cascades = cascade_state()
@@ -35,6 +36,7 @@ class LaneState:
         self.volumes = Volumes()
         self.moods = Moods()
         self.recalibrations = RecalibrationState()
+        self.lateness = Lateness()
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """Take over the committed state. Raises `Damaged` for an entry that another release wrote."""
@@ -44,6 +46,7 @@ class LaneState:
         self.volumes.restore(entries)
         self.moods.restore(entries)
         self.recalibrations.restore(entries)
+        self.lateness.restore(entries)
 
     def next_due(self) -> float | None:
         """When the earliest timer wants to fire, in epoch seconds; `None` without timers."""
@@ -52,7 +55,10 @@ class LaneState:
 
     def changes(self) -> dict[str, bytes | None]:
         """What was put and deleted since the last call, as it is to be committed."""
-        parts = (self.cascades, self.seen, self.whereabouts, self.volumes, self.moods, self.recalibrations)
+        parts = (
+            *(self.cascades, self.seen, self.whereabouts, self.volumes),
+            *(self.moods, self.recalibrations, self.lateness),
+        )
         return {key: value for part in parts for key, value in part.changes().items()}
 
     def forget(self, conversation: str, cascade: Cascade) -> None:

@@ -53,6 +53,11 @@ class ScorerMetrics:
         self.abstained = Counter(
             "firebreak_scorer_abstained_total", "Texts on which the model abstained", registry=registry
         )
+        self.late = Counter(
+            "firebreak_scorer_late_posts_total",
+            "Posts heard late by the times that many of them claim: they count in the time in which they were written",
+            registry=registry,
+        )
         self.signals = Counter("firebreak_scorer_signals_total", "Signals written", ["type"], registry=registry)
         self.forecasts = Counter(
             "firebreak_scorer_forecasts_total", "Forecasts announced", ["level"], registry=registry

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from scorer.lateness import Place
 from scorer.metrics import ScorerMetrics
 from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
@@ -55,6 +56,13 @@ class FoldedPost(NamedTuple):
     at: float
     record: Record
     reading: Reading | None
+    place: Place | None = None
+    """Where it belongs in time by the claims of the many, which `at` then follows, if it was heard late."""
+
+    @property
+    def late(self) -> bool:
+        """True if the claims of the many say that it was heard late."""
+        return self.place is not None and self.place.late
 
 
 class Announcement(NamedTuple):
@@ -85,20 +93,21 @@ class Signals:
 
     def negative(self, cascade: Cascade, folded: FoldedPost, brand: str, relevance: BrandRelevance, model: str) -> None:
         """The post, which was read by `model`, is negative about the brand."""
-        post, _, record, reading = folded
+        post, _, record, reading, _ = folded
         assert reading is not None
         event = PostNegative(
             brand=BrandId(brand),
             story=StoryId(cascade.story),
             conversation=post.conversation,
-            post=_card_of(post, _unit(reading.negative)),
+            post=_card_of(folded, _unit(reading.negative)),
             sentiment=Sentiment(
                 negative=_unit(reading.negative), neutral=_unit(reading.neutral), positive=_unit(reading.positive)
             ),
             complaint=None if reading.complaint is None else _unit(reading.complaint),
             severity=reading.severity,
             relevance=Relevance(score=relevance.score, reason=relevance.reason),
-            backfill=post.backfill,
+            backfill=post.backfill or folded.late,
+            late=folded.late and not post.backfill,
             model=model,
         )
         self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
@@ -110,25 +119,25 @@ class Signals:
             brand=BrandId(brand),
             story=StoryId(cascade.story),
             conversation=post.conversation,
-            post=_card_of(post, None),
-            backfill=post.backfill,
+            post=_card_of(folded, None),
+            backfill=post.backfill or folded.late,
         )
         key = event_id(post.network, post.post_id, brand, event.TYPE, *_place(folded.record))
         self._say(SIGNALS, brand, event, key)
 
     def flagged(self, cascade: Cascade, folded: FoldedPost, brand: str, topics: Mapping[str, tuple[str, ...]]) -> None:
         """The post speaks of these topics of the brand, each with the words that were found."""
-        post, _, record, reading = folded
+        post, _, record, reading, _ = folded
         read = None if reading is None or reading.abstain is not None else reading
         event = PostFlagged(
             brand=BrandId(brand),
             story=StoryId(cascade.story),
             conversation=post.conversation,
-            post=_card_of(post, None if read is None else _unit(read.negative)),
+            post=_card_of(folded, None if read is None else _unit(read.negative)),
             topics=dict(topics),
             complaint=None if read is None or read.complaint is None else _unit(read.complaint),
             severity=None if read is None else read.severity,
-            backfill=post.backfill,
+            backfill=post.backfill or folded.late,
         )
         self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
 
@@ -306,8 +315,9 @@ def _evidence(cascade: Cascade, now: float) -> Evidence:
     )
 
 
-def _card_of(post: PostObserved, negative: float | None) -> PostCard:
+def _card_of(folded: FoldedPost, negative: float | None) -> PostCard:
     """The card of a post that has just arrived."""
+    post = folded.post
     return PostCard(
         network=post.network,
         post_id=post.post_id,
@@ -319,7 +329,7 @@ def _card_of(post: PostObserved, negative: float | None) -> PostCard:
         permalink=post.permalink,
         reply_link=post.reply_link,
         account=post.account,
-        at=post.at,
+        at=post.at if folded.place is None else moment(folded.at),
         negative=negative,
         policy=post.policy,
     )

@@ -29,6 +29,13 @@ VOLATILITY_SECONDS: Final = 14 * 86_400.0
 """The time over which the volatility is averaged."""
 FIRST_DAY_SECONDS: Final = 86_400.0
 """The volatility is not known before the baseline has seen so much."""
+KNOWN_SECONDS: Final = 7 * 86_400.0
+"""The baseline is known when so much of the brand's own time was seen: once around the week that it is made of. Before that a
+first Monday looks like a surge, after a Sunday."""
+OWN_BUCKETS: Final = 3
+LEAST_BUSY: Final = 5.0
+"""A brand whose baseline is not known is compared with the busiest ten minutes that it had itself: when it was seen for so many
+buckets, and as if those had had so many posts at least."""
 BLIND_SPELLS: Final = 8
 """Gaps of sources that are remembered."""
 WEEK_HOURS: Final = 168
@@ -250,6 +257,8 @@ class SurgeModel(msgspec.Struct, array_like=True):
     """The mean square of the difference between a whole window and what was expected, incidents included."""
     blind: list[tuple[float, float]] = msgspec.field(default_factory=list)
     """(begin, end) of the last times in which a source saw nothing."""
+    busiest: float = 0.0
+    """The most posts so far in two buckets, one after the other. Surges count: only what outdoes them all proves itself."""
 
     @classmethod
     def new(cls, bucket_seconds: float = BUCKET_SECONDS) -> SurgeModel:
@@ -270,6 +279,7 @@ class SurgeModel(msgspec.Struct, array_like=True):
             if not self._is_blind(begin):
                 self._remember()
                 self.baseline.learn(begin, posts)
+                self.busiest = max(self.busiest, self._newest_two)
             at += seconds
             self._open(at)
 
@@ -280,6 +290,28 @@ class SurgeModel(msgspec.Struct, array_like=True):
     def recent(self) -> list[tuple[float, float, float]]:
         """The buckets of the window that ends now."""
         return self.window[-WINDOW_BUCKETS:]
+
+    @property
+    def _newest_two(self) -> float:
+        """The posts in the last two buckets: those of the last five to ten minutes."""
+        return sum(posts for _, posts, _ in self.window[-2:])
+
+    @property
+    def seen_seconds(self) -> float:
+        """How much of the brand's own time the baseline rests on."""
+        return self.baseline.buckets * self.baseline.seconds
+
+    @property
+    def baseline_known(self) -> bool:
+        """Returns True if the baseline rests on the brand's own numbers (`KNOWN_SECONDS`)."""
+        return self.seen_seconds >= KNOWN_SECONDS
+
+    @property
+    def own_factor(self) -> float | None:
+        """How many times the busiest ten minutes so far the last ones are; `None` for a brand that was hardly seen before."""
+        if self.baseline.buckets < OWN_BUCKETS:
+            return None
+        return self._newest_two / max(LEAST_BUSY, self.busiest)
 
     def _remember(self) -> None:
         off = sum(posts - mean for _, posts, mean in self.recent)
@@ -303,6 +335,11 @@ class SurgeModel(msgspec.Struct, array_like=True):
                 self.window[number] = (begin, posts + count, mean)
                 return self._late(number) if past else None
         return None
+
+    def learn_past(self, at: float) -> None:
+        """Count a post that was published at `at`, before the window that ends now, and judge nothing by it."""
+        if self.window and at < self.recent[0][0]:
+            self.add(at)
 
     def _learn_late(self, begin: float, posts: float, count: float, mean: float) -> None:
         if not self._is_blind(begin):
@@ -334,7 +371,7 @@ class SurgeModel(msgspec.Struct, array_like=True):
         mean = sum(expected for _, _, expected in window)
         baseline = self.baseline
         volatility = None
-        if baseline.buckets * baseline.seconds >= FIRST_DAY_SECONDS:
+        if self.seen_seconds >= FIRST_DAY_SECONDS:
             volatility = (observed - mean) / math.sqrt(self.volatility + mean + 1.0)
         begins, ends = (window[0][0], window[-1][0] + baseline.seconds) if window else (0.0, 0.0)
         return Deviation(begins, observed, mean, surprise(observed, mean, baseline.dispersion), volatility, ends)

@@ -22,7 +22,15 @@ from services.contracts.base import BrandId, StoryId, event_id
 from services.contracts.codec import Unreadable, decode, encode
 from services.contracts.language_tags import language
 from services.contracts.post import CoverageState, SourceCoverage
-from services.contracts.signal import BrandSurge, BrandVolume, PostCard, PostNegative, PostRedacted, SurgePhase
+from services.contracts.signal import (
+    OVERWHELMING_FACTOR,
+    BrandSurge,
+    BrandVolume,
+    PostCard,
+    PostNegative,
+    PostRedacted,
+    SurgePhase,
+)
 from services.contracts.topics import SIGNALS
 from services.eventlog.base import Message, Record
 from services.stream.deadletter import DeadLetters
@@ -36,6 +44,8 @@ RECHECK_SECONDS: Final = 60.0
 ANNOUNCE_AGAIN_FACTOR: Final = 2.0
 ANNOUNCE_AGAIN_SECONDS: Final = 600.0
 """A surge that goes on is announced again when it has doubled, at most so often."""
+PROOF_FACTOR: Final = OVERWHELMING_FACTOR
+"""Without a known baseline a surge is announced again, once, when it reaches so many times the busiest ten minutes so far."""
 EXEMPLARS: Final = 5
 STORIES: Final = 50
 TERMS: Final = 8
@@ -93,6 +103,10 @@ class BrandSurgeState(msgspec.Struct, array_like=True):
     announced_at: float = 0.0
     announced: float = 0.0
     """When the surge was last announced, and with how many posts."""
+    proven: bool = False
+    """True if the surge was announced as one that the brand's own numbers prove (`PROOF_FACTOR`)."""
+    late: int = 0
+    """The posts of the window that were heard late, and count in the time in which they were written."""
 
     def forget_window(self) -> None:
         """Start a new window: the words of the one before are usual from now on."""
@@ -102,6 +116,7 @@ class BrandSurgeState(msgspec.Struct, array_like=True):
         if len(self.usual.counts) > VOCABULARY:
             self.usual = WordCounts(self.usual.posts / 2, {w: n / 2 for w, n in self.usual.counts.items() if n >= 2})
         self.recent = WordCounts()
+        self.late = 0
         self.exemplars, self.scores = [], []
         self.stories, self.networks, self.languages = {}, {}, {}
 
@@ -202,9 +217,15 @@ class SurgeProcessor:
 
     def _count(self, event: PostNegative, record: Record, now: float, out: StepResult) -> None:
         """Count a negative post, and look at its brand."""
-        if event.backfill:
+        if event.backfill and not event.late:
             return  # a catch-up after a gap is no storm
         known = self._get(event.brand, now)
+        if event.late and not known.model.baseline_known:
+            # Against a prior any catch-up is a storm. What was usual is learned from it all the same.
+            known.model.learn_past(epoch(event.post.at))
+            self._put(event.brand, known, now)
+            return
+        known.late += event.late
         alarm = known.model.alarm
         if alarm.begins is None and alarm.since is None and known.recent.posts >= _worth_forgetting(known):
             known.forget_window()
@@ -220,10 +241,9 @@ class SurgeProcessor:
         self._put(event.brand, known, now)
 
     def _measure(self, event: BrandVolume, now: float) -> None:
-        """Add a minute to the volumes from which the share of negative posts is computed."""
-        known = self._brands.get(event.brand)
-        if known is None:
-            return
+        """Add a minute to the volumes from which the share of negative posts is computed. From the first minute on that a
+        brand is spoken of its baseline is learned: that nobody complains is usual too."""
+        known = self._get(event.brand, now)
         at = epoch(event.minute)
         keep = 0.5 ** (max(0.0, at - known.volume_at) / HOUR)
         known.posts = known.posts * keep + event.scored
@@ -251,8 +271,7 @@ class SurgeProcessor:
             self._announce(look, SurgePhase.END, before or now, deviation, out)
             known.forget_window()
         elif before is not None and (
-            deviation.observed >= ANNOUNCE_AGAIN_FACTOR * known.announced
-            and now - known.announced_at >= ANNOUNCE_AGAIN_SECONDS
+            _has_grown(known, deviation, now) or (past is None and not known.proven and _proves_itself(known.model))
         ):
             self._announce(look, SurgePhase.GROWING, before, deviation, out)
 
@@ -260,6 +279,7 @@ class SurgeProcessor:
         """Say that the surge which began at `begins` is in this phase."""
         brand, known, now, cause = look
         known.announced_at, known.announced = now, deviation.observed
+        known.proven = phase is not SurgePhase.END and (known.proven or _proves_itself(known.model))
         terms = known.recent.apart_from(known.usual)
         minutes = (deviation.ends - deviation.begins) / 60
         words = (
@@ -267,10 +287,16 @@ class SurgeProcessor:
         )
         if deviation.lasted is not None:
             words += f", {(now - deviation.ends) / 60:.0f} min ago: delivered late by their source"
+        if known.late:
+            words += f", {known.late:,} of them heard late"
         if phase is SurgePhase.END:
             words = f"{words}: the surge is over"
         elif terms:
             words += f"; what sets them apart: {', '.join(terms[:5])}"
+        if not known.model.baseline_known:
+            words += (
+                f". What is usual is not known yet: {known.model.seen_seconds / HOUR:.0f} h of the first week were seen"
+            )
         event = BrandSurge(
             brand=BrandId(brand),
             phase=phase,
@@ -287,12 +313,35 @@ class SurgeProcessor:
             stories=tuple(StoryId(story) for story in _largest(known.stories)),
             networks=known.networks,
             languages=known.languages,
+            baseline_known=known.model.baseline_known,
+            own_factor=_own_factor(known, past=deviation.lasted is not None),
             reason=words,
             model=MODEL,
         )
         id_ = event_id(event.TYPE, brand, phase.value, cause)
         out.appends.append(Message(SIGNALS.name, brand, encode(event, id_)))
         self._metrics.signals.labels(event.TYPE).inc()
+
+
+def _has_grown(known: BrandSurgeState, deviation: Deviation, now: float) -> bool:
+    """Returns True if the surge is so much larger than it was announced that it is announced again."""
+    return (
+        deviation.observed >= ANNOUNCE_AGAIN_FACTOR * known.announced
+        and now - known.announced_at >= ANNOUNCE_AGAIN_SECONDS
+    )
+
+
+def _proves_itself(model: SurgeModel) -> bool:
+    """Returns True if the brand's own numbers prove the surge, although its baseline is not known."""
+    return not model.baseline_known and (model.own_factor or 0.0) >= PROOF_FACTOR
+
+
+def _own_factor(known: BrandSurgeState, *, past: bool) -> float | None:
+    """How the surge compares with the brand's own numbers, where the baseline is not known; what was proven stays so."""
+    factor = known.model.own_factor
+    if known.model.baseline_known or factor is None or past:
+        return None
+    return round(max(factor, PROOF_FACTOR) if known.proven else factor, 3)
 
 
 def _worth_forgetting(known: BrandSurgeState) -> float:

@@ -14,6 +14,7 @@ from typing import Final
 from alerter.rules.conditions import Opening, level_words, percent
 from services.contracts.scales import a_complaint
 from services.contracts.signal import (
+    OVERWHELMING_FACTOR,
     BrandSurge,
     CascadeForecast,
     Level,
@@ -31,6 +32,8 @@ _OF_TOPIC: Final = {"self_harm": 3, "safety": 3, "recall": 3, "breach": 3, "lega
 """Of a post that is known by its words alone. Words may mean something else, so a rule says with `raises_to` what they are
 worth to it; a topic of somebody's own is the mildest until then."""
 _OF_SURGE: Final = ((10.0, 1), (5.0, 2), (0.0, 3))
+UNKNOWN_SURGE, PROVEN_SURGE = 3, 2
+"""The worst a surge can be as long as the brand's baseline is not known, and if its own numbers prove it all the same."""
 
 CERTAIN_PROBABILITY: Final = 0.9
 FAR_OVER_LINE: Final = 3.0
@@ -164,5 +167,14 @@ def _by_reach(post: PostCard, line: Line, severity: int, words: list[str]) -> Gr
 
 def _grade_surge(surge: BrandSurge) -> Grade:
     severity = next(severity for factor, severity in _OF_SURGE if surge.factor >= factor)
+    words = [f"{surge.observed:,} negative posts where {surge.expected:,.1f} are usual"]
+    if not surge.baseline_known:
+        proof = surge.own_factor
+        if proof is not None and proof >= OVERWHELMING_FACTOR:
+            severity = max(PROVEN_SURGE, severity)
+            words.append(f"what is usual is not known yet, but it is {proof:.0f} times the busiest ten minutes so far")
+        elif severity < UNKNOWN_SURGE:
+            severity = UNKNOWN_SURGE
+            words.append("no worse as long as it is not known what is usual for the brand")
     volume = surge.share is not None and surge.share <= USUAL_SHARE
-    return Grade(severity, f"{surge.observed:,} negative posts where {surge.expected:,.1f} are usual", volume=volume)
+    return Grade(severity, ", ".join(words), volume=volume)

@@ -132,6 +132,8 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     """The number of engagements in a row that came at most `STEP_SECONDS` after the one before."""
     texts: bytes = b""
     """Sketches of the last replies and quotes (`automation`)."""
+    late: int = 0
+    """The number of engagements that were heard late, and have their places in time by what many claimed (`lateness`)."""
     scored: int = 0
     negative: int = 0
     curve: list[int] = msgspec.field(default_factory=list)
@@ -202,11 +204,14 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         self.begins = min(self.begins, at) if self.begins else at
         self._excite(at, reach_of(followers), 0.0, human=True, velocity=velocity)
 
-    def add_engagement(self, kind: str, at: float, followers: int | None, *, human: bool, velocity: bool) -> None:
+    def add_engagement(
+        self, kind: str, at: float, followers: int | None, *, human: bool, velocity: bool, placed: bool = False
+    ) -> None:
         """Fold a repost, quote or reply that was made at `at`.
 
         Without `velocity` (a catch-up whose time nobody vouches for) it counts, and so does its reach, but nobody is expected
-        to react to it now. `human` is False for an account that looks automated.
+        to react to it now. `human` is False for an account that looks automated. One that was `placed` by its claims may be
+        older than all that was seen before.
         """
         # `engagements` before and after, written out: both are asked of every repost.
         before = self.reposts + self.quotes + self.replies
@@ -225,6 +230,10 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         self._excite(at, reach, count - max(before, self.snapshot), human=human, velocity=velocity)
         if velocity and reach >= LOUD_REACH:
             self._hear(at, reach)
+        if placed:
+            # Some sources deliver the newest posts first. So many there were when the newest of them was written.
+            self.begins = min(self.begins, at)
+            at = self.newest
         self._grow(at, count)
 
     def _hear(self, at: float, reach: float) -> None:

@@ -274,6 +274,8 @@ def reason_in_words(
     """Why this level, in one sentence that a person at night understands."""
     goal = f"{line.engagements} engagements" if line.engagements is not None else f"an audience of {line.audience}"
     counts = f"{cascade.engagements} engagements in {_span(now - cascade.begins)}"
+    if cascade.late:
+        counts += f" ({cascade.late:,} of them heard late)"
     if cascade.loudest and (voice := cascade.loudest[0]).followers:
         counts += f", the loudest voice with {voice.followers:,} followers"
     if level is Level.CROSSED:

@@ -19,6 +19,9 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     ("post.observed", 1): lambda data: {**data, "mentions": None},
     # Nobody forwarded it.
     ("post.observed", 2): lambda data: data,
+    # Nobody asked then whether the baseline was known; what was said stays as severe as it was.
+    ("post.negative", 1): lambda data: {**data, "late": False},
+    ("brand.surge", 1): lambda data: {**data, "baseline_known": True},
 }
 """(type, version) -> turns its data into that of version + 1."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
@@ -43,9 +43,14 @@ class Relevance(Part):
 
 
 class PostNegative(Event):
-    """A post that is negative about a brand."""
+    """A post that is negative about a brand.
+
+    `backfill` says that it was heard late. If its source did not say so, and it was recognised by what many posts claim, `late`
+    is True too. The time of the post is then what it claims itself, as far as others claim as much.
+    """
 
     TYPE: ClassVar[str] = "post.negative"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     story: StoryId
@@ -61,6 +66,7 @@ class PostNegative(Event):
     ) = None
     relevance: Relevance
     backfill: bool = False
+    late: bool = False
     model: str
 
 
@@ -217,6 +223,10 @@ class CascadeForecast(Event):
     model: str
 
 
+OVERWHELMING_FACTOR: Final = 10.0
+"""From this `BrandSurge.own_factor` on a surge is severe although its baseline is not known."""
+
+
 class SurgePhase(StrEnum):
     START = "start"
     GROWING = "growing"
@@ -227,6 +237,7 @@ class BrandSurge(Event):
     """More negative posts about a brand than its own baseline explains."""
 
     TYPE: ClassVar[str] = "brand.surge"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     phase: SurgePhase
@@ -244,6 +255,10 @@ class BrandSurge(Event):
     stories: tuple[StoryId, ...] = ()
     networks: dict[str, int] = Field(default_factory=dict)
     languages: dict[str, int] = Field(default_factory=dict)
+    baseline_known: bool = True
+    """False as long as the baseline rests on too little of the brand's own time to say how severe the surge is."""
+    own_factor: Annotated[float, Field(ge=0.0)] | None = None
+    """Where the baseline is not known: how many times the busiest ten minutes of the brand so far the last ones are."""
     reason: str
     model: str
 
