@@ -93,7 +93,7 @@ def _of_object(body: bytes) -> Item:
         return PostIn.model_validate_json(body)
     except ValidationError as error:
         if not _is_json_trouble(error):
-            return _explain(error)
+            return explain(error)
         try:
             return _unreadable(_parsed(body.decode("utf-8", "surrogateescape")), error)
         except RecursionError:
@@ -107,7 +107,7 @@ def _of_lines(body: bytes) -> Iterator[Item]:
         try:
             yield PostIn.model_validate_json(line)
         except ValidationError as error:
-            yield _explain_line(line, number, error) if _is_json_trouble(error) else _explain(error)
+            yield _explain_line(line, number, error) if _is_json_trouble(error) else explain(error)
 
 
 def _explain_line(line: bytes, number: int, trouble: ValidationError) -> ItemError:
@@ -158,7 +158,7 @@ def _judge(piece: str, value: Any) -> Item:
     try:
         return PostIn.model_validate_json(piece.encode("utf-8", "surrogateescape"))
     except ValidationError as error:
-        return _unreadable(value, error) if _is_json_trouble(error) else _explain(error)
+        return _unreadable(value, error) if _is_json_trouble(error) else explain(error)
 
 
 def _end_of_nested(text: str, at: int) -> int:
@@ -243,7 +243,8 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _explain(error: ValidationError) -> ItemError:
+def explain(error: ValidationError) -> ItemError:
+    """The error of an item that does not fit its model."""
     details = error.errors(include_url=False, include_input=False)
     first = details[0]
     kind, more = first["type"], len(details) - 1

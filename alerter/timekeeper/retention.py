@@ -29,6 +29,7 @@ from alerter.store.tables import (
     secrets,
     sessions,
     silences,
+    sources,
     stories,
     volumes,
 )
@@ -67,6 +68,8 @@ KEPT: Final = (
     Kept(overrides.c.ends, timedelta(days=400)),
     # So that a year can be compared with the one before.
     Kept(volumes.c.hour, timedelta(days=400)),
+    # A connector that is gone for so long was taken away: what it promised keeps no story unknown for ever.
+    Kept(sources.c.reported_at, timedelta(days=7)),
     # A quarter, and some: what fairness is shown over.
     Kept(answer_clocks.c.noted_at, timedelta(days=100)),
     # An answer to what was not seen, or not seen as a complaint: the post may come late.

@@ -17,6 +17,10 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     # Whoever needs to know where brands are named has to look for them again.
     ("post.observed", 1): lambda data: {**data, "mentions": None},
+    # Every gap had an end, and no heartbeat promised the next one.
+    ("source.coverage", 1): dict,
+    # Nobody said whether a network was heard.
+    ("incident.changed", 1): dict,
 }
 """(type, version) -> turns its data into that of version + 1."""
 
