@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -58,6 +58,10 @@ STATUS: Final = {
 }
 
 
+Take = Callable[[bytes, bool, Visit], Awaitable[list[dict[str, Any]]]]
+"""Takes the items of a body in (the flag says that it is NDJSON) and returns one result for each."""
+
+
 class RequestRefused(Exception):
     """The request as a whole is refused. Its outcome decides the status and title; `detail` says what is wrong."""
 
@@ -81,10 +85,10 @@ class PostsEndpoint:
     publisher: Publisher
     metrics: IngestMetrics
 
-    async def answer(self, request: Request) -> Response:
-        """The response to one request. Never raises."""
+    async def answer(self, request: Request, take: Take | None = None) -> Response:
+        """The response to one request, whose items `take` takes in: posts without it. Never raises."""
         try:
-            response, outcome = await self._serve(request)
+            response, outcome = await self._serve(request, take or self._take_posts)
         except RequestRefused as refusal:
             response, outcome = _problem(refusal.outcome, refusal.detail, refusal.headers), refusal.outcome
         except Shed as shed:
@@ -105,7 +109,7 @@ class PostsEndpoint:
         self.metrics.requests.labels(outcome.value).inc()
         return response
 
-    async def _serve(self, request: Request) -> tuple[Response, RequestOutcome]:
+    async def _serve(self, request: Request, take: Take) -> tuple[Response, RequestOutcome]:
         key = self.keys.name_of(request.headers.get("authorization"))
         if key is None:
             why = (
@@ -119,18 +123,20 @@ class PostsEndpoint:
                 self.publisher.check_reachable()
                 ndjson = _is_ndjson(request)
                 body = await self._body(request, visit)
-                items = self._items(body, ndjson, visit)
-                results = await self._take(items)
+                results = await take(body, ndjson, visit)
             except Unavailable as error:
                 raise Shed(ShedReason.LOG_AWAY, str(error), LOG_AWAY_SECONDS) from error
         accepted = sum(result["status"] == "accepted" for result in results)
         if not accepted:
             return _problem(
-                RequestOutcome.REJECTED, f"none of {len(results)} posts was accepted", {}, results
+                RequestOutcome.REJECTED, f"none of {len(results)} items was accepted", {}, results
             ), RequestOutcome.REJECTED
         content = pydantic_core.to_json({"results": results})
         outcome = RequestOutcome.ACCEPTED if accepted == len(results) else RequestOutcome.PARTIAL
         return Response(content, status_code=202, media_type="application/json"), outcome
+
+    async def _take_posts(self, body: bytes, ndjson: bool, visit: Visit) -> list[dict[str, Any]]:
+        return await self._take(self._items(body, ndjson, visit))
 
     async def _body(self, request: Request, visit: Visit) -> bytes:
         limit = self.settings.max_body_bytes
@@ -200,7 +206,7 @@ class PostsEndpoint:
             normal.pop(index, None)
             self.metrics.rejected.labels(error.code.value).inc()
         self._count(normal)
-        return [_accepted(i, normal[i]) if i in normal else _rejected(i, errors[i]) for i in range(len(items))]
+        return [_accepted(i, normal[i]) if i in normal else rejected(i, errors[i]) for i in range(len(items))]
 
     def _count(self, accepted: dict[int, NormalizedPost]) -> None:
         self.metrics.heard({normal.observations[0].event.network for normal in accepted.values()})
@@ -265,7 +271,7 @@ def _accepted(index: int, normal: NormalizedPost) -> dict[str, Any]:
     return result
 
 
-def _rejected(index: int, error: ItemError) -> dict[str, Any]:
+def rejected(index: int, error: ItemError) -> dict[str, Any]:
     return {"index": index, "status": "rejected", "error": error._asdict()}
 
 

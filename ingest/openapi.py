@@ -1,4 +1,4 @@
-"""Describes `POST /v1/posts` in the OpenAPI document, from the models and the settings, so that nothing is written twice."""
+"""Describes what ingest takes and answers in the OpenAPI document, from the models and settings: nothing is written twice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from ingest.claims import Claim
-from ingest.schemas import EXAMPLES, PostIn, Problem
+from ingest.schemas import COVERAGE_EXAMPLES, EXAMPLES, CoverageIn, PostIn, Problem
 from services.base.settings import Settings
 
 Schema = dict[str, Any]
@@ -117,3 +117,27 @@ RESPONSES: Final[dict[int | str, Schema]] = {
         "Stopping, overloaded, the scorer is too far behind, or the event log cannot be reached.", retry=True
     ),
 }
+
+
+def coverage_body(most: int) -> Schema:
+    """The description of the body of `POST /v1/coverage`: one report, an array, or NDJSON."""
+    report = inlined(CoverageIn)
+    many = {"type": "array", "items": report, "minItems": 1, "maxItems": most}
+    lines = "".join(f"{json.dumps(example)}\n" for example in COVERAGE_EXAMPLES[:2])
+    return {
+        "required": True,
+        "description": f"At most {most} reports. May be gzipped.",
+        "content": {
+            "application/json": {
+                "schema": {"anyOf": [report, many]},
+                "examples": {
+                    "heartbeat": {"summary": "A heartbeat", "value": COVERAGE_EXAMPLES[0]},
+                    "gap": {"summary": "A gap begins, and ends", "value": COVERAGE_EXAMPLES[1:]},
+                },
+            },
+            "application/x-ndjson": {
+                "schema": {"type": "string", "description": "One report on each line."},
+                "examples": {"lines": {"summary": "Two reports", "value": lines}},
+            },
+        },
+    }

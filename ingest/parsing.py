@@ -234,7 +234,7 @@ def _without_claims(value: Any, trouble: ValidationError) -> Item:
     that two rounds are enough: what cannot be read at all hides what is of a wrong form.
     """
     if not isinstance(value, dict):
-        return _unreadable(value, trouble) if _is_json_trouble(trouble) else _explain(trouble)
+        return _unreadable(value, trouble) if _is_json_trouble(trouble) else explain(trouble)
     dropped: dict[Claim, str] = {}
     for _ in range(2):
         found = _unreadable_claims(value) if _is_json_trouble(trouble) else _wrong_claims(value, trouble)
@@ -249,7 +249,7 @@ def _without_claims(value: Any, trouble: ValidationError) -> Item:
             trouble = error
         else:
             return Reduced(post, tuple(Ignored(claim, why) for claim, why in dropped.items()))
-    return _unreadable(value, trouble) if _is_json_trouble(trouble) else _explain(trouble, value)
+    return _unreadable(value, trouble) if _is_json_trouble(trouble) else explain(trouble, value)
 
 
 def _unreadable_claims(value: dict[str, Any]) -> list[tuple[Claim, str]]:
@@ -325,7 +325,7 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _explain(error: ValidationError, value: Any = None) -> ItemError:
+def explain(error: ValidationError, value: Any = None) -> ItemError:
     """The error for the first field that is wrong; a claim in the item `value` is none where anything else is."""
     details = error.errors(include_url=False, include_input=False)
     if isinstance(value, dict):

@@ -61,6 +61,10 @@ class Publisher:
         if self._overdue:
             raise Unavailable("the event log cannot be reached: an earlier append has had no answer")
 
+    async def report(self, messages: Sequence[Message]) -> None:
+        """Append what connectors report. Raises `Unavailable` as `publish` does."""
+        await self._append(messages, self._monotonic() + self._timeout)
+
     async def publish(self, items: Mapping[int, Sequence[Observation | Notice]]) -> Mapping[int, ItemError]:
         """Append the events of all items, which are given by their index. Returns the errors of those that are too large.
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import PydanticCustomError
 
 from services.base.rfc3339 import Rfc3339
-from services.contracts.post import PostKind
+from services.contracts.post import CoverageState, PostKind
 
 MAX_COUNT: Final = 2**53
 """Many JSON libraries silently round higher numbers."""
@@ -168,6 +168,52 @@ class PostIn(InputPart):
     )
 
 
+COVERAGE_EXAMPLES: Final[list[Any]] = [
+    {"network": "x", "connector": "firehose", "state": "healthy", "every_seconds": 60},
+    {"network": "x", "connector": "firehose", "state": "gap", "begins": "2026-05-01T20:00:00Z", "reason": "HTTP 503"},
+    {
+        "network": "x",
+        "connector": "firehose",
+        "state": "gap",
+        "begins": "2026-05-01T20:00:00Z",
+        "ends": "2026-05-01T21:10:00Z",
+        "missed": 1200,
+    },
+]
+
+
+class CoverageIn(InputPart):
+    """What a connector covers of a network: that it works, or a gap in what it saw."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": COVERAGE_EXAMPLES})
+
+    network: SlugIn = Field(examples=["x"])
+    connector: SlugIn = Field(description="which program reports; each has gaps of its own", examples=["firehose"])
+    state: CoverageState = Field(description="`healthy` is a heartbeat, `gap` a time in which posts were missed")
+    begins: Moment | None = Field(
+        None, description="of a gap, required; a gap keeps it from its first report to its last"
+    )
+    ends: Moment | None = Field(None, description="of a gap; without it the gap goes on")
+    every_seconds: Annotated[float, Field(ge=1, le=86_400)] | None = Field(
+        None,
+        description="of a heartbeat: the next one follows within so long; otherwise the network counts as not heard. A last "
+        "heartbeat without it takes the promise back",
+    )
+    brands: Annotated[tuple[SlugIn, ...], Field(max_length=MAX_BRANDS)] = Field(
+        (), description="ids of the configured brands that the connector watches for; all of them without it"
+    )
+    missed: Number | None = Field(None, description="how many posts were missed, where that is known")
+    reason: Annotated[str, StringConstraints(max_length=200, pattern=PRINTABLE)] | None = None
+
+
+class CoverageAccepted(BaseModel):
+    """The report is stored. If it is sent again, it gets the same event id."""
+
+    index: int
+    status: Literal["accepted"]
+    event_ids: list[str]
+
+
 class ErrorOut(BaseModel):
     code: Reason
     field: str | None = Field(description="path of the field; `null` if the error is about the item as a whole")
@@ -202,6 +248,12 @@ class Results(BaseModel):
     """One result for each item, in the order of the request."""
 
     results: list[Accepted | Rejected]
+
+
+class CoverageResults(BaseModel):
+    """One result for each report, in the order of the request."""
+
+    results: list[CoverageAccepted | Rejected]
 
 
 class Problem(BaseModel):

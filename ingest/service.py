@@ -16,6 +16,7 @@ from ingest.admission import Admission, LagWatch
 from ingest.api import PostsEndpoint, posts_routes
 from ingest.auth import ApiKeys
 from ingest.brands import BrandBook
+from ingest.coverage import CoverageEndpoint, coverage_routes
 from ingest.metrics import IngestMetrics
 from ingest.normalize import Normalizer
 from ingest.parsing import Parser
@@ -61,6 +62,7 @@ class IngestService:
 
     def mount(self, app: Any) -> None:
         app.include_router(posts_routes(self._endpoint))
+        app.include_router(coverage_routes(CoverageEndpoint(self._endpoint)))
 
     async def stop(self, deadline: float) -> None:
         """Stop. May be called again. Requests that are still inside at the deadline end with the process."""

@@ -177,7 +177,7 @@ class SurgeProcessor:
             elif isinstance(event, SourceCoverage) and event.state is CoverageState.GAP:
                 # Copied once a brand, under the brand's key.
                 known = self._get(record.key, at)
-                known.model.lose_sight(epoch(event.begins), epoch(event.ends))
+                known.model.lose_sight(epoch(event.begins), epoch(event.ends or event.observed_at))
                 self._put(record.key, known, at)
             elif isinstance(event, PostRedacted):
                 self._redact(event, at)

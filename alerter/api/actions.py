@@ -84,8 +84,8 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.post("/incidents/{incident}/snooze", responses={**ABSENT, **CONFLICT})
     async def snooze_incident(caller: Responder, incident: IncidentKey, said: schemas.Snooze) -> Incident:
-        """Put it off: nobody is told for a while, unless it becomes SEV1 (`severity: 1`). Then the policy continues. SEV1
-        cannot be snoozed."""
+        """Put it off: nobody is told for a while, unless it becomes SEV1 (`severity: 1`). Then the policy continues.
+        SEV1 cannot be snoozed."""
         return await perform(service, caller, "snooze", incident, said)
 
     @routes.post("/incidents/{incident}/reassign", responses={**ABSENT, **CONFLICT})

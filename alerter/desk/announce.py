@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 
 from alerter.desk.context import Context
 from alerter.desk.gate import Gate
+from alerter.desk.sources import Sources
 from alerter.escalation import steps
 from alerter.escalation.paging import PageRequest, Paging
 from alerter.incidents import outcomes, suppression, telling
@@ -87,6 +88,7 @@ class Announcer:
         self.now: datetime = context.now
         self.store = IncidentStore(connection)
         self.gate = Gate(connection, self.store, context.config, context.now)
+        self.sources = Sources(connection, context.now)
         self.paging = Paging(connection, context.config, context.now, context.wall)
         self.published: list[tuple[Change, int]] = []
         self.decisions: Counter[TellReason] = Counter()
@@ -102,10 +104,24 @@ class Announcer:
         goes_on: bool = True,
     ) -> IncidentRecord:
         """Take a transition through the stages; `before` is `None` for an opening. Returns the saved incident."""
+        if before is None or not before.ended:
+            transition = replace(transition, record=self._with_what_is_unheard(transition.record))
         work = Work(before, transition, occasion, origin, request, goes_on)
         for stage in STAGES:
             stage(self, work)
         return work.record
+
+    def _with_what_is_unheard(self, record: IncidentRecord) -> IncidentRecord:
+        gap = self.sources.unheard(record)
+        if gap is not None:
+            record = record.model_copy(update={"was_unheard": gap.words})
+        since, words = (None, None) if gap is None else (gap.since, gap.words)
+        if record.ended:
+            words = record.was_unheard  # an end says what was not heard on the way
+        incident = record.incident
+        if (incident.unknown_since, incident.unheard) == (since, words):
+            return record
+        return record.with_incident(unknown_since=since, unheard=words)
 
     def open(self, transition: Transition, known: Story, origin: Origin | None) -> IncidentRecord:
         """Announce a new incident, and note in its story that it belongs to it."""

@@ -18,6 +18,7 @@ from alerter.rules.conditions import Opening
 from alerter.rules.decide import Decision
 from alerter.store import volume
 from services.contracts.base import BrandId, Event, StoryId
+from services.contracts.post import SourceCoverage
 from services.contracts.signal import (
     BrandSurge,
     BrandVolume,
@@ -92,6 +93,8 @@ class Signals:
             case PostRedacted():
                 forgotten = redaction.redact(self._announcer, event, origin)
                 return SignalResult.JOINED if forgotten else SignalResult.IGNORED
+            case SourceCoverage():
+                return SignalResult.NOTED if self._announcer.sources.note(event) else SignalResult.IGNORED
             case BrandVolume():
                 volume.add(self._connection, event)
                 return SignalResult.NOTED
@@ -162,10 +165,10 @@ class Signals:
         grade = None
         if not isinstance(signal, PostAnswered):
             grade = severity.grade(signal, self._line(signal.brand), record.complaint)
-            grade = decide.raised(
-                signal, self._config.rules, grade, record.complaint, self._config.topics_about(signal.brand)
-            )
-        transition = model.join(record, signal, grade, self._now)
+            topics = self._config.topics_about(signal.brand)
+            grade = decide.raised(signal, self._config.rules, grade, record.complaint, topics)
+        gap = self._announcer.sources.unheard(record)
+        transition = model.join(record, signal, grade, self._now, None if gap is None else gap.words)
         if transition is None:
             return SignalResult.IGNORED
         self._announcer.announce(record, transition, origin)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from alerter.desk.announce import Announcer, Occasion
 from alerter.escalation import pages, steps
 from alerter.escalation.paging import PageRequest
-from alerter.incidents import model, suppression, transitions
-from alerter.incidents.record import Entry, IncidentRecord
+from alerter.incidents import hearing, model, suppression, transitions
+from alerter.incidents.record import Entry, IncidentRecord, Transition
 from alerter.incidents.transitions import Trigger
 from services.contracts.incident import IncidentState
 
@@ -71,11 +71,31 @@ class Timers:
             return False
         if self._reconsider(record):
             return True
-        transition = model.fire(record, self._now)
+        gap = self._announcer.sources.unheard(record)
+        if gap is not None and (self._is_looked_at(record) or model.ends_by_silence(record, self._now)):
+            return self._wait(record, gap.words)
+        if self._is_looked_at(record):
+            transition: Transition | None = hearing.hear(record, self._now)
+        elif not record.ended and record.incident.unheard != (gap.words if gap is not None else None):
+            transition = hearing.note(record, gap.words if gap is not None else None, self._now)
+        else:
+            transition = model.fire(record, self._now)
         if transition is None:
             self._store.rest(record)
             return False
         self._announcer.announce(record, transition)
+        return True
+
+    def _is_looked_at(self, record: IncidentRecord) -> bool:
+        """Returns True if the incident waits for its networks to be heard, and this is the time to look."""
+        return not record.ended and record.recheck_at is not None and record.recheck_at <= self._now
+
+    def _wait(self, record: IncidentRecord, unheard: str) -> bool:
+        """Conclude nothing from silence. The timeline says so once."""
+        if record.was_unheard == unheard and record.recheck_at is not None:
+            self._store.keep(hearing.waits_on(record, unheard, self._now))
+            return False
+        self._announcer.announce(record, hearing.wait(record, unheard, self._now))
         return True
 
     def _reconsider(self, record: IncidentRecord) -> bool:

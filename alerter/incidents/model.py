@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from alerter.incidents import actions, cards
+from alerter.incidents import actions, cards, hearing
 from alerter.incidents.cards import Cards, PostKey
 from alerter.incidents.record import (
     AnswerTerms,
@@ -133,14 +133,21 @@ def open_incident(
 
 
 def join(
-    record: IncidentRecord, signal: Opening | PostAnswered, grade: Grade | None, now: datetime
+    record: IncidentRecord,
+    signal: Opening | PostAnswered,
+    grade: Grade | None,
+    now: datetime,
+    unheard: str | None = None,
 ) -> Transition | None:
     """Apply a further signal of the story. Returns `None` if it is old, a duplicate, or says nothing new.
 
-    All signals but `PostAnswered` need a `grade`.
+    All signals but `PostAnswered` need a `grade`. `unheard` says in words that a network of the story is not heard: then
+    what the scorer concludes from silence changes nothing (`hearing`).
     """
     if record.ended or _stale(record, signal):
         return None
+    if unheard is not None and hearing.is_of_silence(record, signal):
+        return hearing.withhold(record, signal, unheard, now)
     if isinstance(signal, PostAnswered):
         draft = record.model_copy(update={"answered_at": record.answered_at or signal.at, "touched_at": now})
         return advance(
@@ -225,6 +232,7 @@ def _take(record: IncidentRecord, signal: Opening, grade: Grade, now: datetime) 
             ended=ended,
             volume=grade.volume,
             observed=signal.observed,
+            networks=tuple(sorted(signal.networks)),
         )
     return record.model_copy(update=changes)
 
@@ -233,11 +241,13 @@ def due(record: IncidentRecord) -> datetime | None:
     """Returns when `fire` is to be called next, if nothing else happens before, or `None` once the incident is over."""
     if record.ended:
         return None
+    recheck = record.recheck_at
     if record.eased_at is not None:
         # Nobody is reminded of an incident that goes away by itself.
-        return record.eased_at + CALM_FOR
+        calm = record.eased_at + CALM_FOR
+        return calm if recheck is None else max(calm, recheck)
     incident = record.incident
-    moments = [record.touched_at + _silent_after(record)]
+    moments = [record.touched_at + _silent_after(record) if recheck is None else recheck]
     moments += [until for until in (incident.acknowledged_until, incident.snoozed_until) if until is not None]
     if incident.held is not None:
         moments.append(incident.held.until)
@@ -250,6 +260,20 @@ def _silent_after(record: IncidentRecord) -> timedelta:
     return CALM_FOR if record.storm else SILENT_AFTER
 
 
+def is_silent(record: IncidentRecord, now: datetime) -> bool:
+    """Returns True if there was no signal for so long that the incident eases, and if it is heard."""
+    is_heard = record.recheck_at is None or record.recheck_at <= now
+    return is_heard and record.touched_at + _silent_after(record) <= now
+
+
+def ends_by_silence(record: IncidentRecord, now: datetime) -> bool:
+    """Returns True if the incident is about to ease, or to end, because nothing happens; never of a storm."""
+    if record.ended or record.storm:
+        return False
+    eased = record.eased_at is not None and record.eased_at + CALM_FOR <= now
+    return eased or record.touched_at + _silent_after(record) <= now
+
+
 def fire(record: IncidentRecord, now: datetime) -> Transition | None:
     """Do what is due by time alone: give the all-clear, end a story without signals, end an acknowledgement or a
     snooze, or tell what had to wait. Returns `None` if nothing is due."""
@@ -258,7 +282,7 @@ def fire(record: IncidentRecord, now: datetime) -> Transition | None:
         return None
     if record.eased_at is not None:
         return advance(record, record, Trigger.CALMS, Entry("calm", "nothing more happened for an hour"), now)
-    if record.touched_at + _silent_after(record) <= now:
+    if is_silent(record, now):
         over = record.surge.model_copy(update={"ended": True}) if record.surge is not None else None
         draft = record.model_copy(update={"surge": over})
         why = "no further incident beyond the page budget for an hour" if record.storm else "no signal for a day"

@@ -38,6 +38,8 @@ class Facet(Part):
     """There is nothing to see but many posts: the mood is known, and fine."""
     negatives: int = 0
     """How many of its replies and quotes were negative."""
+    unheard: bool = False
+    """The scorer calls it quiet, but its network was not heard."""
 
 
 class Surging(Part):
@@ -51,6 +53,9 @@ class Surging(Part):
     volume: bool = False
     observed: int = 0
     """How many negative posts made it up when it was last looked at."""
+    networks: tuple[str, ...] = ()
+    unheard: bool = False
+    """The scorer says that it has ended, but a network was not heard."""
 
 
 class Told(Part):
@@ -118,6 +123,10 @@ class IncidentRecord(Part):
     """The highest level that it ever had; `peak_severity` likewise."""
     terms: AnswerTerms = AnswerTerms()
     eased_at: Time | None = None
+    recheck_at: Time | None = None
+    """When to look whether its networks are heard again: until then nothing is concluded from silence."""
+    was_unheard: str | None = None
+    """The last gap in what was heard of it, in words."""
     by_hand: bool = False
     resolved_by: str | None = None
     """Who resolved it by hand."""

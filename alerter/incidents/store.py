@@ -147,13 +147,14 @@ class IncidentStore:
         self._mention(before, after)
         self._note(incident, announced, origin, now, _took_micro(origin, wall))
 
-    def keep(self, ended: IncidentRecord) -> None:
-        """Write what became of the story of an incident that is over. That is no change to the incident."""
-        if ended != self._records.get(ended.incident.id):
-            where = (incidents.c.id == ended.incident.id, incidents.c.sequence == ended.incident.sequence)
-            dossier = ended.model_dump_json(exclude_defaults=True)
-            self._connection.execute(update(incidents).where(*where).values(dossier=dossier))
-            self._records[ended.incident.id] = ended
+    def keep(self, record: IncidentRecord) -> None:
+        """Write what is noted beside an incident, and set its timer. That is no change to the incident."""
+        incident = record.incident
+        if record != self._records.get(incident.id):
+            where = (incidents.c.id == incident.id, incidents.c.sequence == incident.sequence)
+            values = {"dossier": record.model_dump_json(exclude_defaults=True), "due_at": model.due(record)}
+            self._connection.execute(update(incidents).where(*where).values(**values))
+            self._records[incident.id] = record
 
     def rest(self, record: IncidentRecord) -> None:
         """Set the incident's timer anew, when its timer fired and nothing was to be done."""

@@ -93,7 +93,11 @@ def _put_in_words(before: IncidentRecord, transition: Transition, now: datetime)
 def _worth_saying(before: IncidentRecord, after: IncidentRecord, entry: Entry, now: datetime) -> Message | None:
     was, state = before.incident.state, after.incident.state
     if state.is_over:
-        return Message(Change.RESOLVED, f"{entry.because}; {words.STATE_WORDS[state]}", TellReason.ENDED)
+        return Message(
+            Change.RESOLVED,
+            f"{entry.because}; {words.state_words(after.incident, after.was_unheard)}",
+            TellReason.ENDED,
+        )
     found = worse(after)
     # The person who has it looks anyway; but nothing hides that it became severity 1.
     muted = None if _became_worst(after) else why_muted(after)

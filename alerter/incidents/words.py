@@ -56,6 +56,18 @@ def title(
 
 
 def how_sure(incident: Incident) -> str:
+    sure = _how_sure(incident)
+    return sure if incident.unheard is None else f"{incident.unheard[0].upper()}{incident.unheard[1:]}. {sure}"
+
+
+def state_words(incident: Incident, unheard: str | None = None) -> str:
+    """Returns how the incident stands. Where it was `unheard`, that it never crossed its line is more than anybody knows."""
+    said = STATE_WORDS[incident.state]
+    ended_quietly = incident.state in (IncidentState.EXPIRED, IncidentState.AVERTED)
+    return f"as far as it was heard, {said}" if ended_quietly and (unheard or incident.unheard) else said
+
+
+def _how_sure(incident: Incident) -> str:
     outlook = incident.outlook
     if outlook is None:
         return "There is no forecast yet."

@@ -451,6 +451,22 @@ sessions = Table(
 )
 """Who is signed in to the console, by SHA-256 of the cookie. `key` is the SHA-256 of the API key that they used."""
 
+sources = Table(
+    "sources",
+    metadata,
+    Column("network", String(64), primary_key=True),
+    Column("connector", String(64), primary_key=True),
+    Column("brand", String(64), primary_key=True),
+    Column("heard_at", Moment),
+    Column("every_seconds", Float),
+    Column("gap_begins", Moment),
+    Column("gap_ends", Moment),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("reported_at", Moment, nullable=False),
+)
+"""What connectors report of their networks: the last heartbeat, how soon the next one was promised, and the newest gap. `brand`
+is empty where a connector watches for all."""
+
 volumes = Table(
     "volumes",
     metadata,

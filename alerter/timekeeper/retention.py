@@ -32,6 +32,7 @@ from alerter.store.tables import (
     secrets,
     sessions,
     silences,
+    sources,
     stories,
     volumes,
 )
@@ -70,6 +71,8 @@ KEPT: Final = (
     Kept(overrides.c.ends, timedelta(days=400)),
     # So that a year can be compared with the one before.
     Kept(volumes.c.hour, timedelta(days=400)),
+    # A connector that is gone for so long was taken away: what it promised keeps no story unknown for ever.
+    Kept(sources.c.reported_at, timedelta(days=7)),
     # A good quarter, the longest period that fairness is shown for.
     Kept(answer_clocks.c.noted_at, timedelta(days=100)),
     # Answers to posts that we have not seen, or not as a complaint: the post may come late.

@@ -22,6 +22,10 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     # Nobody asked then whether the baseline was known; what was said stays as severe as it was.
     ("post.negative", 1): lambda data: {**data, "late": False},
     ("brand.surge", 1): lambda data: {**data, "baseline_known": True},
+    # Every gap had an end, and no heartbeat promised the next one.
+    ("source.coverage", 1): dict,
+    # Nobody said whether a network was heard.
+    ("incident.changed", 1): dict,
 }
 """(type, version) -> turns its data into that of version + 1."""
 

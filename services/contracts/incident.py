@@ -109,6 +109,10 @@ class Incident(Part):
     exemplars: tuple[PostCard, ...] = ()
     outlook: Outlook | None = None
     held: Held | None = None
+    unknown_since: Time | None = None
+    """A network of the story is not heard, or was not until lately: that it is quiet there means nothing."""
+    unheard: str | None = None
+    """The same in words."""
     outcome: OutcomeMark | None = None
     previous: str | None = None
     """The incident of the same story that ended before this one opened."""
@@ -124,6 +128,7 @@ class Incident(Part):
 
 class IncidentChanged(Event):
     TYPE: ClassVar[str] = "incident.changed"
+    VERSION: ClassVar[int] = 2
 
     change: Change
     because: str

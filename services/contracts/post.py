@@ -155,15 +155,21 @@ class CoverageState(StrEnum):
 
 
 class SourceCoverage(Event):
-    """A connector's heartbeat, or a gap it knows of. Also copied to `firebreak.signals`, once a brand."""
+    """A connector's heartbeat, or a gap it knows of. Also copied to `firebreak.signals`, once a brand.
+
+    A gap without `ends` is still open; it ends with another one that begins at the same time. With `every_seconds` a
+    heartbeat promises that the next one follows within so long.
+    """
 
     TYPE: ClassVar[str] = "source.coverage"
+    VERSION: ClassVar[int] = 2
 
     network: str
     connector: str
     state: CoverageState
     begins: Time
-    ends: Time
+    ends: Time | None = None
+    every_seconds: float | None = None
     brands: tuple[BrandId, ...] = ()
     missed: Count | None = None
     reason: str | None = None

@@ -35,7 +35,7 @@ def render(incident: Incident, change: Change, because: str, policies: SourcePol
     data["loudest"] = [_card(card) for card in shown.loudest]
     data["exemplars"] = [_card(card) for card in shown.exemplars]
     data["because"] = because
-    data["state_words"] = words.STATE_WORDS[incident.state]
+    data["state_words"] = words.state_words(incident)
     data["how_sure"] = words.how_sure(incident)
     data["by_when"] = words.by_when(incident)
     data["who_has_it"] = words.who_has_it(incident)

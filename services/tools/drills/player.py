@@ -85,6 +85,8 @@ class Player:
             ((deed.at, verb, deed) for verb, some in deeds.items() for deed in some), key=lambda d: d[0]
         )
 
+        self._reports = list(reports(night.script, self.begin))
+
     async def subscribe(self, sink_url: str) -> None:
         """Create an endpoint for each name in the drill's policies and responders."""
         self.sink.is_down = self._is_down
@@ -137,6 +139,17 @@ class Player:
                     path = f"{self._alerter}/v1/incidents/{incident['id']}/{verb}"
                     (await self._client.post(path, json={"by": deed.by}, headers=headers)).raise_for_status()
 
+    async def cover(self) -> None:
+        """Report what the connectors of the drill have reported by now."""
+        now = (self.clock.now() - self.begin).total_seconds()
+        due = [report for at, report in self._reports if at <= now]
+        self._reports = [(at, report) for at, report in self._reports if at > now]
+        if due:
+            headers = {"authorization": f"Bearer {self._keys.post}"}
+            answer = await self._client.post(f"{self._ingest}/v1/coverage", json=due, headers=headers)
+            if answer.status_code != 202:
+                raise Refused(f"the reports of connectors were refused: {answer.status_code} {answer.text[:300]}")
+
     async def send(self, actions: Sequence[Action]) -> None:
         """Send the posts until ingest has answered 202 for all of them. After a 429 or 503 wait as long as it asks for."""
         for start in range(0, len(actions), BATCH):
@@ -178,6 +191,25 @@ class Player:
             except httpx2.TransportError:
                 break
         await self._client.aclose()
+
+
+def reports(script: Script, begin: datetime) -> Iterator[tuple[float, dict[str, object]]]:
+    """Yields what the drill's connectors report, each with its time in seconds of the story."""
+
+    def moment(seconds: float) -> str:
+        return (begin + timedelta(seconds=seconds)).isoformat()
+
+    for beats in script.heartbeats:
+        alive = {"network": script.network, "connector": beats.connector, "state": "healthy"}
+        at = beats.begins
+        while at <= beats.ends:
+            yield at, {**alive, "every_seconds": beats.every, "begins": moment(at)}
+            at += beats.every
+    for gap in script.gaps:
+        said = {"network": script.network, "connector": gap.connector, "state": "gap", "begins": moment(gap.begins)}
+        yield gap.begins, dict(said)
+        if gap.ends is not None:
+            yield gap.ends, {**said, "ends": moment(gap.ends)}
 
 
 def endpoint_names(config: Config) -> set[str]:
@@ -243,6 +275,7 @@ async def play_manual(script: Script, seed: int | None = None) -> tuple[Report, 
                 await idle(process)
                 for now, actions in moments(night):
                     clock.advance((player.begin + timedelta(seconds=now) - clock.now()).total_seconds())
+                    await player.cover()
                     await player.send(actions)
                     await idle(process)
                     await player.respond()
@@ -282,6 +315,7 @@ async def play_live(player: Player, moved: Callable[[float], None] = lambda _: N
         due = []
         while waiting and waiting[-1].at <= now:
             due.append(waiting.pop())
+        await player.cover()
         await player.send(due)
         await player.respond()
         moved(min(now, player.night.script.lasts))

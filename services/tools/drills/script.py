@@ -158,6 +158,23 @@ class Silenced(Piece):
     covers: Literal["all", "volume"] = "all"
 
 
+class Heartbeats(Piece):
+    """A connector says that it works, every so often."""
+
+    connector: Name = "firehose"
+    begins: Seconds = 0
+    ends: Seconds
+    every: Annotated[Seconds, Field(ge=30)]
+
+
+class SourceGap(Piece):
+    """A connector says that it misses posts, and later that it hears again."""
+
+    connector: Name = "firehose"
+    begins: Seconds
+    ends: Seconds | None = None
+
+
 class Later(Piece):
     reason: str
 
@@ -175,6 +192,8 @@ class Script(Piece):
     outages: tuple[Outage, ...] = ()
     acknowledgements: tuple[Deed, ...] = ()
     resolutions: tuple[Deed, ...] = ()
+    heartbeats: tuple[Heartbeats, ...] = ()
+    gaps: tuple[SourceGap, ...] = ()
     expect: tuple[Expectation, ...] = ()
     never: tuple[Silence, ...] = ()
     expected: Literal["now"] | Later = "now"

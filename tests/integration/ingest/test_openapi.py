@@ -46,6 +46,20 @@ def description(tmp_path: Path) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_schemathesis_finds_nothing_in_what_connectors_report(description: Any, mode: GenerationMode) -> None:
+    @given(description["/v1/coverage"]["POST"].as_strategy(generation_mode=mode))
+    @settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+    def play(case: schemathesis.Case[Any]) -> None:
+        response = case.call(headers={"Authorization": f"Bearer {KEY}"})
+        statuses[response.status_code] += 1
+        case.validate_response(response, excluded_checks=[negative_data_rejection, positive_data_acceptance])
+
+    statuses: Counter[int] = Counter()
+    play()
+    assert statuses[202] or mode is GenerationMode.NEGATIVE, statuses
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_schemathesis_finds_nothing(description: Any, mode: GenerationMode) -> None:
     @given(description["/v1/posts"]["POST"].as_strategy(generation_mode=mode))
     @settings(max_examples=80, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
