@@ -171,9 +171,10 @@ class Folding:
                 step.signals.volume(brand, self._lane, over)
             # The copy of a quote in the quoted conversation is an engagement; the quote speaks in its own.
             if brand in about and post.home == post.conversation:
-                step.signals.negative(cascade, folded, brand, about[brand], self._model)
+                voice = self._state.copies.voice(brand, post.text)
+                step.signals.negative(cascade, folded, brand, about[brand], model=self._model, voice=voice)
             elif brand in asked:
-                step.signals.asked(cascade, folded, brand)
+                step.signals.asked(cascade, folded, brand, self._state.copies.voice(brand, post.text))
         if abstains:
             self._metrics.abstained.inc()
 

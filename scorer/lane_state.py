@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from scorer.copies import Copies
 from scorer.lateness import Lateness
 from scorer.mood import Moods
 from scorer.recalibration_state import RecalibrationState
@@ -22,7 +23,8 @@ def cascade_state() -> KeyedState[Cascade]:
 
 
 class LaneState:
-    """Cascades by conversation, open minutes by brand, usual moods by account, recalibrations and last arrivals by network."""
+    """Cascades by conversation, open minutes and last texts by brand, usual moods by account, recalibrations and last arrivals
+    by network."""
 
     def __init__(self) -> None:
         self.cascades = cascade_state()
@@ -30,6 +32,7 @@ class LaneState:
         self.moods = Moods()
         self.recalibrations = RecalibrationState()
         self.lateness = Lateness()
+        self.copies = Copies()
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """Take over the committed state. Raises `Damaged` for an entry that another release wrote."""
@@ -38,6 +41,7 @@ class LaneState:
         self.moods.restore(entries)
         self.recalibrations.restore(entries)
         self.lateness.restore(entries)
+        self.copies.restore(entries)
 
     def next_due(self) -> float | None:
         """When the earliest timer wants to fire, in epoch seconds; `None` without timers."""
@@ -46,5 +50,5 @@ class LaneState:
 
     def changes(self) -> dict[str, bytes | None]:
         """What was put and deleted since the last call, as it is to be committed."""
-        parts = (self.cascades, self.volumes, self.moods, self.recalibrations, self.lateness)
+        parts = (self.cascades, self.volumes, self.moods, self.recalibrations, self.lateness, self.copies)
         return {key: entry for part in parts for key, entry in part.changes().items()}

@@ -89,8 +89,17 @@ class Signals:
         self._out.appends.append(Message(topic.name, key, encode(event, id_)))
         self._metrics.signals.labels(event.TYPE).inc()
 
-    def negative(self, cascade: Cascade, folded: FoldedPost, brand: str, relevance: BrandRelevance, model: str) -> None:
-        """The post, which was read by `model`, is negative about the brand."""
+    def negative(
+        self,
+        cascade: Cascade,
+        folded: FoldedPost,
+        brand: str,
+        relevance: BrandRelevance,
+        *,
+        model: str,
+        voice: str | None,
+    ) -> None:
+        """The post, which was read by `model`, is negative about the brand. `voice` is the same for all copies of a text."""
         post, _, record, reading, _ = folded
         assert reading is not None
         event = PostNegative(
@@ -106,11 +115,12 @@ class Signals:
             relevance=Relevance(score=relevance.score, reason=relevance.reason),
             backfill=post.backfill or folded.late,
             late=folded.late and not post.backfill,
+            voice=voice,
             model=model,
         )
         self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
 
-    def asked(self, cascade: Cascade, folded: FoldedPost, brand: str) -> None:
+    def asked(self, cascade: Cascade, folded: FoldedPost, brand: str, voice: str | None) -> None:
         """The post asks the brand something."""
         post = folded.post
         event = PostAsked(
@@ -119,6 +129,7 @@ class Signals:
             conversation=post.conversation,
             post=_card_of(folded, None),
             backfill=post.backfill or folded.late,
+            voice=voice,
         )
         key = event_id(post.network, post.post_id, brand, event.TYPE, *_place(folded.record))
         self._say(SIGNALS, brand, event, key)

@@ -256,13 +256,16 @@ answer_clocks = Table(
     Column("told_at", Moment),
     Column("digest", String(64)),
     Column("noted_at", Moment, nullable=False),
+    Column("voice", String(32)),
+    Column("copies", Integer, nullable=False, default=0, server_default="0"),
+    Index("answer_clocks_voice", "brand", "voice"),
     Index("answer_clocks_tell", "state", "tell_at"),
     Index("answer_clocks_due", "state", "due_at"),
     Index("answer_clocks_asked", "asked_at"),
     Index("answer_clocks_noted", "noted_at"),
 )
 """By when complaints and questions are answered. `tell_at`: when its owner is told if nobody has answered; `told_at`, `digest`:
-when that was, and the delivery."""
+when that was, and the delivery. `voice` is the same for all copies of a text: `copies` of them have joined this clock."""
 
 answer_digests = Table(
     "answer_digests",

@@ -18,7 +18,9 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     # Whoever needs to know where brands are named has to look for them again.
     ("post.observed", 1): lambda data: {**data, "mentions": None},
     # Nobody asked then whether the baseline was known; what was said stays as severe as it was.
-    ("post.negative", 1): lambda data: {**data, "late": False},
+    # Nobody looked then whether a post was heard late, or whether it was a copy.
+    ("post.negative", 1): lambda data: {**data, "late": False, "voice": None},
+    ("post.asked", 1): lambda data: {**data, "voice": None},
     ("brand.surge", 1): lambda data: {**data, "baseline_known": True},
 }
 """(type, version) -> turns its data into that of version + 1."""

@@ -125,6 +125,8 @@ def _expected(night: Night, want: Expectation, received: Sequence[Received]) -> 
     worst = min(int(one.incident.get("severity", 4)) for one in messages)
     if worst > want.severity_at_most:
         faults.append(f"severity {worst}, wanted {want.severity_at_most} or worse")
+    if worst < want.never_worse_than:
+        faults.append(f"severity {worst}, wanted no worse than {want.never_worse_than}")
     text = json.dumps([one.body for one in messages], ensure_ascii=False)
     faults += [f"no message says {words!r}" for words in want.says if words not in text]
     each = max(sum(one.endpoint == endpoint for one in messages) for endpoint in {one.endpoint for one in messages})
