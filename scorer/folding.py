@@ -214,6 +214,7 @@ class Folding:
         # A question is one to whom it names; in a thread about a brand people ask each other.
         asked = post.brands if post.author_brand is None and post.home == post.conversation and asks(post.text) else ()
         abstains = reading is not None and reading.abstain is not None
+        voices: dict[str, str | None] = {}
         for brand in cascade.brands:
             over = self._state.volumes.count(
                 brand,
@@ -227,14 +228,16 @@ class Folding:
                 step.signals.volume(brand, self._lane, over)
             # The copy of a quote in the quoted conversation is an engagement; the quote speaks in its own.
             if brand in about and post.home == post.conversation:
-                step.signals.negative(cascade, folded, brand, about[brand], self._model)
+                voices[brand] = self._state.copies.voice(brand, post.text)
+                step.signals.negative(cascade, folded, brand, about[brand], model=self._model, voice=voices[brand])
             elif brand in asked:
-                step.signals.asked(cascade, folded, brand)
+                voices[brand] = self._state.copies.voice(brand, post.text)
+                step.signals.asked(cascade, folded, brand, voices[brand])
         if abstains:
             self._metrics.abstained.inc()
-        self._flag(cascade, folded, step)
+        self._flag(cascade, folded, voices, step)
 
-    def _flag(self, cascade: Cascade, folded: FoldedPost, step: Step) -> None:
+    def _flag(self, cascade: Cascade, folded: FoldedPost, voices: Mapping[str, str | None], step: Step) -> None:
         """Say to each brand which topics the post speaks of: after what else it means, so that the first signal about a
         post is the one that says most. What a brand writes itself is no news to it."""
         post = folded.post
@@ -245,7 +248,8 @@ class Folding:
         about = relevances(post, cascade.brands, self._brands)
         for brand, topics in found.items():
             if about[brand].counts:
-                step.signals.flagged(cascade, folded, brand, topics)
+                heard = voices[brand] if brand in voices else self._state.copies.voice(brand, post.text)
+                step.signals.flagged(cascade, folded, brand, topics, heard)
 
     def _complained_about(self, cascade: Cascade, folded: FoldedPost) -> Mapping[str, BrandRelevance]:
         """The brands of the conversation that the post is negative about: those that it is meant for, and that ask for no

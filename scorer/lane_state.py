@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from scorer.copies import Copies
 from scorer.lateness import Lateness
 from scorer.mood import Moods
 from scorer.recalibration_state import RecalibrationState
@@ -26,8 +27,8 @@ def cascade_state() -> KeyedState[Cascade]:
 
 
 class LaneState:
-    """Cascades by conversation, the events that they counted, where posts stand and which are gone, open minutes by
-    brand, usual moods by account, recalibrations and last arrivals by network."""
+    """Cascades by conversation, the events that they counted, where posts stand and which are gone, open minutes and last
+    texts by brand, usual moods by account, recalibrations and last arrivals by network."""
 
     def __init__(self) -> None:
         self.cascades = cascade_state()
@@ -37,6 +38,7 @@ class LaneState:
         self.moods = Moods()
         self.recalibrations = RecalibrationState()
         self.lateness = Lateness()
+        self.copies = Copies()
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """Take over the committed state. Raises `Damaged` for an entry that another release wrote."""
@@ -47,6 +49,7 @@ class LaneState:
         self.moods.restore(entries)
         self.recalibrations.restore(entries)
         self.lateness.restore(entries)
+        self.copies.restore(entries)
 
     def next_due(self) -> float | None:
         """When the earliest timer wants to fire, in epoch seconds; `None` without timers."""
@@ -57,7 +60,7 @@ class LaneState:
         """What was put and deleted since the last call, as it is to be committed."""
         parts = (
             *(self.cascades, self.seen, self.whereabouts, self.volumes),
-            *(self.moods, self.recalibrations, self.lateness),
+            *(self.moods, self.recalibrations, self.lateness, self.copies),
         )
         return {key: value for part in parts for key, value in part.changes().items()}
 

@@ -91,8 +91,17 @@ class Signals:
         self._out.appends.append(Message(topic.name, key, encode(event, id_)))
         self._metrics.signals.labels(event.TYPE).inc()
 
-    def negative(self, cascade: Cascade, folded: FoldedPost, brand: str, relevance: BrandRelevance, model: str) -> None:
-        """The post, which was read by `model`, is negative about the brand."""
+    def negative(
+        self,
+        cascade: Cascade,
+        folded: FoldedPost,
+        brand: str,
+        relevance: BrandRelevance,
+        *,
+        model: str,
+        voice: str | None,
+    ) -> None:
+        """The post, which was read by `model`, is negative about the brand. `voice` is the same for all copies of a text."""
         post, _, record, reading, _ = folded
         assert reading is not None
         event = PostNegative(
@@ -108,11 +117,12 @@ class Signals:
             relevance=Relevance(score=relevance.score, reason=relevance.reason),
             backfill=post.backfill or folded.late,
             late=folded.late and not post.backfill,
+            voice=voice,
             model=model,
         )
         self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
 
-    def asked(self, cascade: Cascade, folded: FoldedPost, brand: str) -> None:
+    def asked(self, cascade: Cascade, folded: FoldedPost, brand: str, voice: str | None) -> None:
         """The post asks the brand something."""
         post = folded.post
         event = PostAsked(
@@ -121,12 +131,20 @@ class Signals:
             conversation=post.conversation,
             post=_card_of(folded, None),
             backfill=post.backfill or folded.late,
+            voice=voice,
         )
         key = event_id(post.network, post.post_id, brand, event.TYPE, *_place(folded.record))
         self._say(SIGNALS, brand, event, key)
 
-    def flagged(self, cascade: Cascade, folded: FoldedPost, brand: str, topics: Mapping[str, tuple[str, ...]]) -> None:
-        """The post speaks of these topics of the brand, each with the words that were found."""
+    def flagged(
+        self,
+        cascade: Cascade,
+        folded: FoldedPost,
+        brand: str,
+        topics: Mapping[str, tuple[str, ...]],
+        voice: str | None,
+    ) -> None:
+        """The post speaks of these topics of the brand, each with the words that were found. `voice` as in `negative`."""
         post, _, record, reading, _ = folded
         read = None if reading is None or reading.abstain is not None else reading
         event = PostFlagged(
@@ -138,6 +156,7 @@ class Signals:
             complaint=None if read is None or read.complaint is None else _unit(read.complaint),
             severity=None if read is None else read.severity,
             backfill=post.backfill or folded.late,
+            voice=voice,
         )
         self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
 

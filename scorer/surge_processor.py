@@ -7,18 +7,16 @@ here does input or output.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-import msgspec
-
 from scorer.metrics import ScorerMetrics
-from scorer.surge_model import HOUR, SENSITIVITIES, Deviation, SurgeModel
+from scorer.surge_model import BUCKET_SECONDS, HOUR, SENSITIVITIES, Deviation, SurgeModel, surprise
+from scorer.surge_state import STATE_VERSION, STORIES, WINDOW_SECONDS, BrandSurgeState, Voice
 from services.base.clock import epoch, moment
 from services.config.model import Brand
-from services.contracts.base import BrandId, StoryId, event_id
+from services.contracts.base import BrandId, EventId, StoryId, event_id
 from services.contracts.codec import Unreadable, decode, encode
 from services.contracts.language_tags import language
 from services.contracts.post import CoverageState, SourceCoverage
@@ -26,6 +24,7 @@ from services.contracts.signal import (
     OVERWHELMING_FACTOR,
     BrandSurge,
     BrandVolume,
+    CopyWave,
     PostCard,
     PostNegative,
     PostRedacted,
@@ -37,105 +36,17 @@ from services.stream.deadletter import DeadLetters
 from services.stream.processor import StepResult
 from services.stream.state import KeyedState
 
-STATE_VERSION: Final = 1
 MODEL: Final = "negative-binomial-week-1"
 RECHECK_SECONDS: Final = 60.0
 """While a window is unusual or a surge goes on, the brand is looked at so often without a post."""
 ANNOUNCE_AGAIN_FACTOR: Final = 2.0
 ANNOUNCE_AGAIN_SECONDS: Final = 600.0
 """A surge that goes on is announced again when it has doubled, at most so often."""
+WAVE_COPIES: Final = 20
+WAVE_TELL_AGAIN_SECONDS: Final = 86_400.0
+"""Copies of one text are a wave from so many on, and are told at most once a day."""
 PROOF_FACTOR: Final = OVERWHELMING_FACTOR
 """Without a known baseline a surge is announced again, once, when it reaches so many times the busiest ten minutes so far."""
-EXEMPLARS: Final = 5
-STORIES: Final = 50
-TERMS: Final = 8
-"""Bounds of what a surge shows: the most negative posts, the stories (also networks and languages) that are counted, and the
-words that set its posts apart."""
-VOCABULARY: Final = 400
-"""Words counted for each brand. When there are more, all counts are halved, and the rarest words are dropped."""
-WORD: Final = re.compile(r"[^\W\d_]{4,}")
-
-
-class WordCounts(msgspec.Struct, array_like=True):
-    """In how many posts each word occurred; older posts count for less."""
-
-    posts: float = 0.0
-    counts: dict[str, float] = msgspec.field(default_factory=dict)
-
-    def add(self, text: str) -> None:
-        """Count the words of one post."""
-        self.posts += 1
-        for word in sorted(set(WORD.findall(text.lower()))):
-            self.counts[word] = self.counts.get(word, 0.0) + 1
-        if len(self.counts) > VOCABULARY:
-            self.posts /= 2
-            self.counts = {word: n / 2 for word, n in self.counts.items() if n >= 2}
-
-    def apart_from(self, usual: WordCounts) -> list[str]:
-        """The words that set these posts apart from the usual ones: those with the highest product of their share now and the
-        ratio by which it rose. At most `TERMS`, the most telling first."""
-
-        def weight(word: str) -> float:
-            now = (self.counts[word] + 0.5) / (self.posts + 1)
-            before = (usual.counts.get(word, 0.0) + 0.5) / (usual.posts + 1)
-            return now * (now / before)
-
-        often = [word for word, n in self.counts.items() if n >= max(2.0, 0.02 * self.posts)]
-        return sorted(often, key=lambda word: (-weight(word), word))[:TERMS]
-
-
-class BrandSurgeState(msgspec.Struct, array_like=True):
-    """All that is known of one brand's negative posts."""
-
-    model: SurgeModel
-    usual: WordCounts = msgspec.field(default_factory=WordCounts)
-    recent: WordCounts = msgspec.field(default_factory=WordCounts)
-    exemplars: list[bytes] = msgspec.field(default_factory=list)
-    """The most negative posts as JSON of their cards, the most negative first; their scores are in `scores`."""
-    scores: list[float] = msgspec.field(default_factory=list)
-    stories: dict[str, int] = msgspec.field(default_factory=dict)
-    networks: dict[str, int] = msgspec.field(default_factory=dict)
-    languages: dict[str, int] = msgspec.field(default_factory=dict)
-    posts: float = 0.0
-    negative: float = 0.0
-    """`posts` and `negative` are those of about the last hour, from volumes: the share is computed from them."""
-    volume_at: float = 0.0
-    announced_at: float = 0.0
-    announced: float = 0.0
-    """When the surge was last announced, and with how many posts."""
-    proven: bool = False
-    """True if the surge was announced as one that the brand's own numbers prove (`PROOF_FACTOR`)."""
-    late: int = 0
-    """The posts of the window that were heard late, and count in the time in which they were written."""
-
-    def forget_window(self) -> None:
-        """Start a new window: the words of the one before are usual from now on."""
-        for word, n in self.recent.counts.items():
-            self.usual.counts[word] = self.usual.counts.get(word, 0.0) + n
-        self.usual.posts += self.recent.posts
-        if len(self.usual.counts) > VOCABULARY:
-            self.usual = WordCounts(self.usual.posts / 2, {w: n / 2 for w, n in self.usual.counts.items() if n >= 2})
-        self.recent = WordCounts()
-        self.late = 0
-        self.exemplars, self.scores = [], []
-        self.stories, self.networks, self.languages = {}, {}, {}
-
-    def keep(self, card: PostCard) -> None:
-        """Keep the post as an exemplar if it belongs to the most negative ones."""
-        score = card.negative or 0.0
-        if len(self.scores) == EXEMPLARS and score <= self.scores[-1]:
-            return
-        pairs = [*zip(self.scores, self.exemplars, strict=True), (score, card.model_dump_json().encode())]
-        pairs.sort(key=lambda pair: -pair[0])
-        self.scores = [one for one, _ in pairs[:EXEMPLARS]]
-        self.exemplars = [exemplar for _, exemplar in pairs[:EXEMPLARS]]
-
-    def forget_post(self, network: str, post_id: str) -> None:
-        """A post was deleted: forget what it said."""
-        cards = [PostCard.model_validate_json(one) for one in self.exemplars]
-        kept = [n for n, card in enumerate(cards) if (card.network, card.post_id) != (network, post_id)]
-        self.exemplars = [self.exemplars[n] for n in kept]
-        self.scores = [self.scores[n] for n in kept]
 
 
 class _Look(NamedTuple):
@@ -213,7 +124,8 @@ class SurgeProcessor:
         """Keep what is known of the brand. While its window is unusual or a surge goes on, a timer looks at it again, because
         silence ends both."""
         alarm = known.model.alarm
-        self._brands.put(brand, known, now + RECHECK_SECONDS if alarm.begins or alarm.since else None)
+        restless = alarm.begins or alarm.since or any(voice.is_told for voice in known.voices.values())
+        self._brands.put(brand, known, now + RECHECK_SECONDS if restless else None)
 
     def _count(self, event: PostNegative, record: Record, now: float, out: StepResult) -> None:
         """Count a negative post, and look at its brand."""
@@ -225,11 +137,18 @@ class SurgeProcessor:
             known.model.learn_past(epoch(event.post.at))
             self._put(event.brand, known, now)
             return
+        at = min(epoch(event.post.at), now)
+        look = _Look(event.brand, known, now, f"{record.partition}:{record.offset}")
+        if event.voice is not None:
+            voice, speaks = known.speak(event.voice, event.post, event.complaint, at)
+            if not speaks:
+                self._hear_wave(look, voice, out)
+                self._put(event.brand, known, now)
+                return
         known.late += event.late
         alarm = known.model.alarm
         if alarm.begins is None and alarm.since is None and known.recent.posts >= _worth_forgetting(known):
             known.forget_window()
-        at = min(epoch(event.post.at), now)
         past = known.model.add(at)
         if event.post.text is not None:
             known.recent.add(event.post.text)
@@ -237,7 +156,7 @@ class SurgeProcessor:
         _more(known.stories, event.story)
         _more(known.networks, event.post.network)
         _more(known.languages, language(event.post.language) or "und")
-        self._judge(_Look(event.brand, known, now, f"{record.partition}:{record.offset}"), out, past)
+        self._judge(look, out, past)
         self._put(event.brand, known, now)
 
     def _measure(self, event: BrandVolume, now: float) -> None:
@@ -274,6 +193,59 @@ class SurgeProcessor:
             _has_grown(known, deviation, now) or (past is None and not known.proven and _proves_itself(known.model))
         ):
             self._announce(look, SurgePhase.GROWING, before, deviation, out)
+        for voice in [one for one in known.voices.values() if one.is_told and now - one.last >= WINDOW_SECONDS]:
+            self._tell_wave(look, voice, SurgePhase.END, out)
+
+    def _hear_wave(self, look: _Look, voice: Voice, out: StepResult) -> None:
+        """A voice spoke again: tell of its wave, once, if the copies alone would be a surge and there is no other, and say
+        again how many there are when they have doubled."""
+        known, now, alarm = look.known, look.now, look.known.model.alarm
+        if voice.is_told:
+            grown = voice.copies >= ANNOUNCE_AGAIN_FACTOR * voice.announced
+            if grown and now - voice.told_at >= ANNOUNCE_AGAIN_SECONDS:
+                self._tell_wave(look, voice, SurgePhase.GROWING, out)
+            return
+        if alarm.begins is not None or voice.copies < WAVE_COPIES or now - voice.told_at < WAVE_TELL_AGAIN_SECONDS:
+            return
+        rule = self._rules.get(look.brand, SENSITIVITIES["balanced"])
+        deviation = known.model.measure(now)
+        alike = surprise(voice.copies, deviation.expected, known.model.baseline.dispersion)
+        if alike >= rule.start_cold and voice.copies >= rule.least_factor * deviation.expected:
+            self._tell_wave(look, voice, SurgePhase.START, out)
+
+    def _tell_wave(self, look: _Look, voice: Voice, phase: SurgePhase, out: StepResult) -> None:
+        """Say that the copies of one text are many, or that no more of them come."""
+        brand, known, now, cause = look
+        voice.is_told = phase is not SurgePhase.END
+        voice.announced = voice.copies
+        if voice.is_told:
+            voice.told_at = now
+        deviation = known.model.measure(now)
+        card = PostCard.model_validate_json(voice.card)
+        words = f"{voice.copies:,} copies of one text in {max(1.0, (voice.last - voice.begins) / 60):.0f} min"
+        event = BrandSurge(
+            brand=BrandId(brand),
+            phase=phase,
+            # A surge begins with a bucket. A wave never does, so that each has a story of its own.
+            begins=moment(int(voice.begins) + (int(voice.begins) % int(BUCKET_SECONDS) == 0)),
+            at=moment(now),
+            window_seconds=round(max(1.0, voice.last - voice.begins), 1),
+            observed=voice.copies,
+            expected=round(deviation.expected, 3),
+            factor=round(voice.copies / deviation.expected, 3),
+            surprise=round(surprise(voice.copies, deviation.expected, known.model.baseline.dispersion), 3),
+            exemplars=() if card.text is None else (card,),
+            networks={card.network: voice.copies},
+            languages={card.language or "und": voice.copies},
+            copies=max(0, voice.copies - 1),
+            wave=CopyWave(
+                copies=voice.copies, reach=voice.reach, complaint=round(min(1.0, voice.complaint / voice.copies), 4)
+            ),
+            baseline_known=known.model.baseline_known,
+            reason=words if voice.is_told else f"{words}: no more of them come",
+            model=MODEL,
+        )
+        self._say(event, event_id(event.TYPE, brand, "wave", phase.value, cause), out)
 
     def _announce(self, look: _Look, phase: SurgePhase, begins: float, deviation: Deviation, out: StepResult) -> None:
         """Say that the surge which began at `begins` is in this phase."""
@@ -287,6 +259,9 @@ class SurgeProcessor:
         )
         if deviation.lasted is not None:
             words += f", {(now - deviation.ends) / 60:.0f} min ago: delivered late by their source"
+        copies = known.copies(now)
+        if copies:
+            words += f", and {copies:,} copies of what was said already"
         if known.late:
             words += f", {known.late:,} of them heard late"
         if phase is SurgePhase.END:
@@ -313,13 +288,16 @@ class SurgeProcessor:
             stories=tuple(StoryId(story) for story in _largest(known.stories)),
             networks=known.networks,
             languages=known.languages,
+            copies=copies,
             baseline_known=known.model.baseline_known,
             own_factor=_own_factor(known, past=deviation.lasted is not None),
             reason=words,
             model=MODEL,
         )
-        id_ = event_id(event.TYPE, brand, phase.value, cause)
-        out.appends.append(Message(SIGNALS.name, brand, encode(event, id_)))
+        self._say(event, event_id(event.TYPE, brand, phase.value, cause), out)
+
+    def _say(self, event: BrandSurge, id_: EventId, out: StepResult) -> None:
+        out.appends.append(Message(SIGNALS.name, event.brand, encode(event, id_)))
         self._metrics.signals.labels(event.TYPE).inc()
 
 

@@ -6,10 +6,10 @@ due. A post that its network's terms keep in the house has no link here either. 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from alerter.answers import sla
 from alerter.answers.fairness import Waited, band_of
@@ -29,6 +29,8 @@ COMPLAINT_FROM: Final = 0.5
 DANGERS: Final = frozenset(TOPICS)
 """A post about one of the topics that ship waits for an answer in any mood. One's own topics may be `praise` as well."""
 MOST_MEASURED: Final = 100_000
+ONE_WAVE: Final = timedelta(days=1)
+"""Copies of a text join the clock of the first one for so long."""
 
 
 Answerable = PostNegative | PostAsked | PostFlagged
@@ -44,11 +46,16 @@ def concerns(signal: Answerable) -> bool:
 
 
 def start(connection: Connection, signal: Answerable, config: Config, now: datetime) -> bool:
-    """Start the clock of a post, once. Returns True if it was started. A post that was fetched late counts from now."""
+    """Start the clock of a post, once. Returns True if it was started. A post that was fetched late counts from now.
+
+    A copy of a text that waits already, or was answered within a day, starts none: the clock of the first one counts it.
+    """
     brand = config.brand(signal.brand)
     if brand is None or not concerns(signal):
         return False
     post = signal.post
+    if _join(connection, signal, now):
+        return True
     mine = clocks.c.id == clock_id(signal.brand, post.network, post.post_id)
     due_at = sla.due(brand.promise, now if signal.backfill else post.at)
     values = {
@@ -59,6 +66,7 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
         "followers": post.followers,
         "asked_at": post.at,
         "due_at": due_at,
+        "voice": signal.voice,
         **_links(post, config.source_policy),
     }
     row = {**_place(signal.brand, post.network, post.post_id), "noted_at": now, **values}
@@ -69,6 +77,25 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
         update(clocks).where(mine, clocks.c.state == ClockState.EARLY).values(**values, state=ClockState.ANSWERED)
     )
     return bool(early.rowcount)
+
+
+def _join(connection: Connection, signal: Answerable, now: datetime) -> bool:
+    """Count a copy at the clock of the first post of its text. Returns False if there is none, or if this is that post."""
+    if signal.voice is None:
+        return False
+    mine = clock_id(signal.brand, signal.post.network, signal.post.post_id)
+    alike = and_(clocks.c.brand == signal.brand, clocks.c.voice == signal.voice)
+    waits = and_(
+        alike, clocks.c.state.in_([ClockState.RUNNING, ClockState.ANSWERED]), clocks.c.noted_at >= now - ONE_WAVE
+    )
+    known = connection.execute(
+        select(clocks.c.id).where(or_(clocks.c.id == mine, waits)).order_by(clocks.c.noted_at)
+    ).all()
+    if not known or mine in {row.id for row in known}:
+        return False
+    first = update(clocks).where(clocks.c.id == known[0].id)
+    connection.execute(first.values(copies=clocks.c.copies + 1))
+    return True
 
 
 def _links(post: PostCard, terms: SourcePolicies) -> dict[str, str | None]:

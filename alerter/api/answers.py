@@ -50,6 +50,7 @@ class AnswerClock(Shape):
     overdue: bool
     answered_at: datetime | None
     answer_id: str | None
+    copies: int = Field(description="posts of the same text that wait for the same answer, without this one")
     told_at: datetime | None = Field(description="when the account's owner was told that it was overdue")
     permalink: str | None
     reply_link: str | None

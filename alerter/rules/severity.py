@@ -17,6 +17,7 @@ from services.contracts.signal import (
     OVERWHELMING_FACTOR,
     BrandSurge,
     CascadeForecast,
+    CopyWave,
     Level,
     Line,
     PostCard,
@@ -42,6 +43,10 @@ SOUR_SHARE: Final = 0.6
 SOUR_MARGIN: Final = 0.2
 SOUR_SCORED: Final = 10
 """An audience has turned when most replies and quotes are negative, clearly more than usual, and enough were scored."""
+COMPLAINING: Final = 0.5
+WAVE_REACH: Final = 1_000_000
+WAVE_HEARD: Final = 3
+"""Copies of a complaint are this severe if they have reached the audience of the line, or so many followers without one."""
 NEGATIVE_ROOT: Final = 0.5
 USUAL_SHARE: Final = 0.3
 """A surge in which no more than this share of the posts is negative is a surge of posts, not of anger."""
@@ -73,7 +78,7 @@ def grade(signal: Opening, line: Line, complaint: int | None) -> Grade:
         return _grade_post(signal, line)
     if isinstance(signal, PostFlagged):
         return _grade_flagged(signal, line)
-    return _grade_surge(signal)
+    return _grade_surge(signal) if signal.wave is None else _grade_wave(signal.wave, line)
 
 
 def _grade_forecast(forecast: CascadeForecast, complaint: int | None) -> Grade:
@@ -178,3 +183,11 @@ def _grade_surge(surge: BrandSurge) -> Grade:
             words.append("no worse as long as it is not known what is usual for the brand")
     volume = surge.share is not None and surge.share <= USUAL_SHARE
     return Grade(severity, ", ".join(words), volume=volume)
+
+
+def _grade_wave(wave: CopyWave, line: Line) -> Grade:
+    """Many copies of one text are one voice: the mildest, unless it complains and has reached many."""
+    words = f"{wave.copies:,} copies of one text, which count as one voice"
+    if (wave.complaint or 0.0) >= COMPLAINING and wave.reach >= (line.audience or WAVE_REACH):
+        return Grade(WAVE_HEARD, f"{words}, a complaint that has reached {wave.reach:,} followers")
+    return Grade(MILDEST, words)

@@ -266,13 +266,17 @@ answer_clocks = Table(
     Column("told_at", Moment),
     Column("digest", String(64)),
     Column("noted_at", Moment, nullable=False),
+    Column("voice", String(32)),
+    Column("copies", Integer, nullable=False, default=0, server_default="0"),
+    Index("answer_clocks_voice", "brand", "voice"),
     Index("answer_clocks_tell", "state", "tell_at"),
     Index("answer_clocks_due", "state", "due_at"),
     Index("answer_clocks_asked", "asked_at"),
     Index("answer_clocks_noted", "noted_at"),
 )
 """By when complaints and questions are to be answered. `tell_at` is when the account's owner is told if nobody has
-answered; `told_at` and `digest` are when that was, and the delivery."""
+answered; `told_at` and `digest` are when that was, and the delivery. `voice` is the same for all copies of a text: `copies` of
+them have joined this clock."""
 
 answer_digests = Table(
     "answer_digests",

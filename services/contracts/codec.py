@@ -20,7 +20,9 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     # Nobody forwarded it.
     ("post.observed", 2): lambda data: data,
     # Nobody asked then whether the baseline was known; what was said stays as severe as it was.
-    ("post.negative", 1): lambda data: {**data, "late": False},
+    # Nobody looked then whether a post was heard late, or whether it was a copy.
+    ("post.negative", 1): lambda data: {**data, "late": False, "voice": None},
+    ("post.asked", 1): lambda data: {**data, "voice": None},
     ("brand.surge", 1): lambda data: {**data, "baseline_known": True},
     # Every gap had an end, and no heartbeat promised the next one.
     ("source.coverage", 1): dict,

@@ -67,6 +67,8 @@ class PostNegative(Event):
     relevance: Relevance
     backfill: bool = False
     late: bool = False
+    voice: str | None = None
+    """The same for all copies of a text, which are one voice; `None` for words of one's own."""
     model: str
 
 
@@ -74,12 +76,14 @@ class PostAsked(Event):
     """A question to a brand, or about it, that is not negative: it waits for an answer as a complaint does."""
 
     TYPE: ClassVar[str] = "post.asked"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     story: StoryId
     conversation: ConversationId
     post: PostCard
     backfill: bool = False
+    voice: str | None = None
 
 
 class FlaggedBy(StrEnum):
@@ -107,6 +111,8 @@ class PostFlagged(Event):
     complaint: Probability | None = None
     severity: Annotated[int, Field(ge=0, le=4)] | None = None
     backfill: bool = False
+    voice: str | None = None
+    """The same for all copies of one text; `None` for words of one's own."""
 
 
 class PostAnswered(Event):
@@ -233,8 +239,22 @@ class SurgePhase(StrEnum):
     END = "end"
 
 
+class CopyWave(Part):
+    """Copies of one text that alone are as many as a surge."""
+
+    copies: Count
+    reach: Count
+    """The followers of all who published it."""
+    complaint: Probability | None = None
+    """The probability that the text is a complaint; `None` where the model does not say."""
+
+
 class BrandSurge(Event):
-    """More negative posts about a brand than its own baseline explains."""
+    """More negative posts about a brand than its own baseline explains.
+
+    Copies of one text count once: `observed` are voices, and `copies` the posts that repeat what was counted already. With a
+    `wave` it is the copies alone that are many, and `observed` counts them all.
+    """
 
     TYPE: ClassVar[str] = "brand.surge"
     VERSION: ClassVar[int] = 2
@@ -255,6 +275,8 @@ class BrandSurge(Event):
     stories: tuple[StoryId, ...] = ()
     networks: dict[str, int] = Field(default_factory=dict)
     languages: dict[str, int] = Field(default_factory=dict)
+    copies: Count = 0
+    wave: CopyWave | None = None
     baseline_known: bool = True
     """False as long as the baseline rests on too little of the brand's own time to say how severe the surge is."""
     own_factor: Annotated[float, Field(ge=0.0)] | None = None

@@ -133,6 +133,8 @@ def _expected(night: Night, want: Expectation, received: Sequence[Received]) -> 
     worst = min(int(one.incident.get("severity", 4)) for one in messages)
     if worst > want.severity_at_most:
         faults.append(f"{sev(worst)}, wanted {sev(want.severity_at_most)} or worse")
+    if worst < want.never_worse_than:
+        faults.append(f"{sev(worst)}, wanted no worse than {sev(want.never_worse_than)}")
     text = json.dumps([one.body for one in messages], ensure_ascii=False)
     faults += [f"no message says {words!r}" for words in want.says if words not in text]
     each = max(sum(one.endpoint == endpoint for one in messages) for endpoint in {one.endpoint for one in messages})

@@ -99,6 +99,7 @@ class Expectation(Piece):
     )
     before_the_line: bool = False
     severity_at_most: Annotated[int, Field(ge=1, le=4)] = Field(4, description="1 is the worst")
+    never_worse_than: Annotated[int, Field(ge=1, le=4)] = Field(1, description="1 is the worst")
     says: tuple[str, ...] = ()
     endpoint: str | None = Field(None, description="look at what this endpoint was told; at all of them without it")
     type: str = Field(

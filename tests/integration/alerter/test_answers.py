@@ -221,3 +221,54 @@ async def test_calm_danger_starts_the_clock_as_a_complaint_does_and_praise_of_on
         await house.signal(answer("p1", 5))
         await house.settle()
         assert (await listed(house, state="answered"))[0]["post_id"] == "p1"
+
+
+def copy_of(post: str, minutes: float = 0, **more: Any) -> Any:
+    return complaint(post, minutes=minutes, **more).model_copy(update={"voice": "5f0c"})
+
+
+async def test_three_hundred_copies_of_one_text_have_one_clock_which_counts_them(make_house: MakeHouse) -> None:
+    async with running(make_house) as house:
+        for number in range(300):
+            await house.signal(copy_of(f"c{number}", minutes=number / 60))
+        await house.signal(complaint("own"))
+        await house.settle()
+        clocks = {clock["post_id"]: clock["copies"] for clock in await listed(house)}
+        assert clocks == {"c0": 299, "own": 0}
+        await house.pass_time(70 * 60)
+        (got,) = house.receiver.got
+        assert got.body["data"]["overdue"] == 2
+
+
+async def test_a_copy_on_another_network_joins_and_a_question_too(make_house: MakeHouse) -> None:
+    async with running(make_house) as house:
+        await house.signal(copy_of("c0"), copy_of("c1", network="x"))
+        asked = PostAsked(
+            brand=ACME,
+            story=StoryId("bsky:q"),
+            conversation=ConversationId("bsky:q"),
+            post=make.card("q"),
+            voice="5f0c",
+        )
+        await house.signal(asked)
+        await house.settle()
+        assert [(clock["post_id"], clock["copies"]) for clock in await listed(house)] == [("c0", 2)]
+
+
+async def test_an_answered_text_asks_for_no_further_answer_today_and_for_one_tomorrow(make_house: MakeHouse) -> None:
+    async with running(make_house) as house:
+        await house.signal(copy_of("c0"), answer("c0", 5), copy_of("c1", minutes=6))
+        await house.settle()
+        assert [(clock["post_id"], clock["state"]) for clock in await listed(house)] == [("c0", "answered")]
+        await house.pass_time(25 * 3600, step=3600)
+        await house.signal(copy_of("c2", minutes=25 * 60))
+        await house.settle()
+        assert {clock["post_id"] for clock in await listed(house)} == {"c0", "c2"}
+
+
+async def test_after_the_first_post_was_deleted_the_next_copy_has_a_clock(make_house: MakeHouse) -> None:
+    async with running(make_house) as house:
+        await house.signal(copy_of("c0"), make.redacted("c0", story="bsky:c0"), copy_of("c1"))
+        await house.settle()
+        running_ = [clock["post_id"] for clock in await listed(house) if clock["state"] == "running"]
+        assert running_ == ["c1"]

@@ -1,0 +1,169 @@
+"""What is known of one brand's negative posts: the model, the words, the posts to show, and the voices that said the same.
+
+All of it is in the state of the second stage. Nothing here decides.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from scorer.copies import Texts
+from scorer.surge_model import BUCKET_SECONDS, WINDOW_BUCKETS, SurgeModel
+from services.contracts.signal import PostCard
+
+STATE_VERSION: Final = 1
+EXEMPLARS: Final = 5
+STORIES: Final = 50
+TERMS: Final = 8
+"""Bounds of what a surge shows: the most negative posts, the stories (also networks and languages) that are counted, and the
+words that set its posts apart."""
+VOCABULARY: Final = 400
+"""Words counted for each brand. When there are more, all counts are halved, and the rarest words are dropped."""
+WORD: Final = re.compile(r"[^\W\d_]{4,}")
+WINDOW_SECONDS: Final = WINDOW_BUCKETS * BUCKET_SECONDS
+"""Within this time all copies of a text count once."""
+VOICES: Final = 64
+"""Texts that were copied and are remembered, by brand."""
+
+
+class WordCounts(msgspec.Struct, array_like=True):
+    """In how many posts each word occurred; older posts count for less."""
+
+    posts: float = 0.0
+    counts: dict[str, float] = msgspec.field(default_factory=dict)
+
+    def add(self, text: str) -> None:
+        """Count the words of one post."""
+        self.posts += 1
+        for word in sorted(set(WORD.findall(text.lower()))):
+            self.counts[word] = self.counts.get(word, 0.0) + 1
+        if len(self.counts) > VOCABULARY:
+            self.posts /= 2
+            self.counts = {word: n / 2 for word, n in self.counts.items() if n >= 2}
+
+    def apart_from(self, usual: WordCounts) -> list[str]:
+        """The words that set these posts apart from the usual ones: those with the highest product of their share now and the
+        ratio by which it rose. At most `TERMS`, the most telling first."""
+
+        def weight(word: str) -> float:
+            now = (self.counts[word] + 0.5) / (self.posts + 1)
+            before = (usual.counts.get(word, 0.0) + 0.5) / (usual.posts + 1)
+            return now * (now / before)
+
+        often = [word for word, n in self.counts.items() if n >= max(2.0, 0.02 * self.posts)]
+        return sorted(often, key=lambda word: (-weight(word), word))[:TERMS]
+
+
+class Voice(msgspec.Struct, array_like=True):
+    """One text that came more than once: when its window began, when it came last, and what came in the window."""
+
+    begins: float
+    last: float
+    counted: float
+    """When it last counted as one post more."""
+    card: bytes
+    """The first of its posts, as JSON of its card."""
+    copies: int = 0
+    reach: int = 0
+    complaint: float = 0.0
+    """The sum of the probabilities of a complaint. A copy without one counts as one half."""
+    told_at: float = 0.0
+    """When people were told of the wave; 0 for never."""
+    announced: int = 0
+    """How many copies there were when it was last said how many."""
+    is_told: bool = False
+    """True from then until the wave is over."""
+
+
+class BrandSurgeState(msgspec.Struct, array_like=True):
+    """All that is known of one brand's negative posts."""
+
+    model: SurgeModel
+    usual: WordCounts = msgspec.field(default_factory=WordCounts)
+    recent: WordCounts = msgspec.field(default_factory=WordCounts)
+    exemplars: list[bytes] = msgspec.field(default_factory=list)
+    """The most negative posts as JSON of their cards, the most negative first; their scores are in `scores`."""
+    scores: list[float] = msgspec.field(default_factory=list)
+    stories: dict[str, int] = msgspec.field(default_factory=dict)
+    networks: dict[str, int] = msgspec.field(default_factory=dict)
+    languages: dict[str, int] = msgspec.field(default_factory=dict)
+    posts: float = 0.0
+    negative: float = 0.0
+    """`posts` and `negative` are those of about the last hour, from volumes: the share is computed from them."""
+    volume_at: float = 0.0
+    announced_at: float = 0.0
+    announced: float = 0.0
+    """When the surge was last announced, and with how many posts."""
+    proven: bool = False
+    """True if the surge was announced as one that the brand's own numbers prove (`PROOF_FACTOR`)."""
+    late: int = 0
+    """The posts of the window that were heard late, and count in the time in which they were written."""
+
+    texts: Texts = msgspec.field(default_factory=Texts)
+    """The last long texts that may be copied: lanes name the voices of a text that was changed a little differently."""
+    voices: dict[str, Voice] = msgspec.field(default_factory=dict)
+    """Those that spoke last, by their name; the one that was silent longest is the first."""
+
+    def speak(self, name: str, card: PostCard, complaint: float | None, at: float) -> tuple[Voice, bool]:
+        """Count a post of a voice. Returns the voice, and True if it has not spoken in this window before."""
+        name = self.texts.same(name, card.text)
+        voice = self.voices.pop(name, None)
+        new = voice is None or at - voice.counted >= WINDOW_SECONDS
+        if voice is None:
+            voice = Voice(at, at, at, card.model_dump_json().encode())
+        elif new:
+            voice.counted = at
+        if new and not voice.is_told:
+            voice.begins, voice.copies, voice.reach, voice.complaint = at, 0, 0, 0.0
+        voice.last = max(voice.last, at)
+        voice.copies += 1
+        voice.reach += card.followers or 0
+        voice.complaint += 0.5 if complaint is None else complaint
+        self.voices[name] = voice
+        while len(self.voices) > VOICES:
+            del self.voices[next(iter(self.voices))]
+        return voice, new
+
+    def copies(self, now: float) -> int:
+        """The posts of the window that ends now which repeat what was counted already."""
+        return sum(voice.copies - 1 for voice in self.voices.values() if now - voice.last < WINDOW_SECONDS)
+
+    def forget_window(self) -> None:
+        """Start a new window: the words of the one before are usual from now on."""
+        for word, n in self.recent.counts.items():
+            self.usual.counts[word] = self.usual.counts.get(word, 0.0) + n
+        self.usual.posts += self.recent.posts
+        if len(self.usual.counts) > VOCABULARY:
+            self.usual = WordCounts(self.usual.posts / 2, {w: n / 2 for w, n in self.usual.counts.items() if n >= 2})
+        self.recent = WordCounts()
+        self.late = 0
+        self.exemplars, self.scores = [], []
+        self.stories, self.networks, self.languages = {}, {}, {}
+
+    def keep(self, card: PostCard) -> None:
+        """Keep the post as an exemplar if it belongs to the most negative ones."""
+        score = card.negative or 0.0
+        if len(self.scores) == EXEMPLARS and score <= self.scores[-1]:
+            return
+        pairs = [*zip(self.scores, self.exemplars, strict=True), (score, card.model_dump_json().encode())]
+        pairs.sort(key=lambda pair: -pair[0])
+        self.scores = [one for one, _ in pairs[:EXEMPLARS]]
+        self.exemplars = [exemplar for _, exemplar in pairs[:EXEMPLARS]]
+
+    def forget_post(self, network: str, post_id: str) -> None:
+        """A post was deleted: forget what it said."""
+        cards = [PostCard.model_validate_json(one) for one in self.exemplars]
+        kept = [n for n, card in enumerate(cards) if (card.network, card.post_id) != (network, post_id)]
+        self.exemplars = [self.exemplars[n] for n in kept]
+        self.scores = [self.scores[n] for n in kept]
+        for voice in self.voices.values():
+            first = PostCard.model_validate_json(voice.card)
+            if (first.network, first.post_id) == (network, post_id):
+                voice.card = (
+                    first.model_copy(update={"text": None, "author": None, "permalink": None})
+                    .model_dump_json()
+                    .encode()
+                )
