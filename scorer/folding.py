@@ -8,7 +8,7 @@ from typing import Final
 from scorer.flags import Flags, speaks_here
 from scorer.forwarding import Forwarding
 from scorer.lane_state import LaneState
-from scorer.lateness import Place
+from scorer.lateness import TimePlace
 from scorer.mentions import relevances
 from scorer.metrics import ScorerMetrics
 from scorer.questions import asks
@@ -112,7 +112,7 @@ class Folding:
 
     # -- posts ---------------------------------------------------------------------------------------------------------
 
-    def _fold_post(self, post: PostObserved, arrival: Arrival, step: Step, place: Place | None) -> None:
+    def _fold_post(self, post: PostObserved, arrival: Arrival, step: Step, place: TimePlace | None) -> None:
         """Fold a post into its conversation. `place` is where it belongs in time by the claims of the many (`lateness`)."""
         if post.kind is PostKind.DELETION:
             self._fold_deletion(post, arrival, step)
@@ -167,7 +167,7 @@ class Folding:
         return self._state.whereabouts.is_deleted(post.network, post.post_id)
 
     def _engage(
-        self, cascade: Cascade, post: PostObserved, at: float, reading: Reading | None, place: Place | None
+        self, cascade: Cascade, post: PostObserved, at: float, reading: Reading | None, place: TimePlace | None
     ) -> None:
         """One more engagement by somebody who is not the brand."""
         followers = _followers(post)

@@ -42,7 +42,7 @@ UNHEARD: Final = 2
 """The largest claims that are not believed: one post alone never says how late the others are."""
 
 
-class Place(NamedTuple):
+class TimePlace(NamedTuple):
     """Where a post is placed in time by the claims of the many (epoch seconds), and whether it was heard late."""
 
     at: float
@@ -108,7 +108,7 @@ class Lateness:
         """Take over the committed state."""
         self._networks.restore(entries)
 
-    def places(self, events: Sequence[Event]) -> Iterator[Place | None]:
+    def places(self, events: Sequence[Event]) -> Iterator[TimePlace | None]:
         """Yields, for each event of a batch, its place by the claims of the many. That is `None` for what is live, and for a
         post whose network vouches for its time: it has its place.
         """
@@ -146,9 +146,9 @@ def _arrival(event: Event) -> _Arrival | None:
     return _Arrival(event.network, at, at - epoch(event.created_at), event.backfill)
 
 
-def _place(arrival: _Arrival, known: Arrivals) -> Place | None:
+def _place(arrival: _Arrival, known: Arrivals) -> TimePlace | None:
     # Where the source says that it is late, how late is believed as soon as there are others to compare with.
     late = len(known.age) >= LEAST_OLD if arrival.backfill else known.is_catch_up()
     if not late and not known.is_paged():
         return None
-    return Place(arrival.at - known.believed(arrival.age), late or arrival.age > OLD_SECONDS)
+    return TimePlace(arrival.at - known.believed(arrival.age), late or arrival.age > OLD_SECONDS)

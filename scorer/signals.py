@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from scorer.lateness import Place
+from scorer.lateness import TimePlace
 from scorer.metrics import ScorerMetrics
 from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
@@ -56,7 +56,7 @@ class FoldedPost(NamedTuple):
     at: float
     record: Record
     reading: Reading | None
-    place: Place | None = None
+    place: TimePlace | None = None
     """Where it belongs in time by the claims of the many, which `at` then follows, if it was heard late."""
 
     @property
