@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import time
+from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -218,6 +221,7 @@ def test_a_post_without_text_names_nobody() -> None:
     assert BOOK.find("x", None) == Found(())
 
 
+BRAND_WORDS = Path(__file__).parents[4] / "shared/data/written/brand_words.csv"
 PEAR = Brand(
     id="pear",
     name="Pear",
@@ -293,6 +297,17 @@ def test_only_the_names_that_are_listed_are_words() -> None:
 def test_what_is_called_ambiguous_must_be_a_name() -> None:
     with pytest.raises(ValueError, match="neither `name` nor one of `names`"):
         Brand(id="pear", name="Pear", ambiguous=("Peach",))
+
+
+@pytest.mark.skipif(not BRAND_WORDS.exists(), reason="the written examples are not here")
+def test_everyday_words_are_no_complaints() -> None:
+    """About half of what is about the companies is found by the name alone, without products, handles or a conversation."""
+    with BRAND_WORDS.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    books = {name: BrandBook([Brand(id="one", name=name, ambiguous=True)]) for name in {row["brand"] for row in rows}}
+    hits = Counter(row["about"] for row in rows if books[row["brand"]].find("x", row["text"]).matches)
+    assert hits["0"] <= 2
+    assert hits["1"] >= 15
 
 
 @pytest.mark.parametrize(
