@@ -15,6 +15,7 @@ from ahocorasick_rs import AhoCorasick
 
 from services.config.model import Brand
 from services.contracts.base import AccountId, BrandId
+from services.contracts.cues import Cue
 from services.contracts.names import FoundName, NameFinder, Search, mentions_of
 from services.contracts.post import Mention, MentionKind
 
@@ -31,8 +32,19 @@ class Why(StrEnum):
     HANDLE = "handle"
     HASHTAG = "hashtag"
     NAME = "name"
+    NAME_NEAR_PRODUCT = "name_near_product"
+    NAME_NEAR_COMPANY_WORD = "name_near_company_word"
+    NAME_WITH_CAPITAL = "name_with_capital"
 
 
+_BY_CUE: Final = {
+    Cue.HANDLE: Why.HANDLE,
+    Cue.HASHTAG: Why.HASHTAG,
+    Cue.PRODUCT: Why.NAME_NEAR_PRODUCT,
+    Cue.COMPANY: Why.NAME_NEAR_COMPANY_WORD,
+    Cue.CAPITAL: Why.NAME_WITH_CAPITAL,
+}
+"""Why a brand was found whose name is a word as well; a cue that is no reason of its own leaves the name as the reason."""
 _WHY: Final = {MentionKind.NAME: Why.NAME, MentionKind.HASHTAG: Why.HASHTAG, MentionKind.HANDLE: Why.HANDLE}
 
 
@@ -88,10 +100,12 @@ class BrandBook:
             whys.setdefault(BrandId(brand), Why.DECLARED)
         if answered_brand is not None:
             whys.setdefault(answered_brand, Why.ANSWERED)
-        names = self._finder.find(network, text) if text else []
+        names = self._finder.find(network, text, whys.keys()) if text else []
         for name in names:
+            cues = dict(name.cues)
             for named in name.brands:
-                whys.setdefault(named, _WHY[name.kind])
+                cue = cues.get(named)
+                whys.setdefault(named, _WHY[name.kind] if cue is None else _BY_CUE.get(cue, _WHY[name.kind]))
         account = own or answered or self._addressed(network, names)
         matches = tuple(BrandMatch(brand, why) for brand, why in whys.items())
         return Found(matches, account, own_brand, mentions_of(names))

@@ -28,4 +28,4 @@ def mentions_in(post: PostObserved, brands: Mapping[str, Brand]) -> Sequence[Men
     if post.mentions is not None:
         return post.mentions
     finder = NameFinder(brand for name in post.brands if (brand := brands.get(name)) is not None)
-    return mentions_of(finder.find(post.network, post.text or ""))
+    return mentions_of(finder.find(post.network, post.text or "", post.brands))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-SMALL: Final = 10_000
+SMALL: Final = 4_000
 TIMES: Final = 8
 MOST: Final = 4.0
 """How much longer than in proportion the large text may take. What takes the square of it takes eight times as long."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, ConfigDict, Field
+from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
 from services.config.quiet_hours import QuietHours
 from services.config.rota import Promise, Responder, Schedule, Target
@@ -18,6 +18,7 @@ from services.contracts.base import AccountId, BrandId, Probability
 from services.contracts.phrases import CANCELS, TopicFinder
 from services.contracts.post import SourcePolicy
 from services.contracts.signal import Line
+from services.contracts.spelling import fold
 
 
 class Account(Section):
@@ -36,6 +37,14 @@ class Brand(Section):
     id: Slug
     name: Words
     names: tuple[Words, ...] = Field((), description="further ways people write it; matched whole, in any case")
+    ambiguous: bool | tuple[Words, ...] = Field(
+        False,
+        description="names that are everyday words too: `true` for `name` and all `names` of one word, or a list of them. They "
+        "count only with a handle, hashtag, surer name or product of the brand, a word for what companies do, or a capital",
+    )
+    products: tuple[Words, ...] = Field(
+        (), description="words that show that an ambiguous name near them means the brand"
+    )
     hashtags: tuple[Words, ...] = ()
     exclude: tuple[Words, ...] = Field((), description="phrases in which the name means something else")
     accounts: tuple[Account, ...] = ()
@@ -68,6 +77,21 @@ class Brand(Section):
     @property
     def key(self) -> BrandId:
         return BrandId(self.id)
+
+    @property
+    def ambiguous_names(self) -> tuple[str, ...]:
+        """The names that count only with a cue."""
+        if isinstance(self.ambiguous, tuple):
+            return self.ambiguous
+        return tuple(name for name in (self.name, *self.names) if len(name.split()) == 1) if self.ambiguous else ()
+
+    @model_validator(mode="after")
+    def _ambiguous_are_names(self) -> Brand:
+        names = {fold(name) for name in (self.name, *self.names)}
+        for name in self.ambiguous_names:
+            if fold(name) not in names:
+                raise ValueError(f"`ambiguous` lists {name!r}, which is neither `name` nor one of `names`")
+        return self
 
 
 class Source(Section):

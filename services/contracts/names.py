@@ -7,6 +7,8 @@ that its brand excludes does not count. A handle counts on its own network only,
 (`acme@planes.social`) by its local part too, as people see it; a name or hashtag that is part of somebody else's handle
 or of a mail address never does, and nothing within a link. A name that is spelled with an apostrophe counts without it.
 
+A name that its brand calls ambiguous, because it is a word as well, counts only with a cue (`cues`).
+
 Whoever has thousands of names brings a search that takes one pass for all of them; without one each spelling is looked
 for by itself. Which of the places found so are names is decided here, in time that grows with the text and the places.
 """
@@ -15,12 +17,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple, Protocol
 
 from services.contracts.base import AccountId, BrandId
 from services.contracts.boundaries import addresses, links, stands_as_handle, stands_as_hashtag, stands_as_name
+from services.contracts.cues import Cue, CuePlaces, capitals_say_something, company_words, is_capital_within
 from services.contracts.post import Mention, MentionKind
 from services.contracts.spelling import Origin, fold, origins
 
@@ -29,6 +32,9 @@ MOST_MENTIONS: Final = 64
 
 Search = Callable[[str], Iterable[tuple[int, int, int]]]
 """Finds every place of every spelling in a folded text, overlapping ones too, as (number of the spelling, start, end)."""
+
+
+_CUES: Final = {MentionKind.NAME: Cue.NAME, MentionKind.HASHTAG: Cue.HASHTAG, MentionKind.HANDLE: Cue.HANDLE}
 
 
 class OwnAccount(Protocol):
@@ -54,6 +60,12 @@ class NamedBrand(Protocol):
     def names(self) -> Sequence[str]: ...
 
     @property
+    def ambiguous_names(self) -> Sequence[str]: ...
+
+    @property
+    def products(self) -> Sequence[str]: ...
+
+    @property
     def hashtags(self) -> Sequence[str]: ...
 
     @property
@@ -64,13 +76,15 @@ class NamedBrand(Protocol):
 
 
 class FoundName(NamedTuple):
-    """The characters `start` to `end` of a text name all these `brands`; folded, they are `spelling`."""
+    """The characters `start` to `end` of a text name all these `brands`; folded, they are `spelling`. Where the name is
+    ambiguous for one of them, `cues` says what shows that the brand is meant."""
 
     start: int
     end: int
     kind: MentionKind
     spelling: str
     brands: tuple[BrandId, ...]
+    cues: tuple[tuple[BrandId, Cue], ...] = ()
 
 
 class _Spelled(NamedTuple):
@@ -87,6 +101,7 @@ class _Hit(NamedTuple):
     minus_end: int
     number: int
     brands: tuple[BrandId, ...]
+    cues: tuple[tuple[BrandId, Cue], ...] = ()
 
 
 class NameFinder:
@@ -99,15 +114,25 @@ class NameFinder:
         owners: dict[_Spelled, list[BrandId]] = defaultdict(list)
         self._accounts: dict[AccountId, BrandId] = {}
         self._local: dict[AccountId, AccountId] = {}
+        ambiguous: dict[str, set[BrandId]] = defaultdict(set)
+        self._products: dict[BrandId, list[str]] = {}
         for brand in brands:
             for spelled in _spellings(brand):
                 if brand.key not in owners[spelled]:
                     owners[spelled].append(brand.key)
             self._accounts.update((account.id, brand.key) for account in brand.accounts)
+            for name in brand.ambiguous_names:
+                for way in _with_and_without(name):
+                    ambiguous[way].add(brand.key)
+                self._products[brand.key] = [fold(product) for product in brand.products]
             for account in brand.accounts:
                 self._local.setdefault(_local_part(account.id), account.id)
         self._spellings = list(owners)
         self._owners = [tuple(named) for named in owners.values()]
+        self._ambiguous = [
+            frozenset(ambiguous.get(text, ())) if kind is MentionKind.NAME else frozenset[BrandId]()
+            for kind, text in self._spellings
+        ]
         self._search = (make_search or search_one_by_one)([spelled.text for spelled in self._spellings])
 
     def owner(self, account: AccountId) -> BrandId | None:
@@ -120,10 +145,13 @@ class NameFinder:
         account = AccountId(f"{network}:{handle.removeprefix('@').lower()}")
         return account if account in self._accounts else self._local.get(account)
 
-    def find(self, network: str, text: str) -> list[FoundName]:
-        """The names in a text that was published on `network`, from left to right, without overlaps."""
+    def find(self, network: str, text: str, about: Collection[BrandId] = ()) -> list[FoundName]:
+        """The names in a text that was published on `network`, from left to right, without overlaps. `about` are the brands
+        that the post is about for another reason than its text."""
         folded = fold(text)
         hits = self._hits(network, folded)
+        if any(self._ambiguous[hit.number] for hit in hits):
+            hits = self._meant(hits, folded, about, text)
         if not hits:
             return []
         if len(folded) == len(text) and text.isascii():
@@ -136,7 +164,39 @@ class NameFinder:
         """The hit at its place in the text."""
         kind, spelling = self._spellings[hit.number]
         assert kind is not None
-        return FoundName(start, end, kind, spelling, hit.brands)
+        return FoundName(start, end, kind, spelling, hit.brands, hit.cues)
+
+    def _meant(self, hits: list[_Hit], folded: str, about: Collection[BrandId], text: str) -> list[_Hit]:
+        """The hits without those brands that a word may name and nothing shows that it does."""
+        sure: dict[BrandId, Cue] = dict.fromkeys(about, Cue.CONVERSATION)
+        for hit in hits:
+            for brand in hit.brands:
+                if brand not in self._ambiguous[hit.number]:
+                    kind = self._spellings[hit.number].kind
+                    assert kind is not None
+                    sure.setdefault(brand, _CUES[kind])
+        company = company_words(folded)
+        places = origins(text) if capitals_say_something(text) else None
+        products: dict[BrandId, CuePlaces] = {}
+        meant: list[_Hit] = []
+        for hit in hits:
+            start, end = hit.start, -hit.minus_end
+            cues: dict[BrandId, Cue] = {}
+            for brand in self._ambiguous[hit.number].intersection(hit.brands):
+                if brand not in products:
+                    products[brand] = _places(self._products[brand], folded)
+                if brand in sure:
+                    cues[brand] = sure[brand]
+                elif products[brand].near(start, end):
+                    cues[brand] = Cue.PRODUCT
+                elif company.near(start, end):
+                    cues[brand] = Cue.COMPANY
+                elif places and is_capital_within(text, places[start][0], places[end - 1][1]):
+                    cues[brand] = Cue.CAPITAL
+            brands = tuple(b for b in hit.brands if b in cues or b not in self._ambiguous[hit.number])
+            if brands:
+                meant.append(hit._replace(brands=brands, cues=tuple(cues.items())))
+        return meant
 
     def _hits(self, network: str, folded: str) -> list[_Hit]:
         """Every place that may be a name, overlapping ones too."""
@@ -247,6 +307,12 @@ def _chosen(hits: list[_Hit]) -> list[_Hit]:
         if last is None or hit.start >= -last.minus_end or hit[:2] == last[:2]:
             chosen.append(hit)
     return chosen
+
+
+def _places(words: Sequence[str], folded: str) -> CuePlaces:
+    """Where these words stand as words of their own."""
+    places = search_one_by_one(words)(folded)
+    return CuePlaces([(start, end) for _, start, end in places if stands_as_name(folded, start, end)])
 
 
 def _local_part(account: AccountId) -> AccountId:

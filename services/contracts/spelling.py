@@ -53,10 +53,13 @@ def few_marks(text: str) -> str:
 
 
 def _fold_letters(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", few_marks(text.translate(FOLDED))).casefold()
+    folded = text.translate(FOLDED)
+    if folded.isascii():
+        return folded.lower()
+    folded = unicodedata.normalize("NFKC", few_marks(folded)).casefold()
     # Some letters come apart only here: wide ones with an accent, ligatures, Turkish capitals.
     folded = _ACCENTED.sub(r"\1", folded.translate(FOLDED))
-    return unicodedata.normalize("NFKC", few_marks(folded))
+    return unicodedata.normalize("NFKC", few_marks(folded)) if not folded.isascii() else folded
 
 
 def origins(text: str) -> list[Origin]:

@@ -17,12 +17,15 @@ from services.base.errors import ConfigError, FirebreakError
 from services.base.settings import Settings
 from services.base.terminal import console, say
 from services.config.loading import load
+from services.config.model import Brand
+from services.contracts.spelling import fold
 from services.contracts.topics import TOPICS
 from services.eventlog.base import EventLog, Unavailable
 from services.runtime.process import open_log
 from services.runtime.registry import SERVICES
 from services.runtime.registry import load as load_object
 from services.tools import data_folder
+from services.tools.everyday_words import language_of_word
 from services.tools.words import counted
 
 LEAST_FREE_BYTES: Final = 1 << 30
@@ -82,8 +85,22 @@ def _check_configuration(found: Findings, settings: Settings) -> None:
             f"{account} is owned by {owner!r}, which is no responder and no schedule of the file: "
             "its messages need an endpoint of that name"
         )
+    for brand in config.brands:
+        _check_names(found, brand)
     if not config.rules:
         found.note("there are no rules, so nobody is ever told: add one (see the README)")
+
+
+def _check_names(found: Findings, brand: Brand) -> None:
+    """Note the names that everybody uses in another sense."""
+    declared = {fold(name) for name in brand.ambiguous_names}
+    for name in (brand.name, *brand.names):
+        language = None if fold(name) in declared else language_of_word(name)
+        if language is not None:
+            found.note(
+                f"brand {brand.id}: {name!r} is also an everyday word ({language}). With `ambiguous: [{name}]` it counts only "
+                "where something shows that the brand is meant"
+            )
 
 
 def _check_secrets(found: Findings, settings: Settings) -> None:

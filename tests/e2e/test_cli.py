@@ -84,6 +84,18 @@ def test_the_doctor_finds_what_is_missing_and_says_what_to_do(tmp_path: Path) ->
     assert "1 brand, 0 accounts" in well.stdout
 
 
+def test_the_doctor_notes_names_that_are_everyday_words(tmp_path: Path) -> None:
+    (tmp_path / "firebreak.yaml").write_text(
+        "brands:\n- {id: pear, name: Orange, names: [Pear Ltd]}\n"
+        "- {id: gap, name: GAP, ambiguous: true}\n- {id: sony, name: Sony}\n"
+    )
+    answer = firebreak("doctor", CONFIG=str(tmp_path / "firebreak.yaml"), DATA=str(tmp_path))
+    told = " ".join(answer.stdout.split())
+    assert "brand pear: 'Orange' is also an everyday word (English). With `ambiguous: [Orange]` it counts only" in told
+    assert "brand gap" not in told, "it is declared"
+    assert "brand sony" not in told
+
+
 def _asked_of_permissions() -> tuple[str, ...]:
     """What makes permissions concern us: root passes them, unless it gives up the right to."""
     if os.geteuid():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import time
+from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +17,7 @@ from services.config.model import Account, Brand
 from services.contracts.names import NameFinder
 from services.contracts.post import Mention, MentionKind
 from services.contracts.spelling import fold
+from tests.growth import grows_no_faster
 
 
 def brand(
@@ -215,6 +219,102 @@ def test_an_answer_to_a_brands_account_is_addressed_to_it() -> None:
 
 def test_a_post_without_text_names_nobody() -> None:
     assert BOOK.find("x", None) == Found(())
+
+
+BRAND_WORDS = Path(__file__).parents[4] / "shared/data/written/brand_words.csv"
+PEAR = Brand(
+    id="pear",
+    name="Pear",
+    names=("Pear Computers",),
+    ambiguous=True,
+    products=("pearphone", "Pear Watch"),
+    hashtags=("pearcare",),
+    accounts=(Account(network="x", handle="pearhelp", owner="care"),),
+)
+WORDY = BrandBook([PEAR, brand("acme", "Acme")])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("@pearhelp my pear died", "handle"),
+        ("my pear died #pearcare", "hashtag"),
+        ("pear computers again, that pear died", "name"),
+        ("pear won't refund me", "name_near_company_word"),
+        ("pear hat meine Bestellung storniert", "name_near_company_word"),
+        ("pear a perdu mon colis", "name_near_company_word"),
+        ("pear客服不回复", "name_near_company_word"),
+        ("pearの返金がまだ", "name_near_company_word"),
+        ("my PearPhone burns, thanks pear", "name_near_product"),
+        ("the screen of my Pear is black", "name_with_capital"),
+    ],
+)
+def test_a_name_that_is_a_word_counts_with_a_cue_and_says_which(text: str, why: str) -> None:
+    assert found(text, book=WORDY) == [("pear", why)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a pear a day",
+        "Pear tart for lunch",
+        "#pear season",
+        "PEAR!",
+        "@pear is my friend",
+        "The Great Pear Harvest Begins Today In Kent",
+        "die Birne heißt auf Englisch Pear, der Apfel Apple, die Traube Grape",
+        "a pear" + " and so on" * 20 + " my order",
+        "refunds.example/pear",
+        "https://pear.example/refund",
+    ],
+)
+def test_a_name_that_is_a_word_does_not_count_without_one(text: str) -> None:
+    assert found(text, book=WORDY) == []
+
+
+def test_a_word_counts_where_the_post_is_about_the_brand_for_another_reason() -> None:
+    for more in ({"declared": ["pear"]}, {"author": "pearhelp"}, {"answers": "pearhelp"}):
+        result = WORDY.find("x", "a pear a day", **more)
+        assert result.brands == ("pear",)
+        assert [mention.start for mention in result.mentions] == [2]
+
+
+def test_a_word_of_one_brand_hides_no_name_of_another() -> None:
+    book = BrandBook([PEAR, brand("tarts", "Pear Tart"), brand("other", "pear")])
+    assert found("a pear tart", book=book) == [("tarts", "name")]
+    assert found("a pear", book=book) == [("other", "name")], "there it is no word"
+
+
+def test_only_the_names_that_are_listed_are_words() -> None:
+    book = BrandBook([Brand(id="pear", name="Pear", names=("Pearl", "Pears"), ambiguous=("pears",))])
+    assert [found(text, book=book) for text in ("a pear", "a pearl", "two pears")] == [
+        [("pear", "name")],
+        [("pear", "name")],
+        [],
+    ]
+
+
+def test_what_is_called_ambiguous_must_be_a_name() -> None:
+    with pytest.raises(ValueError, match="neither `name` nor one of `names`"):
+        Brand(id="pear", name="Pear", ambiguous=("Peach",))
+
+
+@pytest.mark.skipif(not BRAND_WORDS.exists(), reason="the written examples are not here")
+def test_everyday_words_are_no_complaints() -> None:
+    """About half of what is about the companies is found by the name alone, without products, handles or a conversation."""
+    with BRAND_WORDS.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    books = {name: BrandBook([Brand(id="one", name=name, ambiguous=True)]) for name in {row["brand"] for row in rows}}
+    hits = Counter(row["about"] for row in rows if books[row["brand"]].find("x", row["text"]).matches)
+    assert hits["0"] <= 2
+    assert hits["1"] >= 15
+
+
+@pytest.mark.parametrize(
+    "written", ["pear ", "a pear order ", "Pear a ", "refund ", "pearphone pear ", "注文pear", "my my ", "pear.Pear'"]
+)
+def test_looking_for_cues_takes_time_in_proportion_to_the_text(written: str) -> None:
+    assert grows_no_faster(lambda text: WORDY.find("x", text), lambda size: written * (size // len(written)))
 
 
 WORDS = st.text(alphabet="ab -ソé", min_size=2, max_size=6).filter(lambda w: len(fold(w)) >= 2)
