@@ -14,6 +14,7 @@ from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
 from scorer.signals import FoldedPost
 from scorer.step import SPEAKING, Arrival, Step
+from scorer.unread import is_wordless, language_of
 from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Card, Cascade
 from services.base.clock import epoch
 from services.config.model import Brand
@@ -179,7 +180,19 @@ class Folding:
                 step.signals.asked(cascade, folded, brand)
         if abstains:
             self._metrics.abstained.inc()
+            self._say_unread(cascade, folded, step)
         self._flag(cascade, folded, step)
+
+    def _say_unread(self, cascade: Cascade, folded: FoldedPost, step: Step) -> None:
+        """Say to each brand that a post about it was not read. Smileys and pictures among people are no message to it."""
+        post, reading = folded.post, folded.reading
+        assert reading is not None
+        language = language_of(reading, post)
+        for brand in cascade.brands:
+            addressed = brand in post.brands
+            if brand in self._brands and speaks_here(post, brand) and (addressed or not is_wordless(reading)):
+                step.signals.unread(cascade, folded, brand, language, addressed=addressed)
+                self._metrics.count_unread(brand, language)
 
     def _flag(self, cascade: Cascade, folded: FoldedPost, step: Step) -> None:
         """Say to each brand which topics the post speaks of: after what else it means, so that the first signal about a
@@ -232,7 +245,7 @@ def _engage(cascade: Cascade, post: PostObserved, at: float, reading: Reading | 
         human=not _note_automation(cascade, post, at),
         velocity=_has_velocity(post),
     )
-    if reading is not None:
+    if reading is not None and reading.abstain is None:
         cascade.read_reply(_is_negative(reading))
     if reading is not None or cascade.is_loud(followers or 0):
         cascade.show(_card(post, at, reading))

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from scorer.metrics import ScorerMetrics
 from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
+from scorer.unread import is_wordless
 from scorer.virality.cascade import Card, Cascade, LastAnnounced
 from scorer.virality.forecast import Crossing, Prediction, reason_in_words
 from scorer.volume import Minute
@@ -35,6 +36,7 @@ from services.contracts.signal import (
     PostFlagged,
     PostNegative,
     PostRedacted,
+    PostUnread,
     Relevance,
     Sentiment,
     WatchRequested,
@@ -128,6 +130,26 @@ class Signals:
             topics=dict(topics),
             complaint=None if read is None or read.complaint is None else _unit(read.complaint),
             severity=None if read is None else read.severity,
+            backfill=post.backfill,
+        )
+        self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
+
+    def unread(
+        self, cascade: Cascade, folded: FoldedPost, brand: str, language: str | None, *, addressed: bool
+    ) -> None:
+        """The post about the brand was not read."""
+        post, _, record, reading = folded
+        assert reading is not None
+        assert reading.abstain is not None
+        event = PostUnread(
+            brand=BrandId(brand),
+            story=StoryId(cascade.story),
+            conversation=post.conversation,
+            post=_card_of(post, None),
+            language=language,
+            reason=reading.abstain,
+            addressed=addressed,
+            wordless=is_wordless(reading),
             backfill=post.backfill,
         )
         self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))

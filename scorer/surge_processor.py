@@ -1,6 +1,7 @@
 """The second stage: reads the signals of the first (`firebreak.signals`, keyed by brand), and says when a brand surges.
 
-Every negative post counts at once, so that a surge is noticed within a minute. Volumes say how large a share of all posts the
+Every negative post counts at once, so that a surge is noticed within a minute; posts that could not be read are counted by
+themselves, in the same way. Volumes say how large a share of all posts the
 negative ones are. A time that a source missed is neither learned as silence, nor is the catch-up taken for a storm. Nothing
 here does input or output.
 """
@@ -22,7 +23,15 @@ from services.contracts.base import BrandId, StoryId, event_id
 from services.contracts.codec import Unreadable, decode, encode
 from services.contracts.language_tags import language
 from services.contracts.post import CoverageState, SourceCoverage
-from services.contracts.signal import BrandSurge, BrandVolume, PostCard, PostNegative, PostRedacted, SurgePhase
+from services.contracts.signal import (
+    BrandSurge,
+    BrandVolume,
+    PostCard,
+    PostNegative,
+    PostRedacted,
+    PostUnread,
+    SurgePhase,
+)
 from services.contracts.topics import SIGNALS
 from services.eventlog.base import Message, Record
 from services.stream.deadletter import DeadLetters
@@ -123,13 +132,25 @@ class BrandSurgeState(msgspec.Struct, array_like=True):
         self.scores = [self.scores[n] for n in kept]
 
 
-class _Look(NamedTuple):
-    """One look at a brand, at `now`; `cause` names the record or the timer that it is taken for."""
+_UNREAD: Final = " unread"
+"""What follows the brand in the key of its posts that were not read: no brand's id holds a blank."""
 
-    brand: str
+
+class _Look(NamedTuple):
+    """One look at a brand's negative or unread posts, at `now`; `cause` names the record or timer that it is taken for."""
+
+    key: str
     known: BrandSurgeState
     now: float
     cause: str
+
+    @property
+    def brand(self) -> str:
+        return self.key.removesuffix(_UNREAD)
+
+    @property
+    def unread(self) -> bool:
+        return self.key.endswith(_UNREAD)
 
 
 class SurgeProcessor:
@@ -156,14 +177,16 @@ class SurgeProcessor:
             except Unreadable:
                 continue  # the alerter reads the same topic and sets it aside, once
             if isinstance(event, PostNegative):
-                self._count(event, record, at, out)
+                self._count(event.brand, event, record, at, out)
+            elif isinstance(event, PostUnread) and not event.wordless:
+                self._count(event.brand + _UNREAD, event, record, at, out)
             elif isinstance(event, BrandVolume):
                 self._measure(event, at)
             elif isinstance(event, SourceCoverage) and event.state is CoverageState.GAP:
                 # Copied once a brand, under the brand's key.
-                known = self._get(record.key, at)
-                known.model.lose_sight(epoch(event.begins), epoch(event.ends))
-                self._put(record.key, known, at)
+                self._lose_sight(record.key, event, at)
+                if self._brands.get(record.key + _UNREAD) is not None:
+                    self._lose_sight(record.key + _UNREAD, event, at)
             elif isinstance(event, PostRedacted):
                 self._redact(event, at)
         return self._finish(out)
@@ -175,10 +198,10 @@ class SurgeProcessor:
     async def fire(self, now: datetime) -> StepResult:
         out = StepResult()
         at = epoch(now)
-        for brand in list(self._brands.pop_due(at)):
-            known = self._get(brand, at)
-            self._judge(_Look(brand, known, at, f"timer:{at:.0f}"), out)
-            self._put(brand, known, at)
+        for key in list(self._brands.pop_due(at)):
+            known = self._get(key, at)
+            self._judge(_Look(key, known, at, f"timer:{at:.0f}"), out)
+            self._put(key, known, at)
         return self._finish(out)
 
     def _finish(self, out: StepResult) -> StepResult:
@@ -200,11 +223,11 @@ class SurgeProcessor:
         alarm = known.model.alarm
         self._brands.put(brand, known, now + RECHECK_SECONDS if alarm.begins or alarm.since else None)
 
-    def _count(self, event: PostNegative, record: Record, now: float, out: StepResult) -> None:
-        """Count a negative post, and look at its brand."""
+    def _count(self, key: str, event: PostNegative | PostUnread, record: Record, now: float, out: StepResult) -> None:
+        """Count a post that is negative or was not read, and look at its brand."""
         if event.backfill:
             return  # a catch-up after a gap is no storm
-        known = self._get(event.brand, now)
+        known = self._get(key, now)
         alarm = known.model.alarm
         if alarm.begins is None and alarm.since is None and known.recent.posts >= _worth_forgetting(known):
             known.forget_window()
@@ -215,9 +238,16 @@ class SurgeProcessor:
         known.keep(event.post)
         _more(known.stories, event.story)
         _more(known.networks, event.post.network)
-        _more(known.languages, language(event.post.language) or "und")
-        self._judge(_Look(event.brand, known, now, f"{record.partition}:{record.offset}"), out, past)
-        self._put(event.brand, known, now)
+        tag = event.language if isinstance(event, PostUnread) else language(event.post.language)
+        _more(known.languages, tag or "und")
+        self._judge(_Look(key, known, now, f"{record.partition}:{record.offset}"), out, past)
+        self._put(key, known, now)
+
+    def _lose_sight(self, key: str, gap: SourceCoverage, now: float) -> None:
+        """The source missed a while: it is not learned as silence."""
+        known = self._get(key, now)
+        known.model.lose_sight(epoch(gap.begins), epoch(gap.ends))
+        self._put(key, known, now)
 
     def _measure(self, event: BrandVolume, now: float) -> None:
         """Add a minute to the volumes from which the share of negative posts is computed."""
@@ -233,10 +263,11 @@ class SurgeProcessor:
 
     def _redact(self, event: PostRedacted, now: float) -> None:
         """Forget a post that was deleted."""
-        known = self._brands.get(event.brand)
-        if known is not None:
-            known.forget_post(event.network, event.post_id)
-            self._put(event.brand, known, now)
+        for key in (event.brand, event.brand + _UNREAD):
+            known = self._brands.get(key)
+            if known is not None:
+                known.forget_post(event.network, event.post_id)
+                self._put(key, known, now)
 
     def _judge(self, look: _Look, out: StepResult, past: Deviation | None = None) -> None:
         """Announce the start, the growth or the end of a surge, by the window that ends now, or by one of the past whose posts
@@ -258,12 +289,13 @@ class SurgeProcessor:
 
     def _announce(self, look: _Look, phase: SurgePhase, begins: float, deviation: Deviation, out: StepResult) -> None:
         """Say that the surge which began at `begins` is in this phase."""
-        brand, known, now, cause = look
+        known, now = look.known, look.now
         known.announced_at, known.announced = now, deviation.observed
         terms = known.recent.apart_from(known.usual)
         minutes = (deviation.ends - deviation.begins) / 60
         words = (
-            f"{deviation.observed:,.0f} negative posts in {minutes:.0f} min where {deviation.expected:,.1f} are usual"
+            f"{deviation.observed:,.0f} {'posts that nobody could read' if look.unread else 'negative posts'} in "
+            f"{minutes:.0f} min where {deviation.expected:,.1f} are usual"
         )
         if deviation.lasted is not None:
             words += f", {(now - deviation.ends) / 60:.0f} min ago: delivered late by their source"
@@ -272,7 +304,7 @@ class SurgeProcessor:
         elif terms:
             words += f"; what sets them apart: {', '.join(terms[:5])}"
         event = BrandSurge(
-            brand=BrandId(brand),
+            brand=BrandId(look.brand),
             phase=phase,
             begins=moment(begins),
             at=moment(now),
@@ -287,11 +319,12 @@ class SurgeProcessor:
             stories=tuple(StoryId(story) for story in _largest(known.stories)),
             networks=known.networks,
             languages=known.languages,
+            unread=look.unread,
             reason=words,
             model=MODEL,
         )
-        id_ = event_id(event.TYPE, brand, phase.value, cause)
-        out.appends.append(Message(SIGNALS.name, brand, encode(event, id_)))
+        id_ = event_id(event.TYPE, look.key, phase.value, look.cause)
+        out.appends.append(Message(SIGNALS.name, look.brand, encode(event, id_)))
         self._metrics.signals.labels(event.TYPE).inc()
 
 

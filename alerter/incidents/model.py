@@ -47,6 +47,7 @@ from services.contracts.signal import (
     PostAnswered,
     PostFlagged,
     PostNegative,
+    PostUnread,
     SurgePhase,
 )
 
@@ -66,6 +67,7 @@ _PHASE_WORDS: Final = {
 _POST_WORDS: Final[dict[type[SinglePost], tuple[str, str]]] = {
     PostNegative: ("negative", "a negative post"),
     PostFlagged: ("flagged", "a post was flagged by its words"),
+    PostUnread: ("unread", "a post was not read"),
 }
 """The kind of the timeline's line about a post, and how it begins."""
 
@@ -197,9 +199,11 @@ def _take(record: IncidentRecord, signal: Opening, grade: Grade, now: datetime) 
         )
         changes["cards"] = cards.merge(record.cards, root, (), (signal.post,))
         if isinstance(signal, PostNegative):
-            changes["complaint"] = max(signal.severity or 0, record.complaint or 0)
+            changes |= {"complaint": max(signal.severity or 0, record.complaint or 0), "unread": False}
         elif isinstance(signal, PostFlagged):
             changes["topics"] = tuple(sorted({*record.topics, *signal.topics}))
+        else:
+            changes["unread"] = True
         changes["complaint_severity"] = min(grade.severity, record.complaint_severity or grade.severity)
     else:
         changes["cards"] = cards.merge(record.cards, None, (), signal.exemplars)
@@ -211,6 +215,7 @@ def _take(record: IncidentRecord, signal: Opening, grade: Grade, now: datetime) 
             words=grade.words,
             ended=ended,
             volume=grade.volume,
+            unread=signal.unread,
         )
     return record.model_copy(update=changes)
 

@@ -45,6 +45,8 @@ class Surging(Part):
     words: str
     ended: bool = False
     volume: bool = False
+    unread: bool = False
+    """It is of posts that could not be read."""
 
 
 class Told(Part):
@@ -84,6 +86,8 @@ class IncidentRecord(Part):
     """The severity that its single posts give it: the worst of complaints and of posts that were flagged."""
     topics: tuple[str, ...] = ()
     """What posts of it were flagged for."""
+    unread: bool = False
+    """Single posts of it could not be read, and none is known to complain."""
     answered_at: Time | None = None
     crossed_at: Time | None = None
     told_at: Time | None = None
@@ -201,6 +205,7 @@ def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
                 record.surge is not None,
                 record.storm,
                 record.topics,
+                unread=record.unread if record.surge is None else record.surge.unread,
             ),
             "outlook": outlook,
             "answer_by": answer_by,

@@ -38,9 +38,11 @@ def title(
     surging: bool,
     storm: int = 0,
     topics: Sequence[str] = (),
+    *,
+    unread: bool = False,
 ) -> str:
     """Returns what happened in one line, without words of a post, so that it never needs redaction. `topics` are those of
-    posts that were flagged."""
+    posts that were flagged; with `unread` nobody could read what it is about."""
     if storm:
         return f"{brand}: a storm: {storm} further {'incident' if storm == 1 else 'incidents'} beyond the page budget"
     if outlook is not None:
@@ -48,8 +50,9 @@ def title(
         line, story = line_words(outlook.line), f"{brand}: a story{where} {level_words(outlook.level)}"
         return f"{story} (its line: {line})" if outlook.level is Level.EASING else f"{story} of {line}"
     if surging:
-        return f"{brand}: a surge of negative posts"
-    what = f"a post about {' and '.join(topics)}" if topics else "a severe complaint"
+        return f"{brand}: a surge of posts that could not be read" if unread else f"{brand}: a surge of negative posts"
+    plain = "a post that could not be read" if unread else "a severe complaint"
+    what = f"a post about {' and '.join(topics)}" if topics else plain
     return f"{brand}: {what}" + (f" on {network}" if network else "")
 
 

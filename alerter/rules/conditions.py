@@ -22,10 +22,11 @@ from services.contracts.signal import (
     PostCard,
     PostFlagged,
     PostNegative,
+    PostUnread,
     SurgePhase,
 )
 
-SinglePost = PostNegative | PostFlagged
+SinglePost = PostNegative | PostFlagged | PostUnread
 """The signals about one post."""
 Opening = CascadeForecast | SinglePost | BrandSurge
 """The signals that may open an incident."""
@@ -64,6 +65,11 @@ class Facts:
     @property
     def post(self) -> SinglePost | None:
         return self.signal if isinstance(self.signal, SinglePost) else None
+
+    @property
+    def read(self) -> PostNegative | PostFlagged | None:
+        """The single post, if it may have been read."""
+        return self.signal if isinstance(self.signal, (PostNegative, PostFlagged)) else None
 
     @property
     def surge(self) -> BrandSurge | None:
@@ -123,7 +129,10 @@ def account_of(facts: Facts) -> str | None:
 
 
 def language_of(facts: Facts) -> str | None:
-    """The language of the root post, or of most posts of a surge, without its region: `de` for `de-AT`."""
+    """The language of the root post, or of most posts of a surge, without its region: `de` for `de-AT`. Of a post that was
+    not read, what it was found to be counts."""
+    if isinstance(facts.signal, PostUnread) and facts.signal.language is not None:
+        return facts.signal.language
     if not isinstance(facts.signal, BrandSurge):
         return language(facts.root.language) if facts.root is not None else None
     counts: Counter[str] = Counter()
@@ -194,14 +203,14 @@ def _severity(rule: Rule, facts: Facts) -> Check | None:
 
 
 def _complaint(rule: Rule, facts: Facts) -> Check | None:
-    value = facts.post.complaint if facts.post is not None else None
+    value = facts.read.complaint if facts.read is not None else None
     return _least("probability of a complaint", rule.complaint, value, percent, "sure that it is a complaint")
 
 
 def _complaint_severity(rule: Rule, facts: Facts) -> Check | None:
     if rule.complaint_severity is None:
         return None
-    own = facts.post.severity if facts.post is not None else None
+    own = facts.read.severity if facts.read is not None else None
     worst = max((s for s in (own, facts.complaint) if s is not None), default=None)
     asked = f"(the rule asks for at least {rule.complaint_severity})"
     if worst is None or isinstance(facts.signal, BrandSurge):
@@ -211,7 +220,8 @@ def _complaint_severity(rule: Rule, facts: Facts) -> Check | None:
 
 def _surge(rule: Rule, facts: Facts) -> Check | None:
     value = facts.surge.factor if facts.surge is not None else None
-    return _least("surge factor", rule.surge_factor, value, _factor, "times as many negative posts as usual")
+    what = "unread" if facts.surge is not None and facts.surge.unread else "negative"
+    return _least("surge factor", rule.surge_factor, value, _factor, f"times as many {what} posts as usual")
 
 
 def _topics(rule: Rule, facts: Facts) -> Check | None:

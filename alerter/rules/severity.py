@@ -20,6 +20,7 @@ from services.contracts.signal import (
     PostCard,
     PostFlagged,
     PostNegative,
+    PostUnread,
 )
 
 WORST, MILDEST = 1, 4
@@ -41,6 +42,8 @@ SOUR_SCORED: Final = 10
 NEGATIVE_ROOT: Final = 0.5
 USUAL_SHARE: Final = 0.3
 """A surge in which no more than this share of the posts is negative is a surge of posts, not of anger."""
+UNREAD_SURGE: Final = 3
+"""What nobody could read may be praise: a surge of it is never worse than this by itself."""
 SEVERE_COMPLAINT: Final = 3
 AUTOMATED_RATIO: Final = 0.5
 AUTOMATED_MARGIN: Final = 0.2
@@ -69,6 +72,8 @@ def grade(signal: Opening, line: Line, complaint: int | None) -> Grade:
         return _grade_post(signal, line)
     if isinstance(signal, PostFlagged):
         return _grade_flagged(signal, line)
+    if isinstance(signal, PostUnread):
+        return _by_reach(signal.post, line, MILDEST, [f"a post that was not read ({signal.reason})"])
     return _grade_surge(signal)
 
 
@@ -163,5 +168,8 @@ def _by_reach(post: PostCard, line: Line, severity: int, words: list[str]) -> Gr
 
 def _grade_surge(surge: BrandSurge) -> Grade:
     severity = next(severity for factor, severity in _OF_SURGE if surge.factor >= factor)
+    if surge.unread:
+        words = f"{surge.observed:,} posts that could not be read where {surge.expected:,.1f} are usual"
+        return Grade(max(severity, UNREAD_SURGE), words)
     volume = surge.share is not None and surge.share <= USUAL_SHARE
     return Grade(severity, f"{surge.observed:,} negative posts where {surge.expected:,.1f} are usual", volume=volume)

@@ -249,6 +249,8 @@ answer_clocks = Table(
     Column("permalink", Text),
     Column("reply_link", Text),
     Column("policy", String(16)),
+    Column("language", String(16)),
+    Column("text", Text),
     Column("state", String(16), nullable=False),
     Column("answered_at", Moment),
     Column("answer_id", Text),
@@ -261,7 +263,8 @@ answer_clocks = Table(
     Index("answer_clocks_asked", "asked_at"),
     Index("answer_clocks_noted", "noted_at"),
 )
-"""By when complaints and questions are answered. `tell_at`: when its owner is told if nobody has answered; `told_at`, `digest`:
+"""By when complaints and questions are answered. `language`, `text`: of posts
+that were not read. `tell_at`: when its owner is told if nobody has answered; `told_at`, `digest`:
 when that was, and the delivery."""
 
 answer_digests = Table(

@@ -17,6 +17,8 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     # Whoever needs to know where brands are named has to look for them again.
     ("post.observed", 1): lambda data: {**data, "mentions": None},
+    # Surges were of negative posts alone.
+    ("brand.surge", 1): dict,
 }
 """(type, version) -> turns its data into that of version + 1."""
 

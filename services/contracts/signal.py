@@ -98,6 +98,26 @@ class PostFlagged(Event):
     backfill: bool = False
 
 
+class PostUnread(Event):
+    """A post about a brand that the model would not read, and why. Whether it complains, only a person can tell.
+
+    `language` is its language as far as it is known, in the spelling of `language_tags`. `addressed` is True if it names the
+    brand or answers it; `wordless` if there is nothing in it but pictures, links, handles and signs.
+    """
+
+    TYPE: ClassVar[str] = "post.unread"
+
+    brand: BrandId
+    story: StoryId
+    conversation: ConversationId
+    post: PostCard
+    language: str | None = None
+    reason: str
+    addressed: bool = False
+    wordless: bool = False
+    backfill: bool = False
+
+
 class PostAnswered(Event):
     """The brand replied. `seconds` is from the answered post to the answer, where both were seen."""
 
@@ -219,9 +239,10 @@ class SurgePhase(StrEnum):
 
 
 class BrandSurge(Event):
-    """More negative posts about a brand than its own baseline explains."""
+    """More negative posts about a brand than its own baseline explains; with `unread`, more that could not be read."""
 
     TYPE: ClassVar[str] = "brand.surge"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     phase: SurgePhase
@@ -239,6 +260,7 @@ class BrandSurge(Event):
     stories: tuple[StoryId, ...] = ()
     networks: dict[str, int] = Field(default_factory=dict)
     languages: dict[str, int] = Field(default_factory=dict)
+    unread: bool = False
     reason: str
     model: str
 

@@ -27,6 +27,7 @@ from services.contracts.signal import (
     PostFlagged,
     PostNegative,
     PostRedacted,
+    PostUnread,
     Relevance,
     Sentiment,
     SurgePhase,
@@ -122,6 +123,20 @@ def flagged(post: str = "p1", story: str = STORY, **more: Any) -> PostFlagged:
         "topics": {"safety": ("smoke",)},
     }
     return PostFlagged(**(fields | more))
+
+
+def unread(post: str = "p1", story: str = STORY, **more: Any) -> PostUnread:
+    """A post in Malay, to the brand."""
+    fields: dict[str, Any] = {
+        "brand": ACME,
+        "story": StoryId(story),
+        "conversation": ConversationId(story),
+        "post": card(post, text="teruk betul", language="en", negative=None),
+        "language": "ms",
+        "reason": "language: ms",
+        "addressed": True,
+    }
+    return PostUnread(**(fields | more))
 
 
 def answered(story: str = STORY, at: datetime = NOW) -> PostAnswered:

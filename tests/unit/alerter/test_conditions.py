@@ -216,3 +216,22 @@ def test_languages_are_compared_whatever_their_spelling(tag: str, wanted: str) -
 
 def test_spellings_of_one_language_count_together_in_a_surge() -> None:
     assert fires(make.surge(languages={"nb-NO": 3, "nn": 3, "en": 5}), languages=("no",), severity=4).fires
+
+
+def test_what_was_not_read_fires_rules_about_languages_and_audience_and_about_words() -> None:
+    signal = make.unread()
+    assert fires(signal, languages=("ms",), audience=40).fires, "what it was found to be counts, not its tag"
+    assert not fires(signal, languages=("en",), audience=40).fires
+    assert not fires(signal, languages=("ms",), audience=41).fires
+    assert fires(make.unread().model_copy(update={"post": make.card(text="charger meletup")}), topics=("safety",)).fires
+    for name in ("complaint", "complaint_severity", "mood"):
+        assert not fires(signal, **{name: 0}).fires
+    assert grade(signal, make.LINE, None).severity == 4
+
+
+def test_a_surge_of_unread_posts_is_never_worse_than_three_by_itself() -> None:
+    graded = grade(make.surge(factor=40, unread=True), make.LINE, None)
+    assert (graded.severity, graded.volume) == (3, False)
+    assert "could not be read" in graded.words
+    assert grade(make.surge(factor=40), make.LINE, None).severity == 1
+    assert "unread posts" in fires(make.surge(unread=True), surge_factor=2).because
