@@ -9,7 +9,6 @@ from scorer.flags import Flags, speaks_here
 from scorer.lane_state import LaneState
 from scorer.mentions import relevances
 from scorer.metrics import ScorerMetrics
-from scorer.questions import asks
 from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
 from scorer.signals import FoldedPost
@@ -20,6 +19,7 @@ from services.base.clock import epoch
 from services.config.model import Brand
 from services.contracts.base import BrandId
 from services.contracts.post import PostKind, PostObserved, SourceCoverage, StoryLinked
+from services.contracts.questions import asks
 from services.eventlog.base import Record
 
 _ENGAGEMENTS: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.REPOST})
@@ -293,6 +293,7 @@ def _card(post: PostObserved, at: float, reading: Reading | None) -> Card:
         at=at,
         author=None if author is None else author.handle or author.id,
         followers=None if author is None else author.followers,
+        verified=None if author is None else author.verified,
         text=None if post.text is None else post.text[:_CARD_CHARS],
         language=post.language,
         permalink=post.permalink,

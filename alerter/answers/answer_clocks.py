@@ -89,7 +89,12 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
     row = {**_place(signal.brand, post.network, post.post_id), "noted_at": now, **values}
     if insert_missing(connection, clocks, [row | runs]):
         return True
-    if not isinstance(signal, PostUnread):
+    if isinstance(signal, PostUnread):
+        # It has a clock already, because it asks something: a person has to read it all the same.
+        unread = {"kind": _KINDS[PostUnread], **_to_read(signal, config.source_policy)}
+        asked = (clocks.c.kind == _KINDS[PostAsked], clocks.c.state.in_(WAITING))
+        connection.execute(update(clocks).where(mine, *asked).values(**unread))
+    else:
         # What was only listed as not read turned out to need an answer: its words speak of danger.
         listed = update(clocks).where(mine, clocks.c.state == ClockState.LISTED)
         if connection.execute(listed.values(kind=values["kind"], due_at=due_at, **runs)).rowcount:

@@ -77,7 +77,7 @@ class Signals:
         match event:
             case BrandSurge():
                 return self._surge(event, origin)
-            case CascadeForecast() | PostNegative() | PostFlagged() | PostUnread():
+            case CascadeForecast() | PostNegative() | PostAsked() | PostFlagged() | PostUnread():
                 return self._of_story(event, event.story, origin)
             case PostAnswered():
                 record = self._store.open_incident_of(event.brand, event.story)

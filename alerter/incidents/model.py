@@ -45,6 +45,7 @@ from services.contracts.signal import (
     CascadeForecast,
     Level,
     PostAnswered,
+    PostAsked,
     PostFlagged,
     PostNegative,
     PostUnread,
@@ -66,6 +67,7 @@ _PHASE_WORDS: Final = {
 
 _POST_WORDS: Final[dict[type[SinglePost], tuple[str, str]]] = {
     PostNegative: ("negative", "a negative post"),
+    PostAsked: ("asked", "a question"),
     PostFlagged: ("flagged", "a post was flagged by its words"),
     PostUnread: ("unread", "a post was not read"),
 }
@@ -199,11 +201,11 @@ def _take(record: IncidentRecord, signal: Opening, grade: Grade, now: datetime) 
         )
         changes["cards"] = cards.merge(record.cards, root, (), (signal.post,))
         if isinstance(signal, PostNegative):
-            changes |= {"complaint": max(signal.severity or 0, record.complaint or 0), "unread": False}
+            changes |= {"complaint": max(signal.severity or 0, record.complaint or 0), "posts": "complaint"}
         elif isinstance(signal, PostFlagged):
             changes["topics"] = tuple(sorted({*record.topics, *signal.topics}))
         else:
-            changes["unread"] = True
+            changes["posts"] = record.posts or ("question" if isinstance(signal, PostAsked) else "unread")
         changes["complaint_severity"] = min(grade.severity, record.complaint_severity or grade.severity)
     else:
         changes["cards"] = cards.merge(record.cards, None, (), signal.exemplars)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from alerter.incidents import words
 from alerter.incidents.cards import Cards
@@ -86,8 +86,8 @@ class IncidentRecord(Part):
     """The severity that its single posts give it: the worst of complaints and of posts that were flagged."""
     topics: tuple[str, ...] = ()
     """What posts of it were flagged for."""
-    unread: bool = False
-    """Single posts of it could not be read, and none is known to complain."""
+    posts: Literal["complaint", "question", "unread"] | None = None
+    """What its single posts are: a complaint says more than a question or a post that could not be read."""
     answered_at: Time | None = None
     crossed_at: Time | None = None
     told_at: Time | None = None
@@ -205,7 +205,7 @@ def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
                 record.surge is not None,
                 record.storm,
                 record.topics,
-                unread=record.unread if record.surge is None else record.surge.unread,
+                posts=record.posts if record.surge is None or not record.surge.unread else "unread",
             ),
             "outlook": outlook,
             "answer_by": answer_by,

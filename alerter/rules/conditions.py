@@ -14,11 +14,13 @@ from typing import Final
 from services.config.rule import Rule
 from services.contracts.language_tags import is_language, language
 from services.contracts.phrases import TopicFinder, Topics
+from services.contracts.questions import asks
 from services.contracts.signal import (
     BrandSurge,
     CascadeForecast,
     FlaggedBy,
     Level,
+    PostAsked,
     PostCard,
     PostFlagged,
     PostNegative,
@@ -26,7 +28,7 @@ from services.contracts.signal import (
     SurgePhase,
 )
 
-SinglePost = PostNegative | PostFlagged | PostUnread
+SinglePost = PostNegative | PostAsked | PostFlagged | PostUnread
 """The signals about one post."""
 Opening = CascadeForecast | SinglePost | BrandSurge
 """The signals that may open an incident."""
@@ -96,6 +98,9 @@ def checks(rule: Rule, facts: Facts) -> Iterator[Check]:
     """Yield one check for each condition that the rule gives, in the order in which people would ask."""
     if isinstance(facts.signal, PostFlagged) and not rule.topics:
         yield Check(False, "the post is known by its words alone, and the rule asks for no topic")
+        return
+    if isinstance(facts.signal, PostAsked) and not rule.asked:
+        yield Check(False, "the post only asks something, and the rule does not ask for questions")
         return
     for condition in _CONDITIONS:
         check = condition(rule, facts)
@@ -224,6 +229,26 @@ def _surge(rule: Rule, facts: Facts) -> Check | None:
     return _least("surge factor", rule.surge_factor, value, _factor, f"times as many {what} posts as usual")
 
 
+def _asked(rule: Rule, facts: Facts) -> Check | None:
+    if rule.asked is None:
+        return None
+    post = facts.post
+    if post is None:
+        return Check(False, "it is no single post, so it asks nothing")
+    asking = isinstance(post, PostAsked) or asks(post.post.text)
+    return Check(asking, "it asks something" if asking else "it asks nothing")
+
+
+def _verified(rule: Rule, facts: Facts) -> Check | None:
+    if rule.verified is None:
+        return None
+    voices = [facts.root] if facts.root is not None else []
+    if isinstance(facts.signal, CascadeForecast):
+        voices += facts.signal.loudest
+    vouched = any(card.verified for card in voices)
+    return Check(vouched, "its network vouches for the author" if vouched else "no network vouches for the author")
+
+
 def _topics(rule: Rule, facts: Facts) -> Check | None:
     if not rule.topics:
         return None
@@ -247,7 +272,7 @@ def _least(
 
 _CONDITIONS: Final = (
     *(_brand, _account, _language, _source, _level, _probability, _size, _audience, _mood),
-    *(_complaint, _complaint_severity, _surge, _severity, _topics),
+    *(_complaint, _complaint_severity, _surge, _severity, _asked, _verified, _topics),
 )
 
 

@@ -17,6 +17,7 @@ from services.contracts.signal import (
     CascadeForecast,
     Level,
     Line,
+    PostAsked,
     PostCard,
     PostFlagged,
     PostNegative,
@@ -72,6 +73,8 @@ def grade(signal: Opening, line: Line, complaint: int | None) -> Grade:
         return _grade_post(signal, line)
     if isinstance(signal, PostFlagged):
         return _grade_flagged(signal, line)
+    if isinstance(signal, PostAsked):
+        return _by_reach(signal.post, line, MILDEST, ["a question"])
     if isinstance(signal, PostUnread):
         return _by_reach(signal.post, line, MILDEST, [f"a post that was not read ({signal.reason})"])
     return _grade_surge(signal)

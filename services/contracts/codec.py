@@ -17,8 +17,12 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     # Whoever needs to know where brands are named has to look for them again.
     ("post.observed", 1): lambda data: {**data, "mentions": None},
-    # Surges were of negative posts alone.
+    # Surges were of negative posts alone, and nobody knew whose author the network vouches for.
     ("brand.surge", 1): dict,
+    ("post.negative", 1): dict,
+    ("post.asked", 1): dict,
+    ("cascade.forecast", 1): dict,
+    ("incident.changed", 1): dict,
 }
 """(type, version) -> turns its data into that of version + 1."""
 

@@ -19,6 +19,8 @@ class PostCard(Part):
     kind: PostKind
     author: str | None = None
     followers: Count | None = None
+    verified: bool | None = None
+    """Whether the network vouches for the author; `None` where it does not say."""
     text: str | None = None
     language: str | None = None
     permalink: str | None = None
@@ -46,6 +48,7 @@ class PostNegative(Event):
     """A post that is negative about a brand."""
 
     TYPE: ClassVar[str] = "post.negative"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     story: StoryId
@@ -63,6 +66,7 @@ class PostAsked(Event):
     """A question to a brand, or about it, that is not negative: it waits for an answer as a complaint does."""
 
     TYPE: ClassVar[str] = "post.asked"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     story: StoryId
@@ -208,6 +212,7 @@ class CascadeForecast(Event):
     """How far a story will go, how sure we are, and when it crosses the line."""
 
     TYPE: ClassVar[str] = "cascade.forecast"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     story: StoryId

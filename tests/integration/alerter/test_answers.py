@@ -264,3 +264,12 @@ async def test_terms_that_keep_the_text_in_the_house_keep_it_out_of_the_queue(ma
         await house.settle()
         (clock,) = await listed(house)
         assert (clock["text"], clock["kind"]) == (None, "unread")
+
+
+async def test_a_question_that_could_not_be_read_stands_in_the_queue_and_keeps_its_clock(make_house: MakeHouse) -> None:
+    async with running(make_house) as house:
+        await house.signal(make.asked("p1", story="bsky:p1"))
+        await house.signal(make.unread("p1", story="bsky:p1"))
+        await house.settle()
+        (clock,) = await listed(house)
+        assert (clock["kind"], clock["state"], clock["text"]) == ("unread", "running", "teruk betul")

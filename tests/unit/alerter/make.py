@@ -23,6 +23,7 @@ from services.contracts.signal import (
     Line,
     Mood,
     PostAnswered,
+    PostAsked,
     PostCard,
     PostFlagged,
     PostNegative,
@@ -137,6 +138,17 @@ def unread(post: str = "p1", story: str = STORY, **more: Any) -> PostUnread:
         "addressed": True,
     }
     return PostUnread(**(fields | more))
+
+
+def asked(post: str = "p1", story: str = STORY, **more: Any) -> PostAsked:
+    """A question, by an account that its network vouches for."""
+    author = {"followers": 48_000, "verified": True} | more
+    return PostAsked(
+        brand=ACME,
+        story=StoryId(story),
+        conversation=ConversationId(story),
+        post=card(post, text="Can your press office comment on the outage?", negative=None, **author),
+    )
 
 
 def answered(story: str = STORY, at: datetime = NOW) -> PostAnswered:
