@@ -76,6 +76,8 @@ class ClockState(StrEnum):
     ANSWERED = "answered"
     WITHDRAWN = "withdrawn"
     """The post was deleted: nobody can answer it any more."""
+    LISTED = "listed"
+    """It was not read, and has no clock: it only stands in the queue of what a person should look at."""
     EARLY = "early"
     """An answer arrived before the question that it answers."""
 

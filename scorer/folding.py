@@ -11,17 +11,18 @@ from scorer.lane_state import LaneState
 from scorer.lateness import TimePlace
 from scorer.mentions import relevances
 from scorer.metrics import ScorerMetrics
-from scorer.questions import asks
 from scorer.seen import ID_BYTES
 from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
 from scorer.signals import FoldedPost
 from scorer.step import SPEAKING, Arrival, Step
+from scorer.unread import is_wordless, language_of
 from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Card, Cascade
 from services.base.clock import epoch
 from services.config.model import Brand
 from services.contracts.base import BrandId
 from services.contracts.post import PostDeleted, PostKind, PostObserved, PostPlaced, SourceCoverage, StoryLinked
+from services.contracts.questions import asks
 from services.eventlog.base import Record
 
 _ENGAGEMENTS: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.REPOST})
@@ -180,7 +181,7 @@ class Folding:
             placed=place is not None,
         )
         cascade.late += place is not None and place.late
-        if reading is not None:
+        if reading is not None and reading.abstain is None:
             cascade.read_reply(_is_negative(reading))
         if (reading is not None or cascade.is_loud(followers or 0)) and not self._is_deleted(post):
             cascade.show(_card(post, at, reading))
@@ -235,7 +236,21 @@ class Folding:
                 step.signals.asked(cascade, folded, brand, voices[brand])
         if abstains:
             self._metrics.abstained.inc()
+            self._say_unread(cascade, folded, voices, step)
         self._flag(cascade, folded, voices, step)
+
+    def _say_unread(self, cascade: Cascade, folded: FoldedPost, voices: dict[str, str | None], step: Step) -> None:
+        """Say to each brand that a post about it was not read. Smileys and pictures among people are no message to it."""
+        post, reading = folded.post, folded.reading
+        assert reading is not None
+        language = language_of(reading, post)
+        for brand in cascade.brands:
+            addressed = brand in post.brands
+            if brand in self._brands and speaks_here(post, brand) and (addressed or not is_wordless(reading)):
+                if brand not in voices:
+                    voices[brand] = self._state.copies.voice(brand, post.text)
+                step.signals.unread(cascade, folded, brand, language, addressed=addressed, voice=voices[brand])
+                self._metrics.count_unread(brand, language)
 
     def _flag(self, cascade: Cascade, folded: FoldedPost, voices: Mapping[str, str | None], step: Step) -> None:
         """Say to each brand which topics the post speaks of: after what else it means, so that the first signal about a
@@ -321,6 +336,7 @@ def _card(post: PostObserved, at: float, reading: Reading | None) -> Card:
         at=at,
         author=None if author is None else author.handle or author.id,
         followers=None if author is None else author.followers,
+        verified=None if author is None else author.verified,
         text=None if post.text is None else post.text[:_CARD_CHARS],
         language=post.language,
         permalink=post.permalink,

@@ -11,6 +11,7 @@ from scorer.seen import MOST_IDS
 from services.contracts.post import CoverageState
 from services.contracts.signal import Level
 
+MOST_LANGUAGES: Final = 60
 MOST_BRANDS: Final = 500
 """Brands that get a series of their own: 10,000 brands on ten replicas would be most of what Prometheus holds."""
 
@@ -75,6 +76,13 @@ class ScorerMetrics:
             ["brand"],
             registry=registry,
         )
+        self.unread = Counter(
+            "firebreak_scorer_unread_posts_total",
+            "Posts about a brand that the model would not read, by their language; `other` beyond the first 500 brands and 60 "
+            "languages, and for no language at all",
+            ["brand", "language"],
+            registry=registry,
+        )
         self.coverage = Counter(
             "firebreak_scorer_source_coverage_total",
             "Reports of connectors: healthy heartbeats, and gaps in what they saw",
@@ -86,6 +94,7 @@ class ScorerMetrics:
             for state in CoverageState:
                 self.coverage.labels(network, state)
         self._brands: set[str] = set()
+        self._languages: set[str] = set()
         self.degraded = Gauge(
             "firebreak_scorer_model_degraded",
             "1 while a fallback reads the posts instead of the model, else 0",
@@ -96,8 +105,20 @@ class ScorerMetrics:
 
     def count_brand(self, brand: str, posts: int, negative: int) -> None:
         """Count one minute of one brand. The number of labels is bounded, however many brands are configured."""
-        if len(self._brands) < MOST_BRANDS:
-            self._brands.add(brand)
-        label = brand if brand in self._brands else "other"
+        label = _label(brand, self._brands, MOST_BRANDS)
         self.brand_posts.labels(label).inc(posts)
         self.brand_negative.labels(label).inc(negative)
+
+    def count_unread(self, brand: str, language: str | None) -> None:
+        """Count a post that was not read."""
+        in_language = _label(language, self._languages, MOST_LANGUAGES)
+        self.unread.labels(_label(brand, self._brands, MOST_BRANDS), in_language).inc()
+
+
+def _label(value: str | None, known: set[str], most: int) -> str:
+    """The value as a label: at most so many are told apart."""
+    if value is None:
+        return "other"
+    if len(known) < most:
+        known.add(value)
+    return value if value in known else "other"

@@ -14,6 +14,7 @@ from scorer.lateness import TimePlace
 from scorer.metrics import ScorerMetrics
 from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
+from scorer.unread import is_wordless
 from scorer.virality.cascade import Card, Cascade, LastAnnounced
 from scorer.virality.forecast import Crossing, Prediction, reason_in_words
 from scorer.volume import Minute
@@ -36,6 +37,7 @@ from services.contracts.signal import (
     PostFlagged,
     PostNegative,
     PostRedacted,
+    PostUnread,
     Relevance,
     Sentiment,
     WatchRequested,
@@ -155,6 +157,34 @@ class Signals:
             topics=dict(topics),
             complaint=None if read is None or read.complaint is None else _unit(read.complaint),
             severity=None if read is None else read.severity,
+            backfill=post.backfill or folded.late,
+            voice=voice,
+        )
+        self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
+
+    def unread(
+        self,
+        cascade: Cascade,
+        folded: FoldedPost,
+        brand: str,
+        language: str | None,
+        *,
+        addressed: bool,
+        voice: str | None,
+    ) -> None:
+        """The post about the brand was not read. `voice` as in `negative`."""
+        post, _, record, reading, _ = folded
+        assert reading is not None
+        assert reading.abstain is not None
+        event = PostUnread(
+            brand=BrandId(brand),
+            story=StoryId(cascade.story),
+            conversation=post.conversation,
+            post=_card_of(folded, None),
+            language=language,
+            reason=reading.abstain,
+            addressed=addressed,
+            wordless=is_wordless(reading),
             backfill=post.backfill or folded.late,
             voice=voice,
         )
@@ -343,6 +373,7 @@ def _card_of(folded: FoldedPost, negative: float | None) -> PostCard:
         kind=post.kind,
         author=None if post.author is None else post.author.handle or post.author.id,
         followers=None if post.author is None else post.author.followers,
+        verified=None if post.author is None else post.author.verified,
         text=post.text,
         language=post.language,
         permalink=post.permalink,
@@ -362,6 +393,7 @@ def _post_card(card: Card) -> PostCard:
         kind=PostKind(card.kind),
         author=card.author,
         followers=card.followers,
+        verified=card.verified,
         text=card.text,
         language=card.language,
         permalink=card.permalink,

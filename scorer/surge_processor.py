@@ -1,6 +1,7 @@
 """The second stage: reads the signals of the first (`firebreak.signals`, keyed by brand), and says when a brand surges.
 
-Every negative post counts at once, so that a surge is noticed within a minute. Volumes say how large a share of all posts the
+Every negative post counts at once, so that a surge is noticed within a minute; posts that could not be read are counted by
+themselves, in the same way. Volumes say how large a share of all posts the
 negative ones are. A time that a source missed is neither learned as silence, nor is the catch-up taken for a storm. Nothing
 here does input or output.
 """
@@ -28,6 +29,7 @@ from services.contracts.signal import (
     PostCard,
     PostNegative,
     PostRedacted,
+    PostUnread,
     SurgePhase,
 )
 from services.contracts.topics import SIGNALS
@@ -49,13 +51,25 @@ PROOF_FACTOR: Final = OVERWHELMING_FACTOR
 """Without a known baseline a surge is announced again, once, when it reaches so many times the busiest ten minutes so far."""
 
 
-class _Look(NamedTuple):
-    """One look at a brand, at `now`; `cause` names the record or the timer that it is taken for."""
+_UNREAD: Final = " unread"
+"""What follows the brand in the key of its posts that were not read: no brand's id holds a blank."""
 
-    brand: str
+
+class _Look(NamedTuple):
+    """One look at a brand's negative or unread posts, at `now`; `cause` names the record or timer that it is taken for."""
+
+    key: str
     known: BrandSurgeState
     now: float
     cause: str
+
+    @property
+    def brand(self) -> str:
+        return self.key.removesuffix(_UNREAD)
+
+    @property
+    def unread(self) -> bool:
+        return self.key.endswith(_UNREAD)
 
 
 class SurgeProcessor:
@@ -82,14 +96,16 @@ class SurgeProcessor:
             except Unreadable:
                 continue  # the alerter reads the same topic and sets it aside, once
             if isinstance(event, PostNegative):
-                self._count(event, record, at, out)
+                self._count(event.brand, event, record, at, out)
+            elif isinstance(event, PostUnread) and not event.wordless:
+                self._count(event.brand + _UNREAD, event, record, at, out)
             elif isinstance(event, BrandVolume):
                 self._measure(event, at)
             elif isinstance(event, SourceCoverage) and event.state is CoverageState.GAP:
                 # Copied once a brand, under the brand's key.
-                known = self._get(record.key, at)
-                known.model.lose_sight(epoch(event.begins), epoch(event.ends or event.observed_at))
-                self._put(record.key, known, at)
+                self._lose_sight(record.key, event, at)
+                if self._brands.get(record.key + _UNREAD) is not None:
+                    self._lose_sight(record.key + _UNREAD, event, at)
             elif isinstance(event, PostRedacted):
                 self._redact(event, at)
         return self._finish(out)
@@ -101,10 +117,10 @@ class SurgeProcessor:
     async def fire(self, now: datetime) -> StepResult:
         out = StepResult()
         at = epoch(now)
-        for brand in list(self._brands.pop_due(at)):
-            known = self._get(brand, at)
-            self._judge(_Look(brand, known, at, f"timer:{at:.0f}"), out)
-            self._put(brand, known, at)
+        for key in list(self._brands.pop_due(at)):
+            known = self._get(key, at)
+            self._judge(_Look(key, known, at, f"timer:{at:.0f}"), out)
+            self._put(key, known, at)
         return self._finish(out)
 
     def _finish(self, out: StepResult) -> StepResult:
@@ -127,25 +143,26 @@ class SurgeProcessor:
         restless = alarm.begins or alarm.since or any(voice.is_told for voice in known.voices.values())
         self._brands.put(brand, known, now + RECHECK_SECONDS if restless else None)
 
-    def _count(self, event: PostNegative, record: Record, now: float, out: StepResult) -> None:
-        """Count a negative post, and look at its brand."""
-        if event.backfill and not event.late:
+    def _count(self, key: str, event: PostNegative | PostUnread, record: Record, now: float, out: StepResult) -> None:
+        """Count a post that is negative or was not read, and look at its brand."""
+        late = isinstance(event, PostNegative) and event.late
+        if event.backfill and not late:
             return  # a catch-up after a gap is no storm
-        known = self._get(event.brand, now)
-        if event.late and not known.model.baseline_known:
+        known = self._get(key, now)
+        if late and not known.model.baseline_known:
             # Against a prior any catch-up is a storm. What was usual is learned from it all the same.
             known.model.learn_past(epoch(event.post.at))
-            self._put(event.brand, known, now)
+            self._put(key, known, now)
             return
         at = min(epoch(event.post.at), now)
-        look = _Look(event.brand, known, now, f"{record.partition}:{record.offset}")
-        if event.voice is not None:
+        look = _Look(key, known, now, f"{record.partition}:{record.offset}")
+        if isinstance(event, PostNegative) and event.voice is not None:
             voice, speaks = known.speak(event.voice, event.post, event.complaint, at)
             if not speaks:
                 self._hear_wave(look, voice, out)
-                self._put(event.brand, known, now)
+                self._put(key, known, now)
                 return
-        known.late += event.late
+        known.late += late
         alarm = known.model.alarm
         if alarm.begins is None and alarm.since is None and known.recent.posts >= _worth_forgetting(known):
             known.forget_window()
@@ -155,9 +172,16 @@ class SurgeProcessor:
         known.keep(event.post)
         _more(known.stories, event.story)
         _more(known.networks, event.post.network)
-        _more(known.languages, language(event.post.language) or "und")
+        tag = event.language if isinstance(event, PostUnread) else language(event.post.language)
+        _more(known.languages, tag or "und")
         self._judge(look, out, past)
-        self._put(event.brand, known, now)
+        self._put(key, known, now)
+
+    def _lose_sight(self, key: str, gap: SourceCoverage, now: float) -> None:
+        """The source missed a while: it is not learned as silence."""
+        known = self._get(key, now)
+        known.model.lose_sight(epoch(gap.begins), epoch(gap.ends or gap.observed_at))
+        self._put(key, known, now)
 
     def _measure(self, event: BrandVolume, now: float) -> None:
         """Add a minute to the volumes from which the share of negative posts is computed. From the first minute on that a
@@ -172,10 +196,11 @@ class SurgeProcessor:
 
     def _redact(self, event: PostRedacted, now: float) -> None:
         """Forget a post that was deleted."""
-        known = self._brands.get(event.brand)
-        if known is not None:
-            known.forget_post(event.network, event.post_id)
-            self._put(event.brand, known, now)
+        for key in (event.brand, event.brand + _UNREAD):
+            known = self._brands.get(key)
+            if known is not None:
+                known.forget_post(event.network, event.post_id)
+                self._put(key, known, now)
 
     def _judge(self, look: _Look, out: StepResult, past: Deviation | None = None) -> None:
         """Announce the start, the growth or the end of a surge, by the window that ends now, or by one of the past whose posts
@@ -249,13 +274,14 @@ class SurgeProcessor:
 
     def _announce(self, look: _Look, phase: SurgePhase, begins: float, deviation: Deviation, out: StepResult) -> None:
         """Say that the surge which began at `begins` is in this phase."""
-        brand, known, now, cause = look
+        known, now = look.known, look.now
         known.announced_at, known.announced = now, deviation.observed
         known.proven = phase is not SurgePhase.END and (known.proven or _proves_itself(known.model))
         terms = known.recent.apart_from(known.usual)
         minutes = (deviation.ends - deviation.begins) / 60
         words = (
-            f"{deviation.observed:,.0f} negative posts in {minutes:.0f} min where {deviation.expected:,.1f} are usual"
+            f"{deviation.observed:,.0f} {'posts that nobody could read' if look.unread else 'negative posts'} in "
+            f"{minutes:.0f} min where {deviation.expected:,.1f} are usual"
         )
         if deviation.lasted is not None:
             words += f", {(now - deviation.ends) / 60:.0f} min ago: delivered late by their source"
@@ -273,7 +299,7 @@ class SurgeProcessor:
                 f". What is usual is not known yet: {known.model.seen_seconds / HOUR:.0f} h of the first week were seen"
             )
         event = BrandSurge(
-            brand=BrandId(brand),
+            brand=BrandId(look.brand),
             phase=phase,
             begins=moment(begins),
             at=moment(now),
@@ -291,10 +317,11 @@ class SurgeProcessor:
             copies=copies,
             baseline_known=known.model.baseline_known,
             own_factor=_own_factor(known, past=deviation.lasted is not None),
+            unread=look.unread,
             reason=words,
             model=MODEL,
         )
-        self._say(event, event_id(event.TYPE, brand, phase.value, cause), out)
+        self._say(event, event_id(event.TYPE, look.key, phase.value, look.cause), out)
 
     def _say(self, event: BrandSurge, id_: EventId, out: StepResult) -> None:
         out.appends.append(Message(SIGNALS.name, event.brand, encode(event, id_)))

@@ -1,7 +1,8 @@
 """Answer clocks as rows: one for each complaint or question about a brand, at any reach, until the brand answers it.
 
 Neither text nor author is kept: a row says where the post is, how many followers its author has, and when an answer is
-due. A post that its network's terms keep in the house has no link here either. Runs inside a transaction.
+due. Only of a post that the model would not read the text is kept until it is answered or deleted, because a person has to
+read it. A post that its network's terms keep in the house has no link here, and no text. Runs inside a transaction.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ from services.config.model import Config
 from services.config.rule import TOPICS
 from services.contracts.base import BrandId, event_id
 from services.contracts.post import SourcePolicy
-from services.contracts.signal import PostAnswered, PostAsked, PostCard, PostFlagged, PostNegative, PostRedacted
+from services.contracts.signal import (
+    PostAnswered,
+    PostAsked,
+    PostCard,
+    PostFlagged,
+    PostNegative,
+    PostRedacted,
+    PostUnread,
+)
 
 COMPLAINT_FROM: Final = 0.5
 """A negative post counts as a complaint from this probability on. Without a probability it counts, to be safe."""
@@ -33,15 +42,26 @@ ONE_WAVE: Final = timedelta(days=1)
 """Copies of a text join the clock of the first one for so long."""
 
 
-Answerable = PostNegative | PostAsked | PostFlagged
+Answerable = PostNegative | PostAsked | PostFlagged | PostUnread
 
-_KINDS: Final[dict[type[Answerable], str]] = {PostNegative: "complaint", PostAsked: "question", PostFlagged: "danger"}
+WAITING: Final = (ClockState.RUNNING, ClockState.LISTED)
+"""The states of posts that nobody has answered."""
+_KINDS: Final[dict[type[Answerable], str]] = {
+    PostNegative: "complaint",
+    PostAsked: "question",
+    PostFlagged: "danger",
+    PostUnread: "unread",
+}
+MOST_TEXT: Final = 1_000
+"""How much of a text is kept in the queue of what was not read."""
 
 
 def concerns(signal: Answerable) -> bool:
     """Returns True if the post needs an answer: it is a question, speaks of danger, or may well be a complaint."""
     if isinstance(signal, PostFlagged):
         return not DANGERS.isdisjoint(signal.topics)
+    if isinstance(signal, PostUnread):
+        return True
     return isinstance(signal, PostAsked) or signal.complaint is None or signal.complaint >= COMPLAINT_FROM
 
 
@@ -69,9 +89,24 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
         "voice": signal.voice,
         **_links(post, config.source_policy),
     }
+    runs = {"state": ClockState.RUNNING, "tell_at": due_at}
+    if isinstance(signal, PostUnread):
+        values |= _to_read(signal, config.source_policy)
+        if not (brand.promise.unread and signal.addressed and not signal.wordless):
+            runs = {"state": ClockState.LISTED, "tell_at": None}
     row = {**_place(signal.brand, post.network, post.post_id), "noted_at": now, **values}
-    if insert_missing(connection, clocks, [row | {"state": ClockState.RUNNING, "tell_at": due_at}]):
+    if insert_missing(connection, clocks, [row | runs]):
         return True
+    if isinstance(signal, PostUnread):
+        # It has a clock already, because it asks something: a person has to read it all the same.
+        unread = {"kind": _KINDS[PostUnread], **_to_read(signal, config.source_policy)}
+        asked = (clocks.c.kind == _KINDS[PostAsked], clocks.c.state.in_(WAITING))
+        connection.execute(update(clocks).where(mine, *asked).values(**unread))
+    else:
+        # What was only listed as not read turned out to need an answer: its words speak of danger.
+        listed = update(clocks).where(mine, clocks.c.state == ClockState.LISTED)
+        if connection.execute(listed.values(kind=values["kind"], due_at=due_at, **runs)).rowcount:
+            return True
     # The answer came first, because the two were read from the network in the wrong order.
     early = connection.execute(
         update(clocks).where(mine, clocks.c.state == ClockState.EARLY).values(**values, state=ClockState.ANSWERED)
@@ -106,6 +141,13 @@ def _links(post: PostCard, terms: SourcePolicies) -> dict[str, str | None]:
     return {"permalink": shown.permalink, "reply_link": shown.reply_link, "policy": shown.policy.value}
 
 
+def _to_read(signal: PostUnread, terms: SourcePolicies) -> dict[str, str | None]:
+    """Returns what the queue shows of a post that was not read, as far as its network's terms let it out."""
+    shown = outside(signal.post, terms)
+    text = shown.text if shown is not None else None
+    return {"language": signal.language, "text": text[:MOST_TEXT] if text is not None else None}
+
+
 def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:
     """Stop the clock of a post that the brand answered. Returns True if it was running."""
     network = signal.conversation.partition(":")[0]
@@ -113,8 +155,8 @@ def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:
     answered = {"answered_at": signal.at, "answer_id": signal.answer_id, "tell_at": None}
     stopped = connection.execute(
         update(clocks)
-        .where(clocks.c.id == place["id"], clocks.c.state == ClockState.RUNNING)
-        .values(**answered, state=ClockState.ANSWERED)
+        .where(clocks.c.id == place["id"], clocks.c.state.in_(WAITING))
+        .values(**answered, state=ClockState.ANSWERED, text=None)
     )
     if stopped.rowcount:
         return True
@@ -126,9 +168,9 @@ def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:
 def withdraw(connection: Connection, signal: PostRedacted) -> bool:
     """Stop the clock of a deleted post. Returns True if it had one. Its links and account are forgotten."""
     mine = clocks.c.id == clock_id(signal.brand, signal.network, signal.post_id)
-    bare = {"permalink": None, "reply_link": None, "account": None}
+    bare = {"permalink": None, "reply_link": None, "account": None, "text": None}
     known = connection.execute(update(clocks).where(mine, clocks.c.state != ClockState.EARLY).values(**bare)).rowcount
-    gone = update(clocks).where(mine, clocks.c.state == ClockState.RUNNING)
+    gone = update(clocks).where(mine, clocks.c.state.in_(WAITING))
     connection.execute(gone.values(state=ClockState.WITHDRAWN, tell_at=None))
     return bool(known)
 

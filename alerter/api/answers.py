@@ -31,17 +31,19 @@ class Wanted(StrEnum):
     RUNNING = "running"
     ANSWERED = "answered"
     WITHDRAWN = "withdrawn"
+    LISTED = "listed"
 
 
 class AnswerClock(Shape):
-    """One complaint or question: where it is, and by when it has to be answered. Its text is not kept."""
+    """One complaint or question: where it is, and by when it has to be answered. Its text is not kept, but of a post that the
+    model would not read; one that is only `listed` has no clock."""
 
     id: str
     brand: str
     network: str
     post_id: str | None = Field(description="null if the source's terms keep it from a key that is limited to brands")
     account: str | None
-    kind: str = Field(description="complaint, question or danger")
+    kind: str = Field(description="complaint, question, danger or unread")
     followers: int | None
     band: str
     asked_at: datetime
@@ -54,6 +56,8 @@ class AnswerClock(Shape):
     told_at: datetime | None = Field(description="when the account's owner was told that it was overdue")
     permalink: str | None
     reply_link: str | None
+    language: str | None = Field(None, description="of a post that was not read, as far as it is known")
+    text: str | None = Field(None, description="of a post that was not read, until it is answered or deleted")
 
 
 class AnswerClocks(Shape):

@@ -18,9 +18,10 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, func, select
 
+from alerter.answers.answer_clocks import WAITING
 from alerter.api.auth import Caller, seen_by
 from alerter.console.board import OPEN
-from alerter.states import ClockState, DeliveryState
+from alerter.states import DeliveryState
 from alerter.store.database import Database, DatabaseAway
 from alerter.store.tables import answer_clocks, attempts, audit, deliveries, incidents
 
@@ -48,7 +49,7 @@ def fingerprint(connection: Connection, caller: Caller, about: About = About.INC
     """Different whenever something that the caller may see has changed."""
     if about is About.ANSWERS:
         waiting = select(func.count(), func.max(answer_clocks.c.noted_at), func.max(answer_clocks.c.told_at))
-        running = answer_clocks.c.state == ClockState.RUNNING
+        running = answer_clocks.c.state.in_(WAITING)
         clocks = connection.execute(waiting.where(running, seen_by(caller, answer_clocks.c.brand))).one()
         return _short([about, *clocks])
     own = seen_by(caller, incidents.c.brand)

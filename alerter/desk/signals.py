@@ -29,6 +29,7 @@ from services.contracts.signal import (
     PostFlagged,
     PostNegative,
     PostRedacted,
+    PostUnread,
     SurgePhase,
 )
 
@@ -72,7 +73,7 @@ class Signals:
 
     def _time(self, event: Event) -> bool:
         """Returns True if an answer clock started or stopped."""
-        if isinstance(event, (PostNegative, PostFlagged, PostAsked)):
+        if isinstance(event, (PostNegative, PostFlagged, PostAsked, PostUnread)):
             return answer_clocks.start(self._connection, event, self._config, self._now)
         if isinstance(event, PostAnswered):
             return answer_clocks.stop(self._connection, event, self._now)
@@ -85,7 +86,7 @@ class Signals:
         match event:
             case BrandSurge():
                 return self._surge(event, origin)
-            case CascadeForecast() | PostNegative() | PostFlagged():
+            case CascadeForecast() | PostNegative() | PostAsked() | PostFlagged() | PostUnread():
                 return self._of_story(event, event.story, origin)
             case PostAnswered():
                 record = self._store.open_incident_of(event.brand, event.story)
@@ -133,7 +134,8 @@ class Signals:
 
     def _surge(self, surge: BrandSurge, origin: Origin) -> SignalResult:
         """A surge joins the incident of one of its stories if there is one, and its other stories join it."""
-        story = StoryId(f"surge:{surge.begins.timestamp():.0f}")
+        kind = "surge-unread" if surge.unread else "surge"
+        story = StoryId(f"{kind}:{surge.begins.timestamp():.0f}")
         members = surge.stories[:MAX_SURGE_STORIES]
         if self._store.open_incident_of(surge.brand, story) is None and surge.phase is not SurgePhase.END:
             found = [self._store.open_incident_of(surge.brand, member) for member in members]

@@ -48,8 +48,10 @@ from services.contracts.signal import (
     CascadeForecast,
     Level,
     PostAnswered,
+    PostAsked,
     PostFlagged,
     PostNegative,
+    PostUnread,
     SurgePhase,
 )
 
@@ -68,7 +70,9 @@ _PHASE_WORDS: Final = {
 
 _POST_WORDS: Final[dict[type[SinglePost], tuple[str, str]]] = {
     PostNegative: ("negative", "a negative post"),
+    PostAsked: ("asked", "a question"),
     PostFlagged: ("flagged", "a post was flagged by its words"),
+    PostUnread: ("unread", "a post was not read"),
 }
 """The kind of the timeline's line about a post, and how it begins."""
 
@@ -217,9 +221,11 @@ def _take(record: IncidentRecord, signal: Opening, grade: Grade, now: datetime) 
         )
         changes["cards"] = cards.merge(record.cards, root, (), (signal.post,))
         if isinstance(signal, PostNegative):
-            changes["complaint"] = max(signal.severity or 0, record.complaint or 0)
+            changes |= {"complaint": max(signal.severity or 0, record.complaint or 0), "posts": "complaint"}
         elif isinstance(signal, PostFlagged):
             changes["topics"] = tuple(sorted({*record.topics, *signal.topics}))
+        else:
+            changes["posts"] = record.posts or ("question" if isinstance(signal, PostAsked) else "unread")
         changes["complaint_severity"] = min(grade.severity, record.complaint_severity or grade.severity)
     else:
         changes["cards"] = cards.merge(record.cards, None, (), signal.exemplars)
@@ -233,6 +239,7 @@ def _take(record: IncidentRecord, signal: Opening, grade: Grade, now: datetime) 
             volume=grade.volume,
             observed=signal.observed,
             networks=tuple(sorted(signal.networks)),
+            unread=signal.unread,
         )
     return record.model_copy(update=changes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from alerter.incidents import words
 from alerter.incidents.cards import Cards
@@ -56,6 +56,8 @@ class Surging(Part):
     networks: tuple[str, ...] = ()
     unheard: bool = False
     """The scorer says that it has ended, but a network was not heard."""
+    unread: bool = False
+    """It is of posts that could not be read."""
 
 
 class Told(Part):
@@ -109,6 +111,8 @@ class IncidentRecord(Part):
     """The severity that its single posts give it: the worst of complaints and of posts that were flagged."""
     topics: tuple[str, ...] = ()
     """What posts of it were flagged for."""
+    posts: Literal["complaint", "question", "unread"] | None = None
+    """What its single posts are: a complaint says more than a question or a post that could not be read."""
     answered_at: Time | None = None
     crossed_at: Time | None = None
     told_at: Time | None = None
@@ -257,6 +261,7 @@ def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
                 record.storm,
                 record.topics,
                 record.complaint,
+                posts=record.posts if record.surge is None or not record.surge.unread else "unread",
             ),
             "outlook": outlook,
             "answer_by": answer_by,

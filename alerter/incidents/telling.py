@@ -24,7 +24,7 @@ from services.contracts.signal import Level
 
 TELL_AGAIN_AFTER: Final = timedelta(minutes=10)
 """People at work on an incident must not be buried in messages. What got worse meanwhile is told after this time."""
-THINNED: Final = frozenset({"forecast", "negative", "flagged"})
+THINNED: Final = frozenset({"forecast", "negative", "asked", "flagged", "unread"})
 """Kinds of timeline entries that are dropped if nothing changed that a person can see: a hot story is forecast
 thousands of times, and a timeline holds decisions, not every number."""
 

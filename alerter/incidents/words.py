@@ -13,6 +13,8 @@ from services.contracts.signal import Level, Line
 
 _ITEM: Final = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 
+_POSTS: Final = {"question": "a question", "unread": "a post that could not be read"}
+
 STATE_WORDS: Final = {
     IncidentState.PRIOR: "it has not crossed the line yet",
     IncidentState.ACTIVE: "it is ongoing",
@@ -40,9 +42,11 @@ def title(
     storm: int = 0,
     topics: Sequence[str] = (),
     complaint: int | None = None,
+    *,
+    posts: str | None = None,
 ) -> str:
     """Returns what happened in one line, without words of a post, so that it never needs redaction. `topics` are those of
-    posts that were flagged."""
+    posts that were flagged; `posts` says what the single posts are."""
     if storm:
         return f"{brand}: a storm: {storm} further {'incident' if storm == 1 else 'incidents'} beyond the page budget"
     if outlook is not None:
@@ -50,8 +54,9 @@ def title(
         line, story = line_words(outlook.line), f"{brand}: a story{where} {level_words(outlook.level)}"
         return f"{story} (its line: {line})" if outlook.level is Level.EASING else f"{story} of {line}"
     if surging:
-        return f"{brand}: a surge of negative posts"
-    what = f"a post about {' and '.join(topics)}" if topics else a_complaint(complaint)
+        return f"{brand}: a surge of {'posts that could not be read' if posts == 'unread' else 'negative posts'}"
+    plain = _POSTS.get(posts or "") or a_complaint(complaint)
+    what = f"a post about {' and '.join(topics)}" if topics else plain
     return f"{brand}: {what}" + (f" on {network}" if network else "")
 
 

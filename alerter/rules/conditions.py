@@ -14,19 +14,22 @@ from typing import Final
 from services.config.rule import Rule
 from services.contracts.language_tags import is_language, language
 from services.contracts.phrases import TopicFinder, Topics
+from services.contracts.questions import asks
 from services.contracts.scales import COMPLAINTS, a_complaint, sev
 from services.contracts.signal import (
     BrandSurge,
     CascadeForecast,
     FlaggedBy,
     Level,
+    PostAsked,
     PostCard,
     PostFlagged,
     PostNegative,
+    PostUnread,
     SurgePhase,
 )
 
-SinglePost = PostNegative | PostFlagged
+SinglePost = PostNegative | PostAsked | PostFlagged | PostUnread
 """The signals about one post."""
 Opening = CascadeForecast | SinglePost | BrandSurge
 """The signals that may open an incident."""
@@ -67,6 +70,11 @@ class Facts:
         return self.signal if isinstance(self.signal, SinglePost) else None
 
     @property
+    def read(self) -> PostNegative | PostFlagged | None:
+        """The single post, if it may have been read."""
+        return self.signal if isinstance(self.signal, (PostNegative, PostFlagged)) else None
+
+    @property
     def surge(self) -> BrandSurge | None:
         going_on = isinstance(self.signal, BrandSurge) and self.signal.phase is not SurgePhase.END
         return self.signal if going_on and isinstance(self.signal, BrandSurge) else None
@@ -91,6 +99,9 @@ def checks(rule: Rule, facts: Facts) -> Iterator[Check]:
     """Yield one check for each condition that the rule gives, in the order in which people would ask."""
     if isinstance(facts.signal, PostFlagged) and not rule.topics:
         yield Check(False, "the post is known by its words alone, and the rule asks for no topic")
+        return
+    if isinstance(facts.signal, PostAsked) and not rule.asked:
+        yield Check(False, "the post only asks something, and the rule does not ask for questions")
         return
     for condition in _CONDITIONS:
         check = condition(rule, facts)
@@ -124,7 +135,10 @@ def account_of(facts: Facts) -> str | None:
 
 
 def language_of(facts: Facts) -> str | None:
-    """The language of the root post, or of most posts of a surge, without its region: `de` for `de-AT`."""
+    """The language of the root post, or of most posts of a surge, without its region: `de` for `de-AT`. Of a post that was
+    not read, what it was found to be counts."""
+    if isinstance(facts.signal, PostUnread) and facts.signal.language is not None:
+        return facts.signal.language
     if not isinstance(facts.signal, BrandSurge):
         return language(facts.root.language) if facts.root is not None else None
     counts: Counter[str] = Counter()
@@ -195,14 +209,14 @@ def _severity(rule: Rule, facts: Facts) -> Check | None:
 
 
 def _complaint(rule: Rule, facts: Facts) -> Check | None:
-    value = facts.post.complaint if facts.post is not None else None
+    value = facts.read.complaint if facts.read is not None else None
     return _least("probability of a complaint", rule.complaint, value, percent, "sure that it is a complaint")
 
 
 def _complaint_severity(rule: Rule, facts: Facts) -> Check | None:
     if rule.complaint_severity is None:
         return None
-    own = facts.post.severity if facts.post is not None else None
+    own = facts.read.severity if facts.read is not None else None
     worst = max((s for s in (own, facts.complaint) if s is not None), default=None)
     asked = f"(the rule asks for at least {COMPLAINTS[rule.complaint_severity]})"
     if worst is None or isinstance(facts.signal, BrandSurge):
@@ -212,7 +226,28 @@ def _complaint_severity(rule: Rule, facts: Facts) -> Check | None:
 
 def _surge(rule: Rule, facts: Facts) -> Check | None:
     value = facts.surge.factor if facts.surge is not None else None
-    return _least("surge factor", rule.surge_factor, value, _factor, "times as many negative posts as usual")
+    what = "unread" if facts.surge is not None and facts.surge.unread else "negative"
+    return _least("surge factor", rule.surge_factor, value, _factor, f"times as many {what} posts as usual")
+
+
+def _asked(rule: Rule, facts: Facts) -> Check | None:
+    if rule.asked is None:
+        return None
+    post = facts.post
+    if post is None:
+        return Check(False, "it is no single post, so it asks nothing")
+    asking = isinstance(post, PostAsked) or asks(post.post.text)
+    return Check(asking, "it asks something" if asking else "it asks nothing")
+
+
+def _verified(rule: Rule, facts: Facts) -> Check | None:
+    if rule.verified is None:
+        return None
+    voices = [facts.root] if facts.root is not None else []
+    if isinstance(facts.signal, CascadeForecast):
+        voices += facts.signal.loudest
+    vouched = any(card.verified for card in voices)
+    return Check(vouched, "its network vouches for the author" if vouched else "no network vouches for the author")
 
 
 def _topics(rule: Rule, facts: Facts) -> Check | None:
@@ -238,7 +273,7 @@ def _least(
 
 _CONDITIONS: Final = (
     *(_brand, _account, _language, _source, _level, _probability, _size, _audience, _mood),
-    *(_complaint, _complaint_severity, _surge, _severity, _topics),
+    *(_complaint, _complaint_severity, _surge, _severity, _asked, _verified, _topics),
 )
 
 

@@ -20,9 +20,11 @@ from services.contracts.signal import (
     CopyWave,
     Level,
     Line,
+    PostAsked,
     PostCard,
     PostFlagged,
     PostNegative,
+    PostUnread,
 )
 
 WORST, MILDEST = 1, 4
@@ -50,6 +52,8 @@ WAVE_HEARD: Final = 3
 NEGATIVE_ROOT: Final = 0.5
 USUAL_SHARE: Final = 0.3
 """A surge in which no more than this share of the posts is negative is a surge of posts, not of anger."""
+UNREAD_SURGE: Final = 3
+"""What nobody could read may be praise: a surge of it is never worse than this by itself."""
 SEVERE_COMPLAINT: Final = 3
 AUTOMATED_RATIO: Final = 0.5
 AUTOMATED_MARGIN: Final = 0.2
@@ -78,6 +82,10 @@ def grade(signal: Opening, line: Line, complaint: int | None) -> Grade:
         return _grade_post(signal, line)
     if isinstance(signal, PostFlagged):
         return _grade_flagged(signal, line)
+    if isinstance(signal, PostAsked):
+        return _by_reach(signal.post, line, MILDEST, ["a question"])
+    if isinstance(signal, PostUnread):
+        return _by_reach(signal.post, line, MILDEST, [f"a post that was not read ({signal.reason})"])
     return _grade_surge(signal) if signal.wave is None else _grade_wave(signal.wave, line)
 
 
@@ -172,6 +180,9 @@ def _by_reach(post: PostCard, line: Line, severity: int, words: list[str]) -> Gr
 
 def _grade_surge(surge: BrandSurge) -> Grade:
     severity = next(severity for factor, severity in _OF_SURGE if surge.factor >= factor)
+    if surge.unread:
+        unread = f"{surge.observed:,} posts that could not be read where {surge.expected:,.1f} are usual"
+        return Grade(max(severity, UNREAD_SURGE), unread)
     words = [f"{surge.observed:,} negative posts where {surge.expected:,.1f} are usual"]
     if not surge.baseline_known:
         proof = surge.own_factor

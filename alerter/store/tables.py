@@ -259,6 +259,8 @@ answer_clocks = Table(
     Column("permalink", Text),
     Column("reply_link", Text),
     Column("policy", String(16)),
+    Column("language", String(16)),
+    Column("text", Text),
     Column("state", String(16), nullable=False),
     Column("answered_at", Moment),
     Column("answer_id", Text),
@@ -274,9 +276,9 @@ answer_clocks = Table(
     Index("answer_clocks_asked", "asked_at"),
     Index("answer_clocks_noted", "noted_at"),
 )
-"""By when complaints and questions are to be answered. `tell_at` is when the account's owner is told if nobody has
-answered; `told_at` and `digest` are when that was, and the delivery. `voice` is the same for all copies of a text: `copies` of
-them have joined this clock."""
+"""By when complaints and questions are to be answered. `language` and `text` are those of posts that were not read. `tell_at`
+is when the account's owner is told if nobody has answered; `told_at` and `digest` are when that was, and the delivery. `voice`
+is the same for all copies of a text: `copies` of them have joined this clock."""
 
 answer_digests = Table(
     "answer_digests",

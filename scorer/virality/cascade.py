@@ -62,6 +62,7 @@ class Card(msgspec.Struct, omit_defaults=True):
     account: str | None = None
     negative: float | None = None
     policy: str = "text_allowed"
+    verified: bool | None = None
 
 
 class Excitation(msgspec.Struct, array_like=True):

@@ -155,3 +155,7 @@ class Promise(Section):
     minutes: Annotated[float, Field(ge=1, le=14 * DAY_MINUTES)] = Field(60, description="of opening hours")
     hours: tuple[Window, ...] = Field((), max_length=50, description="opening hours; empty: around the clock")
     zone: Zone = "UTC"
+    unread: bool = Field(
+        True,
+        description="posts that name the brand and could not be read have a clock, too; all are listed as not read",
+    )

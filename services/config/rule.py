@@ -81,6 +81,10 @@ class Rule(Section):
     complaint_severity: Annotated[int, Field(ge=0, le=4)] | None = Field(
         None, description="of a single negative post, at least: 0 none, 1 mild, 2 moderate, 3 severe, 4 extreme"
     )
+    asked: Literal[True] | None = Field(None, description="`true`: a single post that asks something")
+    verified: Literal[True] | None = Field(
+        None, description="`true`: the network vouches for the author, of a story for its first author or a loud voice"
+    )
     topics: tuple[Slug, ...] = Field((), description="any of these is spoken of; see `topics` of the file")
     surge_factor: Annotated[float, Field(gt=1)] | None = Field(None, description="times the baseline, at least")
     raises_to: Annotated[int, Field(ge=1, le=4)] | None = Field(
@@ -117,5 +121,7 @@ CONDITIONS: Final = (
     "complaint",
     "complaint_severity",
     "surge_factor",
+    "asked",
+    "verified",
 )
 """The conditions of a rule, besides `topics`. A rule needs one: if it only narrowed down, it would fire at everything."""

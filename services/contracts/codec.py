@@ -24,6 +24,8 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     ("post.negative", 1): lambda data: {**data, "late": False, "voice": None},
     ("post.asked", 1): lambda data: {**data, "voice": None},
     ("brand.surge", 1): lambda data: {**data, "baseline_known": True},
+    # Nobody knew whose author the network vouches for.
+    ("cascade.forecast", 1): dict,
     # Every gap had an end, and no heartbeat promised the next one.
     ("source.coverage", 1): dict,
     # Nobody said whether a network was heard.

@@ -16,6 +16,7 @@ from services.contracts.signal import (
     PostFlagged,
     PostNegative,
     PostRedacted,
+    PostUnread,
     WatchRequested,
 )
 
@@ -28,6 +29,7 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     PostNegative,
     PostAsked,
     PostFlagged,
+    PostUnread,
     PostAnswered,
     PostRedacted,
     CascadeForecast,

@@ -19,6 +19,8 @@ class PostCard(Part):
     kind: PostKind
     author: str | None = None
     followers: Count | None = None
+    verified: bool | None = None
+    """Whether the network vouches for the author; `None` where it does not say."""
     text: str | None = None
     language: str | None = None
     permalink: str | None = None
@@ -115,6 +117,28 @@ class PostFlagged(Event):
     """The same for all copies of one text; `None` for words of one's own."""
 
 
+class PostUnread(Event):
+    """A post about a brand that the model would not read, and why. Whether it complains, only a person can tell.
+
+    `language` is its language as far as it is known, in the spelling of `language_tags`. `addressed` is True if it names the
+    brand or answers it; `wordless` if there is nothing in it but pictures, links, handles and signs.
+    """
+
+    TYPE: ClassVar[str] = "post.unread"
+
+    brand: BrandId
+    story: StoryId
+    conversation: ConversationId
+    post: PostCard
+    language: str | None = None
+    reason: str
+    addressed: bool = False
+    wordless: bool = False
+    backfill: bool = False
+    voice: str | None = None
+    """The same for all copies of one text; `None` for words of one's own."""
+
+
 class PostAnswered(Event):
     """The brand replied. `seconds` is from the answered post to the answer, where both were seen."""
 
@@ -205,6 +229,7 @@ class CascadeForecast(Event):
     """How far a story will go, how sure we are, and when it crosses the line."""
 
     TYPE: ClassVar[str] = "cascade.forecast"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     story: StoryId
@@ -250,7 +275,7 @@ class CopyWave(Part):
 
 
 class BrandSurge(Event):
-    """More negative posts about a brand than its own baseline explains.
+    """More negative posts about a brand than its own baseline explains; with `unread`, more that could not be read.
 
     Copies of one text count once: `observed` are voices, and `copies` the posts that repeat what was counted already. With a
     `wave` it is the copies alone that are many, and `observed` counts them all.
@@ -281,6 +306,7 @@ class BrandSurge(Event):
     """False as long as the baseline rests on too little of the brand's own time to say how severe the surge is."""
     own_factor: Annotated[float, Field(ge=0.0)] | None = None
     """Where the baseline is not known: how many times the busiest ten minutes of the brand so far the last ones are."""
+    unread: bool = False
     reason: str
     model: str
 

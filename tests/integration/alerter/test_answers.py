@@ -272,3 +272,55 @@ async def test_after_the_first_post_was_deleted_the_next_copy_has_a_clock(make_h
         await house.settle()
         running_ = [clock["post_id"] for clock in await listed(house) if clock["state"] == "running"]
         assert running_ == ["c1"]
+
+
+async def test_what_was_not_read_stands_in_the_queue_with_its_text_until_it_is_answered_or_deleted(
+    make_house: MakeHouse,
+) -> None:
+    async with running(make_house) as house:
+        for post in ("p1", "p2", "p3"):
+            await house.signal(make.unread(post, story=f"bsky:{post}", addressed=post != "p3"))
+        await house.settle()
+        clocks = {clock["post_id"]: clock for clock in await listed(house)}
+        assert {post: clock["state"] for post, clock in clocks.items()} == {
+            "p1": "running", "p2": "running", "p3": "listed",
+        }  # fmt: skip
+        assert (clocks["p1"]["kind"], clocks["p1"]["language"], clocks["p1"]["text"]) == ("unread", "ms", "teruk betul")
+        await house.signal(answer("p1", 5))
+        await house.signal(make.redacted("p2", story="bsky:p2"))
+        await house.signal(make.flagged("p3", story="bsky:p3"))
+        await house.settle()
+        clocks = {clock["post_id"]: clock for clock in await listed(house)}
+        assert (clocks["p1"]["state"], clocks["p1"]["text"]) == ("answered", None)
+        assert (clocks["p2"]["state"], clocks["p2"]["text"]) == ("withdrawn", None)
+        assert (clocks["p3"]["state"], clocks["p3"]["kind"]) == ("running", "danger"), "its words speak of danger"
+        await house.pass_time(60 * 60)
+        (got,) = house.receiver.got
+        assert [item["post_id"] for item in got.body["data"]["items"]] == ["p3"]
+
+
+async def test_a_brand_may_promise_nothing_about_what_was_not_read_and_still_sees_it(make_house: MakeHouse) -> None:
+    async with running(make_house, promise={"minutes": 60, "unread": False}) as house:
+        await house.signal(make.unread("p1", story="bsky:p1"))
+        await house.settle()
+        assert [clock["state"] for clock in await listed(house)] == ["listed"]
+        await house.pass_time(3 * 3600, step=600)
+        assert house.receiver.got == []
+
+
+async def test_terms_that_keep_the_text_in_the_house_keep_it_out_of_the_queue(make_house: MakeHouse) -> None:
+    async with running(make_house) as house:
+        card = make.card("p1", text="teruk betul", policy=SourcePolicy.IDS_ONLY)
+        await house.signal(make.unread("p1", story="bsky:p1").model_copy(update={"post": card}))
+        await house.settle()
+        (clock,) = await listed(house)
+        assert (clock["text"], clock["kind"]) == (None, "unread")
+
+
+async def test_a_question_that_could_not_be_read_stands_in_the_queue_and_keeps_its_clock(make_house: MakeHouse) -> None:
+    async with running(make_house) as house:
+        await house.signal(make.asked("p1", story="bsky:p1"))
+        await house.signal(make.unread("p1", story="bsky:p1"))
+        await house.settle()
+        (clock,) = await listed(house)
+        assert (clock["kind"], clock["state"], clock["text"]) == ("unread", "running", "teruk betul")

@@ -94,3 +94,27 @@ async def test_a_key_for_another_brand_sees_none_of_it(house: House) -> None:
         assert (await client.get("/console/brands/acme")).status_code == 404
         assert "Acme" not in (await client.get("/console/brands")).text
         assert "0 overdue, 0 more waiting" in words((await client.get("/console/answers")).text)
+
+
+async def test_what_was_not_read_is_listed_with_its_language_text_and_link_clock_or_not(house: House) -> None:
+    plain = make.unread("p1", story="bsky:p1")
+    hostile = make.unread("p2", story="bsky:p2", addressed=False, language=None).model_copy(
+        update={"post": make.card("p2", text="<script>alert(1)</script>", language=None)}
+    )
+    await house.signal(plain, hostile)
+    await house.settle()
+    key = (await make_key(house, "others", "read", "other"))["authorization"].removeprefix("Bearer ")
+    async with sign_in(house) as client:
+        page = (await client.get("/console/answers")).text
+        assert "Not read 2 posts that the model would not read" in words(page)
+        assert "Acme ms 1" in words(page)
+        assert "Acme unknown language 1" in words(page)
+        assert "teruk betul" in page
+        assert page.count("Read on bsky") == 2
+        assert "0 overdue, 1 more waiting" in words(page), "only what names the brand has a clock"
+        assert "<script>alert(1)" not in page
+        await house.signal(make.redacted("p1", story="bsky:p1"))
+        await house.settle()
+        assert "teruk betul" not in (await client.get("/console/answers")).text
+    async with sign_in(house, key) as client:
+        assert "Not read" not in (await client.get("/console/answers")).text

@@ -23,10 +23,12 @@ from services.contracts.signal import (
     Line,
     Mood,
     PostAnswered,
+    PostAsked,
     PostCard,
     PostFlagged,
     PostNegative,
     PostRedacted,
+    PostUnread,
     Relevance,
     Sentiment,
     SurgePhase,
@@ -122,6 +124,31 @@ def flagged(post: str = "p1", story: str = STORY, **more: Any) -> PostFlagged:
         "topics": {"safety": ("smoke",)},
     }
     return PostFlagged(**(fields | more))
+
+
+def unread(post: str = "p1", story: str = STORY, **more: Any) -> PostUnread:
+    """A post in Malay, to the brand."""
+    fields: dict[str, Any] = {
+        "brand": ACME,
+        "story": StoryId(story),
+        "conversation": ConversationId(story),
+        "post": card(post, text="teruk betul", language="en", negative=None),
+        "language": "ms",
+        "reason": "language: ms",
+        "addressed": True,
+    }
+    return PostUnread(**(fields | more))
+
+
+def asked(post: str = "p1", story: str = STORY, **more: Any) -> PostAsked:
+    """A question, by an account that its network vouches for."""
+    author = {"followers": 48_000, "verified": True} | more
+    return PostAsked(
+        brand=ACME,
+        story=StoryId(story),
+        conversation=ConversationId(story),
+        post=card(post, text="Can your press office comment on the outage?", negative=None, **author),
+    )
 
 
 def answered(story: str = STORY, at: datetime = NOW) -> PostAnswered:

@@ -216,3 +216,57 @@ def test_languages_are_compared_whatever_their_spelling(tag: str, wanted: str) -
 
 def test_spellings_of_one_language_count_together_in_a_surge() -> None:
     assert fires(make.surge(languages={"nb-NO": 3, "nn": 3, "en": 5}), languages=("no",), severity=4).fires
+
+
+def test_what_was_not_read_fires_rules_about_languages_and_audience_and_about_words() -> None:
+    signal = make.unread()
+    assert fires(signal, languages=("ms",), audience=40).fires, "what it was found to be counts, not its tag"
+    assert not fires(signal, languages=("en",), audience=40).fires
+    assert not fires(signal, languages=("ms",), audience=41).fires
+    assert fires(make.unread().model_copy(update={"post": make.card(text="charger meletup")}), topics=("safety",)).fires
+    for name in ("complaint", "complaint_severity", "mood"):
+        assert not fires(signal, **{name: 0}).fires
+    assert grade(signal, make.LINE, None).severity == 4
+
+
+def test_a_surge_of_unread_posts_is_never_worse_than_three_by_itself() -> None:
+    graded = grade(make.surge(factor=40, unread=True), make.LINE, None)
+    assert (graded.severity, graded.volume) == (3, False)
+    assert "could not be read" in graded.words
+    assert grade(make.surge(factor=40), make.LINE, None).severity == 1
+    assert "unread posts" in fires(make.surge(unread=True), surge_factor=2).because
+
+
+JOURNALIST: dict[str, Any] = {"asked": True, "verified": True, "audience": 48_000, "topics": ("legal",)}
+
+
+def test_a_rule_may_ask_for_the_question_of_a_journalist() -> None:
+    considered = fires(make.asked(), **JOURNALIST)
+    assert considered.fires, considered.because
+    for words in ("it asks something", "vouches for the author", "48,000 followers", "legal (press office)"):
+        assert words in considered.because
+    for less in (make.asked(verified=None), make.asked(verified=False), make.asked(followers=47_999)):
+        assert not fires(less, **JOURNALIST).fires
+    assert grade(make.asked(), make.LINE, None).severity == 4
+
+
+def test_a_question_fires_only_rules_that_ask_for_questions() -> None:
+    for conditions in ({"severity": 4}, {"audience": 1}, {"topics": ("legal",)}, {"verified": True}):
+        assert not fires(make.asked(), **conditions).fires
+    assert fires(make.asked(), asked=True).fires
+
+
+def test_an_angry_or_unread_question_is_a_question_too() -> None:
+    for signal in (make.negative(), make.unread()):
+        asking = signal.model_copy(update={"post": make.card(text="why is it still down?")})
+        assert fires(asking, asked=True).fires
+        assert not fires(signal, asked=True).fires
+    assert not fires(make.forecast(root=make.card(text="why?")), asked=True).fires
+    assert not fires(make.surge(), asked=True).fires
+
+
+def test_the_network_vouches_for_a_story_by_its_first_author_or_a_loud_voice() -> None:
+    assert fires(make.forecast(root=make.card(verified=True)), verified=True).fires
+    assert fires(make.forecast(loudest=(make.card("p2", verified=True),)), verified=True).fires
+    assert not fires(make.forecast(), verified=True).fires
+    assert not fires(make.surge(exemplars=(make.card(verified=True),)), verified=True).fires

@@ -364,3 +364,23 @@ def test_a_calm_post_about_danger_opens_an_incident_that_says_so_and_later_ones_
     assert joined is not None
     assert joined.entries[-1].because.startswith("a post was flagged by its words")
     assert joined.record.incident.severity == 1
+
+
+@pytest.mark.parametrize(
+    ("signal", "title"),
+    [
+        (make.asked(), "Acme: a question on bsky"),
+        (make.unread(), "Acme: a post that could not be read on bsky"),
+        (make.negative(), "Acme: a severe complaint on bsky"),
+        (make.surge(unread=True), "Acme: a surge of posts that could not be read"),
+    ],
+)
+def test_an_incident_says_what_opened_it(signal: Opening, title: str) -> None:
+    assert opened(signal).record.incident.title == title
+
+
+def test_a_complaint_says_more_than_the_question_before_it() -> None:
+    record = opened(make.asked()).record
+    joined = model.join(record, make.negative("p2"), grade(make.negative(), make.LINE, None), make.NOW)
+    assert joined is not None
+    assert joined.record.incident.title == "Acme: a severe complaint on bsky"

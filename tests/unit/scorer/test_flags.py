@@ -6,9 +6,9 @@ import pytest
 
 from scorer.flags import Flags
 from services.contracts.base import ConversationId
-from services.contracts.post import PostKind, PostRef
-from services.contracts.signal import FlaggedBy, PostFlagged, PostNegative
-from tests.unit.scorer.test_pipeline import ACME, Lane, only, post
+from services.contracts.post import Author, PostKind, PostRef
+from services.contracts.signal import CascadeForecast, FlaggedBy, PostAsked, PostFlagged, PostNegative
+from tests.unit.scorer.test_pipeline import ACME, Lane, only, post, reposts
 
 SMOKE = "there is smoke in the cabin, we are landing"
 
@@ -29,7 +29,7 @@ async def test_a_calm_or_unread_post_is_flagged_with_the_words_that_fired(text: 
     assert (flagged.brand, flagged.story, flagged.by) == ("acme", "x:1", FlaggedBy.WORDS)
     assert flagged.topics == {"safety": (word,)}
     assert flagged.post.permalink == "https://x.com/1"
-    assert flagged.complaint is None or language == "en"
+    assert (flagged.complaint is None) is (language in {"ms", "zh"})
     assert only(said, PostNegative) == []
 
 
@@ -81,3 +81,15 @@ def test_brands_with_the_same_topics_share_a_finder() -> None:
     found = flags.find(post("1", text="my suitcase"), ["acme", "blue"])
     assert found == {"acme": {"luggage": ("suitcase",)}, "blue": {"luggage": ("suitcase",)}}
     assert len(flags._finders) == 1
+
+
+@pytest.mark.parametrize("verified", [True, False, None])
+async def test_whether_the_network_vouches_for_the_author_travels_and_is_remembered(verified: bool | None) -> None:
+    lane = Lane()
+    author = Author(id="a", handle="desk", followers=48_000, verified=verified)
+    (asked,) = only(await lane.take(post("1", text="Acme, any comment?", brands=(ACME,), author=author)), PostAsked)
+    assert asked.post.verified is verified
+    lane.restart()
+    forecasts = only(await lane.take(*reposts(60)), CascadeForecast)
+    assert forecasts[-1].root is not None
+    assert forecasts[-1].root.verified is verified

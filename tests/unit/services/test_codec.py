@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.contracts import codec
-from services.contracts.base import BrandId, ConversationId, StoryId, event_id
+from services.contracts.base import BrandId, ConversationId, Event, StoryId, event_id
 from services.contracts.codec import Unreadable, decode, encode
 from services.contracts.envelope import EVENTS
+from services.contracts.incident import IncidentChanged
 from services.contracts.post import (
     Author,
     Counters,
@@ -25,6 +26,7 @@ from services.contracts.post import (
     SourcePolicy,
     StoryLinked,
 )
+from services.contracts.signal import BrandSurge, CascadeForecast, PostAsked, PostNegative
 from services.contracts.topics import BY_NAME, TOPICS
 
 NOW = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
@@ -182,3 +184,20 @@ def test_ids_tell_their_parts_apart(one: list[str], other: list[str]) -> None:
 
 def test_ids_take_lone_surrogates() -> None:
     assert event_id("\ud800") != event_id("\ud801")
+
+
+@pytest.mark.parametrize("event", [PostNegative, PostAsked, CascadeForecast, BrandSurge, IncidentChanged])
+def test_signals_of_version_1_are_read_on(event: type[Event]) -> None:
+    assert event.VERSION == 2
+    upcast = codec.UPCASTERS[event.TYPE, 1]
+    assert upcast({"brand": "acme"}) == {"brand": "acme"}, "what is new has a default"
+
+
+def test_a_question_of_version_1_says_nothing_of_who_vouches_for_its_author() -> None:
+    written = (
+        b'{"type":"post.asked","version":1,"id":"%s","data":{"brand":"acme","story":"x:1","conversation":"x:1","post":'
+        b'{"network":"x","post_id":"1","kind":"original","text":"when?","at":"2026-03-02T18:00:00Z"}}}'
+    ) % ID.encode()
+    event = decode(written).event
+    assert isinstance(event, PostAsked)
+    assert (event.post.text, event.post.verified) == ("when?", None)

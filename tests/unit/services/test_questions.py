@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scorer.questions import asks
+from services.contracts.questions import asks
 
 
 @pytest.mark.parametrize(
