@@ -62,14 +62,12 @@ class Folding:
             elif type(event) is SourceCoverage:
                 self._pass_on(event, arrival.record, step)
 
-    def _admit(self, conversation: str, arrival: Arrival, step: Step) -> Cascade | None:
-        """The cascade that this event belongs to, which remembers the event from now on.
+    def _admit(self, conversation: str, known: Cascade | None, arrival: Arrival, step: Step) -> Cascade | None:
+        """The cascade that this event belongs to (`known`, if there is one), which remembers the event from now on.
 
         Returns `None` if it knew the event already: a repetition changes nothing.
         """
-        cascade = self._state.cascades.get(conversation)
-        if cascade is None:
-            cascade = Cascade(story=conversation, network=conversation.partition(":")[0])
+        cascade = known or self._state.begin(conversation)
         forgotten = self._state.seen.remember(conversation, cascade, bytes.fromhex(arrival.id[: 2 * ID_BYTES]))
         if forgotten is None:
             self._metrics.duplicates.inc()
@@ -90,7 +88,7 @@ class Folding:
 
     def _fold_link(self, link: StoryLinked, arrival: Arrival, step: Step) -> None:
         """From now on the conversation under a quote belongs to the quoted story, and concerns the same brands."""
-        cascade = self._admit(link.conversation, arrival, step)
+        cascade = self._admit(link.conversation, self._state.cascades.get(link.conversation), arrival, step)
         if cascade is None:
             return
         cascade.story = link.story
@@ -111,9 +109,11 @@ class Folding:
         if post.kind is PostKind.DELETION:
             self._fold_deletion(post, arrival, step)
             return
-        if self._forwarding.forward(post, step):
+        known = self._state.cascades.get(post.conversation)
+        # Asked of each of a million reposts: most conversations have their root, and nothing stands elsewhere.
+        if (known is None or known.root is None) and self._forwarding.forward(post, step):
             return
-        cascade = self._admit(post.conversation, arrival, step)
+        cascade = self._admit(post.conversation, known, arrival, step)
         if cascade is None:
             return
         at = min(epoch(post.at), step.now)  # a clock that runs ahead must not make a story look young
@@ -145,10 +145,10 @@ class Folding:
         """A post was deleted: it is forgotten here, and never shown if it comes later or again."""
         conversation = post.conversation
         self._forwarding.note_deletion(post.network, post.post_id, step)
-        if self._forwarding.forward(post, step):
+        known = self._state.cascades.get(conversation)
+        if (known is None or known.root is None) and self._forwarding.forward(post, step):
             return
-        known = self._state.cascades.get(conversation) is not None
-        cascade = self._admit(conversation, arrival, step) if known else None
+        cascade = None if known is None else self._admit(conversation, known, arrival, step)
         if cascade is not None:
             self._learn_brands(cascade, post)
             cascade.forget_post(post.post_id)

@@ -23,6 +23,8 @@ KERNEL_WEIGHTS: Final = (0.436, 0.152, 0.172, 0.042, 0.198)
 by event, a power law cannot."""
 RATE_SECONDS: Final = KERNEL_SECONDS
 """The windows over which rates are averaged: those of the kernel, so that each exponential is computed once for both."""
+RESURFACED_SECONDS: Final = 72 * 3_600.0
+"""The first engagement after so long begins a story of its own: how old the post is says nothing about where this one goes."""
 DEFAULT_REACH: Final = 300.0
 """Followers of an author where the network does not say; close to the median of retweeters in public cascades."""
 LOUD_REACH: Final = 50_000.0
@@ -107,6 +109,10 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     account: str | None = None
     root: Card | None = None
     begins: float = 0.0
+    rooted: bool = False
+    """True if the root was seen, though its words may be deleted since."""
+    written: float = 0.0
+    """When a root was written that is far older than its story."""
     newest: float = 0.0
     reposts: int = 0
     quotes: int = 0
@@ -161,6 +167,11 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         return max(seen, self.snapshot)
 
     @property
+    def knows_root(self) -> bool:
+        """Returns True if the root was seen. (Version 3 of the state says so by its words alone.)"""
+        return self.rooted or self.root is not None
+
+    @property
     def humans(self) -> Excitation:
         """The sums without accounts that look automated."""
         return self.everyone if self.people is None else self.people
@@ -194,8 +205,12 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         return copied
 
     def add_root(self, at: float, followers: int | None, velocity: bool) -> None:
-        """Fold the post that the conversation hangs on."""
-        self.begins = min(self.begins, at) if self.begins else at
+        """Fold the post that the conversation hangs on. One that is far older than what was made of it begins nothing."""
+        self.rooted = True
+        if self.begins - at > RESURFACED_SECONDS:
+            self.written = at
+        else:
+            self.begins = min(self.begins, at) if self.begins else at
         self._excite(at, reach_of(followers), 0.0, human=True, velocity=velocity)
 
     def add_engagement(self, kind: str, at: float, followers: int | None, *, human: bool, velocity: bool) -> None:
@@ -212,8 +227,8 @@ class Cascade(msgspec.Struct, omit_defaults=True):
             self.quotes += 1
         else:
             self.replies += 1
-        if not self.begins:
-            self.begins = at
+        if not before and not self.snapshot:
+            self._begin(at)
         self.known += followers is not None
         self.automated += not human
         count = max(before + 1, self.snapshot)
@@ -222,6 +237,12 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         if velocity and reach >= LOUD_REACH:
             self._hear(at, reach)
         self._grow(at, count)
+
+    def _begin(self, at: float) -> None:
+        """The first engagement: the story begins with its root, or here if that is far older or was not seen."""
+        if self.begins and at - self.begins > RESURFACED_SECONDS:
+            self.written, self.begins = self.begins, at
+        self.begins = self.begins or at
 
     def _hear(self, at: float, reach: float) -> None:
         """Keep the louder of two voices. The older one counts for less, because its readers have reacted."""
@@ -235,8 +256,8 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         before = self.engagements
         self.snapshot = max(self.snapshot, total)
         new = self.engagements - before
-        if not self.begins:
-            self.begins = at
+        if not before:
+            self._begin(at)
         if new:
             self._excite(at, new * DEFAULT_REACH, new, human=True, velocity=True)
             self._grow(at, self.snapshot)
