@@ -169,8 +169,15 @@ class Folding:
         )
         if reading is not None:
             cascade.read_reply(_is_negative(reading))
-        if (reading is not None or cascade.is_loud(followers or 0)) and not self._is_deleted(post):
-            cascade.show(_card(post, at, reading))
+        if cascade.voices or cascade.exemplars:
+            cascade.credit(post.parent_id)
+        speaks = post.kind is PostKind.REPLY and post.text is not None and bool(cascade.brands)
+        if (speaks or reading is not None or cascade.is_loud(followers or 0)) and not self._is_deleted(post):
+            card = _card(post, at, reading)
+            if speaks:
+                cascade.listen(card)
+            if reading is not None or cascade.is_loud(followers or 0):
+                cascade.show(card)
 
     def _learn_brands(self, cascade: Cascade, post: PostObserved) -> None:
         """What the root or a reply names is what the conversation is about; a brand's own post is about the brand."""
@@ -297,4 +304,5 @@ def _card(post: PostObserved, at: float, reading: Reading | None) -> Card:
         account=post.account,
         negative=None if reading is None or reading.abstain else round(reading.negative, 3),
         policy=post.policy.value,
+        own=post.author_brand is not None,
     )

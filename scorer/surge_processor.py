@@ -16,6 +16,7 @@ import msgspec
 
 from scorer.metrics import ScorerMetrics
 from scorer.surge_model import HOUR, SENSITIVITIES, Deviation, SurgeModel
+from scorer.virality.automation import says_the_same
 from services.base.clock import epoch, moment
 from services.config.model import Brand
 from services.contracts.base import BrandId, StoryId, event_id
@@ -105,9 +106,12 @@ class BrandSurgeState(msgspec.Struct, array_like=True):
         self.stories, self.networks, self.languages = {}, {}, {}
 
     def keep(self, card: PostCard) -> None:
-        """Keep the post as an exemplar if it belongs to the most negative ones."""
+        """Keep the post as an exemplar if it belongs to the most negative ones, and none of them says the same."""
         score = card.negative or 0.0
         if len(self.scores) == EXEMPLARS and score <= self.scores[-1]:
+            return
+        shown = (PostCard.model_validate_json(one).text or "" for one in self.exemplars)
+        if any(says_the_same(card.text or "", text) for text in shown):
             return
         pairs = [*zip(self.scores, self.exemplars, strict=True), (score, card.model_dump_json().encode())]
         pairs.sort(key=lambda pair: -pair[0])

@@ -244,6 +244,10 @@ def reason_in_words(
     """Why this level, in one sentence that a person at night understands."""
     goal = f"{line.engagements} engagements" if line.engagements is not None else f"an audience of {line.audience}"
     counts = f"{cascade.engagements} engagements in {_span(now - cascade.begins)}"
+    if cascade.root is not None and cascade.root.own:
+        counts += " under the brand's own post"
+    if (driver := cascade.driver) is not None:
+        counts += f", {driver.engagements} of them with one reply"
     if resurfaced := _resurfaced(cascade):
         counts = f"{resurfaced}: {counts}"
     if cascade.loudest and (voice := cascade.loudest[0]).followers:

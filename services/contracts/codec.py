@@ -19,6 +19,9 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     ("post.observed", 1): lambda data: {**data, "mentions": None},
     # Nobody forwarded it.
     ("post.observed", 2): lambda data: data,
+    # Nobody looked for the post that drives the story.
+    ("cascade.forecast", 1): lambda data: data,
+    ("incident.changed", 1): lambda data: data,
 }
 """(type, version) -> turns its data into that of version + 1."""
 

@@ -161,6 +161,7 @@ class CascadeForecast(Event):
     """How far a story will go, how sure we are, and when it crosses the line."""
 
     TYPE: ClassVar[str] = "cascade.forecast"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     story: StoryId
@@ -177,6 +178,8 @@ class CascadeForecast(Event):
     crossed_at: Time | None = None
     mood: Mood | None = None
     root: PostCard | None = None
+    driver: PostCard | None = None
+    """The reply that drives the story, where that is not the root: many engaged with it, and it is angry."""
     loudest: tuple[PostCard, ...] = ()
     exemplars: tuple[PostCard, ...] = ()
     evidence: Evidence

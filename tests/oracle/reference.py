@@ -29,7 +29,7 @@ KNOWN: Final = frozenset({
     "cascade.forecast", "brand.surge", "brand.volume", "watch.requested", "incident.changed",
 })  # fmt: skip
 READ_HERE: Final = frozenset({"post.observed", "post.placed", "post.deleted", "source.coverage", "story.linked"})
-VERSIONS: Final = {"post.observed": 3}
+VERSIONS: Final = {"post.observed": 3, "cascade.forecast": 2, "incident.changed": 2}
 """Of the types that are not at version 1 any more."""
 CONFIGURED: Final = {brand.id: brand for brand in CONFIG.brands}
 
