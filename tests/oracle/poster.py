@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import httpx2
 
-from tests.oracle.patience import PATIENCE_SECONDS
 from tests.oracle.stage import KEY
+from tests.patience import PATIENCE_SECONDS
 
 CHUNK: Final = 30
 """Posts in one request. A request that is sent twice is known again."""
