@@ -68,14 +68,12 @@ class Folding:
             elif type(event) is SourceCoverage:
                 self._pass_on(event, arrival.record, step)
 
-    def _admit(self, conversation: str, arrival: Arrival, step: Step) -> Cascade | None:
-        """The cascade that this event belongs to, which remembers the event from now on.
+    def _admit(self, conversation: str, known: Cascade | None, arrival: Arrival, step: Step) -> Cascade | None:
+        """The cascade that this event belongs to (`known`, if there is one), which remembers the event from now on.
 
         Returns `None` if it knew the event already: a repetition changes nothing.
         """
-        cascade = self._state.cascades.get(conversation)
-        if cascade is None:
-            cascade = Cascade(story=conversation, network=conversation.partition(":")[0])
+        cascade = known or self._state.begin(conversation)
         forgotten = self._state.seen.remember(conversation, cascade, bytes.fromhex(arrival.id[: 2 * ID_BYTES]))
         if forgotten is None:
             self._metrics.duplicates.inc()
@@ -96,7 +94,7 @@ class Folding:
 
     def _fold_link(self, link: StoryLinked, arrival: Arrival, step: Step) -> None:
         """From now on the conversation under a quote belongs to the quoted story, and concerns the same brands."""
-        cascade = self._admit(link.conversation, arrival, step)
+        cascade = self._admit(link.conversation, self._state.cascades.get(link.conversation), arrival, step)
         if cascade is None:
             return
         cascade.story = link.story
@@ -118,9 +116,11 @@ class Folding:
         if post.kind is PostKind.DELETION:
             self._fold_deletion(post, arrival, step)
             return
-        if self._forwarding.forward(post, step):
+        known = self._state.cascades.get(post.conversation)
+        # Asked of each of a million reposts: most conversations have their root, and nothing stands elsewhere.
+        if (known is None or known.root is None) and self._forwarding.forward(post, step):
             return
-        cascade = self._admit(post.conversation, arrival, step)
+        cascade = self._admit(post.conversation, known, arrival, step)
         if cascade is None:
             return
         # A clock that runs ahead must not make a story look young.
@@ -155,10 +155,10 @@ class Folding:
         """A post was deleted: it is forgotten here, and never shown if it comes later or again."""
         conversation = post.conversation
         self._forwarding.note_deletion(post.network, post.post_id, step)
-        if self._forwarding.forward(post, step):
+        known = self._state.cascades.get(conversation)
+        if (known is None or known.root is None) and self._forwarding.forward(post, step):
             return
-        known = self._state.cascades.get(conversation) is not None
-        cascade = self._admit(conversation, arrival, step) if known else None
+        cascade = None if known is None else self._admit(conversation, known, arrival, step)
         if cascade is not None:
             self._learn_brands(cascade, post)
             cascade.forget_post(post.post_id)
@@ -183,8 +183,15 @@ class Folding:
         cascade.late += place is not None and place.late
         if reading is not None and reading.abstain is None:
             cascade.read_reply(_is_negative(reading))
-        if (reading is not None or cascade.is_loud(followers or 0)) and not self._is_deleted(post):
-            cascade.show(_card(post, at, reading))
+        if cascade.voices or cascade.exemplars:
+            cascade.credit(post.parent_id)
+        speaks = post.kind is PostKind.REPLY and post.text is not None and bool(cascade.brands)
+        if (speaks or reading is not None or cascade.is_loud(followers or 0)) and not self._is_deleted(post):
+            card = _card(post, at, reading)
+            if speaks:
+                cascade.listen(card)
+            if reading is not None or cascade.is_loud(followers or 0):
+                cascade.show(card)
 
     def _learn_brands(self, cascade: Cascade, post: PostObserved) -> None:
         """What the root or a reply names is what the conversation is about; a brand's own post is about the brand."""
@@ -344,4 +351,5 @@ def _card(post: PostObserved, at: float, reading: Reading | None) -> Card:
         account=post.account,
         negative=None if reading is None or reading.abstain else round(reading.negative, 3),
         policy=post.policy.value,
+        own=post.author_brand is not None,
     )

@@ -56,7 +56,7 @@ class Forecasting:
             if cascade is not None and step.now - cascade.newest >= self._expire:
                 self._state.moods.learn(cascade)
                 self._state.recalibrations.end(cascade, self._brands, self._horizon)
-                self._state.forget(conversation, cascade)
+                self._forwarding.end(conversation, cascade, step)
             else:
                 step.moved[conversation] = None
 

@@ -9,6 +9,7 @@ from typing import Final
 from scorer.lane_state import LaneState
 from scorer.metrics import ScorerMetrics
 from scorer.step import Step
+from scorer.virality.cascade import Cascade
 from services.base.clock import moment
 from services.contracts.base import ConversationId
 from services.contracts.post import PostDeleted, PostKind, PostObserved, PostPlaced
@@ -60,17 +61,14 @@ class Forwarding:
             )
 
     def forward(self, post: PostObserved, step: Step) -> bool:
-        """Pass an engagement (or its deletion) on to the conversation of the post that it engages with, if that is not the root
-        of one.
+        """Pass an engagement (or its deletion) on to the conversation of the post that it engages with. Asked where that post
+        is not known as the root of a conversation here.
 
         Returns False if it belongs here.
         """
         conversation = post.conversation
         own = conversation == f"{post.network}:{post.post_id}"
         if post.kind not in _FORWARDED or own or post.forwarded >= MOST_FORWARDS:
-            return False
-        cascade = self._state.cascades.get(conversation)
-        if cascade is not None and cascade.root is not None:
             return False
         home = self._state.whereabouts.home_of(*conversation.split(":", 1))
         if home is None or home == conversation:
@@ -79,6 +77,11 @@ class Forwarding:
         there = {"conversation": place, "forwarded": post.forwarded + 1}
         step.signals.forwarded(post.model_copy(update=there if post.home != conversation else {**there, "home": place}))
         return True
+
+    def end(self, conversation: str, cascade: Cascade, step: Step) -> None:
+        """A conversation is over. What it was about stays known, in case its root resurfaces."""
+        forgotten = self._state.end(conversation, cascade, step.now)
+        self._metrics.whereabouts_forgotten.labels("conversation").inc(forgotten)
 
     def forget_deleted(self, conversation: str, step: Step) -> None:
         """Forget what the conversation shows of posts that were deleted where nobody knew that they stand here."""

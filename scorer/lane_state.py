@@ -12,7 +12,7 @@ from scorer.recalibration_state import RecalibrationState
 from scorer.seen import SeenEvents
 from scorer.virality.cascade import Cascade
 from scorer.volume import Volumes
-from scorer.whereabouts import Whereabouts
+from scorer.whereabouts import HOUR, Past, Whereabouts
 from services.stream.state import KeyedState
 
 STATE_VERSION: Final = 4
@@ -64,7 +64,31 @@ class LaneState:
         )
         return {key: value for part in parts for key, value in part.changes().items()}
 
-    def forget(self, conversation: str, cascade: Cascade) -> None:
-        """A conversation is over: forget it, with the events that it counted."""
+    def begin(self, conversation: str) -> Cascade:
+        """A conversation that is not in the state. If it was once, it still concerns the brands that it concerned then."""
+        cascade = Cascade(story=conversation, network=conversation.partition(":")[0])
+        past = self.whereabouts.past_of(conversation)
+        if past is not None:
+            cascade.brands, cascade.account = list(past.brands), past.account
+            cascade.rooted, cascade.written = bool(past.written), past.written
+        return cascade
+
+    def concerns_a_brand(self, conversation: str) -> bool:
+        """Returns True if what was read of the conversation until now was about a brand."""
+        cascade = self.cascades.get(conversation)
+        if cascade is not None:
+            return bool(cascade.brands)
+        past = self.whereabouts.past_of(conversation)
+        return past is not None and bool(past.brands)
+
+    def end(self, conversation: str, cascade: Cascade, now: float) -> int:
+        """A conversation is over: forget it, with the events that it counted, but not what it was about.
+
+        Returns how many other conversations that are over had to be forgotten before their time.
+        """
         self.seen.forget(conversation, cascade)
         self.cascades.delete(conversation)
+        if not cascade.brands:
+            return 0
+        written = cascade.written or (cascade.begins if cascade.knows_root else 0.0)
+        return self.whereabouts.end(conversation, Past(int(now // HOUR), cascade.brands, cascade.account, written))

@@ -40,14 +40,10 @@ class Scoring:
         wanted = [
             (arrival, post)
             for arrival, post in speaking
-            if post.conversation in branded or self._concerns_a_brand(post.conversation)
+            if post.conversation in branded or self._state.concerns_a_brand(post.conversation)
         ]
         if not wanted:
             return
         readings = await self._score([post.text or "" for _, post in wanted], [post.language for _, post in wanted])
         for (arrival, _), reading in zip(wanted, readings, strict=True):
             arrival.reading = reading
-
-    def _concerns_a_brand(self, conversation: str) -> bool:
-        cascade = self._state.cascades.get(conversation)
-        return cascade is not None and bool(cascade.brands)

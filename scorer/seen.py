@@ -25,6 +25,7 @@ STATE_VERSION: Final = 1
 ID_BYTES: Final = 8
 RECENT_IDS: Final = 64
 """Ids that stand in the cascade itself. Most conversations never have more."""
+_FULL_BYTES: Final = RECENT_IDS * ID_BYTES
 CHUNK_IDS: Final = 1_024
 MOST_IDS: Final = 1 << 20
 """Ids remembered for each conversation: 8 MB for a story with a million events. Beyond that the oldest are forgotten."""
@@ -49,6 +50,9 @@ class _Index:
     def __init__(self, ids: Iterable[int]) -> None:
         self._sorted = array("Q", sorted(ids))
         self._fresh: set[int] = set()
+
+    def __bool__(self) -> bool:
+        return True
 
     def __len__(self) -> int:
         return len(self._sorted) + len(self._fresh)
@@ -82,14 +86,15 @@ class SeenEvents:
 
         Returns how many older events were forgotten for it, or `None` if it is known already.
         """
-        if digest in cascade.recent or (cascade.ids and digest[-5:] in cascade.ids):
+        recent = cascade.recent
+        if digest in recent or (cascade.ids and digest[-5:] in cascade.ids):
             return None
-        if cascade.sealed and int.from_bytes(digest, "big") in self._index(conversation, cascade):
-            return None
-        cascade.recent += digest
-        if len(cascade.recent) < RECENT_IDS * ID_BYTES:
-            return 0
-        return self._seal(conversation, cascade)
+        if cascade.sealed:
+            index = self._indexes.get(conversation) or self._load(conversation, cascade)
+            if int.from_bytes(digest, "big") in index:
+                return None
+        cascade.recent = recent = recent + digest
+        return self._seal(conversation, cascade) if len(recent) >= _FULL_BYTES else 0
 
     def forget(self, conversation: str, cascade: Cascade) -> None:
         """The conversation is over: forget its events."""
@@ -102,7 +107,8 @@ class SeenEvents:
 
     def _seal(self, conversation: str, cascade: Cascade) -> int:
         """Move the ids of the cascade to its newest chunk. Returns how many of the oldest were forgotten."""
-        index = self._index(conversation, cascade) if cascade.sealed else self._keep(conversation, _Index(()))
+        index = self._indexes.pop(conversation, None) or self._load(conversation, cascade)
+        self._indexes[conversation] = index  # the last in order is the one that moved last
         key = _key(conversation, cascade.sealed // CHUNK_IDS)
         chunk = self._chunks.get(key) or Chunk()
         chunk.ids += cascade.recent
@@ -126,27 +132,20 @@ class SeenEvents:
 
     # -- the index -----------------------------------------------------------------------------------------------------
 
-    def _index(self, conversation: str, cascade: Cascade) -> _Index:
-        """The sealed ids of the conversation, read from its chunks unless it moved lately."""
-        index = self._indexes.pop(conversation, None)
-        if index is not None:
-            self._indexes[conversation] = index  # the last in order is the one that moved last
-            return index
+    def _load(self, conversation: str, cascade: Cascade) -> _Index:
+        """Build the index of the conversation from its chunks."""
         numbers: list[int] = []
         for start in range(cascade.unsealed, cascade.sealed, CHUNK_IDS):
             chunk = self._chunks.get(_key(conversation, start // CHUNK_IDS))
             if chunk is not None:  # it is missing only if it was damaged and set aside
                 numbers += _numbers(chunk.ids)
-        return self._keep(conversation, _Index(numbers))
-
-    def _keep(self, conversation: str, index: _Index) -> _Index:
-        self._indexes[conversation] = index
+        index = self._indexes[conversation] = _Index(numbers)
         self._indexed += len(index)
         self._make_room()
         return index
 
     def _make_room(self) -> None:
-        """Drop the indexes of the conversations that did not move for longest; the newest one stays, whatever its size."""
+        """Drop the indexes of the conversations that grew least lately; the newest one stays, whatever its size."""
         while self._indexed > INDEXED_IDS and len(self._indexes) > 1:
             self._drop_index(next(iter(self._indexes)))
 

@@ -253,7 +253,7 @@ class Signals:
     def forecast(self, cascade: Cascade, announcement: Announcement) -> None:
         """How far the story will go, said to one brand."""
         conversation, brand, last, prediction, crossing, horizon, usual_mood, model = announcement
-        now, level = last.at, Level(last.level)
+        now, level, driver = last.at, Level(last.level), cascade.driver
         event = CascadeForecast(
             brand=brand.key,
             story=StoryId(cascade.story),
@@ -271,6 +271,7 @@ class Signals:
             crossed_at=None if last.crossed_at is None else moment(last.crossed_at),
             mood=_mood(cascade, usual_mood),
             root=None if cascade.root is None else _post_card(cascade.root),
+            driver=None if driver is None else _post_card(driver.card),
             loudest=tuple(map(_post_card, cascade.loudest)),
             exemplars=tuple(map(_post_card, cascade.exemplars)),
             evidence=_evidence(cascade, now),

@@ -12,6 +12,7 @@ import msgspec
 
 from scorer.copies import Texts
 from scorer.surge_model import BUCKET_SECONDS, WINDOW_BUCKETS, SurgeModel
+from scorer.virality.automation import says_the_same
 from services.contracts.signal import PostCard
 
 STATE_VERSION: Final = 1
@@ -144,9 +145,12 @@ class BrandSurgeState(msgspec.Struct, array_like=True):
         self.stories, self.networks, self.languages = {}, {}, {}
 
     def keep(self, card: PostCard) -> None:
-        """Keep the post as an exemplar if it belongs to the most negative ones."""
+        """Keep the post as an exemplar if it belongs to the most negative ones, and none of them says the same."""
         score = card.negative or 0.0
         if len(self.scores) == EXEMPLARS and score <= self.scores[-1]:
+            return
+        shown = (PostCard.model_validate_json(one).text or "" for one in self.exemplars)
+        if any(says_the_same(card.text or "", text) for text in shown):
             return
         pairs = [*zip(self.scores, self.exemplars, strict=True), (score, card.model_dump_json().encode())]
         pairs.sort(key=lambda pair: -pair[0])

@@ -1,4 +1,5 @@
-"""Where posts stand of which only the id is known, and which posts were deleted: what one lane knows of both.
+"""Where posts stand of which only the id is known, which posts were deleted, and what conversations that are over were about:
+what one lane knows of each.
 
 A lane knows the places of the posts whose own ids lead to it, and the deletions of all posts, because it may hold the words of
 any of them, or get them later. Posts are known by a hash of eight bytes, a bucket of them under each key: a key for each post
@@ -21,9 +22,12 @@ PLACE_HOURS: Final = 7 * 24
 """A post that is reposted or deleted by its id alone finds its conversation for so long."""
 DELETED_HOURS: Final = 30 * 24
 """A source that reads a deleted post again later than this brings it back. Networks keep none for so long."""
+PAST_HOURS: Final = 365 * 24
+"""A post that resurfaces later than this concerns the brands that its new replies name."""
 BUCKETS: Final = 4_096
 MOST_IN_BUCKET: Final = 128
-"""Places, and deletions, in one bucket: half a million of each in a lane, in at most 40 MB. The oldest make room."""
+"""Places, deletions and conversations that are over, in one bucket: half a million of each in a lane, in at most 70 MB. The
+oldest make room."""
 
 
 class Place(msgspec.Struct, array_like=True):
@@ -34,11 +38,23 @@ class Place(msgspec.Struct, array_like=True):
     quoted: str | None = None
 
 
+class Past(msgspec.Struct, array_like=True):
+    """What a conversation that is over was about: its root may resurface. Noted in this hour since 1970."""
+
+    hour: int
+    brands: list[str]
+    account: str | None = None
+    written: float = 0.0
+    """When its root was written, if that is known."""
+
+
 class Bucket(msgspec.Struct, array_like=True):
-    """By hash of a post: its place, and the hour in which its deletion was heard of. The newest come last."""
+    """By hash of a post: its place, the hour in which its deletion was heard of, what its conversation was about. The newest
+    come last."""
 
     places: dict[int, Place] = msgspec.field(default_factory=dict)
     deleted: dict[int, int] = msgspec.field(default_factory=dict)
+    past: dict[int, Past] = msgspec.field(default_factory=dict)
 
 
 class Whereabouts:
@@ -46,10 +62,12 @@ class Whereabouts:
 
     def __init__(self) -> None:
         self._buckets = KeyedState("p:", Bucket, STATE_VERSION)
+        self._empty = True
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """Take over the committed state."""
         self._buckets.restore(entries)
+        self._empty = not len(self._buckets)
 
     def changes(self) -> dict[str, bytes | None]:
         """What was put since the last call, as it is to be committed."""
@@ -65,7 +83,7 @@ class Whereabouts:
         while next(iter(bucket.places.values())).hour < hour - PLACE_HOURS:
             del bucket.places[next(iter(bucket.places))]
         forgotten = _bound(bucket.places)
-        self._buckets.put(key, bucket, None)
+        self._put(key, bucket)
         return forgotten
 
     def delete(self, network: str, post_id: str, now: float) -> int:
@@ -78,11 +96,32 @@ class Whereabouts:
         while next(iter(bucket.deleted.values())) < hour - DELETED_HOURS:
             del bucket.deleted[next(iter(bucket.deleted))]
         forgotten = _bound(bucket.deleted)
-        self._buckets.put(key, bucket, None)
+        self._put(key, bucket)
         return forgotten
+
+    def end(self, conversation: str, past: Past) -> int:
+        """A conversation is over: note what it was about. Returns how many others had to be forgotten before their time."""
+        number = _hash(*conversation.split(":", 1))
+        key, bucket = self._bucket(number)
+        bucket.past.pop(number, None)
+        bucket.past[number] = past
+        while next(iter(bucket.past.values())).hour < past.hour - PAST_HOURS:
+            del bucket.past[next(iter(bucket.past))]
+        forgotten = _bound(bucket.past)
+        self._put(key, bucket)
+        return forgotten
+
+    def past_of(self, conversation: str) -> Past | None:
+        """What a conversation that is over was about, if that is known."""
+        if self._empty:
+            return None
+        number = _hash(*conversation.split(":", 1))
+        return self._bucket(number)[1].past.get(number)
 
     def is_deleted(self, network: str, post_id: str) -> bool:
         """Returns True if the post is known to be deleted."""
+        if self._empty:
+            return False  # asked of every post that speaks: most installations hear of no deletion for long
         number = _hash(network, post_id)
         return number in self._bucket(number)[1].deleted
 
@@ -101,12 +140,16 @@ class Whereabouts:
             if place.quoted is not None:
                 yield place.quoted
 
+    def _put(self, key: str, bucket: Bucket) -> None:
+        self._buckets.put(key, bucket, None)
+        self._empty = False
+
     def _bucket(self, number: int) -> tuple[str, Bucket]:
         key = f"{number % BUCKETS:x}"
         return key, self._buckets.get(key) or Bucket()
 
 
-def _bound(known: dict[int, Place] | dict[int, int]) -> int:
+def _bound(known: dict[int, Place] | dict[int, int] | dict[int, Past]) -> int:
     """Forget the oldest ones beyond the bound. Returns how many these were."""
     beyond = max(0, len(known) - MOST_IN_BUCKET)
     for _oldest in range(beyond):

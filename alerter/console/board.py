@@ -33,6 +33,7 @@ class Card:
     owner: str | None
     account: str | None
     root: PostCard | None
+    driver: PostCard | None
     line: str
     measured_at: datetime | None
     going_on: bool
@@ -92,6 +93,7 @@ def card(record: IncidentRecord, config: Config, now: datetime, width: float, he
         owner=owner,
         account=account,
         root=root,
+        driver=incident.driver,
         line=words.line_words(incident.outlook.line) if incident.outlook is not None else "",
         measured_at=facet.at if facet is not None else None,
         going_on=incident.state is IncidentState.ACTIVE and incident.answer_by is None,

@@ -67,7 +67,7 @@ class Redactions:
         return event.model_copy(update=changes)
 
 
-_ONE: Final = ("root",)
+_ONE: Final = ("root", "driver")
 _SEVERAL: Final = ("loudest", "exemplars")
 
 

@@ -194,7 +194,10 @@ def _take(record: IncidentRecord, signal: Opening, grade: Grade, now: datetime) 
         changes["floor"] = min(grade.floor, record.floor or grade.floor)
     if isinstance(signal, CascadeForecast):
         root = signal.root if str(signal.conversation) == record.incident.story or record.cards.root is None else None
-        changes["cards"] = cards.merge(record.cards, root, signal.loudest, signal.exemplars)
+        # What drives the story is said by its own conversation, also that it is the root again; a quote's may name another.
+        own = str(signal.conversation) == record.incident.story
+        known = record.cards.model_copy(update={"driver": None}) if own else record.cards
+        changes["cards"] = cards.merge(known, root, signal.loudest, signal.exemplars, signal.driver)
         facet = Facet(
             number=signal.number,
             at=signal.at,

@@ -267,6 +267,7 @@ def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
             "answer_by": answer_by,
             "answer_because": answer_because,
             "root": kept.root,
+            "driver": kept.driver,
             "loudest": kept.loudest,
             "exemplars": kept.exemplars,
             **changes,

@@ -54,6 +54,7 @@ def record_outside(record: IncidentRecord, policies: SourcePolicies) -> Incident
 def _posts(held: Incident | Cards, policies: SourcePolicies) -> dict[str, PostCard | tuple[PostCard, ...] | None]:
     return {
         "root": outside(held.root, policies) if held.root is not None else None,
+        "driver": outside(held.driver, policies) if held.driver is not None else None,
         "loudest": several_outside(held.loudest, policies),
         "exemplars": several_outside(held.exemplars, policies),
     }

@@ -305,7 +305,8 @@ def _texts(signal: Opening) -> Iterator[tuple[str, str]]:
     if isinstance(signal, SinglePost):
         cards: Sequence[PostCard] = (signal.post,)
     elif isinstance(signal, CascadeForecast):
-        cards = (*((signal.root,) if signal.root is not None else ()), *signal.loudest, *signal.exemplars)
+        single = (card for card in (signal.root, signal.driver) if card is not None)
+        cards = (*single, *signal.loudest, *signal.exemplars)
     else:
         cards = signal.exemplars
         yield from ((term, "") for term in signal.terms)

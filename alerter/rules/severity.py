@@ -105,8 +105,11 @@ def _grade_forecast(forecast: CascadeForecast, complaint: int | None) -> Grade:
 
 
 def _of_volume(forecast: CascadeForecast, complaint: int | None) -> bool:
-    """Returns True if there is no complaint, the root is known not to be negative, and the audience has not turned."""
-    root, mood = forecast.root, forecast.mood
+    """Returns True if there is no complaint, the root and the reply that drives it are known not to be negative, and the
+    audience has not turned."""
+    root, mood, driver = forecast.root, forecast.mood, forecast.driver
+    if driver is not None and (driver.negative is None or driver.negative >= NEGATIVE_ROOT):
+        return False
     if complaint or root is None or root.negative is None or root.negative >= NEGATIVE_ROOT:
         return False
     return mood is None or mood.negative_share < mood.usual_share + SOUR_MARGIN

@@ -54,3 +54,17 @@ def is_copy(one: bytes, remembered: bytes) -> bool:
 def remembering(one: bytes, remembered: bytes) -> bytes:
     """The sketches `remembered` with `one` at the end, and without the oldest where there are too many."""
     return (remembered + one)[-SKETCH_BYTES * TEXTS :]
+
+
+def says_the_same(one: str, other: str) -> bool:
+    """Returns True if two texts are the same but for a word or two, for addresses and for handles."""
+    if not one or not other:
+        return False
+    if one == other or (_plain(one) and _plain(one) == _plain(other)):
+        return True
+    mine, theirs = sketch(one), sketch(other)
+    return mine is not None and theirs is not None and is_copy(mine, theirs)
+
+
+def _plain(text: str) -> list[str]:
+    return _WORD.findall(_ADDRESS.sub(" ", text[:MOST_CHARACTERS]).casefold())

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from scorer.virality.automation import is_copy, remembering, sketch
+from scorer.virality.automation import is_copy, remembering, says_the_same, sketch
 from scorer.virality.recalibration import Claim
 
 KERNEL_SECONDS: Final = (600.0, 3_600.0, 20_000.0, 120_000.0, 1_000_000.0)
@@ -23,6 +23,8 @@ KERNEL_WEIGHTS: Final = (0.436, 0.152, 0.172, 0.042, 0.198)
 by event, a power law cannot."""
 RATE_SECONDS: Final = KERNEL_SECONDS
 """The windows over which rates are averaged: those of the kernel, so that each exponential is computed once for both."""
+RESURFACED_SECONDS: Final = 72 * 3_600.0
+"""The first engagement after so long begins a story of its own: how old the post is says nothing about where this one goes."""
 DEFAULT_REACH: Final = 300.0
 """Followers of an author where the network does not say; close to the median of retweeters in public cascades."""
 LOUD_REACH: Final = 50_000.0
@@ -31,10 +33,13 @@ LOUD_SECONDS: Final = 3_600.0
 """After so long, a loud voice counts half against a newer one."""
 CURVE_POINTS: Final = 64
 CARDS: Final = 3
+VOICES: Final = 8
 TIMES: Final = 16
 LINKS: Final = 16
-"""Bounds of what is kept for each conversation: points of the growth curve, posts of each kind that people should see,
-questions that wait for an answer, quotes that wait to be linked."""
+"""Bounds of what is kept for each conversation: points of the growth curve, posts of each kind that people should see, replies
+that may drive it, questions that wait for an answer, quotes that wait to be linked."""
+DRIVER_ENGAGEMENTS: Final = 5
+"""A reply with fewer engagements of its own drives no story."""
 YOUNG_ACCOUNT_SECONDS: Final = 14 * 86_400.0
 """An account that is younger than this when it engages looks automated."""
 STEP_SECONDS: Final = 1.0
@@ -63,6 +68,19 @@ class Card(msgspec.Struct, omit_defaults=True):
     negative: float | None = None
     policy: str = "text_allowed"
     verified: bool | None = None
+    own: bool = False
+    """True if the brand wrote it."""
+
+    def weight(self, engagements: int) -> float:
+        """How much a post with so many engagements of its own drives its story: an angry one up to three times as much."""
+        return engagements * (0.5 + (self.negative or 0.0))
+
+
+class EngagedReply(msgspec.Struct, array_like=True):
+    """A reply, and how many engaged with it rather than with the root."""
+
+    card: Card
+    engagements: int = 0
 
 
 class Excitation(msgspec.Struct, array_like=True):
@@ -112,6 +130,10 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     account: str | None = None
     root: Card | None = None
     begins: float = 0.0
+    rooted: bool = False
+    """True if the root was seen, though its words may be deleted since."""
+    written: float = 0.0
+    """When a root was written that is far older than its story."""
     newest: float = 0.0
     reposts: int = 0
     quotes: int = 0
@@ -141,6 +163,8 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     curve_step: float = 1.0
     loudest: list[Card] = msgspec.field(default_factory=list)
     exemplars: list[Card] = msgspec.field(default_factory=list)
+    voices: dict[str, EngagedReply] = msgspec.field(default_factory=dict)
+    """By post id, the last replies and those that people engaged with."""
     asked: dict[str, float] = msgspec.field(default_factory=dict)
     links: list[str] = msgspec.field(default_factory=list)
     told: dict[str, LastAnnounced] = msgspec.field(default_factory=dict)
@@ -166,6 +190,11 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         """Reposts, quotes and replies: those we saw one by one, or the network's own total where it is higher."""
         seen = self.reposts + self.quotes + self.replies
         return max(seen, self.snapshot)
+
+    @property
+    def knows_root(self) -> bool:
+        """Returns True if the root was seen. (Version 3 of the state says so by its words alone.)"""
+        return self.rooted or self.root is not None
 
     @property
     def humans(self) -> Excitation:
@@ -201,8 +230,12 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         return copied
 
     def add_root(self, at: float, followers: int | None, velocity: bool) -> None:
-        """Fold the post that the conversation hangs on."""
-        self.begins = min(self.begins, at) if self.begins else at
+        """Fold the post that the conversation hangs on. One that is far older than what was made of it begins nothing."""
+        self.rooted = True
+        if self.begins - at > RESURFACED_SECONDS:
+            self.written = at
+        else:
+            self.begins = min(self.begins, at) if self.begins else at
         self._excite(at, reach_of(followers), 0.0, human=True, velocity=velocity)
 
     def add_engagement(
@@ -222,8 +255,8 @@ class Cascade(msgspec.Struct, omit_defaults=True):
             self.quotes += 1
         else:
             self.replies += 1
-        if not self.begins:
-            self.begins = at
+        if not before and not self.snapshot:
+            self._begin(at)
         self.known += followers is not None
         self.automated += not human
         count = max(before + 1, self.snapshot)
@@ -237,6 +270,12 @@ class Cascade(msgspec.Struct, omit_defaults=True):
             at = self.newest
         self._grow(at, count)
 
+    def _begin(self, at: float) -> None:
+        """The first engagement: the story begins with its root, or here if that is far older or was not seen."""
+        if self.begins and at - self.begins > RESURFACED_SECONDS:
+            self.written, self.begins = self.begins, at
+        self.begins = self.begins or at
+
     def _hear(self, at: float, reach: float) -> None:
         """Keep the louder of two voices. The older one counts for less, because its readers have reacted."""
         followers, before = self.loud
@@ -249,8 +288,8 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         before = self.engagements
         self.snapshot = max(self.snapshot, total)
         new = self.engagements - before
-        if not self.begins:
-            self.begins = at
+        if not before:
+            self._begin(at)
         if new:
             self._excite(at, new * DEFAULT_REACH, new, human=True, velocity=True)
             self._grow(at, self.snapshot)
@@ -315,12 +354,51 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         if self.is_loud(card.followers or 0):
             self.loudest = _best([*self.loudest, card], lambda c: c.followers or 0)
         if card.negative is not None and card.kind != "original":
+            full = len(self.exemplars) == CARDS
+            if (full and card.negative <= (self.exemplars[-1].negative or 0.0)) or self._has_shown(card):
+                return
             self.exemplars = _best([*self.exemplars, card], lambda c: c.negative or 0.0)
+
+    def _has_shown(self, card: Card) -> bool:
+        """Returns True if an exemplar says the same: people should see what different people say."""
+        text = card.text or ""
+        return any(says_the_same(text, other.text or "") for other in self.exemplars)
+
+    def listen(self, card: Card) -> EngagedReply:
+        """Keep a reply, as it may come to drive the story. The oldest of those that fewest engaged with makes room."""
+        voices = self.voices
+        if len(voices) >= VOICES and card.post_id not in voices:
+            del voices[min(voices, key=lambda name: voices[name].engagements)]
+        return voices.setdefault(card.post_id, EngagedReply(card))
+
+    def credit(self, parent: str | None) -> None:
+        """Somebody engaged with the post `parent`: count it for that post, if it is a reply that is known."""
+        if parent is None:
+            return
+        voice = self.voices.get(parent)
+        if voice is None:
+            card = next((card for card in self.exemplars if card.post_id == parent), None)
+            if card is None:
+                return
+            voice = self.listen(card)
+        voice.engagements += 1
+
+    @property
+    def driver(self) -> EngagedReply | None:
+        """The reply that drives the story; `None` if the root does, as most roots do."""
+        best = max(self.voices.values(), key=lambda voice: voice.card.weight(voice.engagements), default=None)
+        if best is None or best.engagements < DRIVER_ENGAGEMENTS:
+            return None
+        others = sum(voice.engagements for voice in self.voices.values())
+        alone = self.reposts + self.quotes + self.replies - others
+        root = alone * 0.5 if self.root is None else self.root.weight(alone)
+        return best if best.card.weight(best.engagements) > root else None
 
     @property
     def shown(self) -> tuple[Card, ...]:
         """The posts that a person would see."""
-        return (*((self.root,) if self.root is not None else ()), *self.loudest, *self.exemplars)
+        voices = (voice.card for voice in self.voices.values())
+        return (*((self.root,) if self.root is not None else ()), *self.loudest, *self.exemplars, *voices)
 
     def remember_question(self, post_id: str, at: float) -> None:
         """Remember when a post was written, so that the time until its answer is known. The oldest one is forgotten."""
@@ -345,6 +423,7 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         self.loudest = [card for card in self.loudest if card.post_id != post_id]
         self.exemplars = [card for card in self.exemplars if card.post_id != post_id]
         self.asked.pop(post_id, None)
+        self.voices.pop(post_id, None)
 
 
 def reach_of(followers: int | None) -> float:

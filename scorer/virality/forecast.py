@@ -276,6 +276,12 @@ def reason_in_words(
     counts = f"{cascade.engagements} engagements in {_span(now - cascade.begins)}"
     if cascade.late:
         counts += f" ({cascade.late:,} of them heard late)"
+    if cascade.root is not None and cascade.root.own:
+        counts += " under the brand's own post"
+    if (driver := cascade.driver) is not None:
+        counts += f", {driver.engagements} of them with one reply"
+    if resurfaced := _resurfaced(cascade):
+        counts = f"{resurfaced}: {counts}"
     if cascade.loudest and (voice := cascade.loudest[0]).followers:
         counts += f", the loudest voice with {voice.followers:,} followers"
     if level is Level.CROSSED:
@@ -288,6 +294,15 @@ def reason_in_words(
     if prediction.without_automation < prediction.probability - 0.2:
         text += f"; only {prediction.without_automation:.0%} without accounts that look automated"
     return text
+
+
+def _resurfaced(cascade: Cascade) -> str | None:
+    """In words, that the post is older than its story; `None` if they began together."""
+    if cascade.written:
+        return f"a post of {(cascade.begins - cascade.written) / 86_400:.0f} days before resurfaced"
+    if not cascade.knows_root:
+        return "resurfaced, the post itself is older than what we know"
+    return None
 
 
 def _span(seconds: float) -> str:

@@ -105,6 +105,8 @@ class Incident(Part):
     """What the person who acted last wanted the others to know."""
     assigned_to: str | None = None
     root: PostCard | None = None
+    driver: PostCard | None = None
+    """The reply that drives the story, where that is not the root."""
     loudest: tuple[PostCard, ...] = ()
     exemplars: tuple[PostCard, ...] = ()
     outlook: Outlook | None = None

@@ -246,6 +246,8 @@ class CascadeForecast(Event):
     crossed_at: Time | None = None
     mood: Mood | None = None
     root: PostCard | None = None
+    driver: PostCard | None = None
+    """The reply that drives the story, where that is not the root: many engaged with it, and it is angry."""
     loudest: tuple[PostCard, ...] = ()
     exemplars: tuple[PostCard, ...] = ()
     evidence: Evidence

@@ -28,10 +28,13 @@ Body = dict[str, Any]
 
 def render(incident: Incident, change: Change, because: str, policies: SourcePolicies, public_url: str | None) -> bytes:
     """The frozen body of an `incident.*` message."""
-    data = incident.model_dump(mode="json", exclude={"root", "loudest", "exemplars"})
+    data = incident.model_dump(mode="json", exclude={"root", "driver", "loudest", "exemplars"})
     shown = incident_outside(incident, policies)
     root = _card(shown.root) if shown.root is not None else None
     data["root"] = root
+    driver = _card(shown.driver) if shown.driver is not None else None
+    if driver is not None:
+        data["driver"] = driver
     data["loudest"] = [_card(card) for card in shown.loudest]
     data["exemplars"] = [_card(card) for card in shown.exemplars]
     data["because"] = because
@@ -39,7 +42,7 @@ def render(incident: Incident, change: Change, because: str, policies: SourcePol
     data["how_sure"] = words.how_sure(incident)
     data["by_when"] = words.by_when(incident)
     data["who_has_it"] = words.who_has_it(incident)
-    data["links"] = _links(incident.id, root, public_url)
+    data["links"] = _links(incident.id, root, driver, public_url)
     return _fit({"type": f"incident.{change.value}", "timestamp": incident.changed_at.isoformat(), "data": data})
 
 
@@ -86,6 +89,12 @@ def without(body: bytes, post: PostKey) -> bytes | None:
     root, found = data.get("root"), False
     if root is not None and _is(root, post) and not root.get("redacted"):
         data["root"] = {key: root[key] for key in ("network", "post_id", "kind", "at")} | {"redacted": True}
+        gone = ("post", "reply") if data.get("driver") is None else ("root",)
+        data["links"] = {name: link for name, link in data["links"].items() if name not in gone}
+        found = True
+    driver = data.get("driver")
+    if driver is not None and _is(driver, post):
+        del data["driver"]
         data["links"] = {name: link for name, link in data["links"].items() if name not in ("post", "reply")}
         found = True
     for name in ("loudest", "exemplars"):
@@ -106,12 +115,16 @@ def _card(card: PostCard) -> Body:
     return shown
 
 
-def _links(incident: str, root: Body | None, public_url: str | None) -> dict[str, str]:
+def _links(incident: str, root: Body | None, driver: Body | None, public_url: str | None) -> dict[str, str]:
+    """The post that drives the story, and the root beside it where that is another one."""
     links: dict[str, str] = {}
-    if root is not None and "permalink" in root:
-        links["post"] = root["permalink"]
-    if root is not None and "reply_link" in root:
-        links["reply"] = root["reply_link"]
+    first = root if driver is None else driver
+    if first is not None and "permalink" in first:
+        links["post"] = first["permalink"]
+    if first is not None and "reply_link" in first:
+        links["reply"] = first["reply_link"]
+    if driver is not None and root is not None and "permalink" in root:
+        links["root"] = root["permalink"]
     if public_url:
         links["incident"] = f"{public_url.rstrip('/')}/console/incidents/{incident}"
     return links
@@ -126,7 +139,8 @@ def _cut(text: str, chars: int) -> str:
 
 
 def _cut_texts(data: Body, chars: int) -> None:
-    for card in ([data["root"]] if data["root"] else []) + data["loudest"] + data["exemplars"]:
+    single = [data[name] for name in ("root", "driver") if data.get(name)]
+    for card in single + data["loudest"] + data["exemplars"]:
         if "text" in card:
             card["text"] = _cut(card["text"], chars)
 

@@ -104,8 +104,10 @@ def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
         status = Status.RESOLVED
     elif data.get("acknowledged_by") is not None:
         status = Status.ACKNOWLEDGED
-    root = data.get("root") or {}
+    root, driver = data.get("root") or {}, data.get("driver")
     where = f"{root['network']} {root['post_id']}" if root else "many posts"
+    if driver:
+        where = f"{driver['network']} {driver['post_id']}, a reply in the conversation under {where}"
     facts = (
         ("What changed", data["because"]),
         ("By when", data["by_when"]),

@@ -80,6 +80,18 @@ async def test_without_a_session_every_page_leads_to_the_login(house: House) -> 
             assert (await client.get("/console")).status_code == 303, "a key in a header is no session"
 
 
+async def test_an_incident_shows_the_reply_that_drives_it_beside_the_post(house: House) -> None:
+    incident = await one_incident(house, driver=make.card("p7"))
+    async with sign_in(house) as client:
+        page = (await client.get(f"/console/incidents/{incident}")).text
+        assert "The reply that drives it" in page
+        story = page[page.index('<section id="story"') :]
+        assert story.index("the text of p7") < story.index("the text of p1")
+        await house.signal(make.redacted("p7"))
+        await house.settle()
+        assert "the text of p7" not in (await client.get(f"/console/incidents/{incident}")).text
+
+
 async def test_the_cookie_is_kept_from_scripts_and_other_sites(make_house: MakeHouse) -> None:
     for public_url, secure in ((None, False), ("https://firebreak.example", True)):
         house = make_house(public_url=public_url)

@@ -254,3 +254,18 @@ async def test_a_surge_that_was_under_way_opens_no_incident_with_the_words_of_a_
     (incident,) = await house.incidents()
     assert [card["post_id"] for card in incident["exemplars"]] == ["p2"]
     assert b"the text of p1" not in house.receiver.at("/desk")[-1].raw
+
+
+async def test_the_reply_that_drives_the_story_is_named_until_it_is_deleted(house: House) -> None:
+    await house.signal(make.forecast(driver=make.card("p7")))
+    await house.settle()
+    (incident,) = await house.incidents()
+    assert (incident["driver"]["post_id"], incident["root"]["post_id"]) == ("p7", "p1")
+    opened = house.receiver.at("/desk")[-1]
+    assert opened.body["data"]["driver"]["post_id"] == "p7"
+    await house.signal(make.redacted("p7"), make.forecast(2, Level.CROSSED, driver=make.card("p7")))
+    await house.settle()
+    (incident,) = await house.incidents()
+    assert incident.get("driver") is None
+    assert house.receiver.types("/desk").count("post.redacted") == 1
+    assert b"the text of p7" not in house.receiver.at("/desk")[-1].raw

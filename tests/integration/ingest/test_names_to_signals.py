@@ -20,7 +20,7 @@ from services.base.clock import ManualClock
 from services.base.metrics import FloorMetrics
 from services.config.loading import parse
 from services.contracts.codec import decode, encode
-from services.contracts.post import PostKind
+from services.contracts.post import PostKind, PostObserved
 from services.contracts.signal import PostNegative
 from services.contracts.topics import POSTS
 from services.eventlog.base import Record
@@ -42,15 +42,14 @@ class Heard(NamedTuple):
     id: str
 
 
-async def heard(text: str, *, version: int = 2) -> list[Heard]:
+async def heard(text: str, *, version: int = PostObserved.VERSION) -> list[Heard]:
     """Who hears what of a negative post, through ingest, the wire and the scorer; in older records nobody wrote down where
     brands are named."""
     normalizer = Normalizer(BrandBook(BRANDS), {}, max_text_chars=1000)
     post = PostIn(network="x", post_id="1", kind=PostKind.ORIGINAL, text=text)
     (observation,) = normalizer.normalize(post, NOW).observations
-    value = encode(observation.event.model_copy(update={} if version == 2 else {"mentions": ()}), observation.id)
-    if version == 1:
-        value = value.replace(b'"version":2', b'"version":1', 1)
+    value = encode(observation.event.model_copy(update={"mentions": ()} if version == 1 else {}), observation.id)
+    value = value.replace(b'"version":%d' % PostObserved.VERSION, b'"version":%d' % version, 1)
     return await _scored([Record(POSTS.name, 0, 0, observation.event.conversation, value, 0)])
 
 
@@ -90,7 +89,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("written", "plain"), PAIRS)
-@pytest.mark.parametrize("version", [2, 1])
+@pytest.mark.parametrize("version", [3, 2, 1])
 async def test_a_post_is_judged_alike_however_its_names_are_written(written: str, plain: str, version: int) -> None:
     expected = await heard(plain)
     assert expected

@@ -19,7 +19,7 @@ from alerter.rules import decide
 from alerter.rules.severity import Grade
 from services.contracts.base import StoryId
 from services.contracts.incident import Change, Incident
-from services.contracts.post import SourcePolicy
+from services.contracts.post import PostKind, SourcePolicy
 from services.contracts.signal import PostCard
 from tests.unit.alerter import make
 
@@ -27,8 +27,10 @@ SCHEMA = jsonschema_rs.validator_for(webhook_schema())
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30_000)
 
 
-def incident(*exemplars: PostCard, root: PostCard | None = None, **more: Any) -> Incident:
-    signal = make.forecast(root=root or make.card(), exemplars=exemplars, loudest=exemplars)
+def incident(
+    *exemplars: PostCard, root: PostCard | None = None, driver: PostCard | None = None, **more: Any
+) -> Incident:
+    signal = make.forecast(root=root or make.card(), driver=driver, exemplars=exemplars, loudest=exemplars)
     decision = decide.Decision(make.rule(), Grade(2, "bad"), "because")
     made = model.open_incident(signal, decision, StoryId(make.STORY), make.UNKNOWN, make.setting("Answer."), make.NOW)
     return made.record.incident.model_copy(update=more)
@@ -68,13 +70,13 @@ def test_a_body_stays_below_20_kb_whatever_is_in_it(text: str, link: str, count:
 
 
 def test_what_does_not_fit_goes_in_the_stated_order() -> None:
-    posts = [make.card(f"e{n}", text="x" * 1900) for n in range(5)]
+    posts = [make.card(f"e{n}", text=f"x{n}" * 950) for n in range(5)]
     body = rendered(incident(*posts))["data"]
     assert len(body["root"]["text"]) == len("the text of p1")
     assert len(body["exemplars"]) == 5
     assert len(body["exemplars"][0]["text"]) == 600
     assert body["truncated"]
-    posts = [make.card(f"e{n}", text="x" * 1500, permalink="https://x.example/" + "y" * 2000) for n in range(5)]
+    posts = [make.card(f"e{n}", text=f"x{n}" * 750, permalink="https://x.example/" + "y" * 2000) for n in range(5)]
     body = rendered(incident(*posts))["data"]
     assert (len(body["exemplars"]), len(body["loudest"])) == (0, 5)
     assert "truncated" not in rendered(incident(make.card("e1")))["data"]
@@ -82,9 +84,12 @@ def test_what_does_not_fit_goes_in_the_stated_order() -> None:
 
 def test_the_bound_holds_when_every_field_is_as_bad_as_can_be() -> None:
     bad = "\x01" * 30_000
-    post = {"text": bad, "permalink": bad, "reply_link": bad, "author": bad, "language": bad}
-    words = dict.fromkeys(("reason", "first_step", "acknowledged_by", "assigned_to", "title", "rule", "story"), bad)
-    rendered(incident(*(make.card(f"e{n}", **post) for n in range(5)), root=make.card(**post), **words))
+    post: dict[str, Any] = {"text": bad, "permalink": bad, "reply_link": bad, "author": bad, "language": bad}
+    words: dict[str, Any] = dict.fromkeys(
+        ("reason", "first_step", "acknowledged_by", "assigned_to", "title", "rule", "story"), bad
+    )
+    five = [make.card(f"e{n}", **post) for n in range(5)]
+    rendered(incident(*five, root=make.card(**post), driver=make.card("d", **post), **words))
 
 
 @pytest.mark.parametrize("by_network", [True, False])
@@ -139,3 +144,40 @@ def test_the_published_schema_is_what_is_sent() -> None:
     for wrong in nothing_of_ours:
         with pytest.raises(jsonschema_rs.ValidationError):
             SCHEMA.validate(wrong)
+
+
+def test_the_reply_that_drives_the_story_is_linked_first_and_the_root_beside_it() -> None:
+    driver = make.card("p7", kind=PostKind.REPLY)
+    body = rendered(incident(driver=driver))["data"]
+    assert (body["driver"]["post_id"], body["root"]["post_id"]) == ("p7", "p1")
+    links = body["links"]
+    assert (links["post"], links["reply"]) == (driver.permalink, driver.reply_link)
+    assert links["root"] == make.card().permalink
+    assert "driver" not in rendered(incident())["data"]
+
+
+def test_a_deleted_driver_leaves_the_body_and_its_links_with_it() -> None:
+    raw = native.render(incident(driver=make.card("p7")), Change.OPENED, "because", allowed, None)
+    without = native.without(raw, ("bsky", "p7"))
+    assert without is not None
+    assert b"p7" not in without
+    data = json.loads(without)["data"]
+    assert (data["root"]["post_id"], data["links"]) == ("p1", {"root": make.card().permalink})
+    rootless = native.without(raw, ("bsky", "p1"))
+    assert rootless is not None
+    assert "root" not in json.loads(rootless)["data"]["links"]
+    assert json.loads(rootless)["data"]["links"]["post"] == make.card("p7").permalink
+
+
+def test_the_terms_of_its_network_hold_for_the_driver() -> None:
+    def internal(_network: str) -> SourcePolicy:
+        return SourcePolicy.INTERNAL
+
+    body = rendered(incident(driver=make.card("p7")), internal)["data"]
+    assert "driver" not in body
+    assert body["links"].keys() == {"incident"}
+
+
+def test_the_root_is_where_it_stood_and_a_long_text_of_the_driver_is_cut() -> None:
+    body = rendered(incident(driver=make.card("p7", text="x" * 19_000)))["data"]
+    assert len(body["driver"]["text"]) == 600

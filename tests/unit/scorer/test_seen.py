@@ -130,7 +130,7 @@ def test_a_conversation_that_is_over_leaves_nothing() -> None:
     assert len(story.entries) > 4
     cascade = story.state.cascades.get(STORY)
     assert cascade is not None
-    story.state.forget(STORY, cascade)
+    story.state.end(STORY, cascade, now=0.0)
     story.commit()
     assert story.entries == {}
 
