@@ -1,8 +1,8 @@
 """Recognises copies: many people who publish one text are one voice, many who say the same in their own words are many. Pure.
 
 A text is compared by the set of its words, without handles, hashtags, links, numbers and emoji. A long text that agrees with
-one of the last ones in nearly all of its words is a copy: nobody finds ten words in common with a stranger by chance. Short texts
-are alike by chance ("app down again"), so they are copies only where one of them, word for word, is most of what is said.
+one of the last ones in nearly all of its words is a copy: nobody finds ten words in common with a stranger by chance. Short
+texts are alike by chance ("app down again"), so they are copies only where one of them, word for word, is most of what is said.
 """
 
 from __future__ import annotations

@@ -65,6 +65,8 @@ class Card(msgspec.Struct, omit_defaults=True):
     reply_link: str | None = None
     account: str | None = None
     negative: float | None = None
+    positive: float | None = None
+    author_brand: str | None = None
     policy: str = "text_allowed"
 
 

@@ -17,6 +17,9 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     # Whoever needs to know where brands are named has to look for them again.
     ("post.observed", 1): lambda data: {**data, "mentions": None},
+    # Whose posts those on their cards were, nobody wrote down.
+    ("cascade.forecast", 1): lambda data: data,
+    ("incident.changed", 1): lambda data: data,
     # Nobody asked then whether the baseline was known; what was said stays as severe as it was.
     # Nobody looked then whether a post was heard late, or whether it was a copy.
     ("post.negative", 1): lambda data: {**data, "late": False, "voice": None},

@@ -124,6 +124,7 @@ class Incident(Part):
 
 class IncidentChanged(Event):
     TYPE: ClassVar[str] = "incident.changed"
+    VERSION: ClassVar[int] = 2
 
     change: Change
     because: str

@@ -26,6 +26,9 @@ class PostCard(Part):
     account: AccountId | None = None
     at: Time
     negative: Probability | None = None
+    positive: Probability | None = None
+    author_brand: BrandId | None = None
+    """The brand that published it, where it is a brand's own post."""
     policy: SourcePolicy = SourcePolicy.TEXT_ALLOWED
 
 
@@ -171,6 +174,7 @@ class CascadeForecast(Event):
     """How far a story will go, how sure we are, and when it crosses the line."""
 
     TYPE: ClassVar[str] = "cascade.forecast"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     story: StoryId

@@ -30,7 +30,14 @@ KNOWN: Final = frozenset({
     "cascade.forecast", "brand.surge", "brand.volume", "watch.requested", "incident.changed",
 })  # fmt: skip
 READ_HERE: Final = frozenset({"post.observed", "source.coverage", "story.linked"})
-VERSIONS: Final = {"post.observed": 2, "brand.surge": 2, "post.negative": 2, "post.asked": 2}
+VERSIONS: Final = {
+    "post.observed": 2,
+    "brand.surge": 2,
+    "post.negative": 2,
+    "post.asked": 2,
+    "cascade.forecast": 2,
+    "incident.changed": 2,
+}
 """Of the types that are not at version 1 any more."""
 CONFIGURED: Final = {brand.id: brand for brand in CONFIG.brands}
 
