@@ -8,6 +8,7 @@ from services.contracts.base import Event, EventId
 from services.contracts.incident import IncidentChanged
 from services.contracts.post import PostObserved, SourceCoverage, StoryLinked
 from services.contracts.signal import (
+    BrandHistory,
     BrandSurge,
     BrandVolume,
     CascadeForecast,
@@ -29,6 +30,7 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     CascadeForecast,
     BrandSurge,
     BrandVolume,
+    BrandHistory,
     WatchRequested,
     IncidentChanged,
 )

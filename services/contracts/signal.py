@@ -269,6 +269,18 @@ class BrandVolume(Event):
     abstained: Count
 
 
+class BrandHistory(Event):
+    """How many negative posts a brand had before it was watched, at most a day of it: what surges learn the usual from."""
+
+    TYPE: ClassVar[str] = "brand.history"
+
+    brand: BrandId
+    begins: Time
+    every_seconds: Annotated[int, Field(ge=60, le=3_600)]
+    negative: Annotated[tuple[Count, ...], Field(max_length=1_440)]
+    """One count for each `every_seconds`, from `begins` on."""
+
+
 class WatchRequested(Event):
     """A post that connectors should follow: let its engagements through and poll its counters."""
 

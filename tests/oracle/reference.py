@@ -27,7 +27,7 @@ ENGAGES: Final = {"repost": "reposts", "quote": "quotes", "reply": "replies"}
 SPEAKS: Final = frozenset({"original", "reply", "quote"})
 KNOWN: Final = frozenset({
     "post.observed", "source.coverage", "story.linked", "post.negative", "post.asked", "post.answered", "post.redacted",
-    "cascade.forecast", "brand.surge", "brand.volume", "watch.requested", "incident.changed",
+    "cascade.forecast", "brand.surge", "brand.volume", "brand.history", "watch.requested", "incident.changed",
 })  # fmt: skip
 READ_HERE: Final = frozenset({"post.observed", "source.coverage", "story.linked"})
 VERSIONS: Final = {
