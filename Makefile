@@ -1,22 +1,20 @@
 # Firebreak. Everything is installed in .venv; `make` alone lists the targets.
 PYTHON ?= python3.11
-VENV   := .venv
-BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
+BIN    := .venv/bin
+STAMP  := .venv/.installed
 LOG    ?= sqlite
-SEED   ?=
 SPEED  ?= 60
 DATA   ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test check fmt tools images bench train-virality train-sentiment clean
+.PHONY: help run serve test unit check fmt tools images bench train-virality train-sentiment clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install it, or run make PYTHON=..."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
@@ -27,8 +25,11 @@ run: $(STAMP) ## the demo: an evening with storms at 60x (LOG=kafka, CHAOS=1, SE
 serve: $(STAMP) ## all services on http://127.0.0.1:8080 with deploy/firebreak.yaml, until Ctrl-C
 	$(BIN)/python -m deploy.serve --log $(LOG)
 
-test: $(STAMP) ## every test, against real servers
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+test: $(STAMP) ## every test, against real servers, in three processes because some always wait
+	$(BIN)/python -m pytest -n 3 $(ARGS)
+
+unit: $(STAMP) ## the fast tests: units and architecture
+	$(BIN)/python -m pytest -n 2 tests/unit tests/architecture $(ARGS)
 
 check: $(STAMP) ## format, lint, types, architecture
 	$(BIN)/ruff format --check .
@@ -37,11 +38,10 @@ check: $(STAMP) ## format, lint, types, architecture
 	$(BIN)/lint-imports --no-cache
 
 fmt: $(STAMP) ## format the code
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-tools: ## build helm with Go, for the tests of the chart (once; two minutes)
-	GOBIN=$(HOME)/.cache/firebreak/bin go install helm.sh/helm/v3/cmd/helm@v3.19.0
+tools: ## what the tests use besides Python: Debian's chromium, prometheus and alertmanager, and helm
+	.ci/tools
 
 images: $(STAMP) ## build the images of deploy/Dockerfile and play a drill through them (needs buildah, podman, runc)
 	$(BIN)/python -m deploy.images
@@ -57,4 +57,4 @@ train-sentiment: $(STAMP) ## train the sentiment model (DATA=dir of the sets, BA
 	$(BIN)/python -m scorer.training.sentiment --data $(DATA) --base $(BASE) --out build/sentiment
 
 clean: ## delete everything that was built
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -152,7 +152,7 @@ class Alerter:
             return work(desk), desk
 
         result, done = await self.database.write(transact)
-        self.metrics.count_announced(done.told, done.decisions)
+        self.metrics.count_announced(done.published, done.decisions)
         self.ring()
         return result
 

@@ -89,7 +89,7 @@ class TellReason(StrEnum):
     CROSSED = "crossed"
     SURGING = "surging"
     WORSE = "worse"
-    """Worse than what people heard last."""
+    """Worse than what people were last told."""
     ENDED = "ended"
     ACTED = "acted"
     """A person took it, or asked another person to."""

@@ -231,7 +231,7 @@ def docker_works() -> bool:
         return False
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
     """Whether the broker answers an ApiVersions request: the port is open some time before it does."""
     ask = struct.pack(">hhih", 18, 0, 1, -1)
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2) as one:
@@ -243,7 +243,7 @@ def _answers(port: int) -> bool:
 def _wait_for_answer(port: int, exited: Callable[[], str | None]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if _answers(port):
+        if answers(port):
             return
         if why := exited():
             raise KafkaUnavailable(f"the broker did not start: {why}")

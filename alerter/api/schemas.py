@@ -238,7 +238,7 @@ class OutcomeSummary(Shape):
     incidents: int
     counts: dict[Worth, int]
     right: int = Field(description="marked useful or too late, or crossed without a mark")
-    false: int = Field(description="marked a false alarm, or eased by itself and never crossed")
+    false: int = Field(description="marked a false alarm, or eased on its own and never crossed")
     apart: int = Field(description="answered before it crossed, or handled: nobody knows how it would have ended")
     precision: float | None = Field(description="right / (right + false); null while nothing is known")
     lead: LeadTimes | None

@@ -6,15 +6,17 @@ import hashlib
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import Request, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from alerter.api.context import ApiContext
 from alerter.console.sessions import Visitor
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markdown_it import MarkdownIt
 
 KINDS: Final = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
 PAGES: Final = (
@@ -26,7 +28,6 @@ PAGES: Final = (
 )
 """What the navigation leads to."""
 FOREVER: Final = "public, max-age=31536000, immutable"
-_markdown: Final = MarkdownIt("commonmark", {"html": False})
 
 
 def ago(seconds: float) -> str:
@@ -63,7 +64,14 @@ def web(address: str | None) -> str | None:
 
 def markdown(text: str) -> Markup:
     """Safe: raw HTML in it is shown, not run."""
-    return Markup(_markdown.render(text))  # noqa: S704 - markdown-it escapes with html=False
+    return Markup(_markdown().render(text))  # noqa: S704 - markdown-it escapes with html=False
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # late, like the templates: a process starts before anybody looks
+
+    return MarkdownIt("commonmark", {"html": False})
 
 
 @cache
@@ -79,6 +87,8 @@ def static_address(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("alerter.console"),
         autoescape=True,

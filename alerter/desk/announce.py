@@ -25,7 +25,7 @@ from alerter.desk.gate import Gate
 from alerter.escalation import steps
 from alerter.escalation.paging import PageRequest, Paging
 from alerter.incidents import outcomes, suppression, telling
-from alerter.incidents.record import Entry, IncidentRecord, Message, Story, Transition, tell
+from alerter.incidents.record import Entry, IncidentRecord, Message, Story, Transition, with_audience
 from alerter.incidents.store import IncidentStore, Origin
 from alerter.incidents.telling import Announcement
 from alerter.notify import outbox
@@ -79,7 +79,7 @@ class Work:
 
 
 class Announcer:
-    """Announces changes in one transaction. `told` (what was published) and `decisions` are for the metrics."""
+    """Announces changes in one transaction. `published` and `decisions` are for the metrics."""
 
     def __init__(self, connection: Connection, context: Context) -> None:
         self.connection = connection
@@ -88,7 +88,7 @@ class Announcer:
         self.store = IncidentStore(connection)
         self.gate = Gate(connection, self.store, context.config, context.now)
         self.paging = Paging(connection, context.config, context.now, context.wall)
-        self.told: list[tuple[Change, int]] = []
+        self.published: list[tuple[Change, int]] = []
         self.decisions: Counter[TellReason] = Counter()
         self._subscribers: Subscribers | None = None
 
@@ -163,7 +163,7 @@ def hold(desk: Announcer, work: Work) -> None:
         work.announced = _told_first(work.announced, work.request, desk.now)
 
 
-def _gate(desk: Announcer, work: Work) -> telling.Gate:
+def _gate(desk: Announcer, work: Work) -> telling.WhyHeld:
     """Returns the gate to ask, which depends on the occasion and on what held the incident back before."""
     if work.occasion is Occasion.HOLD:
         return lambda record: record.incident.held
@@ -178,7 +178,7 @@ def _gate(desk: Announcer, work: Work) -> telling.Gate:
 
 def _told_first(announced: Announcement, request: PageRequest, now: datetime) -> Announcement:
     """Returns the opening with the endpoints of its first step, and why that step went differently from the policy."""
-    record = tell(announced.record, request.names, now)
+    record = with_audience(announced.record, request.names, now)
     if request.said is None or announced.message is None:
         return replace(announced, record=record)
     message = replace(announced.message, because=f"{announced.message.because} ({request.said})")
@@ -201,7 +201,7 @@ def publish(desk: Announcer, work: Work) -> None:
     change = IncidentChanged(change=message.change, because=message.because, incident=incident)
     identity = event_id("incident.changed", incident.id, incident.sequence, message.change)
     outbox.publish(desk.connection, [LogMessage(INCIDENTS.name, incident.brand, encode(change, identity))], desk.now)
-    desk.told.append((message.change, incident.severity))
+    desk.published.append((message.change, incident.severity))
 
 
 def notify(desk: Announcer, work: Work) -> None:
@@ -220,7 +220,7 @@ def _recipients(desk: Announcer, work: Work, message: Message) -> tuple[str, ...
     if work.request is not None:
         return work.request.names
     if message.change is Change.OPENED:
-        return ()  # its first step comes later
+        return ()  # the first step, which comes later, tells people
     first = () if message.person is None else desk.paging.reach(message.person, brand)
     return tuple(dict.fromkeys((*first, *desk.paging.usable_in_order(record.audience, brand))))
 

@@ -49,7 +49,7 @@ class BatchResult:
     """What a batch led to, for the metrics, which count it after the commit."""
 
     signals: Counter[tuple[str, SignalResult]] = field(default_factory=Counter)
-    told: list[tuple[Change, int]] = field(default_factory=list)
+    published: list[tuple[Change, int]] = field(default_factory=list)
     decisions: Counter[TellReason] = field(default_factory=Counter)
     opened_ms: list[int] = field(default_factory=list)
 
@@ -133,7 +133,7 @@ def apply(
             applied.opened_ms.append(record.appended_ms)
     mark_seen(connection, effective, partition, position)
     outbox.publish(connection, dead, context.now)
-    applied.told, applied.decisions = desk.told, desk.decisions
+    applied.published, applied.decisions = desk.published, desk.decisions
     return applied
 
 
@@ -207,6 +207,6 @@ class Consumer:
         lane.committed(records, time.monotonic() - began)
         for (kind, result), count in applied.signals.items():
             self._metrics.signals.labels(kind, result).inc(count)
-        self._metrics.count_announced(applied.told, applied.decisions)
+        self._metrics.count_announced(applied.published, applied.decisions)
         for appended_ms in applied.opened_ms:
             self._metrics.signal_to_incident_seconds.observe(max(0.0, time.time() - appended_ms / 1000))

@@ -20,7 +20,7 @@ class IncidentService:
         """The transaction, for what must be written together with an action."""
         self._announcer = Announcer(connection, context)
         self.store = self._announcer.store
-        self.told = self._announcer.told
+        self.published = self._announcer.published
         """The changes that were published, with the incident's severity."""
         self.decisions = self._announcer.decisions
         """How many changes people were told of, or not, by reason."""

@@ -9,8 +9,7 @@ from typing import Final
 from services.config.model import Policy, Step
 
 LEAST_BETWEEN_STEPS: Final = timedelta(seconds=60)
-"""However little time is left, a person needs a moment to pick up the phone and read. A shorter configured wait
-stands."""
+"""However little time is left, a person needs a moment to pick up the phone. A shorter configured wait stands."""
 
 
 def count(policy: Policy) -> int:

@@ -28,7 +28,7 @@ from alerter.incidents.record import (
     incident_id,
     outlook,
     refresh,
-    tell,
+    with_audience,
     worse,
 )
 from alerter.incidents.telling import TELL_AGAIN_AFTER, is_muted
@@ -257,7 +257,7 @@ def escalate(
     told = words or f"step {number + 1} told {', '.join(endpoints) or 'nobody: there is no endpoint'}"
     entry = Entry("escalated" if again else "told", f"{told} ({why})" if why else told)
     message = Message(change, because, TellReason.STEP if again else TellReason.OPENED)
-    return advance(record, tell(record, endpoints, now), Trigger.NOTED, entry, now, message)
+    return advance(record, with_audience(record, endpoints, now), Trigger.NOTED, entry, now, message)
 
 
 def redact(record: IncidentRecord, post: PostKey, now: datetime) -> Transition | None:

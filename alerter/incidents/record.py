@@ -64,7 +64,7 @@ class AnswerTerms(Part):
     promise_minutes: float | None = None
     """Within which the brand promises an answer."""
     cool_down_minutes: float = 0
-    """After the end: for so long the story opens another incident only if it got worse."""
+    """After the end, in which the story opens another incident only if it got worse."""
 
 
 class IncidentRecord(Part):
@@ -233,7 +233,7 @@ def _answer_by(record: IncidentRecord, crossing: datetime | None) -> tuple[datet
     return max(moment, record.incident.opened_at), why
 
 
-def tell(record: IncidentRecord, endpoints: tuple[str, ...], now: datetime) -> IncidentRecord:
+def with_audience(record: IncidentRecord, endpoints: tuple[str, ...], now: datetime) -> IncidentRecord:
     """Returns the record with these endpoints in its audience: from now on they are told of changes."""
     audience = tuple(dict.fromkeys((*record.audience, *endpoints)))
     told_at = record.told_at or (now if endpoints else None)

@@ -28,7 +28,7 @@ THINNED: Final = frozenset({"forecast", "negative"})
 """Kinds of timeline entries that are dropped if nothing changed that a person can see: a hot story is forecast
 thousands of times, and a timeline holds decisions, not every number."""
 
-Gate = Callable[[IncidentRecord], Held | None]
+WhyHeld = Callable[[IncidentRecord], Held | None]
 """Returns what holds an incident back now, or `None` if people may be told."""
 
 
@@ -44,17 +44,17 @@ class Announcement:
     resumes_at: datetime | None
 
 
-def decide(before: IncidentRecord | None, transition: Transition, gate: Gate, now: datetime) -> Announcement:
+def decide(before: IncidentRecord | None, transition: Transition, why_held: WhyHeld, now: datetime) -> Announcement:
     """Decide whether people are told of a transition, and in which words. `before` is `None` if the incident opens."""
     after = transition if before is None or transition.message is not None else _put_in_words(before, transition, now)
     if after.note is not None:
         after = _with_note(after, after.note)
     if before is None:
-        held = gate(after.record)
+        held = why_held(after.record)
         if held is not None:
             after = suppression.hold_from_the_start(after, held)
     else:
-        after = _gated(before, after, gate, now)
+        after = _gated(before, after, why_held, now)
     tell = after.message.tell if after.message is not None else _why_nothing(after.record)
     return Announcement(after.record, after.entries, after.message, tell, after.halts, after.resumes_at)
 
@@ -123,13 +123,13 @@ def _with_note(transition: Transition, note: str) -> Transition:
     return replace(transition, message=replace(message, because=f"{message.because}; {note}"))
 
 
-def _gated(before: IncidentRecord, transition: Transition, gate: Gate, now: datetime) -> Transition:
+def _gated(before: IncidentRecord, transition: Transition, why_held: WhyHeld, now: datetime) -> Transition:
     """Ask the gate about a change that people are about to be told of, or an incident that was held back."""
     record, was = transition.record, before.incident.held
     is_told = transition.message is not None and transition.message.tell.is_told
     if record.ended or (was is None and not is_told):
         return transition
-    held = gate(record)
+    held = why_held(record)
     if held is not None:
         return suppression.hold_what_came(before, transition, held)
     if was is None or record.incident.held is None or record.incident.state is IncidentState.EASING:

@@ -61,7 +61,7 @@ def who_has_it(incident: Incident) -> str:
     if incident.acknowledged_by is not None:
         since = incident.acknowledged_at
         person = incident.acknowledged_by
-        return f"{person} has it." if since is None else f"{person} has had it since {since:%Y-%m-%d %H:%M} UTC."
+        return f"{person} has it." if since is None else f"{person} has it (since {since:%Y-%m-%d %H:%M} UTC)."
     if incident.assigned_to is not None:
         return f"It is assigned to {incident.assigned_to}, who has not acknowledged it yet."
     return "Nobody has it yet."

@@ -1,1 +1,1 @@
-"""From the outbox to an endpoint: every delivery is durable before it is tried, and signed when it is sent."""
+"""Delivers messages to endpoints: each delivery is durable before it is tried, and signed when it is sent."""

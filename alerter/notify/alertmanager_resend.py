@@ -1,5 +1,7 @@
-"""What an Alertmanager must be told again and again: a firing alert, or it ends by itself; an ended one for a while, in case a
-member of the cluster was away. Real time throughout: Alertmanager has no other.
+"""Sends alerts to an Alertmanager again and again, as it expects.
+
+A firing alert ends by itself if it is not repeated. A resolved one is repeated for a while, in case a member of the
+cluster was away. All times are real time: Alertmanager knows no other.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ from services.contracts.incident import IncidentState
 logger = structlog.get_logger()
 
 ENDED_FOR: Final = timedelta(minutes=5)
+"""How long a resolved alert is repeated."""
 MOST_ALERTS: Final = 200
 
 
 def note(connection: Connection, arrived: Sequence[OutboundMessage], wall: datetime) -> None:
-    """These were taken: whatever an Alertmanager now knows of them is to be repeated."""
+    """Note what Alertmanagers have accepted, so that it is repeated."""
     for message in arrived:
         if message.kind is not Kind.ALERTMANAGER or message.overtaken or not message.is_about_incident:
             continue
@@ -58,7 +61,7 @@ _AGAIN: Final = (
 
 
 def due(connection: Connection, wall: datetime) -> list[Any]:
-    """What is to be said again now, an endpoint's together; it is due again after its time, whatever comes of it."""
+    """Returns what is to be sent again now, in the order of endpoints, and sets when it is due next."""
     connection.execute(delete(standing).where(standing.c.ends_wall < wall))
     rows = connection.execute(
         select(*standing.c, endpoints.c.url, endpoints.c.options)
@@ -82,6 +85,7 @@ def due(connection: Connection, wall: datetime) -> list[Any]:
 
 
 def anything(connection: Connection, wall: datetime) -> bool:
+    """Returns True if anything is due."""
     return connection.scalar(select(standing.c.incident).where(standing.c.due_wall <= wall).limit(1)) is not None
 
 
@@ -98,7 +102,7 @@ class Repeater(PeriodicLoop):
         self._wall = wall
 
     async def turn(self) -> None:
-        """Say again what is due."""
+        """Send again what is due."""
         wall = datetime.fromtimestamp(self._wall(), UTC)
         if not await self._database.read(lambda c: anything(c, wall)):
             return
@@ -106,13 +110,13 @@ class Repeater(PeriodicLoop):
         by_endpoint: dict[str, list[Any]] = {}
         for row in rows:
             by_endpoint.setdefault(row.endpoint, []).append(row)
-        for endpoint, those in by_endpoint.items():
-            options = json.loads(those[0].options)
+        for endpoint, due_rows in by_endpoint.items():
+            options = json.loads(due_rows[0].options)
             alerts = [
-                alert for row in those for alert in self._outlet.alerts(row.body, endpoint, options, row.made_wall)
+                alert for row in due_rows for alert in self._outlet.alerts(row.body, endpoint, options, row.made_wall)
             ]
-            result = await self._outlet.push(those[0].url, options, alerts)
+            result = await self._outlet.push(due_rows[0].url, options, alerts)
             if result.outcome is not AttemptOutcome.DELIVERED:
                 logger.warning(
-                    "alerts_not_repeated", endpoint=endpoint, alerts=len(those), outcome=result.outcome.value
+                    "alerts_not_repeated", endpoint=endpoint, alerts=len(due_rows), outcome=result.outcome.value
                 )

@@ -1,8 +1,7 @@
-"""E-mail, text messages and the hundred services that the `apprise` library speaks to, by its URLs.
+"""Delivers by e-mail, text message and the hundred other services of the `apprise` library, addressed by its URLs.
 
-The library runs in processes of its own: it opens connections as it likes and blocks while it does. There every connection
-is checked against the same list of addresses as ours, by a hook below all Python code; a call that takes too long is ended
-with its process.
+The library opens connections as it likes and blocks while it does, so it runs in processes of its own. There a hook
+below all Python code checks every connection against our list of addresses. A call that hangs is killed.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _TYPES: Final = {
     Status.NOTE: "info",
 }
 _KEPT: Final = ("PATH", "LANG", "LC_ALL", "HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "SYSTEMROOT", "VIRTUAL_ENV")
-"""Of our environment: no secret of ours, and no proxy that would hide where a connection leads."""
+"""The variables that a worker inherits: none of our secrets, and no proxy that would hide where a connection leads."""
 
 Started = asyncio.subprocess.Process
 
@@ -47,7 +46,9 @@ class AppriseOutlet:
     async def deliver(self, message: OutboundMessage) -> Result:
         notice = notice_of(self._body(message))
         if notice is None:
-            return Result(AttemptOutcome.DELIVERED, detail="nothing to tell: it was never sent a post's words")
+            return Result(
+                AttemptOutcome.DELIVERED, detail="nothing to send: this receiver never got the text of a post"
+            )
         async with self._places:
             loop = asyncio.get_running_loop()
             began = loop.time()
@@ -61,7 +62,7 @@ class AppriseOutlet:
             except TimeoutError:
                 return Result(AttemptOutcome.TIMEOUT, detail=f"no answer within {TIMEOUT_SECONDS:g} s")
             except (OSError, ValueError, EOFError) as error:
-                return Result(AttemptOutcome.UNREACHABLE, detail=f"its process ended: {type(error).__name__}")
+                return Result(AttemptOutcome.UNREACHABLE, detail=f"the Apprise process ended: {type(error).__name__}")
             finally:
                 if worker is not None:
                     await self._end(worker)

@@ -1,7 +1,7 @@
-"""The process that `apprise` runs in: one line of JSON in, one out. `python -m alerter.notify.apprise_worker CIDR ...`
+"""The process that runs `apprise`: one line of JSON in, one out. `python -m alerter.notify.apprise_worker CIDR ...`
 
-An audit hook sees every connection that any Python code in this process makes, with the address that it really goes to, and
-refuses those that the operator did not allow; files and other programs are out of reach too.
+An audit hook sees every connection that Python code in this process makes, with its real address, and refuses those
+that the operator did not allow. It also refuses to write files or start programs.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _SENDS: Final = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 LOCAL_SCHEMES: Final = frozenset(
     {"dbus", "kde", "qt", "glib", "gnome", "macosx", "windows", "syslog", "file", "memory", "blink1"}
 )
-"""They speak to this machine, not to a person."""
+"""Schemes that reach this machine, not a person."""
 
 
 class NotTaken(OSError):
-    """An address that is not allowed, or something that no message needs."""
+    """The plugin tried an address that is not allowed, or something that no message needs."""
 
 
 class Guard:
@@ -37,16 +37,16 @@ class Guard:
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
         if event in _SENDS:
             address = args[1]
-            if address is None:  # on a socket that is connected: it was checked then
+            if address is None:  # the socket is connected already, and was checked then
                 return
             host = str(address[0]) if isinstance(address, tuple) else "a local socket"
             why = refusal(host, self._allowed)
             if why is not None:
                 self._refuse(f"leads to {host}, which is not allowed ({why})")
         elif event in _NO_BUSINESS:
-            self._refuse(f"wanted {event}")
+            self._refuse(f"tried {event}, which is not allowed")
         elif event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            self._refuse("wanted to write a file")
+            self._refuse("tried to write a file, which is not allowed")
 
     def _refuse(self, why: str) -> None:
         self.said = why
@@ -54,7 +54,7 @@ class Guard:
 
 
 class Heard(logging.Handler):
-    """What the library says went wrong."""
+    """Collects what the library logs about an attempt that went wrong."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -67,7 +67,7 @@ class Heard(logging.Handler):
 def main(blocks: list[str]) -> None:
     import apprise
 
-    apprise.Apprise().add("json://localhost")  # its plugins are found now: later there is a hook
+    apprise.Apprise().add("json://localhost")  # loads the plugins now, before the hook is there
     guard, heard = Guard(blocks), Heard()
     logging.getLogger("apprise").addHandler(heard)
     sys.addaudithook(guard)
@@ -81,16 +81,18 @@ def _answer(apprise: Any, question: dict[str, str], guard: Guard, heard: Heard) 
     scheme = question["url"].partition(":")[0].lower()
     target = None if scheme in LOCAL_SCHEMES else apprise.Apprise.instantiate(question["url"], suppress_exceptions=True)
     if target is None:
-        return {"outcome": "refused", "detail": "not a URL that apprise knows, or one that stays on this machine"}
+        return {"outcome": "refused", "detail": "Apprise does not know this URL, or it leads to this machine"}
     try:
         sent = target.notify(body=question["body"], title=question["title"], notify_type=question["type"])
-    except Exception as error:  # noqa: BLE001 - a plugin of a hundred; its attempt failed
+    except Exception as error:  # noqa: BLE001 - whatever one of a hundred plugins raises, the attempt failed
         sent = False
         heard.lines.append(type(error).__name__)
     if guard.said is not None and not sent:
         return {"outcome": "blocked", "detail": guard.said}
     said = "; ".join(heard.lines)[:_DETAIL_CHARS]
-    return {"outcome": "delivered", "detail": said} if sent else {"outcome": "refused", "detail": said or "not taken"}
+    if sent:
+        return {"outcome": "delivered", "detail": said}
+    return {"outcome": "refused", "detail": said or "Apprise could not deliver it"}
 
 
 if __name__ == "__main__":

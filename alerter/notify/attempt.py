@@ -1,4 +1,4 @@
-"""What came of one attempt, in a closed set of words. Pure."""
+"""The result of one attempt to deliver. Pure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ class Result:
     outcome: AttemptOutcome
     status: int | None = None
     detail: str = ""
-    """The beginning of the answer's body, or what went wrong; never the request."""
+    """The beginning of the response body, or what went wrong; never the request."""
     retry_after: float | None = None
+    """Seconds after which the receiver asks to be tried again."""
     seconds: float = 0.0

@@ -1,7 +1,9 @@
-"""Attempts as rows, many in one transaction: what is due is leased and recorded as begun, what ended is recorded with all
-that follows from it for the delivery and for its endpoint.
+"""Attempts as rows, many in one transaction.
 
-Leases are in real time, because a request takes real seconds whatever a drill's clock says. Rates too: receivers are real.
+`claim` leases due deliveries and records their attempts as begun. `record_attempts` records how attempts ended, with
+all that follows for the deliveries and their endpoints.
+
+Leases and rates are in real time, because requests and receivers are real whatever a drill's clock says.
 """
 
 from __future__ import annotations
@@ -28,27 +30,27 @@ from alerter.states import AttemptOutcome, DeliveryState, EndpointState
 from alerter.store.tables import attempts, deliveries, endpoints
 
 LEASE: Final = timedelta(seconds=30)
-"""Twice the timeout of an attempt: whoever still holds it then is gone."""
+"""Twice the timeout of an attempt: a process that still holds it then is dead."""
 USUAL_PLACES: Final = 16
-"""Attempts in flight at one endpoint that does not say how many it takes."""
+"""Attempts in flight to one endpoint, unless it is set up with another number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """One attempt that has been recorded as begun."""
+    """An attempt that is recorded as begun."""
 
     message: OutboundMessage
     number: int
     tries: int
     swept: bool
-    """A lease ended without a record: the attempt before this one may or may not have arrived."""
+    """Whether the attempt before this one has no recorded end: it may have arrived or not."""
 
 
 @dataclass(slots=True)
 class Claims:
     claimed: list[Claimed] = field(default_factory=list)
     wait_seconds: float | None = None
-    """A rate held something back: real seconds until more may go."""
+    """Real seconds until more may be sent, if a rate limit held deliveries back."""
 
 
 class Ended(NamedTuple):
@@ -69,7 +71,7 @@ class Recording:
     turns: list[tuple[str, Turn]] = field(default_factory=list)
     """Endpoints that began to fail, recovered, or were disabled."""
     page_failed: bool = False
-    """A step of a policy counted on one of these: the engine has something to do."""
+    """Whether a page failed, so that the engine has something to do."""
 
 
 # Claiming
@@ -78,11 +80,14 @@ class Recording:
 def claim(
     connection: Connection, owner: str, now: datetime, wall: datetime, room: int, busy: Mapping[str, int]
 ) -> Claims:
-    """Lease up to `room` due deliveries, oldest first, as many an endpoint as it takes with what is `busy` there already."""
+    """Lease up to `room` due deliveries, the oldest first, and begin their attempts.
+
+    `busy` counts the attempts in flight to each endpoint; none gets more at once than it takes.
+    """
     claims = Claims()
     given: Counter[str] = Counter()
     rows: list[Any] = []
-    # Those that are full are left out from the beginning: else what waits for them would be read again and again.
+    # Full endpoints are left out from the start, or else their waiting deliveries would be read again and again.
     places = _places(connection, list(busy), wall, busy, claims) if busy else {}
     full = {name for name, more in places.items() if more <= 0}
     while len(rows) < room:
@@ -128,7 +133,7 @@ def _due(
 def _places(
     connection: Connection, names: Collection[str], wall: datetime, busy: Mapping[str, int], claims: Claims
 ) -> dict[str, int]:
-    """How many more each of these takes now. One that is gone takes what comes: it is cancelled."""
+    """Returns how many more attempts each endpoint takes now: any number if it is gone, as those are cancelled."""
     places = dict.fromkeys(names, MANY)
     query = select(endpoints).where(endpoints.c.name.in_(names), endpoints.c.state == EndpointState.ENABLED)
     for row in connection.execute(query):
@@ -175,7 +180,7 @@ def _begin(connection: Connection, rows: Sequence[Any], owner: str, now: datetim
     if gone:
         outbox.cancel(connection, gone, now)
         rows = [row for row in rows if row.endpoint in known]
-    # Only of those that are sent now: a backlog is looked through again and again, and its bodies are most of it.
+    # Only of those that are sent now: a backlog is read again and again, and bodies are most of its bytes.
     which = deliveries.c.id.in_([row.id for row in rows])
     bodies = {row.id: row.body for row in connection.execute(select(*deliveries.c["id", "body"]).where(which))}
     keys = keys_of_many(connection, known, wall)
@@ -226,14 +231,14 @@ def _message(row: Any, body: bytes, endpoint: Any, keys: Mapping[str, Keys], ove
 
 
 def _overtaken(connection: Connection, rows: Sequence[Any]) -> set[str]:
-    """Of these, the ones whose receiver was told a newer state of the same incident already."""
+    """Returns the ids of those whose receiver has got a newer message about the same incident."""
     about = {row.incident for row in rows if row.sequence is not None}
     if not about:
         return set()
     newest = select(deliveries.c.endpoint, deliveries.c.incident, func.max(deliveries.c.sequence)).where(
         deliveries.c.incident.in_(about), deliveries.c.state == DeliveryState.DELIVERED
     )
-    told = {
+    delivered = {
         (endpoint, incident): sequence
         for endpoint, incident, sequence in connection.execute(
             newest.group_by(deliveries.c.endpoint, deliveries.c.incident)
@@ -242,12 +247,12 @@ def _overtaken(connection: Connection, rows: Sequence[Any]) -> set[str]:
     return {
         row.id
         for row in rows
-        if row.sequence is not None and (told.get((row.endpoint, row.incident)) or 0) > row.sequence
+        if row.sequence is not None and (delivered.get((row.endpoint, row.incident)) or 0) > row.sequence
     }
 
 
 def _sweep(connection: Connection, ids: Sequence[str], now: datetime) -> set[str]:
-    """Of these, the ones whose last attempt has no end on record: it is written down as unknown."""
+    """Record attempts without a recorded end as unknown. Returns the ids of their deliveries."""
     if not ids:
         return set()
     which = (attempts.c.delivery.in_(ids), attempts.c.outcome == AttemptOutcome.BEGUN)
@@ -257,7 +262,9 @@ def _sweep(connection: Connection, ids: Sequence[str], now: datetime) -> set[str
             update(attempts)
             .where(*which)
             .values(
-                outcome=AttemptOutcome.UNKNOWN, ended_at=now, detail="no record of its end: the process was interrupted"
+                outcome=AttemptOutcome.UNKNOWN,
+                ended_at=now,
+                detail="its end was not recorded: the process was interrupted",
             )
         )
     return swept
@@ -300,7 +307,7 @@ def record_attempts(
     rng: Random,
     listener: DeliveryListener,
 ) -> Recording:
-    """What came of these attempts, and what follows from it."""
+    """Record how attempts ended, and move their deliveries and endpoints accordingly."""
     done = Recording()
     if not ended:
         return done
@@ -327,7 +334,7 @@ def record_attempts(
         if row is None:
             continue
         state = DeliveryState(row.state)
-        if state is DeliveryState.PENDING:  # else cancelled meanwhile: what it came to stands in the attempt
+        if state is DeliveryState.PENDING:  # or else it was cancelled meanwhile, and only the attempt is recorded
             state, due = _decide(claimed, result, now, rng)
             finished = None if state is DeliveryState.PENDING else now
             moves.append(
@@ -363,7 +370,7 @@ def _query_of(ids: Sequence[str]) -> Any:
 
 
 def _decide(claimed: Claimed, result: Result, now: datetime, rng: Random) -> tuple[DeliveryState, datetime | None]:
-    """The delivery's state after this attempt, and when the next one is due."""
+    """Returns the delivery's state after this attempt, and when the next attempt is due."""
     if result.outcome is AttemptOutcome.DELIVERED:
         return DeliveryState.DELIVERED, None
     if result.outcome is AttemptOutcome.GONE:

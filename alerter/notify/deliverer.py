@@ -1,8 +1,8 @@
-"""Takes deliveries from the outbox to their endpoints: every delivery is durable before it is tried.
+"""Takes deliveries from the outbox to their endpoints; each delivery is durable before it is tried.
 
-Claim (lease, attempt recorded as begun) -> send -> record, with a crash seam between each. After a kill only attempts in
-flight may be repeated, under the same id. What ended is recorded and what is due is claimed in one transaction, so the more
-there is to do, the less each costs. An endpoint that stalls holds its own places and nobody else's.
+Claim (lease it, record the attempt as begun) -> send -> record the end, with a crash seam after each. After a kill only
+attempts in flight may be repeated, under the same id. One transaction records what ended and claims what is due, so the
+more there is to do, the less each delivery costs. An endpoint that stalls takes up its own places and nobody else's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from services.base.crashpoints import seam
 logger = structlog.get_logger()
 
 MOST_AT_ONCE: Final = 256
-"""Attempts in flight of one process."""
+"""Attempts in flight from one process."""
 FALLBACKS_EVERY_SECONDS: Final = 1.0
 
 
@@ -60,14 +60,14 @@ class Deliverer:
         self._rng = rng or Random()  # noqa: S311 - jitter
         self.bell = asyncio.Event()
         self.page_failed: Callable[[], None] = lambda: None
-        """Called when a page of a step did not get through: the engine need not wait for its next glance."""
+        """Called when a page failed, so that the engine acts at once."""
         self._stop = asyncio.Event()
         self._busy: Counter[str] = Counter()
         self._ended: list[Ended] = []
         self._looked_for_fallbacks = 0.0
 
     def stop(self) -> None:
-        """Claim nothing more; `run` returns when what is in flight has been recorded."""
+        """Claim nothing more. `run` returns once all attempts in flight are recorded."""
         self._stop.set()
         self.bell.set()
 
@@ -83,7 +83,7 @@ class Deliverer:
                     for one in found.claimed:
                         flights.create_task(self._deliver(one), name=f"delivery-{one.message.delivery}")
                     if found.claimed:
-                        # Their requests go out before the next turn is thought about.
+                        # Let their requests go out before the next turn.
                         await asyncio.sleep(0)
                     elif not self._ended:
                         await self._wait(found.wait_seconds)
@@ -92,16 +92,16 @@ class Deliverer:
                     logger.warning("deliverer_tries_again", why=str(error), not_recorded=len(self._ended))
                     await asyncio.sleep(0.2)
                     if self._stop.is_set():
-                        # Their leases end, and they are tried again under the same ids.
+                        # Their leases end by themselves, and they are tried again under the same ids.
                         self._forget_ended()
 
     async def _wait(self, seconds: float | None) -> None:
         if self._stop.is_set():
-            if self._busy:  # else what was in flight has just been recorded, and nobody is left to ring
+            if self._busy:  # with nothing in flight nobody would ring the bell
                 await self.bell.wait()
             return
         now = self._clock.now()
-        # What is due and was not claimed waits for a place, or for its rate: the bell rings when there is one.
+        # What is due but was not claimed waits for a place or a rate. The bell rings when there is one.
         later = [moment for moment in await self._next() if moment is not None and moment > now]
         due = min(later, default=None)
         await until_due(due, self.bell, self._stop, self._clock, GLANCE_SECONDS if seconds is None else seconds)
@@ -110,7 +110,7 @@ class Deliverer:
         return 0 if self._stop.is_set() else MOST_AT_ONCE - self._busy.total()
 
     async def _turn(self) -> Claims:
-        """Record what ended, claim what is due: one transaction."""
+        """Record what ended and claim what is due, in one transaction."""
         ended, self._ended = self._ended, []
         now, wall, busy = self._clock.now(), self.wall_now(), self._busy.copy()
         for claimed, _ in ended:
@@ -119,7 +119,7 @@ class Deliverer:
 
         if ended:
             fallbacks = self._look_for_fallbacks(ended)
-        else:  # a look costs less than a transaction that may write
+        else:  # a read costs less than a transaction that may write
             due, forsaken = await self._next()
             fallbacks = forsaken is not None and forsaken <= now
             if not fallbacks and (not room or due is None or due > now):
@@ -156,12 +156,12 @@ class Deliverer:
         self._ended.clear()
 
     async def _next(self) -> tuple[datetime | None, datetime | None]:
-        """When a delivery is due, and when a fallback is to be told."""
+        """Returns when the next delivery is due, and when the next message goes to a fallback."""
         wall = self.wall_now()
         return await self._database.read(lambda c: (outbox.next_due(c, wall), outbox.next_fallback(c)))
 
     def _look_for_fallbacks(self, ended: Sequence[Ended]) -> bool:
-        """Whether one of these failed so often, or a while has passed since the last look."""
+        """Returns True if it is time to look for messages to send to fallbacks."""
         failed = any(
             one.tries >= outbox.FALLBACK_TRIES and result.outcome is not AttemptOutcome.DELIVERED
             for one, result in ended
@@ -182,7 +182,7 @@ class Deliverer:
         try:
             return await self._outlets.deliver(claimed.message)
         except Exception as error:
-            # A root of work: whatever one attempt dies of, it is recorded and the others go on.
+            # A root of work: an attempt that raises is recorded as failed, and the others go on.
             logger.exception("attempt_broke", delivery=claimed.message.delivery, endpoint=claimed.message.endpoint)
             return Result(AttemptOutcome.UNREACHABLE, detail=type(error).__name__)
 

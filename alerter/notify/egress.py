@@ -1,9 +1,9 @@
-"""No webhook reaches an address that the operator did not allow.
+"""Makes sure that no webhook reaches an address that the operator did not allow.
 
-A name is resolved once, *every* address it has is checked, and the connection is made to an address that was checked: a
-name that answers differently the second time gains nothing. One bad address among good ones refuses them all, because no
-honest name has both. The certificate is still checked against the name in the URL. Redirects are not followed anywhere. A
-connection that is kept open is used for a minute at most: then the name is resolved, and its addresses checked, anew.
+A name is resolved once, *all* its addresses are checked, and the connection goes to a checked address: a name that
+resolves differently the second time gains nothing. One bad address among good ones refuses them all, because no honest
+name has both. The certificate is still checked against the name in the URL. Redirects are never followed. An open
+connection is used for a minute at most; then the name is resolved and its addresses are checked again.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 MAX_URL_CHARS: Final = 2000
 LIFETIME_SECONDS: Final = 60.0
-"""Of a connection: a name that moved, or that is no longer allowed, is noticed after it."""
+"""How long a connection is used: after that we notice that a name moved, or is no longer allowed."""
 MAX_ADDRESSES: Final = 16
-"""A name with more is no webhook endpoint; each would be tried in turn."""
+"""How many addresses of a name are looked at; each would be tried in turn. No webhook endpoint has more."""
 
 _REFUSED: Final[tuple[tuple[str, str], ...]] = (
     ("0.0.0.0/8", "unspecified"),
@@ -69,15 +69,15 @@ _GLOBAL_IPV6: Final = ipaddress.ip_network("2000::/3")
 
 
 class Blocked(httpcore2.ConnectError):
-    """The address may not be reached. The message is for the operator and names it."""
+    """The address is not allowed. The message is for the operator and names it."""
 
 
 class BadTarget(ValueError):
-    """This URL can be no endpoint."""
+    """This URL cannot be an endpoint."""
 
 
 def allowed_networks(text: str) -> tuple[Network, ...]:
-    """The CIDR blocks in `settings.egress_allow`. Raises `ConfigError`."""
+    """Returns the CIDR blocks of `settings.egress_allow`. Raises `ConfigError` if one is malformed."""
     try:
         return tuple(ipaddress.ip_network(block.strip()) for block in text.split(",") if block.strip())
     except ValueError as error:
@@ -85,11 +85,11 @@ def allowed_networks(text: str) -> tuple[Network, ...]:
 
 
 def refusal(address: str, allowed: Iterable[Network]) -> str | None:
-    """Why this address may not be reached; `None` when it may."""
+    """Returns why this address is not allowed, or `None` if it is."""
     try:
         parsed: Address = ipaddress.ip_address(address)
     except ValueError:
-        return "no address"
+        return "not an IP address"
     if any(parsed.version == network.version and parsed in network for network in allowed):
         return None
     for network, why in _REFUSED_NETWORKS:
@@ -101,9 +101,9 @@ def refusal(address: str, allowed: Iterable[Network]) -> str | None:
 
 
 def check_url(url: str, allowed: Iterable[Network]) -> None:
-    """Raises `BadTarget` where the URL alone shows that it can be no endpoint; names are checked when they are resolved."""
+    """Raises `BadTarget` if the URL alone shows that it cannot be an endpoint. Names are checked once resolved."""
     if len(url) > MAX_URL_CHARS or not url.isascii() or any(char <= " " or char == "\x7f" for char in url):
-        raise BadTarget(f"must be at most {MAX_URL_CHARS} ASCII characters without blanks")
+        raise BadTarget(f"must be at most {MAX_URL_CHARS} ASCII characters without spaces")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -112,33 +112,33 @@ def check_url(url: str, allowed: Iterable[Network]) -> None:
     if parts.scheme not in ("http", "https"):
         raise BadTarget("must begin with https:// or http://")
     if not host:
-        raise BadTarget("names no host")
+        raise BadTarget("has no host")
     if "@" in parts.netloc:
-        raise BadTarget("must not hold a user name or password")
+        raise BadTarget("must not contain a user name or password")
     if parts.fragment or "\\" in url:
-        raise BadTarget("must not hold a fragment or a backslash")
+        raise BadTarget("must not contain a fragment or a backslash")
     try:
         ipaddress.ip_address(host)
     except ValueError:
         return
     why = refusal(host, allowed)
     if why is not None:
-        raise BadTarget(f"leads to an address that is not allowed ({why}); FIREBREAK_EGRESS_ALLOW can open it")
+        raise BadTarget(f"leads to an address that is not allowed ({why}); FIREBREAK_EGRESS_ALLOW can allow it")
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """The addresses that the system knows for a name."""
+    """Returns the addresses of a name, by the system's resolver."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(place[4][0]) for place in found))
 
 
 opened: ContextVar[list[str] | None] = ContextVar("opened", default=None)
-"""Whoever wants to know whether a connection was made for its request, or an old one used, leaves a list here."""
+"""A caller that wants to know whether its request opened a connection puts a list here, which gets its address."""
 
 
 class Aging(httpcore2.AsyncNetworkStream):
-    """A connection that seems closed by the other side once it is old: the pool then takes no request to it."""
+    """A connection that looks closed by the other side once it is old, so that the pool uses it no more."""
 
     def __init__(self, stream: httpcore2.AsyncNetworkStream, born: float) -> None:
         self._stream = stream
@@ -165,7 +165,7 @@ class Aging(httpcore2.AsyncNetworkStream):
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
-    """Opens connections, to checked addresses only."""
+    """Opens connections only to checked addresses. Raises `Blocked` for a name with an address that is not allowed."""
 
     def __init__(self, allowed: Sequence[Network], resolver: Resolver = resolve) -> None:
         self._allowed = tuple(allowed)

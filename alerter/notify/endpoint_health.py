@@ -1,4 +1,4 @@
-"""What attempts mean for the endpoints: their health, what their owners hear, and what goes to their fallbacks instead."""
+"""Follows the health of endpoints through attempts, tells their owners, and sends messages to fallbacks."""
 
 from __future__ import annotations
 
@@ -34,8 +34,11 @@ def follow(
     wall: datetime,
     listener: DeliveryListener,
 ) -> tuple[list[tuple[str, Turn]], bool]:
-    """Bring the endpoints' health up to date, in the order of their names, so that replicas never wait for each other in
-    a circle; tell the owners. How endpoints turned, and whether pages wait for one that only fails."""
+    """Bring the health of endpoints up to date and tell their owners.
+
+    Returns how endpoints turned, and whether pages wait for one that only fails. Rows are locked in the order of names,
+    so that replicas never deadlock.
+    """
     by_endpoint: dict[str, list[Result]] = defaultdict(list)
     for endpoint, result in ended:
         by_endpoint[endpoint].append(result)
@@ -82,13 +85,16 @@ def follow(
 
 
 def _after(health: Health, results: Sequence[Result], now: datetime) -> tuple[Health, Turn | None, str]:
-    """One success among them is a success: the order in which they ended says little."""
+    """Returns the health after these attempts, how the endpoint turned if it did, and why.
+
+    One success among them counts as success, because the order in which attempts ended says little.
+    """
     failures = [result for result in results if result.outcome is not AttemptOutcome.DELIVERED]
     if any(result.outcome is AttemptOutcome.GONE for result in failures):
         return health, Turn.DISABLED, "the receiver answered 410 Gone"
     if len(failures) < len(results):
         after, turn = health.worked()
-        return after, turn, "it takes messages again"
+        return after, turn, "it accepts messages again"
     turned: Turn | None = None
     for result in failures:
         health, turn = health.failed(now, result.retry_after)
@@ -96,37 +102,39 @@ def _after(health: Health, results: Sequence[Result], now: datetime) -> tuple[He
     last = failures[-1]
     words = f"status {last.status}" if last.status is not None else last.outcome.value
     if turned is Turn.DISABLED:
-        return health, turned, f"nothing got through for 120 hours, last: {words}"
-    return health, turned, f"{health.failures} attempts in a row failed, last: {words}"
+        return health, turned, f"nothing got through for 120 hours; the last attempt: {words}"
+    return health, turned, f"{health.failures} attempts in a row failed; the last one: {words}"
 
 
 def tell_owner(connection: Connection, row: Any, turn: Turn, because: str, now: datetime, wall: datetime) -> None:
-    """The owner's endpoint, and whoever subscribed to such events, hears of it; never the one that it is about."""
+    """Tell the owner's endpoint and the subscribers to such events, but never the endpoint in question."""
     cause = Cause(f"endpoint.{turn}", None, ("endpoint", turn, row.name, row.failing_since or now))
     wanted = [endpoints.c.subscribed.is_(True), endpoints.c.types.like('%"endpoint.%')]
     subscribers = connection.execute(
         select(*endpoints.c["name", "brands"]).where(*wanted, endpoints.c.state == EndpointState.ENABLED)
     )
-    # Whoever is limited to brands hears only of endpoints that are: names can tell more than they should.
+    # A subscriber limited to brands is told only of endpoints limited to those: a name can give too much away.
     own = set(json.loads(row.brands))
     names = {one.name for one in subscribers if not (theirs := set(json.loads(one.brands))) or (own and own <= theirs)}
     if row.owner is not None:
         names.add(row.owner)
     enabled = select(endpoints.c.name).where(endpoints.c.name.in_(names), endpoints.c.state == EndpointState.ENABLED)
-    told = sorted(set(connection.scalars(enabled)) - {row.name})
-    if told:
+    receivers = sorted(set(connection.scalars(enabled)) - {row.name})
+    if receivers:
         waiting = connection.scalar(
             select(func.count())
             .select_from(deliveries)
             .where(deliveries.c.endpoint == row.name, deliveries.c.state == DeliveryState.PENDING)
         )
         body = native.render_endpoint(row.name, turn, because, row.failing_since, waiting or 0, now)
-        outbox.enqueue(connection, cause, body, told, now, wall)
+        outbox.enqueue(connection, cause, body, receivers, now, wall)
 
 
 def fall_back(connection: Connection, now: datetime, wall: datetime) -> int:
-    """What an endpoint failed to take three times or for a minute goes to its fallback too; how many. Under an id of the
-    fallback's own: if that was told anyway, it is not told twice."""
+    """Copy messages that an endpoint failed to accept three times, or for a minute, to its fallback. Returns how many.
+
+    The copy has the id that the fallback's own delivery would have, so that no fallback gets the same message twice.
+    """
     rows = connection.execute(
         select(*deliveries.c, endpoints.c.fallback)
         .select_from(outbox.WITH_ENDPOINTS)

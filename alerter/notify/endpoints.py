@@ -1,4 +1,4 @@
-"""Where messages go, as rows: added and removed at run time, each with its own secrets. Inside a transaction."""
+"""Endpoints as rows: added and removed at run time, each with its own secrets. Runs inside the caller's transaction."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Purpose(StrEnum):
     """What a secret is for."""
 
     SIGNING = "signing"
-    """Signs what we send."""
+    """It signs what we send."""
     KEY = "key"
-    """What the receiver knows us by: a routing key, a token."""
+    """The receiver knows us by it: a routing key, a token."""
     INBOUND = "inbound"
-    """Signs what the other side sends us."""
+    """It signs what the receiver sends us."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An endpoint that is to be. Empty `brands`, `severities` or `types` mean all of them."""
+    """An endpoint to be added. Empty `brands`, `severities` or `types` mean all of them."""
 
     name: str
     url: str = field(repr=False)
@@ -43,11 +43,11 @@ class Draft:
     severities: tuple[int, ...] = ()
     types: tuple[str, ...] = ()
     subscribed: bool = False
-    """Told everything that it wants, whether or not a policy names it."""
+    """Whether it gets all messages that pass its filters, even if no policy names it."""
     owner: str | None = None
-    """The endpoint that hears when this one fails or is disabled."""
+    """The endpoint that is told when this one fails or is disabled."""
     fallback: str | None = None
-    """The endpoint that gets what this one fails to take."""
+    """The endpoint that gets the messages that this one fails to accept."""
     concurrency: int | None = None
     per_second: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Draft:
 
 
 def add(connection: Connection, draft: Draft, now: datetime) -> Any | None:
-    """The new row; `None` when the name is taken."""
+    """Add an endpoint. Returns its row, or `None` if the name is taken."""
     row = {
         "name": draft.name,
         "kind": draft.kind,
@@ -81,7 +81,7 @@ def add(connection: Connection, draft: Draft, now: datetime) -> Any | None:
 
 
 def remove(connection: Connection, name: str) -> bool:
-    """Whether there was one. Its secrets go with it."""
+    """Remove an endpoint and its secrets. Returns True if there was one."""
     return bool(connection.execute(delete(endpoints).where(endpoints.c.name == name)).rowcount)
 
 
@@ -91,12 +91,12 @@ def state_of(connection: Connection, name: str) -> EndpointState | None:
 
 
 def brands_of(connection: Connection, name: str) -> str | None:
-    """The brands that it is for, as JSON; `None` when there is no such endpoint."""
+    """Returns the brands that it is limited to, as JSON, or `None` if there is no such endpoint."""
     return cast("str | None", connection.scalar(select(endpoints.c.brands).where(endpoints.c.name == name)))
 
 
 def keys_of_many(connection: Connection, names: Collection[str], wall: datetime) -> dict[str, Keys]:
-    """The secrets that hold now: several may sign while one is rotated out."""
+    """Returns the secrets of each endpoint that are valid now. Several may sign while one is rotated out."""
     valid = or_(secrets.c.ends_wall.is_(None), secrets.c.ends_wall > wall)
     query = select(*secrets.c["endpoint", "purpose", "secret"]).where(secrets.c.endpoint.in_(list(names)), valid)
     found: dict[str, dict[str, list[str]]] = {}
@@ -109,7 +109,7 @@ def keys_of_many(connection: Connection, names: Collection[str], wall: datetime)
 
 
 def chosen(connection: Connection, names: Collection[str], brand: BrandId) -> tuple[str, ...]:
-    """The enabled endpoints among `names` (or all of them, for `all`) that want this brand."""
+    """Returns the enabled endpoints among `names` that take this brand. The name `all` stands for all endpoints."""
     query = select(endpoints.c.name, endpoints.c.brands).where(endpoints.c.state == EndpointState.ENABLED)
     if ALL not in names:
         query = query.where(endpoints.c.name.in_(names))
@@ -118,7 +118,7 @@ def chosen(connection: Connection, names: Collection[str], brand: BrandId) -> tu
 
 
 class Subscribers:
-    """Who is told whether or not a policy names them; looked up once a transaction."""
+    """The endpoints that get messages even if no policy names them. Looked up once a transaction."""
 
     def __init__(self, connection: Connection) -> None:
         query = select(*endpoints.c["name", "brands", "severities", "types"])
@@ -128,6 +128,7 @@ class Subscribers:
         self._rows = [(row.name, *map(json.loads, (row.brands, row.severities, row.types))) for row in rows]
 
     def of(self, kind: str, brand: str, severity: int) -> tuple[str, ...]:
+        """Returns those whose filters let a message of this type pass."""
         return tuple(
             name
             for name, brands, severities, types in self._rows
@@ -138,12 +139,12 @@ class Subscribers:
 
 
 def fits(kind: str, pattern: str) -> bool:
-    """Whether a type is meant: `incident.opened` by itself or by `incident.*`."""
+    """Returns True if the pattern matches the type: `incident.opened` or `incident.*` match `incident.opened`."""
     return kind == pattern or (pattern.endswith(".*") and kind.startswith(pattern[:-1]))
 
 
 def rotate(connection: Connection, name: str, secret: str, old_end: datetime) -> bool:
-    """A new secret signs from now on; the old ones sign beside it until `old_end`. Whether there is such an endpoint."""
+    """Let a new secret sign, beside the old ones until `old_end`. Returns False if there is no such endpoint."""
     if state_of(connection, name) is None:
         return False
     signing = (secrets.c.endpoint == name, secrets.c.purpose == Purpose.SIGNING)
@@ -154,7 +155,7 @@ def rotate(connection: Connection, name: str, secret: str, old_end: datetime) ->
 
 
 def enable(connection: Connection, name: str) -> bool:
-    """Messages go there again, from now on; whether there is such an endpoint."""
+    """Enable an endpoint, as healthy. Returns False if there is no such endpoint."""
     well = {"failures": 0, "failing_since": None, "told_failing": False, "paused_until": None}
     which = endpoints.c.name == name
     values = {"state": EndpointState.ENABLED, "disabled_because": None, **well}

@@ -1,7 +1,7 @@
-"""How an endpoint fares, and what follows from it: paused when it only fails, its owner told, disabled in the end. Pure.
+"""Decides what the health of an endpoint leads to: a pause while it only fails, a word to its owner, its end. Pure.
 
-After `TRIP_FAILURES` failures in a row nothing goes there but one probe at a time, at growing distances: what waits is kept,
-and sent as soon as a probe gets through. So a receiver that is down costs one attempt a minute, not one a delivery.
+After `TRIP_FAILURES` failures in a row the endpoint is only probed: one attempt at a time, at growing intervals.
+Messages wait until a probe gets through. So a receiver that is down costs one attempt a minute, not one a delivery.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Final
 
 TRIP_FAILURES: Final = 5
 PAUSES_SECONDS: Final = (2.0, 5.0, 10.0, 20.0, 40.0)
-"""Before each probe; then `LONGEST_PAUSE_SECONDS`. A page of severity 1 may be waiting: never longer."""
+"""Before the first probes. Later ones wait `LONGEST_PAUSE_SECONDS`, never longer: a severity 1 page may be waiting."""
 LONGEST_PAUSE_SECONDS: Final = 60.0
 CAUTION_FAILURES: Final = 2
-"""From here on fewer places are given to it: many endpoints that stall together must not take them all."""
+"""From this many failures on it gets fewer places: many endpoints that stall together must not take them all."""
 CAUTIOUS_PLACES: Final = 2
 DISABLE_AFTER: Final = timedelta(hours=120)
 DISABLE_FAILURES: Final = 10
-"""Nothing but failures for so long, and so many: two in a quiet week say little."""
+"""An endpoint is disabled after nothing but failures for `DISABLE_AFTER`, if there were this many: two say little."""
 
 
 class Turn(StrEnum):
-    """What its owner is told."""
+    """A change in an endpoint's health that its owner is told of."""
 
     FAILING = "failing"
     RECOVERED = "recovered"
@@ -34,10 +34,10 @@ class Turn(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Health:
     failures: int = 0
-    """In a row."""
+    """How many attempts in a row failed."""
     failing_since: datetime | None = None
     told: bool = False
-    """Whether its owner knows that it fails."""
+    """Whether its owner was told that it fails."""
     paused_until: datetime | None = None
 
     @property
@@ -45,7 +45,7 @@ class Health:
         return self.failures >= TRIP_FAILURES
 
     def places(self, usual: int) -> int:
-        """How many attempts may be in flight at once."""
+        """Returns how many attempts may be in flight at once."""
         if self.tripped:
             return 1
         return min(usual, CAUTIOUS_PLACES) if self.failures >= CAUTION_FAILURES else usual
@@ -54,7 +54,7 @@ class Health:
         return Health(), Turn.RECOVERED if self.told else None
 
     def failed(self, now: datetime, asked_seconds: float | None) -> tuple[Health, Turn | None]:
-        """After one more failure. `asked_seconds`: the receiver asked for this much patience, for all that it gets."""
+        """Returns the health after one more failure. `asked_seconds` is what the receiver gave as `Retry-After`."""
         failures, since = self.failures + 1, self.failing_since or now
         after = replace(self, failures=failures, failing_since=since)
         pause = 0.0
@@ -74,12 +74,12 @@ class Health:
 
 
 def sends_allowed(next_wall: datetime | None, wall: datetime, per_second: float) -> int:
-    """How many may be sent now under a rate (the generic cell rate algorithm, with a second's worth of burst)."""
+    """Returns how many messages a rate allows now (generic cell rate algorithm, with a burst of one second's worth)."""
     return max(0, int((wall - _from(next_wall, wall, per_second)).total_seconds() * per_second + 1e-6))
 
 
 def after_sending(count: int, next_wall: datetime | None, wall: datetime, per_second: float) -> datetime:
-    """The endpoint's new mark after `count` were sent."""
+    """Returns the endpoint's `next_send_wall` after `count` messages were sent."""
     return _from(next_wall, wall, per_second) + timedelta(seconds=count / per_second)
 
 

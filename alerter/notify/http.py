@@ -1,7 +1,7 @@
-"""One attempt over HTTP: a POST to a guarded address, bounded in time and size.
+"""Makes one attempt over HTTP: a POST to a guarded address, bounded in time and size.
 
-Only 2xx is success. A redirect is a failure. Once the status is there the attempt is decided: a body that stalls or never
-ends changes nothing, it is read up to 4 KiB for the record and dropped with its connection.
+Only 2xx is success; a redirect is a failure. The status decides the attempt. A body that stalls or never ends changes
+nothing: it is read up to 4 KiB for the record, then dropped with its connection.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from alerter.notify.retries import parse_retry_after
 from alerter.states import AttemptOutcome
 
 TIMEOUT_SECONDS: Final = 15.0
-"""Of the whole attempt, resolving included."""
+"""Of the whole attempt, up to the status, including resolving the name."""
 BODY_SECONDS: Final = 2.0
 KEPT_BODY_BYTES: Final = 4096
 MAX_CONNECTIONS: Final = 160
@@ -34,7 +34,7 @@ _GONE: Final = 410
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is posted."""
+    """What to post, and where to."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
@@ -42,7 +42,7 @@ class Request:
 
 
 class HttpSender:
-    """Posts. `wall` gives real seconds since 1970, for a `Retry-After` that is a date."""
+    """Makes POST requests. `wall` returns real seconds since 1970, for a `Retry-After` that is a date."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class HttpSender:
         )
 
     async def send(self, request: Request) -> Result:
-        """Never raises for what the other side does."""
+        """Make one attempt. Never raises because of what the receiver does."""
         began = perf_counter()
         try:
             async with asyncio.timeout(self.timeout_seconds) as patience:
@@ -75,7 +75,7 @@ class HttpSender:
                 except (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolError):
                     if made:
                         raise
-                    # A kept connection that the receiver had closed meanwhile: not the receiver's failure.
+                    # The receiver had closed a connection that we kept open: that is no failure of the receiver.
                     result = await self._exchange(request, patience)
         except (TimeoutError, httpcore2.TimeoutException):
             result = Result(AttemptOutcome.TIMEOUT, detail=f"no answer within {self.timeout_seconds:g} s")

@@ -1,4 +1,4 @@
-"""What each kind of endpoint is set up with, checked before it is taken. Pure."""
+"""Checks the settings of an endpoint against what its kind needs. Pure."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Options(BaseModel):
 
 class AlertmanagerOptions(Options):
     peers: tuple[PeerUrl, ...] = Field(
-        (), max_length=16, description="base URLs of the other members of the cluster: each is told itself"
+        (), max_length=16, description="base URLs of the other members of the cluster, which are all sent the alerts"
     )
-    labels: dict[LabelName, LabelValue] = Field({}, max_length=20, description="further labels of every alert")
+    labels: dict[LabelName, LabelValue] = Field({}, max_length=20, description="additional labels for every alert")
     resend_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
-        60, description="a firing alert is sent again so often"
+        60, description="how often a firing alert is sent again"
     )
     stands_minutes: Annotated[float, Field(ge=0.05, le=1440)] = Field(
-        10, description="it ends by itself when it is not sent again for so long"
+        10, description="how long an alert fires if it is not sent again"
     )
 
 
@@ -40,13 +40,13 @@ class AlertmanagerWebhookOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a kind asks for."""
+    """What a kind of endpoint has and needs."""
 
     options: type[Options] = Options
     url: str | None = None
-    """Where it leads when nothing else is said."""
+    """The default URL."""
     key: re.Pattern[str] | None = None
-    """What a key looks like; `None`: it has none."""
+    """What a key looks like, or `None` if the kind has no key."""
     key_words: str = ""
     key_needed: bool = False
     signs: bool = False
@@ -54,7 +54,7 @@ class Traits:
     per_second: float | None = None
     inbound: bool = False
     stateful: bool = False
-    """Its receiver keeps a state: an older message must not follow a newer one."""
+    """Whether its receiver keeps state, so that an older message must not follow a newer one."""
 
 
 TRAITS: Final[Mapping[Kind, Traits]] = {
@@ -74,7 +74,7 @@ TRAITS: Final[Mapping[Kind, Traits]] = {
         key_words="a bearer token has 1 to 500 printable ASCII characters",
         stateful=True,
     ),
-    # One message a second, by their documentation; more is answered 429.
+    # One message a second, says their documentation; more get a 429.
     Kind.SLACK: Traits(per_second=1.0),
     Kind.TEAMS: Traits(per_second=4.0),
     Kind.APPRISE: Traits(http=False),
@@ -82,7 +82,7 @@ TRAITS: Final[Mapping[Kind, Traits]] = {
 
 
 class BadSetup(ValueError):
-    """`at` names the field."""
+    """A setting does not fit the kind of endpoint. `at` names the field, and the message never contains a secret."""
 
     def __init__(self, at: str, why: str) -> None:
         super().__init__(f"{at}: {why}")
@@ -91,7 +91,7 @@ class BadSetup(ValueError):
 
 
 def checked_options(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of this kind, complete. Raises `BadSetup`."""
+    """Returns the options with all defaults filled in. Raises `BadSetup` if one is wrong or unknown."""
     from pydantic import ValidationError
 
     try:
@@ -102,12 +102,12 @@ def checked_options(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_key(kind: Kind, key: str | None) -> None:
-    """Raises `BadSetup`, without the key in it."""
+    """Raises `BadSetup` if the key is missing or malformed, or the kind has no key."""
     traits = TRAITS[kind]
     if key is None:
         if traits.key_needed:
             raise BadSetup("key", f"is needed: {traits.key_words}")
     elif traits.key is None:
-        raise BadSetup("key", f"an endpoint of the kind {kind} has none")
+        raise BadSetup("key", f"endpoints of kind {kind} have no key")
     elif not traits.key.fullmatch(key):
         raise BadSetup("key", traits.key_words)

@@ -1,7 +1,8 @@
-"""Links with which whoever was told can say "I have it" at once: signed, for one incident and one endpoint, for a day. Pure.
+"""Makes and checks the signed links with which the people who were told acknowledge an incident in one click. Pure.
 
-A GET shows and a POST acts: chat programs open every link that they are sent. The link is a key to one action, so it is short
-of everything else: it names no brand, and nobody can make one, or prolong it, without the installation's own key.
+A link is valid for one incident and one endpoint, for a day. GET shows a page and POST acts, because chat programs open
+every link that they are sent. The link allows nothing else: it names no brand, and nobody can make or extend one
+without the installation's key.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ MAX_TOKEN_CHARS: Final = 300
 
 
 class BadLink(ValueError):
-    """Not one that we made."""
+    """We did not make this link."""
 
 
 class Expired(BadLink):
-    """One that we made, too long ago."""
+    """We made this link, but it has expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,56 +40,56 @@ class Ticket:
 
 
 class LinkSigner:
-    """`key` is the installation's, the same for all replicas; without it, or without a public URL, there are no links."""
+    """Makes and checks links. `key` is the installation's; without it, or without a public URL, there are no links."""
 
     def __init__(self, public_url: str | None, key: bytes | None = None) -> None:
         self._base = None if not public_url else public_url.rstrip("/")
         self.key = key
 
     def acknowledge(self, incident: str, endpoint: str, made: datetime) -> str | None:
-        """The same for the same delivery, however often it is tried."""
+        """Returns the link for an endpoint, the same in every attempt of a delivery, or `None` without links."""
         if self._base is None or self.key is None:
             return None
         ends = int((made + VALID).timestamp())
         return f"{self._base}{PATH}{self.seal(_ACKNOWLEDGE, f'{incident}.{endpoint}.{ends}')}"
 
     def read(self, token: str, now: datetime) -> Ticket:
-        """Raises `BadLink` or `Expired`."""
+        """Returns what a link is for. Raises `BadLink`, or `Expired` if it is too old."""
         try:
             incident, endpoint, ends = self.check(_ACKNOWLEDGE, token).split(".")
         except ValueError as error:
-            raise BadLink("not a link of ours") from error
+            raise BadLink("this is not one of our links") from error
         if now.timestamp() > int(ends):
             raise Expired("this link has expired")
         return Ticket(incident, endpoint)
 
     def seal(self, purpose: bytes, said: str) -> str:
-        """A token that says so, for this purpose and no other."""
+        """Returns a token with this text, valid for this purpose only."""
         payload = said.encode("ascii")
         return f"{_encode(payload)}.{_encode(self._mac(purpose, payload))}"
 
     def check(self, purpose: bytes, token: str) -> str:
-        """What the token says, if we sealed it for this purpose. Raises `BadLink`."""
+        """Returns the text of a token. Raises `BadLink` if we did not seal it for this purpose."""
         said = self.said(token)
         if not hmac.compare_digest(self.seal(purpose, said), token):
-            raise BadLink("not a link of ours")
+            raise BadLink("this is not one of our links")
         return said
 
     def said(self, token: str) -> str:
-        """What it claims, which may be needed to know for what it must be sealed. Raises `BadLink`."""
+        """Returns the text of a token, which may be forged, to learn for which purpose to check. Raises `BadLink`."""
         try:
             if self.key is None or len(token) > MAX_TOKEN_CHARS or not token.isascii():
-                raise BadLink("not a link of ours")
+                raise BadLink("this is not one of our links")
             return _decode(token.split(".", maxsplit=1)[0]).decode("ascii")
         except (ValueError, binascii.Error) as error:
-            raise BadLink("not a link of ours") from error
+            raise BadLink("this is not one of our links") from error
 
     def _mac(self, purpose: bytes, payload: bytes) -> bytes:
         assert self.key is not None
         return hmac.new(self.key, purpose + b"\x00" + payload, hashlib.sha256).digest()[:_MAC_BYTES]
 
     def stamped(self, body: bytes, endpoint: str, made: datetime) -> bytes:
-        """A message about an incident, with the link for this endpoint if somebody could still take the incident."""
+        """Returns the body of a message about an incident with this endpoint's link, unless the incident is over."""
         if self._base is None or self.key is None:
             return body
         message = json.loads(body)

@@ -1,6 +1,6 @@
-"""Who is told what became of deliveries. The module that pages people listens, so that a page that fails goes on to the next.
+"""The interface by which other modules learn how deliveries ended. Escalation listens, to follow up a page that fails.
 
-`notify` knows nobody above it: the process hands the listener in (`alerter.service`).
+`notify` knows no module above it, so `alerter.service` passes the listener in.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from sqlalchemy import Connection
 
 
 class DeliveryListener(Protocol):
-    """Called inside the transaction that records what happened."""
+    """Called inside the transaction that records how a delivery ended."""
 
     def arrived(self, connection: Connection, delivery: str) -> None:
         """A delivery reached its endpoint."""
 
     def failing(self, connection: Connection, delivery: str, tries: int, ended: bool, now: datetime) -> bool:
-        """A delivery failed `tries` times, or was given up (`ended`). Returns True if somebody must be paged otherwise now."""
+        """A delivery failed `tries` times, or was given up (`ended`). Returns True if a page fails by that."""
 
     def endpoint_failing(self, connection: Connection, endpoint: str, now: datetime) -> bool:
-        """An endpoint has only failed for a while. Returns True if somebody must be paged otherwise now."""
+        """An endpoint only fails. Returns True if pages that wait for it fail by that."""
 
     def endpoint_gone(self, connection: Connection, endpoint: str, now: datetime) -> None:
         """An endpoint was disabled or deleted."""

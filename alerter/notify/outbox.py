@@ -1,8 +1,9 @@
-"""Deliveries and publications as rows: written by the transaction that causes them, claimed with a lease, recorded after.
+"""The outbox: deliveries and publications as rows, written by the transaction that causes them.
 
-A delivery's id is its `webhook-id` and never changes. It is derived from (incident, sequence, change, endpoint), so the same
-cause enqueued twice is one row. Whatever a crash left leased is swept when its lease ends. These functions run inside a
-transaction of `store.database`; leases are in real time, because a request takes real seconds whatever a drill's clock says.
+The id of a delivery is its `webhook-id` and never changes. It is derived from what the delivery is about and the
+endpoint, so the same cause enqueued twice is one row. A delivery is leased while it is sent; a lease that a crash left
+behind ends by itself. Leases are in real time, because requests are, whatever a drill's clock says. All functions run
+inside a transaction of `store.database`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _WELL: Final = {"failures": 0, "failing_since": None, "told_failing": False, "pa
 
 FALLBACK_TRIES: Final = 3
 FALLBACK_AFTER: Final = timedelta(seconds=60)
-"""A message that its endpoint failed to take so often, or for so long, goes to its fallback too."""
+"""A message goes to the fallback too, if its endpoint failed to accept it this often or for this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,9 @@ class Cause:
     type: str
     incident: str | None
     parts: tuple[object, ...]
-    """What its id is derived from, together with the endpoint."""
+    """What the ids of its deliveries are derived from, together with the endpoint."""
     sequence: int | None = None
-    """The incident's, where it is about a state of one."""
+    """The sequence of the incident, if it is about a state of one."""
 
     @property
     def id(self) -> str:
@@ -57,7 +58,7 @@ def id_of(cause: str, endpoint: str) -> str:
 def enqueue(
     connection: Connection, cause: Cause, body: bytes, names: Collection[str], now: datetime, wall: datetime
 ) -> int:
-    """One delivery an endpoint, due at once; how many are new."""
+    """Add a delivery to each endpoint, due at once. Returns how many are new."""
     identity = cause.id
     made = (identity, cause.incident, cause.sequence, cause.type, body, now, wall)
     rows = [_row(name, *made) for name in names]
@@ -65,7 +66,7 @@ def enqueue(
 
 
 def copy_for(row: Any, endpoint: str, now: datetime, wall: datetime) -> dict[str, Any]:
-    """The row of the same message to another endpoint."""
+    """Returns the row of a delivery of the same message to another endpoint."""
     return _row(endpoint, row.cause, row.incident, row.sequence, row.type, row.body, now, wall)
 
 
@@ -98,7 +99,7 @@ def _row(
 
 
 def publish(connection: Connection, messages: Sequence[Message], now: datetime) -> None:
-    """These go to the event log, in this order, at least once."""
+    """Add messages for the event log. They are appended in this order, at least once."""
     if messages:
         rows = [{"topic": m.topic, "key": m.key, "value": m.value, "created_at": now} for m in messages]
         connection.execute(insert(publications), rows)
@@ -114,17 +115,17 @@ def published(connection: Connection, ids: Sequence[int]) -> None:
 
 
 def free(wall: datetime) -> ColumnElement[bool]:
-    """Nobody has it in hand."""
+    """Returns a condition: no process has a lease on the delivery."""
     return or_(deliveries.c.lease_ends_wall.is_(None), deliveries.c.lease_ends_wall < wall)
 
 
 def ready(now: datetime) -> ColumnElement[bool]:
-    """Its endpoint is not paused; needs `deliveries` joined with `endpoints` (outer)."""
+    """Returns a condition: its endpoint is not paused. Needs `WITH_ENDPOINTS`."""
     return or_(endpoints.c.paused_until.is_(None), endpoints.c.paused_until <= now)
 
 
 def disable(connection: Connection, endpoint: str, because: str, now: datetime, listener: DeliveryListener) -> None:
-    """Nothing more goes there, nor what was waiting for it."""
+    """Disable an endpoint, and cancel the deliveries that wait for it."""
     connection.execute(
         update(endpoints)
         .where(endpoints.c.name == endpoint)
@@ -134,14 +135,14 @@ def disable(connection: Connection, endpoint: str, because: str, now: datetime, 
 
 
 def hurry(connection: Connection, endpoint: str, now: datetime) -> None:
-    """It takes messages again: what waits for it is due at once."""
+    """Make the deliveries that wait for an endpoint due at once, because it accepts messages again."""
     waiting = (deliveries.c.endpoint == endpoint, deliveries.c.state == DeliveryState.PENDING)
     later = deliveries.c.next_attempt_at > now
     connection.execute(update(deliveries).where(*waiting, later).values(next_attempt_at=now))
 
 
 def cancel_for(connection: Connection, endpoint: str, now: datetime, listener: DeliveryListener) -> None:
-    """All that waits for this endpoint."""
+    """Cancel all deliveries that wait for this endpoint."""
     listener.endpoint_gone(connection, endpoint, now)
     _cancel(connection, deliveries.c.endpoint == endpoint, now)
 
@@ -165,7 +166,7 @@ def _cancel(connection: Connection, which: ColumnElement[bool], now: datetime) -
 
 
 def release_leases(connection: Connection, owner: str | None) -> int:
-    """Free what an earlier process left leased: that of `owner`, or of everybody (`None`)."""
+    """End the leases that an earlier process left behind: those of `owner`, or all of them. Returns how many."""
     query = update(deliveries).where(deliveries.c.lease_ends_wall.is_not(None))
     if owner is not None:
         query = query.where(deliveries.c.lease_owner == owner)
@@ -173,7 +174,7 @@ def release_leases(connection: Connection, owner: str | None) -> int:
 
 
 def next_due(connection: Connection, wall: datetime) -> datetime | None:
-    """When the next free delivery is due at an endpoint that takes it."""
+    """Returns when the next delivery without a lease is due, considering the pauses of endpoints."""
     later = endpoints.c.paused_until > deliveries.c.next_attempt_at
     due = case((later, endpoints.c.paused_until), else_=deliveries.c.next_attempt_at)
     query = select(func.min(due)).select_from(WITH_ENDPOINTS)
@@ -183,7 +184,10 @@ def next_due(connection: Connection, wall: datetime) -> datetime | None:
 
 
 def forsaken(now: datetime) -> ColumnElement[bool]:
-    """Its endpoint failed to take it, or did not for long, and has a fallback that was not told yet; needs the join."""
+    """Returns a condition: its endpoint failed to accept it often or long enough, and its fallback has not got it yet.
+
+    Needs `WITH_ENDPOINTS`.
+    """
     return and_(
         deliveries.c.state.in_((DeliveryState.PENDING, DeliveryState.EXHAUSTED)),
         deliveries.c.fell_back.is_(False),
@@ -193,7 +197,7 @@ def forsaken(now: datetime) -> ColumnElement[bool]:
 
 
 def next_fallback(connection: Connection) -> datetime | None:
-    """When a message has waited so long that its endpoint's fallback is told."""
+    """Returns when the next message has waited long enough to go to its endpoint's fallback."""
     query = select(func.min(deliveries.c.created_at)).select_from(WITH_ENDPOINTS)
     waits = (deliveries.c.state == DeliveryState.PENDING, deliveries.c.fell_back.is_(False))
     oldest = connection.scalar(query.where(*waits, endpoints.c.fallback.is_not(None)))
@@ -201,7 +205,7 @@ def next_fallback(connection: Connection) -> datetime | None:
 
 
 def due_now(connection: Connection, now: datetime) -> bool:
-    """Whether anything waits to be delivered or published at this moment, in flight or not."""
+    """Returns True if anything is to be delivered or published now, including what is in flight."""
     pending = and_(deliveries.c.state == DeliveryState.PENDING, deliveries.c.next_attempt_at <= now, ready(now))
     return (
         connection.scalar(select(deliveries.c.id).select_from(WITH_ENDPOINTS).where(pending).limit(1)) is not None
@@ -212,7 +216,7 @@ def due_now(connection: Connection, now: datetime) -> bool:
 
 
 def depths(connection: Connection) -> dict[str, int]:
-    """Rows that wait, by kind."""
+    """Returns the number of waiting rows of each kind."""
     pending = select(func.count()).select_from(deliveries).where(deliveries.c.state == DeliveryState.PENDING)
     return {
         "delivery": connection.scalar(pending) or 0,
@@ -221,13 +225,16 @@ def depths(connection: Connection) -> dict[str, int]:
 
 
 def resend(connection: Connection, delivery: str, now: datetime) -> bool:
-    """Try it again from the start of the schedule, under the same id; whether there is such a delivery, and an endpoint."""
+    """Retry a delivery from the start of the schedule, under the same id.
+
+    Returns False if there is no such delivery, or its endpoint is disabled or gone.
+    """
     endpoint = connection.scalar(select(deliveries.c.endpoint).where(deliveries.c.id == delivery))
     return endpoint is not None and bool(_again(connection, endpoint, [deliveries.c.id == delivery], now))
 
 
 def resend_failed(connection: Connection, endpoint: str, since: datetime, now: datetime) -> int:
-    """Like `resend`, for all that were made since then and did not arrive; how many."""
+    """Retry all deliveries to an endpoint that were made since then and did not arrive. Returns how many."""
     lost = deliveries.c.state.in_((DeliveryState.EXHAUSTED, DeliveryState.CANCELLED))
     return _again(connection, endpoint, [deliveries.c.created_at >= since, lost], now)
 
@@ -243,5 +250,5 @@ def _again(connection: Connection, endpoint: str, which: Sequence[ColumnElement[
 
 
 def end_pause(connection: Connection, endpoint: str) -> None:
-    """Somebody wants to see whether it works: the next attempt does not wait."""
+    """End the pause of an endpoint, because somebody wants to see whether it works."""
     connection.execute(update(endpoints).where(endpoints.c.name == endpoint).values(paused_until=None))

@@ -1,7 +1,7 @@
-"""What stands behind every kind of endpoint: an outlet takes a message and makes one attempt to bring it.
+"""The interface behind every kind of endpoint: an outlet takes a message and makes one attempt to deliver it.
 
-The message's body is always our own message, the same for every kind; an outlet says it in its receiver's language. So a
-redaction, a source's terms and the words of a message each have one place.
+The body is always our own message, the same for every kind; the outlet puts it into its receiver's form. So redactions,
+the terms of networks and the words of messages each have one place.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from alerter.notify.attempt import Result
 
 class Kind(StrEnum):
     WEBHOOK = "webhook"
-    """Our own signed messages (Standard Webhooks)."""
+    """Our own messages, signed as Standard Webhooks."""
     PAGERDUTY = "pagerduty"
-    """Events v2, and its acknowledgements back."""
+    """PagerDuty's Events API v2; acknowledgements come back."""
     ALERTMANAGER = "alertmanager"
-    """Prometheus' Alertmanager: alerts pushed to it, again and again while they fire."""
+    """Prometheus' Alertmanager: alerts are pushed to it, again and again while they fire."""
     ALERTMANAGER_WEBHOOK = "alertmanager_webhook"
-    """What Alertmanager posts to webhooks, version 4: many tools read it."""
+    """What Alertmanager itself posts to webhooks (version 4), which many tools read."""
     SLACK = "slack"
     TEAMS = "teams"
     APPRISE = "apprise"
@@ -32,24 +32,24 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What an endpoint's owner and we share. Never shown."""
+    """The secrets that we share with an endpoint. They are never shown."""
 
     signing: tuple[str, ...] = field(default=(), repr=False)
-    """Those that sign now, the newest first."""
+    """The secrets that sign now, the newest first."""
     key: str | None = field(default=None, repr=False)
-    """What the receiver knows us by: a routing key, a token."""
+    """The receiver knows us by it: a routing key, a token."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundMessage:
-    """One attempt's worth of work."""
+    """What one attempt delivers, and where to."""
 
     delivery: str
     """The `webhook-id`: the same in every attempt."""
     endpoint: str
     kind: Kind
     type: str
-    """Of the message: `incident.opened`, `endpoint.test` and so on."""
+    """The type of the message: `incident.opened`, `endpoint.test` and so on."""
     url: str = field(repr=False)
     keys: Keys
     body: bytes = field(repr=False)
@@ -57,7 +57,7 @@ class OutboundMessage:
     """When the delivery was made, in real time."""
     options: Mapping[str, Any] = field(default_factory=dict)
     overtaken: bool = False
-    """Its receiver keeps a state, and has been told a newer one."""
+    """The receiver keeps state and has got a newer message about the incident."""
 
     @property
     def is_about_incident(self) -> bool:
@@ -66,7 +66,7 @@ class OutboundMessage:
 
 class Outlet(Protocol):
     async def deliver(self, message: OutboundMessage) -> Result:
-        """Make one attempt. Never raises for what the other side does."""
+        """Make one attempt. Never raises because of what the receiver does."""
 
     async def close(self) -> None:
-        """Idempotent."""
+        """Close connections and processes. May be called twice."""

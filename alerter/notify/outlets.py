@@ -1,4 +1,4 @@
-"""Every kind of endpoint has an outlet here; whoever delivers knows only this door."""
+"""The outlets for all kinds of endpoints, behind one interface."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from alerter.notify.links import LinkSigner
 from alerter.notify.outlet import Kind, OutboundMessage, Outlet
 from alerter.states import AttemptOutcome
 
-NOTHING_TO_TELL = Result(AttemptOutcome.DELIVERED, detail="nothing to tell: it was never sent a post's words")
-OVERTAKEN = Result(AttemptOutcome.DELIVERED, detail="nothing to tell: a newer state of it has arrived already")
+NOTHING_TO_TELL = Result(AttemptOutcome.DELIVERED, detail="nothing to send: this receiver never got the text of a post")
+OVERTAKEN = Result(AttemptOutcome.DELIVERED, detail="nothing to send: a newer message about the incident has arrived")
 
 
 class Outlets:
-    """The outlets of one process. `wall` gives real seconds since 1970: receivers compare it with their own clock."""
+    """The outlets of one process. `wall` returns real seconds since 1970: receivers compare them with their clock."""
 
     def __init__(
         self,
@@ -38,18 +38,23 @@ class Outlets:
         self.sender = sender
         self.alertmanager = AlertmanagerPush(sender, wall, links)
 
-        def said(form: Callable[[Notice, OutboundMessage], bytes]) -> Outlet:
+        def rendered(form: Callable[[Notice, OutboundMessage], bytes]) -> Outlet:
             return HttpOutlet(sender, lambda message: _noticed(message, links, form))
 
         self._of: Mapping[Kind, Outlet] = {
             Kind.WEBHOOK: HttpOutlet(sender, lambda message: signed(message, int(wall()), links)),
-            Kind.PAGERDUTY: said(lambda notice, message: pagerduty.render(notice, message.keys.key or "")),
+            Kind.PAGERDUTY: rendered(lambda notice, message: pagerduty.render(notice, message.keys.key or "")),
             Kind.ALERTMANAGER: self.alertmanager,
-            Kind.ALERTMANAGER_WEBHOOK: said(lambda notice, message: _as_webhook(notice, message, public_url)),
-            Kind.SLACK: said(lambda notice, _: slack.render(notice)),
-            Kind.TEAMS: said(lambda notice, _: teams.render(notice)),
+            Kind.ALERTMANAGER_WEBHOOK: rendered(lambda notice, message: _as_webhook(notice, message, public_url)),
+            Kind.SLACK: rendered(lambda notice, _: slack.render(notice)),
+            Kind.TEAMS: rendered(lambda notice, _: teams.render(notice)),
             Kind.APPRISE: AppriseOutlet(allowed, lambda message: stamped(message, links)),
         }
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of endpoints that messages can be brought to."""
+        return frozenset(self._of)
 
     async def deliver(self, message: OutboundMessage) -> Result:
         return OVERTAKEN if message.overtaken else await self._of[message.kind].deliver(message)
@@ -60,7 +65,7 @@ class Outlets:
 
 
 class HttpOutlet:
-    """An outlet that is one POST; `render` answers `None` where there is nothing to tell."""
+    """An outlet that makes one POST. `render` returns the request, or `None` if there is nothing to send."""
 
     def __init__(self, sender: HttpSender, render: Callable[[OutboundMessage], Request | None]) -> None:
         self._sender = sender
@@ -75,8 +80,8 @@ class HttpOutlet:
 
 
 class AlertmanagerPush:
-    """To every member of the cluster: they do not tell each other. One that took it is enough; the alert is sent to all
-    of them again soon."""
+    """Sends alerts to every member of the cluster, because they do not pass them on. An attempt succeeds if one member
+    accepts: all of them get the alert again soon."""
 
     def __init__(self, sender: HttpSender, wall: Callable[[], float], links: LinkSigner) -> None:
         self._sender = sender
@@ -88,7 +93,7 @@ class AlertmanagerPush:
         return NOTHING_TO_TELL if not alerts else await self.push(message.url, message.options, alerts)
 
     def alerts(self, body: bytes, endpoint: str, options: Mapping[str, Any], made: datetime) -> list[Alert]:
-        """The alerts of a message about an incident."""
+        """Returns the alerts for a message about an incident."""
         return self._alerts(self._links.stamped(body, endpoint, made), options)
 
     def _alerts(self, body: bytes, options: Mapping[str, Any]) -> list[Alert]:
@@ -111,13 +116,13 @@ class AlertmanagerPush:
 
 
 def signed(message: OutboundMessage, timestamp: int, links: LinkSigner) -> Request:
-    """Our own message by Standard Webhooks; the timestamp is that of the attempt."""
+    """Returns our own message, signed as a Standard Webhook. The timestamp is that of the attempt."""
     body = stamped(message, links)
     return Request(message.url, signing.headers(message.keys.signing, message.delivery, timestamp, body), body)
 
 
 def stamped(message: OutboundMessage, links: LinkSigner) -> bytes:
-    """The body as this endpoint gets it: with a link to acknowledge, if it is about an incident."""
+    """Returns the body as this endpoint gets it: with a link to acknowledge, if it is about an incident."""
     return links.stamped(message.body, message.endpoint, message.made) if message.is_about_incident else message.body
 
 

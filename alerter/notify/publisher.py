@@ -1,4 +1,4 @@
-"""Takes publications from the outbox to the event log: in their order, at least once."""
+"""Takes publications from the outbox to the event log, in their order, at least once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PUBLISH_ROWS: Final = 200
 
 
 class Publisher:
-    """Appends publications to the event log in their order, and forgets them when the log has them: at least once."""
+    """Appends publications to the event log in their order. A row is deleted once the log has it."""
 
     def __init__(self, database: Database, log: EventLog, clock: Clock, metrics: AlerterMetrics) -> None:
         self._database = database
@@ -62,7 +62,7 @@ class Publisher:
         return True
 
     async def _one_by_one(self, rows: list[tuple[int, Message]]) -> None:
-        """One that is too large for the log is dropped, loudly: nobody could ever read it there."""
+        """Append publications one by one, and drop those that are too large for the event log, with an error."""
         for number, message in rows:
             try:
                 await self._log.append([message])

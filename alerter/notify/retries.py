@@ -1,7 +1,7 @@
-"""When a delivery that failed is tried again. Pure: the time, the answer and the dice come in.
+"""Calculates when a delivery that failed is retried. Pure.
 
-A page must not wait: nine attempts fall into the first eight minutes, then the common tail of webhooks follows until a day
-and more has passed.
+A page must not wait, so nine attempts fall into the first eight minutes. Then the waits grow to a day, as is usual for
+webhooks, and the last attempt comes after three days.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ WAITS_SECONDS: Final = (
     *(5 * _MINUTE, 30 * _MINUTE),
     *(2 * _HOUR, 5 * _HOUR, 10 * _HOUR, 14 * _HOUR, 20 * _HOUR, 24 * _HOUR),
 )
-"""After the first try, which is at once. When they are used up the delivery is `exhausted`."""
+"""The waits after the first attempt, which is made at once. After the last one the delivery is `exhausted`."""
 JITTER: Final = 0.1
-"""Receivers that fell over together must not be called together; more would delay a page."""
+"""Receivers that went down together must not all be retried at the same moment; more jitter would delay a page."""
 ASKED_SECONDS: Final = 60.0
-"""A receiver may always ask for this much patience, however early it is; beyond, for twice the wait that is due."""
+"""A `Retry-After` is honoured up to this, or up to twice the wait that is due if that is longer."""
 
 
 def wait(tries: int, retry_after: float | None, rng: random.Random) -> float | None:
-    """Seconds until the next try after `tries` of them failed; `None` when there is none."""
+    """Returns the seconds until the next attempt after `tries` failed, or `None` if there is none."""
     if tries > len(WAITS_SECONDS):
         return None
     base = WAITS_SECONDS[tries - 1]
@@ -36,7 +36,7 @@ def wait(tries: int, retry_after: float | None, rng: random.Random) -> float | N
 
 
 def parse_retry_after(value: str | None, now_wall: float) -> float | None:
-    """Seconds from a `Retry-After` header, which is a number or a date; `None` when it is neither."""
+    """Returns the seconds in a `Retry-After` header, which is a number or a date, or `None` if it is neither."""
     if value is None:
         return None
     text = value.strip()

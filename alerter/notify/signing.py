@@ -1,7 +1,7 @@
-"""Standard Webhooks 1.0.0 signatures, exactly. Pure.
+"""Signs webhooks as Standard Webhooks 1.0.0 specifies. Pure.
 
-What is signed is `{id}.{timestamp}.{raw body}`; the timestamp is that of the attempt, the id that of the delivery. With
-several secrets (one is being rotated out) every one signs, and the receiver takes whichever it knows.
+The signature covers `{id}.{timestamp}.{raw body}`: the id of the delivery and the timestamp of the attempt. While a
+secret is rotated out, each secret signs, and the receiver checks the signature that it knows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 
 PREFIX: Final = "whsec_"
 SECRET_BYTES: Final = 32
-"""The specification asks for 24 to 64."""
+"""The specification requires 24 to 64."""
 
 
 def new_secret() -> str:
@@ -24,7 +24,7 @@ def new_secret() -> str:
 
 
 def key_of(secret: str) -> bytes:
-    """The bytes that sign. Raises `ValueError`, without the secret in it."""
+    """Returns the key in a secret. Raises `ValueError`, whose message does not contain the secret."""
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except binascii.Error:
@@ -40,7 +40,7 @@ def signature(secret: str, delivery: str, timestamp: int, body: bytes) -> str:
 
 
 def headers(secrets: Sequence[str], delivery: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The three headers of one attempt."""
+    """Returns the three headers of one attempt."""
     return {
         "webhook-id": delivery,
         "webhook-timestamp": str(timestamp),

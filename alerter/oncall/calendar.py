@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from icalendar import Calendar, Event
-
 from alerter.oncall.shifts import Shift
 from services.config.model import Config
 from services.config.rota import Schedule
@@ -18,6 +16,8 @@ AHEAD: Final = timedelta(weeks=12)
 
 def feed(schedule: Schedule, shifts: Iterable[Shift], config: Config, now: datetime) -> bytes:
     """Returns the calendar: one event a shift, with an id that stays the same. A gap is an event too, and says so."""
+    from icalendar import Calendar, Event  # late: few processes are ever asked for a calendar
+
     calendar = Calendar()
     calendar.add("prodid", "-//Firebreak//on-call//EN")
     calendar.add("version", "2.0")

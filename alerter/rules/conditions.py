@@ -103,7 +103,7 @@ def _source(rule: Rule, facts: Facts) -> Check | None:
 
 
 def account_of(facts: Facts) -> str | None:
-    """The brand's own account that the root post concerns."""
+    """The brand's own account that the root post is about."""
     return facts.root.account if facts.root is not None else None
 
 

@@ -30,8 +30,7 @@ LOOK: Final = timedelta(days=8)
 
 
 class Covers(StrEnum):
-    """ALL: a silence covers whatever its matchers match. VOLUME: a mute covers, of that, what many posts alone
-    explain."""
+    """ALL: a silence covers all that its matchers match. VOLUME: a mute covers, of that, what many posts alone explain."""
 
     ALL = "all"
     VOLUME = "volume"

@@ -1,1 +1,1 @@
-"""Where the alerter keeps what it must not forget: one database, one durable commit point."""
+"""The alerter's database, which is its only commit point: tables, migrations, transactions."""

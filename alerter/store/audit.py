@@ -1,8 +1,8 @@
-"""The audit log: every change that somebody made, by whom, to what and when. Written with the change, never altered.
+"""The audit log: who changed what, and when. Each line is written with its change, and no line is ever altered.
 
     audit.record(connection, now, caller.name, "endpoint.created", name, brand, {"target": "https://x.example"})
 
-`what` is `thing.action` in the past tense. `detail` says what the change was, and must hold no secret.
+`what` is `thing.action` in the past tense. `detail` says what was changed, and must not contain a secret.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def record(
     brand: str | None = None,
     detail: Mapping[str, object] | None = None,
 ) -> None:
-    """Write the change down, in the transaction that makes it. A `brand` of `None` means that it concerns more than one."""
+    """Write a line, in the transaction that makes the change. `brand` is `None` if the change concerns several."""
     values = {"at": at, "actor": actor, "what": what, "subject": on, "brand": brand}
     connection.execute(insert(audit).values(**values, detail=json.dumps(dict(detail or {}))))
 
 
 def only(brands: Collection[str]) -> str | None:
-    """Returns the brand, if there is exactly one."""
+    """Returns the brand if there is exactly one, or else `None`."""
     return next(iter(brands)) if len(brands) == 1 else None

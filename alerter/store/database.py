@@ -1,8 +1,8 @@
-"""The one door to the database: a synchronous engine on threads of its own, never on the loop.
+"""The only way to the database: a synchronous engine on threads of its own, never on the event loop.
 
-`write` runs one function in one transaction. Writes that wait together share a commit, each behind a savepoint of its own:
-one that fails takes nobody with it, and a thousand deliveries cost dozens of fsyncs, not thousands. `read` runs beside the
-writer and sees what was committed. Whatever differs between SQLite and PostgreSQL stands here and nowhere else.
+`write` runs one function in one transaction. Writes that wait together share a commit, each behind its own savepoint:
+one that fails takes no other with it, and a thousand deliveries cost dozens of fsyncs, not thousands. `read` runs
+beside the writer and sees what is committed. All differences between SQLite and PostgreSQL are handled here.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, make_url
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from alerter.store import migrate
 from services.base.errors import FirebreakError, Transient
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 try:
     import fcntl
@@ -31,16 +33,16 @@ T = TypeVar("T")
 _READ_ONLY = "firebreak_read_only"
 
 MOST_TOGETHER: Final = 64
-"""Writes that share a commit: more would make the first of them wait for long."""
+"""Most writes that share a commit: with more, the first of them would wait too long."""
 READERS: Final = 2
 
 
 class Overtaken(FirebreakError):
-    """Another replica changed what this transaction was based on: roll back, load again."""
+    """Another replica changed what this transaction is based on: roll back and load again."""
 
 
 class DatabaseAway(Transient):
-    """The database does not answer, or is locked; nothing of this transaction took effect (or its commit is unknown)."""
+    """The database does not answer or is locked. Nothing took effect, unless only the answer to the commit was lost."""
 
 
 class _Job(NamedTuple):
@@ -53,7 +55,7 @@ def default_url(folder: Path) -> str:
 
 
 class Database:
-    """Runs functions of a connection, each in a transaction: writes one after the other, reads beside them."""
+    """Runs functions that take a connection, each in a transaction: writes one after the other, reads beside them."""
 
     def __init__(self, url: str) -> None:
         self._engine = engine_of(url)
@@ -63,12 +65,14 @@ class Database:
         self._lock: IO[bytes] | None = None
 
     async def start(self) -> None:
-        """Bring the tables up to date. Raises `Damaged` where they are of a version that we do not know."""
+        """Bring the tables up to date. Raises `Damaged` if they have a version that we do not know."""
         await self._on(self._writer, lambda: self._passing(lambda: migrate.up(self._engine)))
 
     def alone(self) -> bool:
-        """Whether nobody else has this database open, which only a SQLite file can tell: then whatever is leased was left
-        by a process that is dead. The lock is the kernel's: it ends with the process, also by kill -9."""
+        """Returns True if no other process has this database open, which only a SQLite file can tell.
+
+        Then all leases were left by dead processes. The lock is the kernel's: it ends with the process, even on kill -9.
+        """
         path = self._engine.url.database
         if self._engine.dialect.name != "sqlite" or not path or fcntl is None:
             return False
@@ -83,14 +87,14 @@ class Database:
         return True
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` and commit. An exception rolls it back. Raises `DatabaseAway` where trying again may help."""
+        """Run `work` and commit. An exception rolls it back. Raises `DatabaseAway` if a retry may help."""
         done: Future[T] = Future()
         self._waiting.append(_Job(work, done))
         self._writer.submit(self._commit_together)
         return await asyncio.wrap_future(done)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Like `write`, for work that changes nothing; sees what was committed when it begins."""
+        """Run `work`, which changes nothing. It sees what is committed when it begins. Raises like `write`."""
 
         def transact() -> T:
             with self._engine.execution_options(**{_READ_ONLY: True}).begin() as connection:
@@ -99,7 +103,7 @@ class Database:
         return await self._on(self._readers, lambda: self._passing(transact))
 
     async def aside(self, work: Callable[[], T]) -> T:
-        """Run `work` on a thread, outside of any transaction: thinking has no place inside one."""
+        """Run `work` on a thread, outside any transaction, because transactions are not to wait for computations."""
         return await self._on(self._readers, work)
 
     @staticmethod
@@ -107,7 +111,7 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(threads, work)
 
     def _passing(self, work: Callable[[], T]) -> T:
-        """Raises `DatabaseAway` for what passes."""
+        """Run `work`. Raises `DatabaseAway` in place of an error that passes."""
         try:
             return work()
         except DBAPIError as error:
@@ -117,29 +121,29 @@ class Database:
             raise
 
     def _passes(self, error: DBAPIError) -> bool:
-        """Whether the database is locked or away, which trying again may mend."""
+        """Returns True if the database is locked or away, so that a retry may help."""
         return error.connection_invalidated or isinstance(
             error.orig, self._engine.dialect.loaded_dbapi.OperationalError
         )
 
     def _commit_together(self) -> None:
-        """Do what waits, in one transaction. A later call for a write that was done here finds nothing left."""
+        """Do the waiting writes in one transaction. The later calls for those find nothing left to do."""
         jobs = [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
         jobs = [job for job in jobs if job.done.set_running_or_notify_cancel()]
         if not jobs:
             return
-        came: list[Callable[[], None]] = []
+        settlements: list[Callable[[], None]] = []
         try:
             with self._engine.begin() as connection:
-                came = [self._settled(connection, job, alone=len(jobs) == 1) for job in jobs]
-        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for it
+                settlements = [self._settled(connection, job, alone=len(jobs) == 1) for job in jobs]
+        except BaseException as error:  # noqa: BLE001 - it belongs to the callers that wait
             failure = self._named(error)
-            came = [lambda j=job: j.done.set_exception(failure) for job in jobs]  # type: ignore[misc]
-        for settle in came:
+            settlements = [lambda j=job: j.done.set_exception(failure) for job in jobs]  # type: ignore[misc]
+        for settle in settlements:
             settle()
 
     def _settled(self, connection: Connection, job: _Job, alone: bool) -> Callable[[], None]:
-        """Do one of several; what to tell whoever waits for it, once all are committed."""
+        """Do one write. Returns a function that gives its caller the result, to be called after the commit."""
         if alone:
             result = job.work(connection)
             return lambda: job.done.set_result(result)
@@ -159,7 +163,7 @@ class Database:
         return error
 
     async def close(self) -> None:
-        """Idempotent; waits for the transactions in hand."""
+        """Wait for running transactions, then close all connections. May be called twice."""
         await asyncio.get_running_loop().run_in_executor(None, self._writer.shutdown)
         await asyncio.get_running_loop().run_in_executor(None, self._readers.shutdown)
         self._engine.dispose()
@@ -169,13 +173,13 @@ class Database:
 
 
 def engine_of(url: str) -> Engine:
-    """An engine with our settings, for either database."""
+    """Returns an engine with our settings, for SQLite or PostgreSQL."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite_engine(url)
     if parsed.drivername == "postgresql":  # SQLAlchemy would take psycopg2
         parsed = parsed.set(drivername="postgresql+psycopg")
-    # A lock that is never given or a server that fell silent must not hold the only writer for ever.
+    # A lock that is never granted, or a server that stopped answering, must not block the only writer for ever.
     limits = {"connect_timeout": 5, "options": "-c lock_timeout=5s -c statement_timeout=60s"}
     return create_engine(
         parsed, hide_parameters=True, pool_size=READERS + 1, max_overflow=0, pool_pre_ping=True, connect_args=limits
@@ -187,14 +191,14 @@ def _sqlite_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: Any) -> None:
-        # The driver must not begin transactions by itself: it would begin them late and deferred.
+        # The driver must not begin transactions itself: it would begin them late and deferred.
         connection.isolation_level = None
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
-        # IMMEDIATE: a transaction that reads first and writes later could not be upgraded when another wrote between.
+        # IMMEDIATE: a transaction that reads first and writes later fails if another one wrote in between.
         reads = connection.get_execution_options().get(_READ_ONLY, False)
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
@@ -202,7 +206,7 @@ def _sqlite_engine(url: str) -> Engine:
 
 
 def insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Insert the rows whose key is not there yet, all with the same columns; how many were."""
+    """Insert the rows whose key is not there yet. All must have the same columns. Returns how many were inserted."""
     if not rows:
         return 0
     return connection.execute(_insert_missing(connection.dialect.name, table), list(rows)).rowcount
@@ -210,6 +214,15 @@ def insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping[
 
 @cache
 def _insert_missing(dialect: str, table: Table) -> Insert:
-    """Built once: making a statement costs more than running it, which is why rows are given as parameters everywhere."""
-    made = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    """Built once: making a statement costs more than running it, so rows are passed as parameters everywhere."""
+    made: sqlite.Insert | postgresql.Insert
+    # Imported late: a process uses one of the two.
+    if dialect == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        made = sqlite.insert(table)
+    else:
+        from sqlalchemy.dialects import postgresql
+
+        made = postgresql.insert(table)
     return made.on_conflict_do_nothing().execution_options(preserve_rowcount=True)

@@ -1,4 +1,4 @@
-"""Keys that all replicas of an installation share: whoever starts first makes them."""
+"""Keys that all replicas of an installation share. The first replica to start makes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from alerter.store.tables import installation
 
 
 def shared_key(connection: Connection, name: str) -> bytes:
-    """32 random bytes, the same for ever and for everybody on this database."""
+    """Returns 32 random bytes, always the same for all users of this database."""
     insert_missing(connection, installation, [{"name": name, "value": secrets.token_bytes(32)}])
     value = connection.scalar(select(installation.c.value).where(installation.c.name == name))
     assert value is not None

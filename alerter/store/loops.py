@@ -1,4 +1,4 @@
-"""Work that is done again every so often, for as long as the alerter runs."""
+"""Periodic loops: work that is repeated for as long as the alerter runs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ logger = structlog.get_logger()
 
 
 class PeriodicLoop(ABC):
-    """A database that is away is counted, and left for the next round."""
+    """Repeats its turn until it is stopped. If the database is away, that is counted, and the next turn tries again."""
 
     name: ClassVar[str]
     every_seconds: ClassVar[float]
-    """Real time from the end of a round to the next."""
+    """Real seconds between the end of a turn and the next."""
 
     def __init__(self, metrics: AlerterMetrics) -> None:
         self._metrics = metrics
@@ -28,7 +28,7 @@ class PeriodicLoop(ABC):
 
     @abstractmethod
     async def turn(self) -> None:
-        """One round. Raises `DatabaseAway`."""
+        """Do the work once. Raises `DatabaseAway`."""
 
     def stop(self) -> None:
         self._stop.set()

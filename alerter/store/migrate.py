@@ -1,7 +1,7 @@
-"""Brings the tables to the version that this program knows, in one transaction: all of it or nothing.
+"""Migrates the tables to the version that this program knows, in one transaction: all of it or nothing.
 
-Several processes may start at once: one migrates, the others wait and find it done. Alembic is imported only when there is
-something to do, so that a start stays fast.
+If several processes start at once, one migrates, and the others wait and find it done. Alembic is imported only if
+there is something to do, so that starts stay fast.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from services.base.errors import Damaged
 
 FOLDER: Final = Path(__file__).with_name("migrations")
 HEAD: Final = max((path.name.split("_")[0] for path in (FOLDER / "versions").glob("[0-9]*.py")), default="")
-"""The newest version: the number that its file's name begins with."""
+"""The newest version, which is the number at the start of a migration's file name."""
 _LOCK: Final = 0x46495245
-"""Of PostgreSQL's advisory locks; any number that is ours."""
+"""Our advisory lock in PostgreSQL; any number will do."""
 
 
 def up(engine: Engine) -> None:
-    """Raises `Damaged` where the tables are of a version that we do not know."""
+    """Migrate to the newest version. Raises `Damaged` if the tables have a version that we do not know."""
     with engine.connect() as connection:
         if version(connection) == HEAD:
             return
@@ -33,8 +33,11 @@ def up(engine: Engine) -> None:
 
 @contextmanager
 def migrating(engine: Engine) -> Iterator[Connection]:
-    """A transaction that no other migration is beside. SQLite changes most of a table by writing it anew, and dropping the
-    old one would delete what hangs on it: there foreign keys are looked at in the end only."""
+    """A transaction for one migration at a time.
+
+    SQLite changes a table by copying it, and dropping the old one would delete the rows that refer to it. So there
+    foreign keys are off, and are checked at the end.
+    """
     sqlite = engine.dialect.name == "sqlite"
     with engine.connect() as connection:
         raw: Any = connection.connection.dbapi_connection
@@ -46,7 +49,9 @@ def migrating(engine: Engine) -> Iterator[Connection]:
                     connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
                 yield connection
                 if sqlite and (broken := connection.execute(text("PRAGMA foreign_key_check")).all()):
-                    raise Damaged(f"a migration left {len(broken)} rows that point nowhere, first in {broken[0][0]}")
+                    raise Damaged(
+                        f"a migration left {len(broken)} rows that refer to nothing, the first in {broken[0][0]}"
+                    )
         finally:
             if sqlite:
                 raw.execute("PRAGMA foreign_keys=ON")
@@ -64,11 +69,11 @@ def to(connection: Connection, revision: str, folder: Path = FOLDER) -> None:
     try:
         (command.downgrade if downward else command.upgrade)(config, revision)
     except CommandError as error:
-        raise Damaged(f"the alerter's database has version {found}, this program knows {HEAD}: {error}") from None
+        raise Damaged(f"the alerter's database has version {found}, but this program knows {HEAD}: {error}") from None
 
 
 def configuration(folder: Path = FOLDER) -> Any:
-    """Alembic's configuration: there is no ini file."""
+    """Returns Alembic's configuration. There is no ini file."""
     from alembic.config import Config
 
     config = Config()
@@ -78,7 +83,7 @@ def configuration(folder: Path = FOLDER) -> Any:
 
 
 def version(connection: Connection) -> str | None:
-    """Of the tables that are there; `None`: none are."""
+    """Returns the version of the tables, or `None` if there are none."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found = connection.scalar(text("SELECT version_num FROM alembic_version"))

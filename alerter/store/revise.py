@@ -1,7 +1,7 @@
-"""Brings the migrations in step with `tables.py`: `python -m alerter.store.revise ["what changes"]`.
+"""Writes a migration that matches `tables.py`: `python -m alerter.store.revise ["what changes"]`.
 
-Without words the first migration is written anew, which is right only while no database of a release exists. With words a
-further one is added: read it before it is committed, above all where rows must be carried over.
+Without words it writes the first migration anew, which is right only as long as no release has a database. With words
+it adds another one: read it before you commit it, especially if rows must be carried over.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VERSIONS: Final = migrate.FOLDER / "versions"
 def main(words: str | None) -> Path:
     known = sorted(VERSIONS.glob("[0-9]*.py"))
     if words is None and len(known) > 1:
-        raise SystemExit('there is more than the first migration: say what changes: revise "what changes"')
+        raise SystemExit('there is more than one migration, so say what changes: revise "what changes"')
     if words is None:
         for path in known:
             path.unlink()
@@ -44,7 +44,7 @@ def main(words: str | None) -> Path:
     path = Path(written.path)
     text = path.read_text(encoding="utf-8")
     path.write_text(re.sub(r"^ *# ###.*\n", "", text, flags=re.MULTILINE), encoding="utf-8")
-    # The same formatter as everywhere; a line that it cannot break is a name, and stays.
+    # Formatted as all our code. A line that is still too long is a name, and stays.
     subprocess.run([sys.executable, "-m", "ruff", "check", "--fix", "--quiet", path], check=True)  # noqa: S603
     subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", path], check=True)  # noqa: S603
     return path

@@ -1,7 +1,7 @@
-"""The tables, for SQLite and PostgreSQL alike: whole numbers, text and bytes, nothing that only one of them knows.
+"""The tables, for SQLite and PostgreSQL alike: integers, text and bytes, and nothing that only one of them knows.
 
-A moment is stored as whole microseconds since 1970 UTC: it sorts, compares and survives a dump in both. Columns that end in
-`_wall` are real time (leases, measurements); all others are the injected clock, which drills and tests may bend.
+A time is stored as whole microseconds since 1970 UTC, which sorts, compares and survives a dump in both. Columns that end in
+`_wall` hold real time (leases, measurements); all others are by the injected clock, which drills and tests may change.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else _BEGIN + timedelta(microseconds=value)
 
 
-# SQLite numbers rows by itself only in a column that is declared INTEGER.
+# SQLite numbers rows automatically only in a column that is declared INTEGER.
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData()
@@ -56,7 +56,7 @@ positions = Table(
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("next", BigInteger, nullable=False),
 )
-"""How far `firebreak.signals` has been applied. Moved by compare-and-set in the transaction that applies it."""
+"""How far `firebreak.signals` is applied. Moved by compare-and-set in the transaction that applies signals."""
 
 seen = Table(
     "seen",
@@ -66,7 +66,7 @@ seen = Table(
     Column("offset", BigInteger, nullable=False),
     Index("seen_by_offset", "partition", "offset"),
 )
-"""Signals that changed an incident, by id: one that was appended twice counts once. Pruned by offset."""
+"""Signals that had an effect, by id, so that one that was appended twice counts once. Pruned by offset."""
 
 incidents = Table(
     "incidents",
@@ -93,9 +93,10 @@ incidents = Table(
     Index("incidents_newest", "opened_at", "id"),
     Index("incidents_open", "state", "changed_at"),
 )
-"""`dossier` is the whole incident; the columns beside it are what queries need. `due_at`: its next timer; `told_at`: when
-somebody heard of it first; `held_until`: a silence, quiet hours or the page budget hold it back; `acknowledged_by`, `answer_by`
-and `easing`: what the board puts first."""
+"""`dossier` is the whole incident record; the other columns are what queries need.
+
+`due_at` is its next timer, `told_at` when people were first told, and `held_until` how long a silence, quiet hours or
+the page budget hold it back. The board is ordered by `acknowledged_by`, `answer_by` and `easing`."""
 
 silences = Table(
     "silences",
@@ -123,7 +124,7 @@ stories = Table(
     Column("touched_at", Moment, nullable=False),
     Index("stories_old", "touched_at"),
 )
-"""Which incident a story belongs to (its own, or the surge it is part of), and the worst complaint seen in it."""
+"""Which incident a story belongs to, how many it has opened itself, and the severity of its worst complaint."""
 
 groupings = Table(
     "groupings",
@@ -133,7 +134,7 @@ groupings = Table(
     Column("members", Integer, nullable=False),
     Index("groupings_of_incident", "incident"),
 )
-"""Of rules that group: which incident takes in the stories of a group, and how many it has."""
+"""For rules with `group_by`: the incident that takes in the stories of a group, and how many it has."""
 
 mentions = Table(
     "mentions",
@@ -177,7 +178,7 @@ outcomes = Table(
     Column("mark", String(16)),
     Index("outcomes_newest", "opened_at"),
 )
-"""What an alarm was worth: of incidents that ended, or that somebody has judged."""
+"""Alarms, to measure what they were worth: of incidents that ended or have a mark."""
 
 steps = Table(
     "steps",
@@ -190,8 +191,8 @@ steps = Table(
     Column("because", Text),
     Index("steps_due", "state", "due_at"),
 )
-"""`waiting`, `done` or `cancelled`. The row of the next step is written by the transaction that does the one before.
-`because`: why it comes sooner than the policy says."""
+"""Steps of policies: `waiting`, `done` or `cancelled`. The transaction that does a step writes the row of the next one.
+`because` says why a step comes sooner than the policy says."""
 
 pages = Table(
     "pages",
@@ -214,7 +215,7 @@ pages = Table(
     Index("pages_of_delivery", "delivery"),
     Index("pages_of_incident", "incident", "number"),
 )
-"""The deliveries that a step of a policy counts on. `rest`: the methods that were not tried yet, as JSON."""
+"""Deliveries of a policy's step that must arrive. `rest` are the methods that were not tried yet, as JSON."""
 
 overrides = Table(
     "overrides",
@@ -230,7 +231,7 @@ overrides = Table(
     Column("made_at", Moment, nullable=False),
     Index("overrides_by_end", "ends"),
 )
-"""Who takes over a schedule for a while; `responder` empty: nobody."""
+"""Who is on call for a schedule for a while, in place of what it says. Without a `responder` nobody is."""
 
 answer_clocks = Table(
     "answer_clocks",
@@ -264,8 +265,9 @@ answer_clocks = Table(
     Index("answer_clocks_asked", "asked_at"),
     Index("answer_clocks_noted", "noted_at"),
 )
-"""By when complaints and questions are answered. `tell_at`: when its owner is told if nobody has answered; `told_at`, `digest`:
-when that was, and the delivery. `voice` is the same for all copies of a text: `copies` of them have joined this clock."""
+"""By when complaints and questions are to be answered. `tell_at` is when the account's owner is told if nobody has
+answered; `told_at` and `digest` are when that was, and the delivery. `voice` is the same for all copies of a text:
+`copies` of them have joined this clock."""
 
 answer_digests = Table(
     "answer_digests",
@@ -275,7 +277,7 @@ answer_digests = Table(
     Column("number", Integer, nullable=False),
     Column("next_at", Moment, nullable=False),
 )
-"""The last digest of an account (empty: of none that is known), and from when on there may be another."""
+"""The number of an account's last digest, and when the next one may be sent. `account` is empty if it is unknown."""
 
 endpoints = Table(
     "endpoints",
@@ -302,7 +304,8 @@ endpoints = Table(
     Column("paused_until", Moment),
     Column("next_send_wall", Moment),
 )
-"""`options`: what only this kind has, as JSON without secrets. From `failures` on: how it fares, shared by all replicas."""
+"""`options` are the settings that only this kind has, as JSON without secrets. The columns from `failures` on are the
+health of the endpoint, which all replicas share."""
 
 secrets = Table(
     "secrets",
@@ -313,7 +316,7 @@ secrets = Table(
     Column("secret", Text, nullable=False),
     Column("ends_wall", Moment),
 )
-"""Apart from the endpoints, so that a listing cannot show one by mistake. Several may sign at once while one is rotated."""
+"""A table of their own, so that no list of endpoints shows one by mistake. Several may sign while one is rotated out."""
 
 deliveries = Table(
     "deliveries",
@@ -341,9 +344,9 @@ deliveries = Table(
     Index("deliveries_newest", "created_at", "id"),
     Index("deliveries_of_endpoint", "endpoint", "state"),
 )
-"""`id` is the `webhook-id`, for ever. `attempts` counts all of them, `tries` the place in the retry schedule.
+"""`id` is the `webhook-id`, for ever. `attempts` counts all attempts, `tries` is the place in the retry schedule.
 
-`cause` is the same for all endpoints that are told the same; `fell_back`: the endpoint's fallback was told too."""
+`cause` is the same for all deliveries of one message; `fell_back` says that the endpoint's fallback got it too."""
 
 attempts = Table(
     "attempts",
@@ -360,7 +363,7 @@ attempts = Table(
     Column("seconds_micro", BigInteger),
     UniqueConstraint("delivery", "number"),
 )
-"""Written (`begun`) before the request is made and completed after it; one that a crash left `begun` becomes `unknown`."""
+"""Written as `begun` before the request is made, completed after it. What a crash leaves `begun` becomes `unknown`."""
 
 standing = Table(
     "standing",
@@ -374,7 +377,7 @@ standing = Table(
     Column("ends_wall", Moment),
     Index("standing_due", "due_wall"),
 )
-"""What an Alertmanager must be told again and again: the newest state that it took, until a while after its end."""
+"""What an Alertmanager is sent again and again: the newest state that it accepted, until shortly after the end."""
 
 inbound = Table(
     "inbound",
@@ -384,7 +387,7 @@ inbound = Table(
     Column("at_wall", Moment, nullable=False),
     Index("inbound_old", "at_wall"),
 )
-"""Events that came back from elsewhere, by their ids: one that is repeated changes nothing."""
+"""Events that receivers sent back, by id, so that one that is repeated changes nothing."""
 
 installation = Table(
     "installation",
@@ -392,7 +395,7 @@ installation = Table(
     Column("name", String(64), primary_key=True),
     Column("value", LargeBinary, nullable=False),
 )
-"""Keys that all replicas share and that were made by the first of them."""
+"""Keys that all replicas share, made by the first of them."""
 
 publications = Table(
     "publications",
@@ -403,7 +406,7 @@ publications = Table(
     Column("value", LargeBinary, nullable=False),
     Column("created_at", Moment, nullable=False),
 )
-"""What goes to the event log, in order. A row is deleted once the log has it: at least once."""
+"""What is to be appended to the event log, in order and at least once. A row is deleted once the log has it."""
 
 keys = Table(
     "keys",
@@ -417,7 +420,7 @@ keys = Table(
     Column("ends_wall", Moment),
     Column("revoked_wall", Moment),
 )
-"""Keys of the API, by the SHA-256 of each. A revoked one stays, so that its name is not used again."""
+"""API keys, by the SHA-256 of each. A revoked key stays, so that its name is not used again."""
 
 audit = Table(
     "audit",
@@ -431,7 +434,7 @@ audit = Table(
     Column("detail", Text, nullable=False),
     Index("audit_newest", "at", "id"),
 )
-"""Every change that somebody made. Rows are only ever added."""
+"""The audit log. Rows are only ever added."""
 
 sessions = Table(
     "sessions",
@@ -441,7 +444,7 @@ sessions = Table(
     Column("person", Text, nullable=False),
     Column("ends_wall", Moment, nullable=False),
 )
-"""Who is signed in to the console: SHA-256 of the cookie, and of the key that it was opened with."""
+"""Who is signed in to the console, by SHA-256 of the cookie. `key` is the SHA-256 of the API key that they used."""
 
 volumes = Table(
     "volumes",
@@ -453,4 +456,4 @@ volumes = Table(
     Column("negative", Integer, nullable=False),
     Index("volumes_by_hour", "hour"),
 )
-"""How much was said about a brand in an hour, summed over the scorer's lanes."""
+"""How many posts about a brand there were in an hour, summed over the scorer's lanes."""

@@ -1,4 +1,4 @@
-"""How much is said about each brand, and how much of it is negative: hour by hour, from `BrandVolume`. In a transaction."""
+"""Volume: how many posts there are about each brand in each hour, and how many are negative. Runs in a transaction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.contracts.signal import BrandVolume
 
 
 class Hour(NamedTuple):
-    """Sums over the lanes of the scorer."""
+    """The posts about one brand in one hour, summed over the scorer's lanes."""
 
     hour: datetime
     posts: int
@@ -23,7 +23,7 @@ class Hour(NamedTuple):
 
 
 def add(connection: Connection, event: BrandVolume) -> None:
-    """Count one minute of one lane in. Once each: whoever calls it knows which events were applied already."""
+    """Add one minute of one lane. The caller makes sure that no event is added twice."""
     hour = event.minute.replace(minute=0, second=0, microsecond=0)
     blank = {"brand": event.brand, "hour": hour, "posts": 0, "scored": 0, "negative": 0}
     insert_missing(connection, volumes, [blank])
@@ -39,7 +39,7 @@ def add(connection: Connection, event: BrandVolume) -> None:
 
 
 def hours(connection: Connection, brand: str, since: datetime) -> Sequence[Hour]:
-    """Those in which anything was said, the oldest first."""
+    """Returns the hours with posts about the brand, the oldest first."""
     query = select(volumes.c.hour, volumes.c.posts, volumes.c.scored, volumes.c.negative)
     rows = connection.execute(query.where(volumes.c.brand == brand, volumes.c.hour >= since).order_by(volumes.c.hour))
     return [Hour(*row) for row in rows]

@@ -1,1 +1,1 @@
-"""What is done when its time has come: due steps, pages and timers, digests, what is forgotten, and the gauges."""
+"""Does what falls due: steps, pages, timers and digests; forgets what is old; keeps the gauges up to date."""

@@ -1,7 +1,7 @@
-"""Time at work: does the steps of policies and the timers of incidents when they are due on the injected clock.
+"""The engine: does steps of policies, pages, timers of incidents and digests when they are due on the injected clock.
 
-What is due stands in the database, so a process that was killed goes on where it was; each step or timer is one transaction
-that takes the row, changes the incident and writes the deliveries, so none is missed and none is done twice.
+What is due is in the database, so a process that was killed goes on where it stopped. Each is one transaction that
+takes the row, changes the incident and writes the deliveries, so none is missed and none is done twice.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from services.base.crashpoints import seam
 logger = structlog.get_logger()
 
 AT_ONCE: Final = 100
-"""Due rows that are looked up together; each is a transaction of its own."""
+"""How many due rows are looked up together; each is done in its own transaction."""
 
 
 class Engine:
@@ -68,7 +68,7 @@ class Engine:
             await until_due(due, self.bell, self._stop, self._clock)
 
     async def turn(self) -> bool:
-        """Do what is due now; whether there was anything."""
+        """Do what is due now. Returns True if there was anything."""
         now = self._clock.now()
         due_steps = await self._database.read(lambda c: steps.due(c, now, AT_ONCE))
         for incident, number in due_steps:
@@ -85,7 +85,7 @@ class Engine:
         return bool(due_steps or due_pages or due_timers or due_digests)
 
     async def _tell(self, account: digest.Due) -> None:
-        """Send an account's owner what is overdue."""
+        """Send an account's owner a digest of overdue answers."""
 
         def transact(connection: Connection) -> digest.Sent | None:
             seam("alerter.begun")
@@ -109,12 +109,12 @@ class Engine:
 
         done = await self._database.write(transact)
         seam("alerter.committed")
-        self._metrics.count_announced(done.told, done.decisions)
+        self._metrics.count_announced(done.published, done.decisions)
         self._committed()
 
 
 def next_due(connection: Connection) -> datetime | None:
-    """The next step, page to look after, timer, or digest of overdue answers."""
+    """Returns when the next step, page, timer or digest is due."""
     moments = [
         moment
         for moment in (module.next_due(connection) for module in (steps, pages, store, digest))

@@ -1,6 +1,6 @@
-"""What waits and for whom, read from the database for the gauges: every replica says the same, so ask for the maximum.
+"""Reads the gauges from the database. Every replica shows the same values, so queries take the maximum.
 
-Only endpoints in trouble and brands with open incidents have a series: as many as somebody has to look at.
+Only endpoints in trouble and brands with open incidents have a series: those that somebody has to look at.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from alerter.store.loops import PeriodicLoop
 from alerter.store.tables import deliveries, endpoints, incidents
 
 WORTH_OVER: Final = timedelta(days=30)
-"""Alarms of so long count for the gauges of precision and lead time."""
+"""The gauges of precision and lead time cover the alarms of this period."""
 COVERAGE_EVERY: Final = timedelta(minutes=1)
 
 
@@ -35,7 +35,7 @@ COVERAGE_EVERY: Final = timedelta(minutes=1)
 class Waiting:
     oldest_seconds: float
     failing: Mapping[str, int]
-    """Endpoint -> deliveries that failed at least once and will be tried again."""
+    """Endpoint -> deliveries that failed at least once and will be retried."""
     tripped: Collection[str]
     """Endpoints that only fail."""
     incidents: Mapping[tuple[str, int], int]
@@ -111,7 +111,7 @@ class GaugeReader(PeriodicLoop):
         show(await self._database.read(lambda c: look(c, context.wall)), metrics)
 
     async def _measure_coverage(self, context: Context) -> None:
-        """Now and then, on a thread: a thousand schedules over a week are a second of thinking."""
+        """Measure on-call coverage once a minute, on a thread: a thousand schedules over a week take a second."""
         if not context.config.schedules or (self._covered is not None and context.now - self._covered < COVERAGE_EVERY):
             return
         self._covered = context.now

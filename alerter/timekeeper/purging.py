@@ -1,7 +1,7 @@
-"""What a person deletes before its time (`firebreak purge`): the deletes of `retention`, of one brand if wanted, counted first.
+"""Deletes before its time what a person wants deleted (`firebreak purge`), of one brand or all, and counts it first.
 
-Runs beside the services, in a process of its own: small transactions with a pause between them, and patience where the
-database is busy.
+It runs beside the services in a process of its own: in small transactions with a pause in between, and with retries
+while the database is busy.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from services.base.settings import Settings
 T = TypeVar("T")
 
 MOST_CLOCKS: Final = 500
-"""In one transaction."""
+"""Most clocks deleted in one transaction."""
 PAUSE_SECONDS: Final = 0.05
-"""Between two transactions: SQLite lets one write at a time, and the services go first."""
+"""The pause between two transactions: SQLite allows one writer at a time, and the services go first."""
 MOST_TRIES: Final = 10
 
 
@@ -39,7 +39,7 @@ class Purged(NamedTuple):
 
 
 class Purge:
-    """Raises `ConfigError` where there is no database of this version, `DatabaseAway` where it does not answer."""
+    """Raises `ConfigError` if there is no database of this version, and `DatabaseAway` if it does not answer."""
 
     def __init__(self, settings: Settings, before: datetime, brand: str | None = None) -> None:
         url = settings.database or default_url(settings.data)
@@ -61,7 +61,7 @@ class Purge:
         try:
             found = self._patiently(migrate.version)
             if found != migrate.HEAD:
-                raise ConfigError(f"the database has version {found}, this program knows {migrate.HEAD}")
+                raise ConfigError(f"the database has version {found}, but this program knows {migrate.HEAD}")
         except BaseException:
             self._engine.dispose()
             raise
@@ -73,7 +73,7 @@ class Purge:
         self._engine.dispose()
 
     def rows(self) -> dict[str, int]:
-        """How many rows of which table would go."""
+        """Returns how many rows of each table would be deleted."""
         return self._patiently(self._rows)
 
     def _rows(self, connection: Connection) -> dict[str, int]:
@@ -89,7 +89,7 @@ class Purge:
         return {name: connection.scalar(query) or 0 for name, query in queries.items()}
 
     def run(self, who: str, rows: Mapping[str, int]) -> Purged:
-        """Delete them. The audit log has it before anything is gone: who, and what was to go (`rows`)."""
+        """Delete them. The audit log first records who does it, and what is to be deleted (`rows`)."""
         detail = {"before": self._before.date().isoformat(), "rows": {name: n for name, n in rows.items() if n}}
         on = self._brand or "all brands"
         self._patiently(
@@ -110,7 +110,7 @@ class Purge:
         return total
 
     def _patiently(self, work: Callable[[Connection], T]) -> T:
-        """In one transaction; again, where the database was busy."""
+        """Run `work` in one transaction, again and again while the database is busy."""
         for left in reversed(range(MOST_TRIES)):
             try:
                 with self._engine.begin() as connection:

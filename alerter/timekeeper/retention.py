@@ -1,5 +1,7 @@
-"""Forgets what is old, a little at a time, so that nobody waits for it: deliveries with their attempts, then ended incidents
-with all that hangs on them. What is open, or waits to be sent, stays whatever its age.
+"""Forgets what is old, a little at a time, so that nobody has to wait for it.
+
+Deliveries go with their attempts, then ended incidents with all rows that refer to them. What is open, or waits to be
+sent, stays whatever its age.
 """
 
 from __future__ import annotations
@@ -36,21 +38,21 @@ from alerter.store.tables import (
 logger = structlog.get_logger()
 
 MOST_DELIVERIES: Final = 500
-"""In one transaction."""
+"""Most deliveries forgotten in one transaction."""
 MOST_INCIDENTS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """For how long: deliveries after they ended, incidents after their last change."""
+    """How long deliveries are kept after their end, and incidents after their last change."""
 
     deliveries: timedelta
     incidents: timedelta
 
 
 class Kept(NamedTuple):
-    """Rows of one table are kept until `moment` lies this long ago. Columns that end in `_wall` are real time, others are the
-    injected clock. `only`: the others stay."""
+    """Rows of one table are kept until `moment` is this long ago: by real time if its name ends in `_wall`, or else by
+    the injected clock. With `only`, rows for which it does not hold stay."""
 
     moment: Column[datetime]
     keep: timedelta
@@ -67,19 +69,19 @@ KEPT: Final = (
     Kept(overrides.c.ends, timedelta(days=400)),
     # So that a year can be compared with the one before.
     Kept(volumes.c.hour, timedelta(days=400)),
-    # A quarter, and some: what fairness is shown over.
+    # A good quarter, the longest period that fairness is shown for.
     Kept(answer_clocks.c.noted_at, timedelta(days=100)),
-    # An answer to what was not seen, or not seen as a complaint: the post may come late.
+    # Answers to posts that we have not seen, or not as a complaint: the post may come late.
     Kept(answer_clocks.c.noted_at, timedelta(days=2), answer_clocks.c.state == ClockState.EARLY),
-    # What was noted of a story without an incident; no story grows for so long. A brand's storms come again for ever, and go on
-    # counting.
+    # What was noted of stories without an incident: no story grows for so long. The row of a brand's storms stays,
+    # because it counts them.
     Kept(stories.c.touched_at, timedelta(days=14), and_(stories.c.incident.is_(None), stories.c.story != STORM)),
 )
-"""What is forgotten by age alone. Deliveries and incidents go by settings (`Keep`), with all that hangs on them."""
+"""What is forgotten by age alone. For deliveries and incidents the settings decide (`Keep`)."""
 
 
 def forget(connection: Connection, now: datetime, wall: datetime) -> dict[str, int]:
-    """Drop the rows of `KEPT` that are old by now. Returns how many of each table."""
+    """Delete the rows of `KEPT` that are old now. Returns how many of each table."""
     gone: Counter[str] = Counter()
     for kept in KEPT:
         clock = wall if kept.moment.name.endswith("_wall") else now
@@ -89,7 +91,7 @@ def forget(connection: Connection, now: datetime, wall: datetime) -> dict[str, i
 
 
 def purge(connection: Connection, now: datetime, wall: datetime, keep: Keep) -> int:
-    """Forget some of what is old. Returns how many deliveries and incidents; ask again while there are any."""
+    """Forget some of what is old. Returns how many deliveries and incidents; call again until there are none."""
     forget(connection, now, wall)
     over = (deliveries.c.state != DeliveryState.PENDING, deliveries.c.finished_at < now - keep.deliveries)
     done = list(connection.scalars(select(deliveries.c.id).where(*over).limit(MOST_DELIVERIES)))
@@ -98,20 +100,20 @@ def purge(connection: Connection, now: datetime, wall: datetime, keep: Keep) -> 
 
 
 def ended_before(before: datetime) -> ColumnElement[bool]:
-    """Incidents that ended, and that nothing has changed since."""
+    """Returns a condition: the incident is over and has not changed since `before`."""
     return and_(incidents.c.state.in_(ENDED), incidents.c.changed_at < before)
 
 
 def drop_incidents(connection: Connection, which: ColumnElement[bool]) -> int:
-    """Forget some of these with all that hangs on them; how many. Ask again while there are any."""
-    # Locked: nobody may enqueue a message about one that goes in this moment.
+    """Forget some of these incidents, and all rows that refer to them. Returns how many; call again until it is 0."""
+    # Locked, so that nobody enqueues a message about an incident that is being deleted.
     query = select(incidents.c.id).where(which).limit(MOST_INCIDENTS).with_for_update(skip_locked=True)
     old = list(connection.scalars(query))
     if not old:
         return 0
     about = connection.scalars(select(deliveries.c.id).where(deliveries.c.incident.in_(old)))
     _drop_deliveries(connection, list(about))
-    # How often a story has opened stays: the next time must not have the ids of one that receivers have seen.
+    # How many incidents a story has opened stays, so that the next one does not get an id that receivers have seen.
     connection.execute(update(stories).where(stories.c.incident.in_(old)).values(incident=None))
     for table, column in hanging_on(incidents):
         connection.execute(delete(table).where(table.c[column].in_(old)))
@@ -127,7 +129,7 @@ def _drop_deliveries(connection: Connection, ids: list[str]) -> None:
 
 
 def hanging_on(parent: Table) -> list[tuple[Table, str]]:
-    """The tables with a foreign key to this one, those that nothing hangs on first."""
+    """Returns the tables that refer to this one, with the column, in an order in which they can be deleted."""
     return [
         (table, key.parent.name)
         for table in reversed(metadata.sorted_tables)
@@ -155,7 +157,7 @@ class Purger(PeriodicLoop):
         self._keep = keep
 
     async def turn(self) -> None:
-        """Forget all that is old now."""
+        """Forget everything that is old now."""
         gone = 0
         while not self._stop.is_set():
             some = await self._database.write(lambda c: purge(c, self._now(), self._wall(), self._keep))

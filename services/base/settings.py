@@ -93,7 +93,7 @@ class Settings(BaseSettings):
         96, description="a conversation without events for so long is forgotten"
     )
     dead_letters_per_minute: Annotated[int, Field(ge=1)] = Field(
-        1000, description="more dead letters in a minute stop the scorer"
+        1000, description="more dead letters in a minute stop the service: then something else is wrong"
     )
     stop_seconds: Annotated[float, Field(gt=0)] = Field(
         20, description="time for an orderly stop; then the process ends at once"

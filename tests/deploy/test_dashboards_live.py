@@ -39,6 +39,7 @@ from services.tools.drills.script import Script, load
 from services.tools.sink import Sink
 from tests.deploy.measured import boards, queries
 from tests.deploy.tools import DEPLOY, find
+from tests.patience import PATIENCE_SECONDS
 
 SPEED: Final = 120.0
 """Story seconds a second: the two hours of the drill take one minute."""
@@ -88,7 +89,7 @@ class Prometheus:
 
     async def knows(self, targets: int) -> None:
         """Until every target was scraped twice: what happened before the first scrape has no beginning to grow from."""
-        async with asyncio.timeout(60), httpx2.AsyncClient() as client:
+        async with asyncio.timeout(PATIENCE_SECONDS), httpx2.AsyncClient() as client:
             while True:
                 asked = {"query": "count(sum_over_time(up[1m]) >= 2)"}
                 found = (await client.post(f"{self.url}/api/v1/query", data=asked)).json()["data"]["result"]

@@ -22,6 +22,7 @@ from services.tools.drills.installation import Installation
 from services.tools.drills.player import Keys
 from tests.deploy.measured import boards
 from tests.deploy.tools import DEPLOY, ROOT, find, run
+from tests.patience import PATIENCE_SECONDS
 
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), DEPLOY / "runbook.md"])
 RULE = """
@@ -140,7 +141,7 @@ async def test_the_five_minutes_of_the_readme_end_with_a_webhook(tmp_path: Path)
                 capture_output=True, text=True, timeout=60, check=True,
             )  # fmt: skip
             assert "secret" in done.stdout or "accepted" in done.stdout, done.stdout
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert await came.get() == "incident.opened"
     finally:
         await installation.stop()

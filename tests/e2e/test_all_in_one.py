@@ -17,6 +17,7 @@ from services.config.loading import parse
 from services.tools.drills.installation import Installation
 from services.tools.drills.player import Keys, serving
 from services.tools.sink import Sink
+from tests.patience import PATIENCE_SECONDS
 
 CONFIG = parse(
     """
@@ -27,7 +28,6 @@ policies: [{id: desk, steps: [{endpoints: [desk]}]}]
 playbooks: {storm: "1. Answer where it was written."}
 """
 )
-PATIENCE = 30.0
 
 
 def complaint(number: int) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class House:
 
     async def told(self, count: int) -> list[str]:
         """The stories of so many opened incidents, once they came."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(stories := self._stories()) < count:
                 await asyncio.sleep(0.02)
         return stories

@@ -29,6 +29,7 @@ from services.tools.drills.player import LOOPBACK, STORY_BEGINS, Keys, Player, i
 from services.tools.drills.script import load
 from services.tools.sink import Sink
 from tests.browser import browser
+from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -116,7 +117,7 @@ async def staged(folder: Path, drill: str) -> AsyncIterator[Stage]:
     stop, started = asyncio.Event(), asyncio.Event()
     running = asyncio.create_task(process.run(stop, started.set), name="firebreak")
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await started.wait()
         async with serving(sink := Sink(clock)) as sink_url:
             player = Player(
@@ -144,6 +145,7 @@ async def watched(opened: Browser, trouble: list[str], **more: Any) -> Page:
     """A page whose every error is noted: a refused script or style shows there too."""
     context = await opened.new_context(**more)
     page = await context.new_page()
+    page.set_default_timeout(PATIENCE_SECONDS * 1000)
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("console", lambda said: trouble.append(said.text) if said.type == "error" else None)
     return page
@@ -157,7 +159,7 @@ async def test_the_board_shows_the_incident_live_and_a_click_takes_it(tmp_path: 
         assert await page.locator(".card").count() == 0
         await page.evaluate("window.neverReloaded = true")
         playing = asyncio.create_task(stage.play_until(10_000))
-        await page.wait_for_selector(".card", timeout=120_000)
+        await page.wait_for_selector(".card")
         assert await page.evaluate("window.neverReloaded"), "it came without a reload"
         assert "New incident" in (await page.text_content("#news") or "")
         assert (await page.title()).startswith("(1)")

@@ -29,9 +29,9 @@ from services.tools.drills.installation import Installation
 from services.tools.drills.player import serving
 from services.tools.sink import Sink, Webhooked
 from tests.fixtures.installation.scene import CONFIG, KEYS, LINE, complaint, repost
+from tests.patience import PATIENCE_SECONDS
 
 ARCHIVES: Final = sorted((Path(__file__).parents[1] / "fixtures" / "installation").glob("written-by-*.tar.gz"))
-PATIENCE: Final = 40.0
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Life:
 
     async def told(self, wanted: Callable[[Webhooked], bool]) -> Webhooked:
         """The first verified message of this kind, once it came."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not (found := [one for one in self.sink.received if wanted(one)]):
                 await asyncio.sleep(0.02)
         return found[0]

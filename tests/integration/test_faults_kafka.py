@@ -19,12 +19,12 @@ import pytest
 
 from deploy.local_kafka import LocalKafka
 from tests.oracle.compare import Sight
-from tests.oracle.patience import patient
 from tests.oracle.poster import Poster
 from tests.oracle.reference import Reference
 from tests.oracle.scenes import Fates, played
 from tests.oracle.simulator import BRANDS, Simulation, simulate
 from tests.oracle.stage import Actor, Stage, assert_exact, stage_on_kafka, until
+from tests.patience import patient
 
 pytest_plugins = ["tests.kafka_fixture"]
 pytestmark = pytest.mark.kafka

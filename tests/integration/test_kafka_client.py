@@ -13,11 +13,11 @@ from services.base.errors import ConfigError
 from services.contracts.topics import CASCADES, POSTS
 from services.eventlog.base import Group, Message
 from services.eventlog.kafka import KafkaLog
+from tests.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.kafka_fixture"]
 pytestmark = pytest.mark.kafka
 
-PATIENCE = 40.0
 SCORER = Group("scorer", POSTS.name, CASCADES.name)
 
 
@@ -35,14 +35,14 @@ class Ownership:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not holds():
             await asyncio.sleep(0.05)
 
 
 async def test_a_topic_that_the_cluster_does_not_create_is_an_error(kafka: LocalKafka, prefix: str) -> None:
     log = KafkaLog(kafka.bootstrap, partitions=1, replication=5, prefix=prefix)
-    with pytest.raises(ConfigError, match=r"does not create .* InvalidReplicationFactor"):
+    with pytest.raises(ConfigError, match=r"refused to create .* InvalidReplicationFactor"):
         await log.start()
     await log.close()
 

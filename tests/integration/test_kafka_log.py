@@ -7,6 +7,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,15 +33,17 @@ from services.eventlog.base import (
 )
 from services.eventlog.kafka import KafkaLog
 from services.eventlog.kafka import owner as owner_module
+from services.eventlog.kafka.appender import APPEND_SECONDS
 from services.eventlog.kafka.membership import KafkaMembership
 from services.eventlog.kafka.restore import PROGRESS_KEY
 from services.runtime.process import Process
+from tests.kafka_transactions import open_transactions
+from tests.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.kafka_fixture"]
 pytestmark = pytest.mark.kafka
 
 PARTITIONS = 3
-PATIENCE = 40.0
 SCORER = Group("scorer", POSTS.name, CASCADES.name)
 Connect = Callable[..., KafkaLog]
 
@@ -64,7 +67,7 @@ class Ownership:
         self._changed.set()
 
     async def having(self, count: int) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(self.ours) != count:
                 self._changed.clear()
                 await self._changed.wait()
@@ -140,7 +143,7 @@ async def acquired(log: KafkaLog, partition: int = 0, group: Group = SCORER) -> 
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not holds():
             await asyncio.sleep(0.05)
 
@@ -245,17 +248,26 @@ async def test_a_zombies_open_transaction_ends_when_its_partition_is_acquired(
 
 
 async def test_a_process_stopped_inside_a_transaction_blocks_nobody_for_longer_than_its_timeout(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
+    kafka: LocalKafka, connect: Connect, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = connect(transaction_timeout_ms=1500)
     await log.start()
     membership, owner = await acquired(log)
     passed: list[str] = []
 
+    async def broker_gives_up() -> None:
+        places = [TopicPartition(prefix + CASCADES.name, 0), TopicPartition(prefix + SIGNALS.name, 0)]
+        assert await open_transactions(kafka.bootstrap, places)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await open_transactions(kafka.bootstrap, places):
+                await asyncio.sleep(0.1)
+
     def stop(name: str) -> None:
         if name == "tx.committing" and not passed:
             passed.append(name)
-            time.sleep(3.0)  # as SIGSTOP would: nothing of this process moves, its session lives on
+            # As SIGSTOP would: nothing on this thread moves, its session lives on.
+            with ThreadPoolExecutor(1) as elsewhere:
+                elsewhere.submit(asyncio.run, broker_gives_up()).result()
 
     monkeypatch.setattr(owner_module, "seam", stop)
     with pytest.raises(LogError):
@@ -282,7 +294,7 @@ async def test_records_that_the_broker_refuses_do_not_break_the_partition_for_th
     big = random.Random(1).randbytes(60_000)  # lz4 makes nothing of it
     with pytest.raises(Unavailable):
         await log.append([Message(POSTS.name, "k", big, 0)])
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 await log.append(posts(2))
@@ -372,7 +384,7 @@ async def test_members_that_come_and_go_lose_and_double_nothing(connect: Connect
             await writer.append([Message(POSTS.name, f"k{m}", b"%d" % m) for m in range(n, n + 10)])
             await asyncio.sleep(0.05)
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         writing = asyncio.create_task(write())
         await copiers[1].start()
         await until(lambda: copiers[1].lanes)
@@ -461,7 +473,7 @@ async def test_a_broker_that_restarts_in_between_loses_and_doubles_nothing(
     await until(lambda: len(taken) > before + 100)
     stop.set()
     await writing
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         # What was refused may have been stored; what was taken must be there, and each stored post is copied once.
         while await log.lag("scorer", POSTS.name):
             await asyncio.sleep(0.2)
@@ -498,7 +510,7 @@ async def test_a_reader_or_reporter_that_fails_stops_the_process_with_that_reaso
     )
     process = Process(settings, parse("brands: [{id: acme, name: Acme}]"), ("scorer",))
     with pytest.raises(ExceptionGroup) as caught:
-        await asyncio.wait_for(process.run(asyncio.Event()), PATIENCE)
+        await asyncio.wait_for(process.run(asyncio.Event()), PATIENCE_SECONDS)
     assert caught.group_contains(RuntimeError, match=f"a bug in the {task}")
     assert members
     assert not any(member.assigned for member in members)
@@ -523,11 +535,11 @@ async def test_with_the_broker_away_everything_is_bounded_and_comes_back(
         began = loop.time()
         with pytest.raises(Unavailable):
             await log.append(posts(1))
-        assert loop.time() - began < 6
+        assert loop.time() - began < 2 * APPEND_SECONDS
         began = loop.time()
         with pytest.raises(Unavailable):  # nobody waits twice for the same outage
             await log.append(posts(1))
-        assert loop.time() - began < 0.5
+        assert loop.time() - began < APPEND_SECONDS / 2
         began = loop.time()
         results = await asyncio.gather(
             log.lag("scorer", POSTS.name),
@@ -549,7 +561,7 @@ async def test_with_the_broker_away_everything_is_bounded_and_comes_back(
             await asyncio.to_thread(own_kafka.restart)
         else:
             own_kafka.resume()
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 await log.append([Message(POSTS.name, "k", b"back", 1)])

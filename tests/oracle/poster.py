@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import httpx2
 
-from tests.oracle.patience import PATIENCE_SECONDS
 from tests.oracle.stage import KEY
+from tests.patience import PATIENCE_SECONDS
 
 CHUNK: Final = 30
 """Posts in one request. Less than the window of ids of one conversation, so that a request sent twice is known again."""

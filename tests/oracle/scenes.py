@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from tests.oracle.patience import patient
+from tests.patience import patient
 
 T = TypeVar("T")
 P = TypeVar("P")

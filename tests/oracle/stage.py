@@ -27,8 +27,8 @@ from services.tools.drills.installation import Member
 from tests.forked import fork
 from tests.oracle import launch
 from tests.oracle.compare import Sight, differences, look, reference_of
-from tests.oracle.patience import PATIENCE_SECONDS
 from tests.oracle.simulator import BRANDS, CONFIG, NOW
+from tests.patience import PATIENCE_SECONDS
 
 GLANCE_SECONDS: Final = 0.05
 STORY_SPEED: Final = 60

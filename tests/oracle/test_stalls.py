@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from scorer.state_tools import _all_of_it
@@ -17,6 +17,7 @@ from services.contracts.topics import BASELINES, CASCADES, POSTS
 from services.eventlog.base import Message, Record
 from services.eventlog.sqlite import SqliteLog
 from services.eventlog.sqlite.retention import expire
+from tests.kafka_transactions import open_transactions
 from tests.oracle.compare import Sight, differences, records
 from tests.oracle.reference import Reference
 from tests.oracle.scenes import Fates, played
@@ -57,18 +58,7 @@ async def _open_transactions(stage: Stage) -> set[TopicPartition]:
     """The partitions of the changelogs on which a transaction has begun that nobody has ended."""
     prefix, numbers = stage.settings.kafka_prefix, range(stage.settings.partitions)
     partitions = [TopicPartition(prefix + topic.name, number) for topic in (CASCADES, BASELINES) for number in numbers]
-
-    async def ends(level: str) -> dict[TopicPartition, int]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=stage.settings.kafka_bootstrap, isolation_level=level)
-        await consumer.start()
-        try:
-            found: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-            return found
-        finally:
-            await consumer.stop()
-
-    committed, every = await ends("read_committed"), await ends("read_uncommitted")
-    return {one for one in partitions if committed[one] < every[one]}
+    return await open_transactions(stage.settings.kafka_bootstrap, partitions)
 
 
 async def _none_is_open(stage: Stage) -> bool:

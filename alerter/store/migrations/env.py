@@ -1,4 +1,4 @@
-"""What Alembic runs: our migrations, on the connection and in the transaction that `alerter.store.migrate` gives."""
+"""Runs our migrations for Alembic, on the connection and in the transaction of `alerter.store.migrate`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alerter.store.tables import Moment, metadata
 
 
 def spell(kind: str, thing: Any, _context: AutogenContext) -> str | Literal[False]:
-    """Our own types as what they are underneath: a migration must not change when they do."""
+    """Write our own column types as what they are underneath, because a migration must not change when they do."""
     if kind != "type":
         return False
     if isinstance(thing, Moment):
@@ -25,7 +25,7 @@ def spell(kind: str, thing: Any, _context: AutogenContext) -> str | Literal[Fals
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    render_as_batch=True,  # SQLite cannot alter most of a table: it is written anew
+    render_as_batch=True,  # SQLite cannot alter much of a table, so it is copied
     compare_type=True,
     render_item=spell,
 )

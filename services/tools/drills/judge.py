@@ -134,7 +134,9 @@ def _expected(night: Night, want: Expectation, received: Sequence[Received]) -> 
         faults.append(f"{each} messages to one endpoint, wanted at most {want.at_most}")
     if faults:
         return DrillCheck(False, f"{subject}: {'; '.join(faults)}")
-    return DrillCheck(True, f"{subject}: told after {_clock(first.at)}, severity {worst}, {each} messages")
+    return DrillCheck(
+        True, f"{subject}: told after {_clock(first.at)}, severity {worst}, {each} messages to one endpoint"
+    )
 
 
 def _silent(night: Night, want: Silence, received: Sequence[Received]) -> DrillCheck:

@@ -25,10 +25,10 @@ from services.eventlog.base import (
     Uncertain,
 )
 from tests.contract.eventlog.conftest import PARTITIONS, Connect
+from tests.patience import PATIENCE_SECONDS
 
 SCORER = Group("scorer", POSTS.name, CASCADES.name)
 READER = Group("reader", POSTS.name)
-PATIENCE = 30.0
 
 
 class Ownership:
@@ -52,7 +52,7 @@ class Ownership:
 
     async def having(self, count: int) -> None:
         """Until so many partitions are ours."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(self.ours) != count:
                 self._changed.clear()
                 await self._changed.wait()
@@ -90,7 +90,7 @@ class Breakable:
 
 async def shared(ours: Ownership, theirs: Ownership) -> None:
     """Until two members have all partitions between them, each at least one. Who gets more is the backend's affair."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not (ours.ours and theirs.ours and len(ours.ours) + len(theirs.ours) == PARTITIONS):
             await asyncio.sleep(0.02)
 
@@ -101,7 +101,7 @@ def post(n: int, partition: int | None = 0, key: str = "k") -> Message:
 
 async def read_all(owner: Owner, count: int) -> list[Record]:
     records: list[Record] = []
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(records) < count:
             records += (await owner.read(100, 0.2)).records
     return records
@@ -353,7 +353,7 @@ async def test_lag_falls_to_zero_with_the_commits(connect: Connect) -> None:
     owner = await membership.acquire(0)
     records = await read_all(owner, 4)
     await owner.commit(Transaction(records[-1].offset + 1))
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await log.lag("scorer", POSTS.name) > 0:
             await owner.read(1, 0.2)
 
@@ -407,7 +407,7 @@ async def test_a_task_of_the_log_that_fails_or_ends_stops_the_process_with_that_
     async def process_in_which(name: str) -> None:
         """Runs until its task `name` is broken off; everything in it is then cancelled by the group."""
         nonlocal log, membership, owner
-        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
             process = Breakable(Tasks(group).spawn)
             log = await connect(process.spawn)
             membership, _ = await joined(log)
@@ -436,7 +436,7 @@ async def test_a_member_whose_task_is_over_claims_nothing_and_others_get_its_par
         membership, _ = await joined(log)
         owner = await membership.acquire(0)
         process.break_off(name, how)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while membership.assigned:
                 await asyncio.sleep(0.01)
         await holds_nothing(membership, owner)
@@ -447,7 +447,7 @@ async def test_a_member_whose_task_is_over_claims_nothing_and_others_get_its_par
 
 
 async def test_a_log_that_is_closed_in_order_stops_no_process(connect: Connect) -> None:
-    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
         log = await connect(Tasks(group).spawn)
         await joined(log)
         await log.close()

@@ -33,6 +33,7 @@ from services.runtime.lifecycle import ServiceContext
 from tests.integration.alerter.migrated import migrated_file
 from tests.integration.alerter.mounted import app_of
 from tests.integration.alerter.receiver import Receiver
+from tests.patience import PATIENCE_SECONDS
 from tests.postgres_fixture import Databases
 from tests.unit.alerter import make
 
@@ -99,7 +100,7 @@ class House:
 
     async def settle(self) -> None:
         """Until nothing is left to do at this time of the clock."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await self.alerter.idle():
                 await asyncio.sleep(0.005)
 

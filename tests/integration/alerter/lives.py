@@ -34,10 +34,9 @@ from services.eventlog.base import EventLog, Message, Unavailable
 from services.eventlog.sqlite import SqliteLog
 from services.runtime.lifecycle import ServiceContext
 from tests.forked import Forked, fork
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.alerter import make
 
-PATIENCE_SECONDS: Final = 240.0
-"""For anything: a life ends when everything is done, however slow the machine is."""
 TICK: Final = timedelta(minutes=1)
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from services.contracts.signal import Level
 from tests.integration.alerter.conftest import House, MakeHouse
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.alerter import make
 
 ONE_STEP = [{"id": "default", "steps": [{"endpoints": ["all"]}]}]
@@ -49,7 +50,7 @@ async def alertmanager(tmp_path: Path) -> AsyncIterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        async with httpx2.AsyncClient() as client, asyncio.timeout(60):
+        async with httpx2.AsyncClient() as client, asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 try:
                     if (await client.get(f"{url}/-/ready")).status_code == 200:
@@ -135,7 +136,7 @@ async def test_an_alert_outlives_a_restart_and_ends_by_itself_when_we_are_gone(
     async with house.running():
         await asyncio.sleep(2 * STANDS_SECONDS)
         assert len(await active(alertmanager, incident)) == 1
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await active(alertmanager, incident):
             await asyncio.sleep(0.2)
 

@@ -22,6 +22,7 @@ from services.contracts.signal import CrossingTime, Level
 from tests.integration.alerter.conftest import KEY, House, MakeHouse
 from tests.integration.alerter.receiver import verify
 from tests.integration.alerter.test_keys import make_key
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.alerter import make
 
 MAX_PAGE_BYTES = 100_000
@@ -328,7 +329,7 @@ async def test_a_new_secret_is_shown_once_and_signs_beside_the_old_one(house: Ho
 
 async def next_event(stream: AsyncIterator[bytes]) -> dict[str, str]:
     """The next event that is more than a comment or a setting."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         async for chunk in stream:
             fields = dict(line.split(": ", 1) for line in chunk.decode().splitlines() if ": " in line[1:])
             if "event" in fields:
@@ -380,7 +381,7 @@ async def test_open_pages_do_not_hold_up_a_stop(make_house: MakeHouse) -> None:
         stream = house.alerter.live_updates.stream(Caller("x", Scope.READ), "", yes)
         reading = asyncio.create_task(_read_all(stream))
         await house.settle()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await reading
 
 

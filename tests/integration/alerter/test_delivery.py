@@ -16,6 +16,7 @@ from alerter.notify.retries import WAITS_SECONDS
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.integration.alerter.receiver import verify
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.alerter import make
 
 ONE_STEP = [{"id": "default", "steps": [{"endpoints": ["all"]}]}]
@@ -132,7 +133,7 @@ async def test_an_endpoint_that_stalls_holds_up_nobody_else(make_house: MakeHous
         await house.endpoint("desk")
         for n in range(many):
             await house.signal(make.forecast(story=f"bsky:s{n}"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(house.receiver.at("/desk")) < many:
                 await asyncio.sleep(0.01)
         assert len(house.receiver.at("/slow")) == claims.USUAL_PLACES
@@ -223,6 +224,6 @@ async def test_a_stop_waits_for_what_is_in_flight_and_then_ends(house: House) ->
     while not house.alerter.deliverer._stop.is_set():
         await asyncio.sleep(0.01)
     answer.set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await stopping
     assert all(task.done() for task in house.alerter._loops)

@@ -92,7 +92,7 @@ async def test_steps_go_on_until_somebody_acknowledges(make_house: MakeHouse) ->
         assert house.receiver.types("/second") == ["incident.escalated", "incident.acknowledged"]
         heard = house.receiver.at("/second")[-1].body["data"]
         assert heard["because"] == "dana acknowledged it: calling them"
-        assert heard["who_has_it"].startswith("dana has had it since ")
+        assert heard["who_has_it"].startswith("dana has it (since ")
         resolved = await house.http.post(f"/v1/incidents/{incident['id']}/resolve", json={"by": "dana"})
         assert resolved.json()["state"] == "resolved"
         assert (await house.http.post(f"/v1/incidents/{incident['id']}/resolve", json=deed)).status_code == 409

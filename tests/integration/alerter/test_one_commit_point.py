@@ -19,6 +19,7 @@ from services.contracts.topics import INCIDENTS, SIGNALS
 from services.eventlog.base import Message, Unavailable
 from services.stream.deadletter import DeadLetterFlood
 from tests.integration.alerter.conftest import House, MakeHouse
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.alerter import make
 
 
@@ -48,7 +49,7 @@ async def test_a_lane_that_was_overtaken_loads_again_and_goes_on(house: House) -
     # The other replica applied what comes next before this one could.
     await house.alerter.database.write(lambda c: c.execute(update(positions).values(next=positions.c.next + 1)))
     await house.signal(make.forecast(2, Level.CROSSED))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await house.alerter.idle():
             await asyncio.sleep(0.02)
     await house.signal(make.forecast(3, Level.CROSSED))
@@ -101,7 +102,7 @@ async def test_a_flood_of_dead_letters_stops_the_service(make_house: MakeHouse) 
     with pytest.RaisesGroup(DeadLetterFlood):
         async with house.running():
             await house.log.append([Message(SIGNALS.name, "acme", b"no json")] * 6)
-            await asyncio.sleep(10)
+            await asyncio.sleep(PATIENCE_SECONDS)
 
 
 async def test_what_goes_to_the_log_waits_until_the_log_is_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +118,7 @@ async def test_what_goes_to_the_log_waits_until_the_log_is_back(house: House, mo
 
     monkeypatch.setattr(house.log, "append", away)
     await house.signal(make.forecast())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not (refused and house.receiver.at("/desk")):
             await asyncio.sleep(0.01)
     assert not await house.alerter.idle()
@@ -159,7 +160,7 @@ async def test_two_replicas_share_the_partitions_and_apply_each_signal_once(make
                 await first.signal(
                     make.forecast(story=f"bsky:a{n}", brand="acme"), make.forecast(story=f"bsky:b{n}", brand="other")
                 )
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while len((await first.http.get("/v1/incidents?limit=200")).json()["items"]) < 80:
                     await asyncio.sleep(0.05)
         await first.settle()

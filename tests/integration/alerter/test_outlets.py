@@ -18,6 +18,7 @@ from services.contracts.signal import Level
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.integration.alerter.receiver import Got, verify
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.alerter import make
 
 ONE_STEP = [{"id": "default", "steps": [{"endpoints": ["all"]}]}]
@@ -161,7 +162,7 @@ async def test_apprise_reaches_what_is_allowed_and_nothing_else(quiet: House) ->
         assert answer.status_code == 201, answer.text
         assert "127.0.0.1" not in answer.text
     await quiet.signal(make.forecast())
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while {one["state"] for one in await quiet.deliveries(endpoint="mail")} != {"delivered"} or any(
             not one["attempts"] or one["attempts"][0]["outcome"] == "begun" for one in await quiet.deliveries()
         ):

@@ -20,6 +20,7 @@ from standardwebhooks import Webhook
 from services.tools.drills.installation import free_port
 from tests.deploy.tools import ROOT, find
 from tests.integration.alerter.conftest import House
+from tests.patience import PATIENCE_SECONDS
 
 RECEIVERS = ROOT / "docs" / "webhooks"
 BODY = b'{"type":"incident.opened","data":{"because":"it burns"}}'
@@ -64,7 +65,7 @@ async def listening(folder: Path, command: list[str], secret: str, port: int) ->
     with said.open("wb") as out:
         process = await asyncio.create_subprocess_exec(*command, cwd=folder, env=environment, stdout=out, stderr=out)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 assert process.returncode is None, said.read_text()
                 try:

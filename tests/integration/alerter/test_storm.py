@@ -18,6 +18,7 @@ from alerter.notify.deliverer import MOST_AT_ONCE
 from tests.forked import Forked
 from tests.integration.alerter import lives, receiver, storm_life
 from tests.integration.alerter.receiver import Receiver, verify
+from tests.patience import PATIENCE_SECONDS
 from tests.postgres_fixture import Databases
 
 NAMES = ("one", "two", "three", "four", "five")
@@ -52,7 +53,7 @@ def said(folder: Path, instance: str) -> Path:
 
 
 async def until(what: Callable[[], bool]) -> None:
-    async with asyncio.timeout(240):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not what():
             await asyncio.sleep(0.05)
 
@@ -108,7 +109,7 @@ async def test_a_thousand_incidents_to_five_endpoints_survive_an_outage_and_thre
         in_flight += MOST_AT_ONCE
     mend()
     process = await begin(tmp_path, "", "alone")
-    async with asyncio.timeout(280):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await process.wait() == 0, said(tmp_path, "alone").read_text()[-2000:]
     times = judge(hooks, secret, incidents)
     assert len(times) == incidents * len(NAMES)
@@ -131,7 +132,7 @@ async def test_two_replicas_deliver_each_message_once_and_what_one_had_in_hand_w
     replicas[0].send_signal(signal.SIGKILL)
     await replicas[0].wait()
     replicas[0] = await begin(tmp_path, url, "a")
-    async with asyncio.timeout(280):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for one, name in zip(replicas, "ab", strict=True):
             assert await one.wait() == 0, said(tmp_path, name).read_text()[-2000:]
     times = judge(hooks, secret, incidents)

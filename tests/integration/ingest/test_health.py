@@ -12,6 +12,7 @@ from services.base.errors import ConfigError
 from services.eventlog.base import Unavailable
 from services.eventlog.sqlite import SqliteLog
 from tests.integration.ingest.desk import POST, Desk, context_of, desk_at
+from tests.patience import PATIENCE_SECONDS
 
 
 async def test_it_is_ready_when_the_log_answers(desk: Desk) -> None:
@@ -38,11 +39,11 @@ async def test_the_watch_survives_any_trouble_of_the_log(tmp_path: Path, monkeyp
         for error in (Unavailable("no broker"), RuntimeError("odd")):
             desk.log.lag_error = error
             before = desk.counted("lag_failures_total")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while desk.counted("lag_failures_total") < before + 3:
                     await asyncio.sleep(0.001)
         desk.log.lag_error = None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not desk.service.ready().ok:
                 await asyncio.sleep(0.001)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerter.notify.egress import GuardedBackend, resolve
 from alerter.notify.formats import alertmanager, native, pagerduty, plain, slack, teams
 from alerter.notify.formats.notice import Notice, Status, notice_of
+from alerter.notify.http import HttpSender
+from alerter.notify.kinds import TRAITS
+from alerter.notify.links import LinkSigner
+from alerter.notify.outlet import Kind
+from alerter.notify.outlets import Outlets
 from services.contracts.incident import Change, Incident, IncidentState
 from services.contracts.post import SourcePolicy
 from tests.unit.alerter import make
@@ -189,3 +196,9 @@ def test_nothing_that_comes_back_breaks_the_reader(body: bytes) -> None:
     except ValueError:
         return
     assert isinstance(came.event, str)
+
+
+def test_every_kind_of_endpoint_has_its_traits_and_its_outlet() -> None:
+    sender = HttpSender(GuardedBackend((), resolve), time.time)
+    outlets = Outlets(sender, time.time, LinkSigner(None), (), None)
+    assert set(TRAITS) == set(outlets.kinds) == set(Kind)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from alerter.incidents import actions, model, telling, transitions, words
-from alerter.incidents.record import AnswerTerms, Entry, IncidentRecord, Story, Transition
+from alerter.incidents.record import AnswerTerms, Entry, IncidentRecord, Story, Transition, outlook
 from alerter.incidents.telling import Announcement
 from alerter.incidents.transitions import TRANSITIONS, Trigger
 from alerter.rules import decide
@@ -204,6 +204,34 @@ def test_crossing_is_told_at_once() -> None:
     assert make.said(crossed).because.startswith("it has crossed the line")
     assert make.said(crossed).because.count("crossed the line") == 1
     assert crossed.record.incident.answer_by is None
+
+
+@pytest.mark.parametrize(
+    ("level", "title"),
+    [
+        (Level.WATCH, "a story on bsky may cross the line of 500 engagements"),
+        (Level.LIKELY, "a story on bsky is likely to cross the line of 500 engagements"),
+        (Level.IMMINENT, "a story on bsky is about to cross the line of 500 engagements"),
+        (Level.CROSSED, "a story on bsky has crossed the line of 500 engagements"),
+        (Level.EASING, "a story on bsky is easing (its line: 500 engagements)"),
+    ],
+)
+def test_the_title_says_how_the_story_stands_to_its_line(level: Level, title: str) -> None:
+    assert words.title("Acme", outlook(make.forecast(level=level)), "bsky", False) == f"Acme: {title}"
+
+
+@pytest.mark.parametrize(
+    ("phase", "said"),
+    [
+        (SurgePhase.START, "a surge began: "),
+        (SurgePhase.GROWING, "the surge is growing: "),
+        (SurgePhase.END, "the surge has ended: "),
+    ],
+)
+def test_the_timeline_says_what_a_surge_does(phase: SurgePhase, said: str) -> None:
+    transition = model.join(opened().record, make.surge(phase), Grade(3, "60 where 10.0 are usual"), make.NOW + MINUTE)
+    assert transition is not None
+    assert transition.entries[-1].because == f"{said}60 where 10.0 are usual"
 
 
 def test_a_forecast_beyond_what_was_told_is_told() -> None:

@@ -13,6 +13,7 @@ from ingest.admission import STALE_SECONDS, Admission, LagWatch, Shed, TokenBuck
 from ingest.metrics import IngestMetrics, ShedReason
 from services.base.settings import Settings
 from services.eventlog.base import Closed, EventLog, Unavailable
+from tests.patience import PATIENCE_SECONDS
 
 
 class StubLog:
@@ -164,7 +165,7 @@ async def test_the_watch_ends_when_told_even_while_it_waits_for_an_answer(monkey
     running = asyncio.create_task(desk.watch.run(stop))
     await desk.log.was_asked.wait()
     stop.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, PATIENCE_SECONDS)
 
 
 async def test_a_closed_door_drains() -> None:

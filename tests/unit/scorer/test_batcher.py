@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from scorer.sentiment.batcher import Batcher, BatcherMetrics
 from scorer.sentiment.model import Reading
 from services.base.errors import Backpressure
+from tests.patience import PATIENCE_SECONDS
 
 
 class Echo:
@@ -61,7 +62,7 @@ async def going(model: Echo, **bounds: int) -> AsyncIterator[tuple[Batcher, Coll
 
 
 async def until(claim: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not claim():
             await asyncio.sleep(0)
 

@@ -21,6 +21,7 @@ from services.eventlog.base import Unavailable
 from services.eventlog.sqlite.membership import SqliteMembership
 from services.runtime import process as module
 from services.runtime.process import Process
+from tests.patience import PATIENCE_SECONDS
 
 CONFIG = parse("brands: [{id: acme, name: Acme}]")
 
@@ -46,7 +47,7 @@ async def running(process: Process) -> AsyncIterator[httpx2.AsyncClient]:
 
 async def readiness(client: httpx2.AsyncClient) -> httpx2.Response:
     """The answer once it is ready: lanes restore in the background."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while (answer := await client.get("/readyz")).status_code != 200:
             await asyncio.sleep(0.01)
     return answer

@@ -25,9 +25,9 @@ from services.stream.deadletter import DeadLetterFlood, DeadLetters
 from services.stream.lanes import REASSIGNMENTS_PER_MINUTE, FencedTooOften, Lane, Lanes, ReassignedTooOften
 from services.stream.processor import StepResult
 from services.stream.runner import Runner, Stage
+from tests.patience import PATIENCE_SECONDS
 
 BEGIN = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
-PATIENCE = 20.0
 
 
 class Counting:
@@ -105,7 +105,7 @@ class Bench:
         await self.log.append([Message(POSTS.name, "k", value, 0) for value in values])
 
     async def done(self, runner: Runner) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await runner.idle():
                 await asyncio.sleep(0.01)
 
@@ -166,7 +166,7 @@ async def test_three_fencings_in_a_minute_end_the_process(bench: Bench) -> None:
     await bench.posts(b"1")
     with pytest.raises(ExceptionGroup) as caught:
         async with bench.running(lambda owner: Spoiled(owner, failures)):  # type: ignore[return-value,arg-type]
-            await asyncio.sleep(PATIENCE)
+            await asyncio.sleep(PATIENCE_SECONDS)
     assert caught.group_contains(FencedTooOften)
 
 
@@ -198,7 +198,7 @@ async def test_a_flood_of_dead_letters_stops_the_service(bench: Bench) -> None:
     await bench.posts(*[b"poison"] * 6)
     with pytest.raises(ExceptionGroup) as caught:
         async with bench.running(dead_letters=5):
-            await asyncio.sleep(PATIENCE)
+            await asyncio.sleep(PATIENCE_SECONDS)
     assert caught.group_contains(DeadLetterFlood)
     assert await bench.said(DEADLETTER.name) == [], "the batch was not committed"
 
@@ -227,14 +227,14 @@ async def test_two_runners_share_the_work_without_doubling_it(tmp_path: Path) ->
         benches.append(Bench(log, clock, FloorMetrics(CollectorRegistry())))
     async with benches[0].running() as first:
         await logs[0].append([Message(POSTS.name, "k", b"%d" % n, n % 4) for n in range(200)])
-        async with benches[1].running() as second, asyncio.timeout(PATIENCE):
+        async with benches[1].running() as second, asyncio.timeout(PATIENCE_SECONDS):
             while len(second.membership.assigned) != 2 or len(first.membership.assigned) != 2:
                 await asyncio.sleep(0.02)
             await logs[1].append([Message(POSTS.name, "k", b"%d" % n, n % 4) for n in range(200, 400)])
             await benches[0].done(first)
             await benches[1].done(second)
         await logs[0].append([Message(POSTS.name, "k", b"%d" % n, n % 4) for n in range(400, 500)])
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(first.membership.assigned) != 4:
                 await asyncio.sleep(0.02)
         await benches[0].done(first)
@@ -289,6 +289,6 @@ async def serve_nothing(lane: Lane, owner: Owner) -> None:
 
 
 async def watched(lanes: Lanes) -> None:
-    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
         await lanes.start(Tasks(group))
         await asyncio.Event().wait()

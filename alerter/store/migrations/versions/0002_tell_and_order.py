@@ -1,6 +1,6 @@
-"""The timeline says why people were told of a change or were not; the board's order is a matter of columns.
+"""The timeline says why people were told of a change or not, and the board is ordered by columns.
 
-Lines of before say nothing of why. What the columns hold is taken from the incidents as they are kept.
+Older lines give no reason. The new columns are filled from the stored incidents.
 
 Revises: 0001.
 """
@@ -19,7 +19,7 @@ branch_labels = None
 depends_on = None
 
 AT_ONCE = 500
-"""Incidents that are carried over together."""
+"""How many incidents are filled in together."""
 
 
 def upgrade() -> None:
@@ -58,7 +58,7 @@ def _fill() -> None:
 
 
 def _micro(moment: str | None) -> int | None:
-    """Microseconds since 1970 UTC, as all moments are kept."""
+    """Returns microseconds since 1970 UTC, as all times are stored."""
     begin = datetime(1970, 1, 1, tzinfo=UTC)
     return None if moment is None else (datetime.fromisoformat(moment) - begin) // timedelta(microseconds=1)
 
