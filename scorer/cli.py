@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -82,6 +83,36 @@ def _show(figures: dict[str, float], confusion: list[list[int]], title: str) -> 
         for label, counts in zip(LABELS, confusion, strict=True):
             grid.add_row(label, *map(str, counts))
         console.print(grid)
+
+
+@app.command("baseline")
+def baseline(
+    file: Annotated[
+        Path, typer.Option("--from", help="CSV (brand,at,negative) or JSON lines: negative posts by minute or hour")
+    ],
+) -> None:
+    """Teach surges what was usual for a brand before it was watched. Doing it again changes nothing."""
+    from scorer.history import messages, read
+    from services.base.settings import Settings
+    from services.config.loading import load
+    from services.runtime.process import open_log
+
+    settings = Settings()
+    counts, every = read(file, {brand.id for brand in load(settings.config).brands})
+
+    async def append() -> None:
+        log = open_log(settings)
+        try:
+            await log.start()
+            for one in messages(counts, every):
+                await log.append(one)
+        finally:
+            await log.close()
+
+    asyncio.run(append())
+    for brand, own in sorted(counts.items()):
+        days = (max(own) - min(own) + every) / 86_400
+        typer.echo(f"{brand}: {sum(own.values()):,} negative posts in {days:,.1f} days")
 
 
 @app.command("score")

@@ -350,6 +350,8 @@ def _card(post: PostObserved, at: float, reading: Reading | None) -> Card:
         reply_link=post.reply_link,
         account=post.account,
         negative=None if reading is None or reading.abstain else round(reading.negative, 3),
+        positive=None if reading is None or reading.abstain else round(reading.positive, 3),
+        author_brand=post.author_brand,
         policy=post.policy.value,
         own=post.author_brand is not None,
     )

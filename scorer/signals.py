@@ -382,6 +382,7 @@ def _card_of(folded: FoldedPost, negative: float | None) -> PostCard:
         account=post.account,
         at=post.at if folded.place is None else moment(folded.at),
         negative=negative,
+        author_brand=post.author_brand,
         policy=post.policy,
     )
 
@@ -402,5 +403,7 @@ def _post_card(card: Card) -> PostCard:
         account=None if card.account is None else AccountId(card.account),
         at=moment(card.at),
         negative=card.negative,
+        positive=card.positive,
+        author_brand=None if card.author_brand is None else BrandId(card.author_brand),
         policy=SourcePolicy(card.policy),
     )

@@ -12,6 +12,7 @@ has a storm every other day needs a larger one to be news.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -275,13 +276,17 @@ class SurgeModel(msgspec.Struct, array_like=True):
         # After a very long silence only its last week is learned.
         at = max(last, present - MOST_BUCKETS * seconds) if present - last > MOST_BUCKETS * seconds else last
         while at < present:
-            begin, posts, _ = self.window[-1]
-            if not self._is_blind(begin):
-                self._remember()
-                self.baseline.learn(begin, posts)
-                self.busiest = max(self.busiest, self._newest_two)
+            self._close()
             at += seconds
             self._open(at)
+
+    def _close(self) -> None:
+        """Learn from the newest bucket, which is over."""
+        begin, posts, _ = self.window[-1]
+        if not self._is_blind(begin):
+            self._remember()
+            self.baseline.learn(begin, posts)
+            self.busiest = max(self.busiest, self._newest_two)
 
     def _open(self, begin: float) -> None:
         self.window = [*self.window, (begin, 0.0, self.baseline.expected(begin))][-KEPT_BUCKETS:]
@@ -360,6 +365,16 @@ class SurgeModel(msgspec.Struct, array_like=True):
     def lose_sight(self, begin: float, end: float) -> None:
         """Note that a source saw nothing between `begin` and `end`: nothing is learned from that time."""
         self.blind = [*self.blind, (begin, end)][-BLIND_SPELLS:]
+
+    def learn_history(self, begin: float, counts: Sequence[float]) -> None:
+        """Learn from whole buckets of a time before the brand was watched, the first of which began at `begin`."""
+        past = SurgeModel(self.baseline, volatility=self.volatility, busiest=self.busiest)
+        for number, count in enumerate(counts):
+            past._open(begin + number * self.baseline.seconds)
+            past.add(past.window[-1][0], count)
+            past._close()
+        self.volatility, self.busiest = past.volatility, past.busiest
+        self.window = [(at, posts, self.baseline.expected(at)) for at, posts, _ in self.window]
 
     def measure(self, now: float) -> Deviation:
         """The deviation of the window that ends now."""

@@ -23,6 +23,7 @@ from services.contracts.language_tags import language
 from services.contracts.post import CoverageState, SourceCoverage
 from services.contracts.signal import (
     OVERWHELMING_FACTOR,
+    BrandHistory,
     BrandSurge,
     BrandVolume,
     CopyWave,
@@ -101,6 +102,10 @@ class SurgeProcessor:
                 self._count(event.brand + _UNREAD, event, record, at, out)
             elif isinstance(event, BrandVolume):
                 self._measure(event, at)
+            elif isinstance(event, BrandHistory):
+                known = self._get(event.brand, at)
+                known.learn_history(epoch(event.begins), event.every_seconds, event.negative)
+                self._put(event.brand, known, at)
             elif isinstance(event, SourceCoverage) and event.state is CoverageState.GAP:
                 # Copied once a brand, under the brand's key.
                 self._lose_sight(record.key, event, at)
@@ -132,7 +137,7 @@ class SurgeProcessor:
         """What is known of the brand, brought up to `now`."""
         known = self._brands.get(brand)
         if known is None:
-            known = BrandSurgeState(SurgeModel.new())
+            known = BrandSurgeState(SurgeModel.new(), since=now)
         known.model.advance(now)
         return known
 

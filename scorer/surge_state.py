@@ -5,7 +5,9 @@ All of it is in the state of the second stage. Nothing here decides.
 
 from __future__ import annotations
 
+import random
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -26,6 +28,8 @@ VOCABULARY: Final = 400
 WORD: Final = re.compile(r"[^\W\d_]{4,}")
 WINDOW_SECONDS: Final = WINDOW_BUCKETS * BUCKET_SECONDS
 """Within this time all copies of a text count once."""
+MANY_POSTS: Final = 50
+"""Beyond so many in a bucket a normal distribution does for the posts of history."""
 VOICES: Final = 64
 """Texts that were copied and are remembered, by brand."""
 
@@ -103,10 +107,34 @@ class BrandSurgeState(msgspec.Struct, array_like=True):
     late: int = 0
     """The posts of the window that were heard late, and count in the time in which they were written."""
 
+    since: float = 0.0
+    """When the brand was first seen; 0 in states of an older release."""
+    history: tuple[float, float] | None = None
+    """From when to when its history was learned before that."""
     texts: Texts = msgspec.field(default_factory=Texts)
     """The last long texts that may be copied: lanes name the voices of a text that was changed a little differently."""
     voices: dict[str, Voice] = msgspec.field(default_factory=dict)
     """Those that spoke last, by their name; the one that was silent longest is the first."""
+
+    def learn_history(self, begins: float, every: float, counts: Sequence[int]) -> None:
+        """Learn from counts of a time before the brand was seen. What was learned already, and what was seen, is left out."""
+        buckets = in_buckets(begins, every, counts)
+        first = self.since or self.model.window[-1][0] - self.model.seen_seconds
+        known = self.history
+        new = {at: n for at, n in buckets.items() if at + BUCKET_SECONDS <= first}
+        if known is not None:
+            new = {at: n for at, n in new.items() if not known[0] <= at < known[1]}
+        # Before and after what is known already: each part has no gap.
+        for part in (
+            [at for at in new if known is None or at < known[0]],
+            [at for at in new if known and at >= known[1]],
+        ):
+            if part:
+                self.model.learn_history(part[0], [new[at] for at in part])
+                span = (part[0], part[-1] + BUCKET_SECONDS)
+                self.history = (
+                    span if self.history is None else (min(self.history[0], span[0]), max(self.history[1], span[1]))
+                )
 
     def speak(self, name: str, card: PostCard, complaint: float | None, at: float) -> tuple[Voice, bool]:
         """Count a post of a voice. Returns the voice, and True if it has not spoken in this window before."""
@@ -171,3 +199,27 @@ class BrandSurgeState(msgspec.Struct, array_like=True):
                     .model_dump_json()
                     .encode()
                 )
+
+
+def in_buckets(begins: float, every: float, counts: Sequence[int]) -> dict[float, float]:
+    """Counts of minutes or hours as counts of buckets, by their beginning. The posts of an hour are strewn over it by chance,
+    by the same chance each time: spread evenly they would look calmer than any hour is."""
+    parts = max(1, round(every / BUCKET_SECONDS))
+    found: dict[float, float] = {}
+    for number, count in enumerate(counts):
+        at = (begins + number * every) // BUCKET_SECONDS * BUCKET_SECONDS
+        for part, posts in enumerate(_strewn(count, parts, at) if parts > 1 else (float(count),)):
+            bucket = at + part * BUCKET_SECONDS
+            found[bucket] = found.get(bucket, 0.0) + posts
+    return found
+
+
+def _strewn(count: int, parts: int, seed: float) -> list[float]:
+    rng = random.Random(int(seed))  # noqa: S311 - no secret
+    mean = count / parts
+    if mean > MANY_POSTS:
+        return [max(0.0, rng.gauss(mean, mean**0.5)) for _ in range(parts)]
+    found = [0.0] * parts
+    for _ in range(count):
+        found[rng.randrange(parts)] += 1
+    return found

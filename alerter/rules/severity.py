@@ -3,6 +3,7 @@
 Severity runs from 1 (the worst) to 4. It starts from the level (or the complaint, or the surge) and gets worse by one
 for each of these: a high probability, an audience that has turned, a predicted size far over the line, a severe
 complaint. A low reach never makes it milder: forty followers and one famous quote is the case this product exists for.
+A story that nobody is angry about, under the brand's own post or one in its praise, is never worse than 3.
 Automated amplification makes it milder by one and is named in the reason; it never silences the alert.
 """
 
@@ -50,6 +51,9 @@ WAVE_REACH: Final = 1_000_000
 WAVE_HEARD: Final = 3
 """Copies of a complaint are this severe if they have reached the audience of the line, or so many followers without one."""
 NEGATIVE_ROOT: Final = 0.5
+POSITIVE_ROOT: Final = 0.5
+VOLUME: Final = 3
+"""Many posts alone, about something that nobody is angry about, are never worse than this."""
 USUAL_SHARE: Final = 0.3
 """A surge in which no more than this share of the posts is negative is a surge of posts, not of anger."""
 UNREAD_SURGE: Final = 3
@@ -97,6 +101,10 @@ def _grade_forecast(forecast: CascadeForecast, complaint: int | None) -> Grade:
             severity -= 1
             words.append(worse)
     severity = max(WORST, severity)
+    fine = _fine(forecast)
+    if fine and severity < VOLUME:
+        severity = VOLUME
+        words.append(f"no worse because {fine}")
     automated = _automated(forecast)
     if automated:
         severity = min(MILDEST, severity + 1)
@@ -107,12 +115,47 @@ def _grade_forecast(forecast: CascadeForecast, complaint: int | None) -> Grade:
 def _of_volume(forecast: CascadeForecast, complaint: int | None) -> bool:
     """Returns True if there is no complaint, the root and the reply that drives it are known not to be negative, and the
     audience has not turned."""
-    root, mood, driver = forecast.root, forecast.mood, forecast.driver
+    root, driver = forecast.root, forecast.driver
     if driver is not None and (driver.negative is None or driver.negative >= NEGATIVE_ROOT):
         return False
-    if complaint or root is None or root.negative is None or root.negative >= NEGATIVE_ROOT:
+    if (
+        complaint
+        or root is None
+        or not (_is_own(forecast) or (root.negative is not None and root.negative < NEGATIVE_ROOT))
+    ):
         return False
-    return mood is None or mood.negative_share < mood.usual_share + SOUR_MARGIN
+    return not _has_turned(forecast) and (not _is_own(forecast) or _is_read(forecast))
+
+
+def _fine(forecast: CascadeForecast) -> str | None:
+    """Why there is nothing to see but many posts: the brand's own post, or praise, whose audience was read and has not turned.
+    Returns `None` for all others, a neutral piece of news among them. A complaint among the replies has a grade of its own."""
+    root = forecast.root
+    if root is None or _has_turned(forecast) or not _is_read(forecast):
+        return None
+    if _is_own(forecast):
+        return "it is the brand's own post, and its audience has not turned"
+    if root.positive is not None and root.positive >= POSITIVE_ROOT:
+        return "it is praise, and its audience has not turned"
+    return None
+
+
+def _is_own(forecast: CascadeForecast) -> bool:
+    """Returns True if the brand itself published the root."""
+    return forecast.root is not None and forecast.root.author_brand == forecast.brand
+
+
+def _has_turned(forecast: CascadeForecast) -> bool:
+    """Returns True if clearly more of the audience is negative than usual."""
+    mood = forecast.mood
+    return mood is not None and mood.negative_share >= mood.usual_share + SOUR_MARGIN
+
+
+def _is_read(forecast: CascadeForecast) -> bool:
+    """Returns True if enough of the replies and quotes were read to say how the audience feels: half, or all but a few."""
+    spoken = forecast.evidence.replies + forecast.evidence.quotes
+    unread = spoken - (0 if forecast.mood is None else forecast.mood.scored)
+    return unread <= max(SOUR_SCORED, 0.5 * spoken)
 
 
 def _certain(forecast: CascadeForecast) -> str | None:

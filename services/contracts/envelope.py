@@ -8,6 +8,7 @@ from services.contracts.base import Event, EventId
 from services.contracts.incident import IncidentChanged
 from services.contracts.post import PostDeleted, PostObserved, PostPlaced, SourceCoverage, StoryLinked
 from services.contracts.signal import (
+    BrandHistory,
     BrandSurge,
     BrandVolume,
     CascadeForecast,
@@ -35,6 +36,7 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     CascadeForecast,
     BrandSurge,
     BrandVolume,
+    BrandHistory,
     WatchRequested,
     IncidentChanged,
 )

@@ -28,6 +28,9 @@ class PostCard(Part):
     account: AccountId | None = None
     at: Time
     negative: Probability | None = None
+    positive: Probability | None = None
+    author_brand: BrandId | None = None
+    """The brand that published it, where it is a brand's own post."""
     policy: SourcePolicy = SourcePolicy.TEXT_ALLOWED
 
 
@@ -325,6 +328,18 @@ class BrandVolume(Event):
     scored: Count
     negative: Count
     abstained: Count
+
+
+class BrandHistory(Event):
+    """How many negative posts a brand had before it was watched, at most a day of it: what surges learn the usual from."""
+
+    TYPE: ClassVar[str] = "brand.history"
+
+    brand: BrandId
+    begins: Time
+    every_seconds: Annotated[int, Field(ge=60, le=3_600)]
+    negative: Annotated[tuple[Count, ...], Field(max_length=1_440)]
+    """One count for each `every_seconds`, from `begins` on."""
 
 
 class WatchRequested(Event):

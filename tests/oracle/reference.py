@@ -25,7 +25,7 @@ ENGAGES: Final = {"repost": "reposts", "quote": "quotes", "reply": "replies"}
 SPEAKS: Final = frozenset({"original", "reply", "quote"})
 KNOWN: Final = frozenset({
     "post.observed", "post.placed", "post.deleted", "source.coverage", "story.linked", "post.negative", "post.asked",
-    "post.answered", "post.redacted",
+    "post.answered", "post.redacted", "post.flagged", "post.unread", "brand.history",
     "cascade.forecast", "brand.surge", "brand.volume", "watch.requested", "incident.changed",
 })  # fmt: skip
 READ_HERE: Final = frozenset({"post.observed", "post.placed", "post.deleted", "source.coverage", "story.linked"})

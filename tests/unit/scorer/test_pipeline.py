@@ -266,6 +266,8 @@ async def test_a_pile_on_under_the_brands_own_post_is_forecast() -> None:
     assert forecasts[-1].level is Level.CROSSED
     assert forecasts[-1].mood is not None
     assert forecasts[-1].mood.negative_share == 1.0
+    assert forecasts[-1].root is not None
+    assert forecasts[-1].root.author_brand == ACME, "known as the brand's own"
 
 
 async def test_a_story_is_told_as_it_grows_numbered_without_a_gap() -> None:
