@@ -70,6 +70,7 @@ def test_a_name_is_found_where_it_stands(text: str, brand: str, kind: str, there
         "@acme on holiday",
         "acme\u0947",
         "acmes",
+        "acme2",
         "acme_air",
         "@bob@acme.social",
     ],
