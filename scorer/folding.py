@@ -15,7 +15,8 @@ from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
 from scorer.signals import FoldedPost
 from scorer.step import SPEAKING, Arrival, Step
-from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Card, Cascade
+from scorer.virality.cards import Card
+from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Cascade
 from services.base.clock import epoch
 from services.config.model import Brand
 from services.contracts.base import BrandId
