@@ -17,7 +17,8 @@ from scorer.sentiment.relevance import BrandRelevance
 from scorer.signals import FoldedPost
 from scorer.step import SPEAKING, Arrival, Step
 from scorer.unread import is_wordless, language_of
-from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Card, Cascade
+from scorer.virality.cards import Card
+from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Cascade
 from services.base.clock import epoch
 from services.config.model import Brand
 from services.contracts.base import BrandId

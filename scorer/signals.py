@@ -15,7 +15,8 @@ from scorer.metrics import ScorerMetrics
 from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
 from scorer.unread import is_wordless
-from scorer.virality.cascade import Card, Cascade, LastAnnounced
+from scorer.virality.cards import Card
+from scorer.virality.cascade import Cascade, LastAnnounced
 from scorer.virality.forecast import Crossing, Prediction, reason_in_words
 from scorer.volume import Minute
 from services.base.clock import moment

@@ -21,6 +21,9 @@ import pytest
 ROOT: Final = Path(__file__).parents[1]
 LIST: Final = Path(__file__).with_name("PROMISES.md")
 ACCOUNTS: Final = {
+    "test_a_repeated_id_is_dropped_within_the_window_and_only_there": (
+        "the window is a million ids in chunks: `test_the_oldest_are_forgotten_at_the_bound_and_this_is_said`"
+    ),
     "test_a_rule_groups_by_some_of_the_four_once_each_for_a_week_at_most": (
         "an empty list is no error any more: `test_to_group_by_nothing_is_not_to_group`"
     ),

@@ -6,7 +6,6 @@ order gives the same sums. No list of events is kept. All times are epoch second
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import exp
 from operator import mul
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 import msgspec
 
 from scorer.virality.automation import is_copy, remembering, says_the_same, sketch
+from scorer.virality.cards import CARDS, Card, EngagedReply, best
 from scorer.virality.recalibration import Claim
 
 KERNEL_SECONDS: Final = (600.0, 3_600.0, 20_000.0, 120_000.0, 1_000_000.0)
@@ -32,7 +32,6 @@ LOUD_REACH: Final = 50_000.0
 LOUD_SECONDS: Final = 3_600.0
 """After so long, a loud voice counts half against a newer one."""
 CURVE_POINTS: Final = 64
-CARDS: Final = 3
 VOICES: Final = 8
 TIMES: Final = 16
 LINKS: Final = 16
@@ -49,40 +48,6 @@ STEP_QUIET_SECONDS: Final = 600.0
 """Engagements that come in step look automated: `STEPS` in a row, each at most `STEP_SECONDS` after the one before, in a story
 that had fewer than `STEP_RATE` a second lately. In the first `STEP_QUIET_SECONDS` of a story, and as long after a loud voice,
 they may be readers who all saw it at once."""
-
-
-class Card(msgspec.Struct, omit_defaults=True):
-    """What people see of one post in an alert."""
-
-    network: str
-    post_id: str
-    kind: str
-    at: float
-    author: str | None = None
-    followers: int | None = None
-    text: str | None = None
-    language: str | None = None
-    permalink: str | None = None
-    reply_link: str | None = None
-    account: str | None = None
-    negative: float | None = None
-    positive: float | None = None
-    author_brand: str | None = None
-    policy: str = "text_allowed"
-    verified: bool | None = None
-    own: bool = False
-    """True if the brand wrote it."""
-
-    def weight(self, engagements: int) -> float:
-        """How much a post with so many engagements of its own drives its story: an angry one up to three times as much."""
-        return engagements * (0.5 + (self.negative or 0.0))
-
-
-class EngagedReply(msgspec.Struct, array_like=True):
-    """A reply, and how many engaged with it rather than with the root."""
-
-    card: Card
-    engagements: int = 0
 
 
 class Excitation(msgspec.Struct, array_like=True):
@@ -354,12 +319,12 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     def show(self, card: Card) -> None:
         """Keep the loudest and the most negative voices, a bounded number of each."""
         if self.is_loud(card.followers or 0):
-            self.loudest = _best([*self.loudest, card], lambda c: c.followers or 0)
+            self.loudest = best([*self.loudest, card], lambda c: c.followers or 0)
         if card.negative is not None and card.kind != "original":
             full = len(self.exemplars) == CARDS
             if (full and card.negative <= (self.exemplars[-1].negative or 0.0)) or self._has_shown(card):
                 return
-            self.exemplars = _best([*self.exemplars, card], lambda c: c.negative or 0.0)
+            self.exemplars = best([*self.exemplars, card], lambda c: c.negative or 0.0)
 
     def _has_shown(self, card: Card) -> bool:
         """Returns True if an exemplar says the same: people should see what different people say."""
@@ -388,13 +353,13 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     @property
     def driver(self) -> EngagedReply | None:
         """The reply that drives the story; `None` if the root does, as most roots do."""
-        best = max(self.voices.values(), key=lambda voice: voice.card.weight(voice.engagements), default=None)
-        if best is None or best.engagements < DRIVER_ENGAGEMENTS:
+        first = max(self.voices.values(), key=lambda voice: voice.card.weight(voice.engagements), default=None)
+        if first is None or first.engagements < DRIVER_ENGAGEMENTS:
             return None
         others = sum(voice.engagements for voice in self.voices.values())
         alone = self.reposts + self.quotes + self.replies - others
         root = alone * 0.5 if self.root is None else self.root.weight(alone)
-        return best if best.card.weight(best.engagements) > root else None
+        return first if first.card.weight(first.engagements) > root else None
 
     @property
     def shown(self) -> tuple[Card, ...]:
@@ -431,8 +396,3 @@ class Cascade(msgspec.Struct, omit_defaults=True):
 def reach_of(followers: int | None) -> float:
     """How many people a post of this author may reach: at least one."""
     return DEFAULT_REACH if followers is None else max(1.0, float(followers))
-
-
-def _best(cards: list[Card], worth: Callable[[Card], float]) -> list[Card]:
-    cards.sort(key=worth, reverse=True)
-    return cards[:CARDS]

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local_kafka import LocalKafka
-from scorer.virality.cascade import Card, Cascade
+from scorer.virality.cards import Card
+from scorer.virality.cascade import Cascade
 from services.contracts.topics import CASCADES, POSTS, SIGNALS
 from services.eventlog.base import EventLog, Group, Membership, Message, Transaction
 from services.eventlog.kafka import KafkaLog

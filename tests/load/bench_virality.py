@@ -14,7 +14,8 @@ from scorer.lane_state import LaneState
 from scorer.recalibration_state import RecalibrationState
 from scorer.seen import SeenEvents
 from scorer.virality.automation import TEXTS
-from scorer.virality.cascade import Card, Cascade
+from scorer.virality.cards import Card
+from scorer.virality.cascade import Cascade
 from scorer.virality.forecast import has_evidence, moved_enough, worth_a_forecast
 from scorer.virality.learned import shipped
 from services.contracts.signal import Line

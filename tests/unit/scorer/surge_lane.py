@@ -79,7 +79,7 @@ class Lane:
                 network="x",
                 post_id=str(number),
                 kind=PostKind.ORIGINAL,
-                text=f"card declined at the till {number}",
+                text=f"card declined {number}a {number}b {number}c {number}d {number}e till",
                 language="en",
                 at=self.clock.now(),
                 negative=min(1.0, 0.5 + number / 1000),

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.seen import RECENT_IDS, SeenEvents
-from scorer.virality.cascade import CURVE_POINTS, DEFAULT_REACH, KERNEL_WEIGHTS, Card, Cascade, reach_of
+from scorer.virality.cards import Card
+from scorer.virality.cascade import CURVE_POINTS, DEFAULT_REACH, KERNEL_WEIGHTS, Cascade, reach_of
 
 
 class Engagement(NamedTuple):

@@ -8,7 +8,8 @@ import pytest
 
 from scorer.surge_model import SurgeModel
 from scorer.surge_state import BrandSurgeState
-from scorer.virality.cascade import CARDS, VOICES, Card, Cascade
+from scorer.virality.cards import CARDS, Card
+from scorer.virality.cascade import VOICES, Cascade
 from services.base.clock import epoch
 from services.contracts.post import PostKind, PostObserved
 from services.contracts.signal import CascadeForecast

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scorer.virality import hawkes
-from scorer.virality.cascade import KERNEL_SECONDS, Card, Cascade, LastAnnounced
+from scorer.virality.cards import Card
+from scorer.virality.cascade import KERNEL_SECONDS, Cascade, LastAnnounced
 from scorer.virality.forecast import (
     IMMINENT_AT,
     KEEP,
