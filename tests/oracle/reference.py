@@ -30,7 +30,7 @@ KNOWN: Final = frozenset({
     "cascade.forecast", "brand.surge", "brand.volume", "watch.requested", "incident.changed",
 })  # fmt: skip
 READ_HERE: Final = frozenset({"post.observed", "source.coverage", "story.linked"})
-VERSIONS: Final = {"post.observed": 2}
+VERSIONS: Final = {"post.observed": 2, "source.coverage": 2}
 """Of the types that are not at version 1 any more."""
 CONFIGURED: Final = {brand.id: brand for brand in CONFIG.brands}
 
