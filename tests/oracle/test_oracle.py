@@ -88,6 +88,15 @@ def test_the_oracle_sees_a_story_link_that_was_never_written(sight: Sight) -> No
     assert differences(replace(sight, posts=[r for r in sight.posts if r is not linked[0]]), reference)
 
 
+def test_the_oracle_sees_a_post_that_was_never_passed_on_to_its_conversation(sight: Sight) -> None:
+    passed: list[Any] = [r for r in sight.posts if b'"forwarded":' in (r.value or b"")]
+    kinds = {kind for kind in ("repost", "reply", "deletion") for r in passed if f'"kind":"{kind}"'.encode() in r.value}
+    assert kinds == {"repost", "reply", "deletion"}, "the night has all of them"
+    for one in passed[:3]:
+        changed = replace(sight, posts=[r for r in sight.posts if r.value != one.value])
+        assert differences(changed, reference_of(changed, BRANDS))
+
+
 def test_a_seed_gives_the_same_night_again() -> None:
     assert simulate(4, 200).messages() == simulate(4, 200).messages()
     assert simulate(4, 200).expected() != simulate(5, 200).expected()

@@ -22,7 +22,7 @@ from services.base.tasks import Spawn, Tasks, spawn_alone
 from services.config.loading import parse
 from services.config.model import Config
 from services.contracts.codec import decode
-from services.contracts.post import PostObserved
+from services.contracts.post import PostDeleted, PostObserved, PostPlaced
 from services.contracts.topics import POSTS
 from services.eventlog.base import Batch, EventLog, Group, Listener, Membership, Message
 from services.eventlog.sqlite import SqliteLog
@@ -127,6 +127,8 @@ class Desk:
         for partition, (start, _) in (await self.log.bounds(POSTS.name)).items():
             for record in (await self.log.read(POSTS.name, partition, start, 10_000)).records:
                 event = decode(record.value).event
+                if isinstance(event, (PostPlaced, PostDeleted)):
+                    continue  # tells other partitions of a post that is here
                 assert isinstance(event, PostObserved)
                 assert record.key == event.conversation
                 events.append(event)
