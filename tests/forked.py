@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
+_WARMING: Final = threading.Lock()
 
 
 class Forked:
@@ -64,30 +66,40 @@ class Forked:
 async def fork(main: Callable[[], None], words: Sequence[str], environment: Mapping[str, str], said: Path) -> Forked:
     """Run `main()`, a function of a module, with these words as `sys.argv`, in a process whose environment is exactly this
     one. What it prints is added to the file `said`."""
+    # Until everything is imported, whatever else is played side by side goes on. Afterwards this is the only thread that
+    # starts processes and asks how they ended: two that ask at once would read one answer twice.
+    context = await asyncio.to_thread(_warm)
     given = (main, list(words), dict(environment), str(said))
-    process = _context().Process(target=_child, args=given, daemon=True)  # none is left when the tests end
-    # The first one waits until everything is imported; whatever else is played side by side goes on.
-    await asyncio.to_thread(process.start)
+    process = context.Process(target=_child, args=given, daemon=True)  # none is left when the tests end
+    process.start()
     return Forked(process)
+
+
+def _warm() -> ForkServerContext:
+    with _WARMING:
+        return _context()
 
 
 @cache
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.warm"])
-    # It inherits the environment, and finds the tests by it; each child is given another.
+    # The parent inherits the environment, and finds the tests by it; each child is given another.
     found = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), found] if found else [str(ROOT)])
     try:
-        from multiprocessing.forkserver import ensure_running
-
-        ensure_running()
+        first = context.Process(target=_nothing)
+        first.start()
+        first.join()
     finally:
         if found is None:
             del os.environ["PYTHONPATH"]
         else:
             os.environ["PYTHONPATH"] = found
     return context
+
+
+def _nothing() -> None: ...
 
 
 def _child(main: Callable[[], None], words: list[str], environment: dict[str, str], said: str) -> None:

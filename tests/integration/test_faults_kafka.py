@@ -32,6 +32,8 @@ pytestmark = pytest.mark.kafka
 OUTAGE_SECONDS: Final = float(os.environ.get("FIREBREAK_TEST_OUTAGE_SECONDS", "20"))
 PARTITIONS: Final = 6
 STOP_SECONDS: Final = 6.0
+LATE_SECONDS: Final = 20.0
+"""How much later than its deadline a stop may be on a machine that has much to do."""
 
 
 @asynccontextmanager
@@ -166,9 +168,8 @@ async def _stopped_during_an_outage(broken: Broken) -> Ruins:
         await until(lambda: bool(poster.refusals), "the outage to be felt")
         for actor in actors:
             actor.send(signal.SIGTERM)
-        # Two seconds after its own deadline a process ends itself hard, with a code that tells; the rest is for a loaded
-        # machine.
-        async with asyncio.timeout(STOP_SECONDS + 2 + 20):
+        # A process that does not end by its deadline ends itself hard, with a code that tells.
+        async with asyncio.timeout(STOP_SECONDS + 2 * LATE_SECONDS):
             codes = [await actor.ended() for actor in actors]
         await asyncio.to_thread(broker.resume)
         await started(*actors[:2])
@@ -204,8 +205,9 @@ def ruins(kafka: LocalKafka, tmp_path_factory: pytest.TempPathFactory) -> Fates[
         pytest.skip("KAFKA_BOOTSTRAP names a cluster whose brokers are not ours to break")
 
     def place(name: str) -> Any:
-        deadline = {"FIREBREAK_STOP_SECONDS": f"{STOP_SECONDS:g}"} if name == "SIGTERM" else {}
-        return with_brokers(3 if name == "one of three" else 1, tmp_path_factory.mktemp("ruins"), **deadline)
+        deadline = {"FIREBREAK_STOP_SECONDS": f"{STOP_SECONDS:g}", "ORACLE_END_HARD_LATER": f"{LATE_SECONDS:g}"}
+        more = deadline if name == "SIGTERM" else {}
+        return with_brokers(3 if name == "one of three" else 1, tmp_path_factory.mktemp("ruins"), **more)
 
     return played(SCENES, place, at_once=2)
 

@@ -3,7 +3,8 @@
 `ORACLE_SESSION_MS`, `ORACLE_TRANSACTION_MS`: other timeouts on Kafka than the product's, so that one can end before the
 other. `ORACLE_KILL_AT_COMMIT=n`: the n-th commit request is handed to the kernel, and then this process is killed, before
 any answer can be read. `ORACLE_HEARS_LATE=1`: no heartbeat leaves this process before its first commit has come to an end,
-so that it acts on what it knew before it hears what has changed.
+so that it acts on what it knew before it hears what has changed. `ORACLE_END_HARD_LATER=seconds`: a stop that does not end by
+its deadline ends hard so much later, because a machine with much to do is no fault of the stop.
 """
 
 from __future__ import annotations
@@ -69,6 +70,13 @@ def _hear_late() -> None:
     KafkaOwner.commit = committed  # type: ignore[method-assign]
 
 
+def _end_hard_later(seconds: float) -> None:
+    from services.runtime import process
+
+    end = process._end_hard
+    process._end_hard = lambda after_seconds: end(after_seconds + seconds)
+
+
 def main() -> None:
     if transaction_ms := os.environ.get("ORACLE_TRANSACTION_MS"):
         _change_timeouts(int(os.environ.get("ORACLE_SESSION_MS", "10000")), int(transaction_ms))
@@ -76,6 +84,8 @@ def main() -> None:
         _kill_at_commit(int(nth))
     if os.environ.get("ORACLE_HEARS_LATE"):
         _hear_late()
+    if later := os.environ.get("ORACLE_END_HARD_LATER"):
+        _end_hard_later(float(later))
     from services.cli import main as firebreak
 
     firebreak()

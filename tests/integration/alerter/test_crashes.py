@@ -128,12 +128,14 @@ async def place_in(folder: Path, postgres: Databases | None) -> AsyncIterator[Pl
     receiver = Receiver()
     receiver.answers["/dana-push"] = answers.status(410)
     await receiver.start()
-    with ExitStack() as stack:
-        database = None if postgres is None else stack.enter_context(postgres.lent())
-        if database is None:
-            migrated_file(folder)
-        yield Place(folder, receiver, signing.new_secret(), database)
-    await receiver.stop()
+    try:
+        with ExitStack() as stack:
+            database = None if postgres is None else stack.enter_context(postgres.lent())
+            if database is None:
+                migrated_file(folder)
+            yield Place(folder, receiver, signing.new_secret(), database)
+    finally:
+        await receiver.stop()
 
 
 def _killed_at(plot: str, seam: str) -> Callable[[Place], Awaitable[Outcome]]:
