@@ -54,7 +54,7 @@ class Texts(msgspec.Struct, array_like=True):
             other = self.words[number]
             if not ALIKE <= len(words) / len(other) <= 1 / ALIKE:
                 continue
-            both = sum(word in words for word in other)
+            both = len(words.intersection(other))
             if both >= ALIKE * (len(words) + len(other) - both):
                 self.words.append(self.words.pop(number))
                 self.voices.append(self.voices.pop(number))
