@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from scorer.flags import Flags, speaks_here
+from scorer.folded import FoldedPost
 from scorer.forwarding import Forwarding
 from scorer.lane_state import LaneState
 from scorer.lateness import TimePlace
@@ -14,7 +15,6 @@ from scorer.metrics import ScorerMetrics
 from scorer.seen import ID_BYTES
 from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
-from scorer.signals import FoldedPost
 from scorer.step import SPEAKING, Arrival, Step
 from scorer.unread import is_wordless, language_of
 from scorer.virality.cards import Card

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from scorer.lateness import TimePlace
+from scorer.folded import FoldedPost, card_of, kept_card
 from scorer.metrics import ScorerMetrics
-from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
 from scorer.unread import is_wordless
 from scorer.virality.cards import Card
@@ -23,7 +22,7 @@ from services.base.clock import moment
 from services.config.model import Brand
 from services.contracts.base import AccountId, BrandId, ConversationId, Event, EventId, StoryId, event_id
 from services.contracts.codec import encode
-from services.contracts.post import PostKind, PostObserved, PostPlaced, SourceCoverage, SourcePolicy, StoryLinked
+from services.contracts.post import PostKind, PostObserved, PostPlaced, SourceCoverage, StoryLinked
 from services.contracts.signal import (
     BrandVolume,
     CascadeForecast,
@@ -34,7 +33,6 @@ from services.contracts.signal import (
     Mood,
     PostAnswered,
     PostAsked,
-    PostCard,
     PostFlagged,
     PostNegative,
     PostRedacted,
@@ -50,22 +48,6 @@ from services.stream.processor import StepResult
 WATCH_EVERY_SECONDS: Final = 60.0
 WATCH_FOR_SECONDS: Final = 86_400.0
 """Connectors are asked to poll the counters of a story so often, for a day."""
-
-
-class FoldedPost(NamedTuple):
-    """A post of a conversation: its place in time and in the log, and how its text reads where it was read."""
-
-    post: PostObserved
-    at: float
-    record: Record
-    reading: Reading | None
-    place: TimePlace | None = None
-    """Where it belongs in time by the claims of the many, which `at` then follows, if it was heard late."""
-
-    @property
-    def late(self) -> bool:
-        """True if the claims of the many say that it was heard late."""
-        return self.place is not None and self.place.late
 
 
 class Announcement(NamedTuple):
@@ -111,7 +93,7 @@ class Signals:
             brand=BrandId(brand),
             story=StoryId(cascade.story),
             conversation=post.conversation,
-            post=_card_of(folded, _unit(reading.negative)),
+            post=card_of(folded, _unit(reading.negative)),
             sentiment=Sentiment(
                 negative=_unit(reading.negative), neutral=_unit(reading.neutral), positive=_unit(reading.positive)
             ),
@@ -132,7 +114,7 @@ class Signals:
             brand=BrandId(brand),
             story=StoryId(cascade.story),
             conversation=post.conversation,
-            post=_card_of(folded, None),
+            post=card_of(folded, None),
             backfill=post.backfill or folded.late,
             voice=voice,
         )
@@ -154,7 +136,7 @@ class Signals:
             brand=BrandId(brand),
             story=StoryId(cascade.story),
             conversation=post.conversation,
-            post=_card_of(folded, None if read is None else _unit(read.negative)),
+            post=card_of(folded, None if read is None else _unit(read.negative)),
             topics=dict(topics),
             complaint=None if read is None or read.complaint is None else _unit(read.complaint),
             severity=None if read is None else read.severity,
@@ -181,7 +163,7 @@ class Signals:
             brand=BrandId(brand),
             story=StoryId(cascade.story),
             conversation=post.conversation,
-            post=_card_of(folded, None),
+            post=card_of(folded, None),
             language=language,
             reason=reading.abstain,
             addressed=addressed,
@@ -271,10 +253,10 @@ class Signals:
             crossing=_crossing(crossing, now) if last.crossed_at is None else None,
             crossed_at=None if last.crossed_at is None else moment(last.crossed_at),
             mood=_mood(cascade, usual_mood),
-            root=None if cascade.root is None else _post_card(cascade.root),
-            driver=None if driver is None else _post_card(driver.card),
-            loudest=tuple(map(_post_card, cascade.loudest)),
-            exemplars=tuple(map(_post_card, cascade.exemplars)),
+            root=None if cascade.root is None else kept_card(cascade.root),
+            driver=None if driver is None else kept_card(driver.card),
+            loudest=tuple(map(kept_card, cascade.loudest)),
+            exemplars=tuple(map(kept_card, cascade.exemplars)),
             evidence=_evidence(cascade, now),
             reason=reason_in_words(cascade, brand.line, level, prediction, crossing, now),
             at=moment(now),
@@ -363,48 +345,4 @@ def _evidence(cascade: Cascade, now: float) -> Evidence:
         age_seconds=round(max(0.0, now - cascade.begins), 1),
         automated_share=_unit(cascade.automated / count) if count else None,
         curve=tuple((float(curve[i]), curve[i + 1]) for i in range(0, len(curve), 2)),
-    )
-
-
-def _card_of(folded: FoldedPost, negative: float | None) -> PostCard:
-    """The card of a post that has just arrived."""
-    post = folded.post
-    return PostCard(
-        network=post.network,
-        post_id=post.post_id,
-        kind=post.kind,
-        author=None if post.author is None else post.author.handle or post.author.id,
-        followers=None if post.author is None else post.author.followers,
-        verified=None if post.author is None else post.author.verified,
-        text=post.text,
-        language=post.language,
-        permalink=post.permalink,
-        reply_link=post.reply_link,
-        account=post.account,
-        at=post.at if folded.place is None else moment(folded.at),
-        negative=negative,
-        author_brand=post.author_brand,
-        policy=post.policy,
-    )
-
-
-def _post_card(card: Card) -> PostCard:
-    """The card of a post that the cascade remembers."""
-    return PostCard(
-        network=card.network,
-        post_id=card.post_id,
-        kind=PostKind(card.kind),
-        author=card.author,
-        followers=card.followers,
-        verified=card.verified,
-        text=card.text,
-        language=card.language,
-        permalink=card.permalink,
-        reply_link=card.reply_link,
-        account=None if card.account is None else AccountId(card.account),
-        at=moment(card.at),
-        negative=card.negative,
-        positive=card.positive,
-        author_brand=None if card.author_brand is None else BrandId(card.author_brand),
-        policy=SourcePolicy(card.policy),
     )

@@ -24,6 +24,12 @@ ACCOUNTS: Final = {
     "test_a_repeated_id_is_dropped_within_the_window_and_only_there": (
         "the window is a million ids in chunks: `test_the_oldest_are_forgotten_at_the_bound_and_this_is_said`"
     ),
+    "test_an_odd_item_gets_its_error_and_loses_no_other": (
+        "ten claims that cannot be are dropped: `test_a_post_is_read_without_the_claims_that_cannot_be`"
+    ),
+    "test_an_odd_single_post_gets_the_same_error": (
+        "five claims that cannot be are dropped: `test_a_post_is_read_without_the_claims_that_cannot_be`"
+    ),
     "test_a_rule_groups_by_some_of_the_four_once_each_for_a_week_at_most": (
         "an empty list is no error any more: `test_to_group_by_nothing_is_not_to_group`"
     ),

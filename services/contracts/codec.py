@@ -18,12 +18,12 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     # Whoever needs to know where brands are named has to look for them again.
     ("post.observed", 1): lambda data: {**data, "mentions": None},
     # Nobody forwarded it.
-    ("post.observed", 2): lambda data: data,
+    ("post.observed", 2): dict,
+    # Nobody looked then whether a post was heard late, whether it was a copy, or whose author the network vouches for.
+    ("post.negative", 1): dict,
+    ("post.asked", 1): dict,
     # Nobody asked then whether the baseline was known; what was said stays as severe as it was.
-    # Nobody looked then whether a post was heard late, or whether it was a copy.
-    ("post.negative", 1): lambda data: {**data, "late": False, "voice": None},
-    ("post.asked", 1): lambda data: {**data, "voice": None},
-    ("brand.surge", 1): lambda data: {**data, "baseline_known": True},
+    ("brand.surge", 1): dict,
     # Nobody knew whose author the network vouches for.
     ("cascade.forecast", 1): dict,
     # Every gap had an end, and no heartbeat promised the next one.
