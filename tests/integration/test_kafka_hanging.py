@@ -154,7 +154,7 @@ async def test_acquiring_leaves_the_open_transactions_of_others_alone(kafka: Loc
     log = KafkaLog(kafka.bootstrap, partitions=PARTITIONS, prefix=prefix)
     await log.start()
     membership = await joined(log)
-    other = await open_transaction(kafka.bootstrap, prefix, 5)
+    other = await open_transaction(kafka.bootstrap, prefix, 5, LONG_MS)
     owner = await membership.acquire(0)
     await other.commit_transaction()
     await other.stop()
