@@ -12,7 +12,7 @@ from scorer.lane_state import LaneState
 from scorer.lateness import TimePlace
 from scorer.mentions import relevances
 from scorer.metrics import ScorerMetrics
-from scorer.seen import ID_BYTES
+from scorer.seen import id_digest
 from scorer.sentiment.model import Reading
 from scorer.sentiment.relevance import BrandRelevance
 from scorer.step import SPEAKING, Arrival, Step
@@ -75,7 +75,7 @@ class Folding:
         Returns `None` if it knew the event already: a repetition changes nothing.
         """
         cascade = known or self._state.begin(conversation)
-        forgotten = self._state.seen.remember(conversation, cascade, bytes.fromhex(arrival.id[: 2 * ID_BYTES]))
+        forgotten = self._state.seen.remember(conversation, cascade, id_digest(arrival.id))
         if forgotten is None:
             self._metrics.duplicates.inc()
             return None
@@ -162,8 +162,7 @@ class Folding:
         cascade = None if known is None else self._admit(conversation, known, arrival, step)
         if cascade is not None:
             self._learn_brands(cascade, post)
-            cascade.forget_post(post.post_id)
-            step.signals.redacted(cascade, conversation, post.network, post.post_id, post.at)
+            self._forwarding.redact(conversation, cascade, post.network, post.post_id, post.at, step)
 
     def _is_deleted(self, post: PostObserved) -> bool:
         return self._state.whereabouts.is_deleted(post.network, post.post_id)

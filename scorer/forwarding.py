@@ -4,10 +4,13 @@ post. Both come to the lane that the id leads to, which knows where the post sta
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from scorer.lane_state import LaneState
 from scorer.metrics import ScorerMetrics
+from scorer.seen import id_digest
+from scorer.signals import redaction_id
 from scorer.step import Step
 from scorer.virality.cascade import Cascade
 from services.base.clock import moment
@@ -83,12 +86,23 @@ class Forwarding:
         forgotten = self._state.end(conversation, cascade, step.now)
         self._metrics.whereabouts_forgotten.labels("conversation").inc(forgotten)
 
+    def redact(
+        self, conversation: str, cascade: Cascade, network: str, post_id: str, at: datetime, step: Step
+    ) -> None:
+        """The post was deleted: the conversation forgets it, and each of its brands is told so, once."""
+        cascade.forget_post(post_id)
+        for brand in cascade.brands:
+            id_ = redaction_id(network, post_id, brand, conversation)
+            forgotten = self._state.seen.remember(conversation, cascade, id_digest(id_))
+            if forgotten is not None:
+                step.forgotten += forgotten
+                step.signals.redacted(cascade, brand, conversation, network, post_id, at)
+
     def forget_deleted(self, conversation: str, step: Step) -> None:
-        """Forget what the conversation shows of posts that were deleted where nobody knew that they stand here."""
+        """Forget what the conversation shows of posts whose deletion this lane has heard of, but not yet this conversation."""
         cascade = self._state.cascades.get(conversation)
         if cascade is None:
             return
         for network, post_id in dict.fromkeys((card.network, card.post_id) for card in cascade.shown):
             if self._state.whereabouts.is_deleted(network, post_id):
-                cascade.forget_post(post_id)
-                step.signals.redacted(cascade, conversation, network, post_id, moment(step.now))
+                self.redact(conversation, cascade, network, post_id, moment(step.now), step)

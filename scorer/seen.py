@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from scorer.virality.cascade import Cascade
+from services.contracts.base import EventId
 from services.stream.state import KeyedState
 
 STATE_VERSION: Final = 1
@@ -153,6 +154,11 @@ class SeenEvents:
         index = self._indexes.pop(conversation, None)
         if index is not None:
             self._indexed -= len(index)
+
+
+def id_digest(event: EventId) -> bytes:
+    """What is remembered of the id of an event."""
+    return bytes.fromhex(event[: 2 * ID_BYTES])
 
 
 def _key(conversation: str, number: int) -> str:

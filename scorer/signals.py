@@ -190,18 +190,19 @@ class Signals:
         key = event_id(post.network, post.post_id, post.author_brand, event.TYPE, *_place(folded.record))
         self._say(SIGNALS, post.author_brand, event, key)
 
-    def redacted(self, cascade: Cascade, conversation: str, network: str, post_id: str, at: datetime) -> None:
-        """The post, which this conversation held, was deleted: said to each brand of the conversation."""
-        for brand in cascade.brands:
-            event = PostRedacted(
-                brand=BrandId(brand),
-                story=StoryId(cascade.story),
-                conversation=ConversationId(conversation),
-                network=network,
-                post_id=post_id,
-                at=at,
-            )
-            self._say(SIGNALS, brand, event, event_id(network, post_id, brand, event.TYPE, conversation))
+    def redacted(
+        self, cascade: Cascade, brand: str, conversation: str, network: str, post_id: str, at: datetime
+    ) -> None:
+        """The post, which this conversation held, was deleted: said to one of the conversation's brands."""
+        event = PostRedacted(
+            brand=BrandId(brand),
+            story=StoryId(cascade.story),
+            conversation=ConversationId(conversation),
+            network=network,
+            post_id=post_id,
+            at=at,
+        )
+        self._say(SIGNALS, brand, event, redaction_id(network, post_id, brand, conversation))
 
     def forwarded(self, post: PostObserved) -> None:
         """The post, passed on to its conversation under the id that it has if it is sent with its root."""
@@ -295,6 +296,11 @@ class Signals:
             abstained=minute.abstained,
         )
         self._say(SIGNALS, brand, event, event_id(event.TYPE, brand, lane, minute.minute, minute.opened))
+
+
+def redaction_id(network: str, post_id: str, brand: str, conversation: str) -> EventId:
+    """The id under which a brand is told that a post of a conversation was deleted."""
+    return event_id(network, post_id, brand, PostRedacted.TYPE, conversation)
 
 
 def _place(record: Record) -> tuple[int, int]:

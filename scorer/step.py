@@ -13,7 +13,7 @@ from scorer.metrics import ScorerMetrics
 from scorer.sentiment.model import Reading
 from scorer.signals import Signals
 from services.base.clock import epoch
-from services.contracts.base import Event
+from services.contracts.base import Event, EventId
 from services.contracts.post import PostKind
 from services.eventlog.base import Record
 from services.stream.processor import StepResult
@@ -26,7 +26,7 @@ class Arrival(msgspec.Struct):
     """One event that could be read. The score stage adds `reading` where the event is a post whose text was scored."""
 
     record: Record
-    id: str
+    id: EventId
     event: Event
     reading: Reading | None = None
 

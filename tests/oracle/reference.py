@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from scorer.mentions import relevances
 from scorer.sentiment.lexicon import Lexicon
+from scorer.sentiment.model import Reading
 from services.contracts.post import PostObserved
 from services.eventlog.base import Record
 from tests.oracle.simulator import CONFIG
@@ -206,18 +207,33 @@ class Reference:
             return
         is_root = at_home and place == f"{post['network']}:{name}"
         gone = (lane, f"{post['network']}:{name}") in self.deleted and kind in SPEAKS
-        negative = None if gone else self._reads_negative(talk, kind, post)
+        reading = None if gone else self._reading(talk, kind, post)
+        read = reading is not None and reading.abstain is None
+        negative = reading is not None and _is_negative(reading)
         if is_root:
             talk.root = None if gone else name
         elif kind in ENGAGES and brand_of_author is None:
             setattr(talk, ENGAGES[kind], getattr(talk, ENGAGES[kind]) + 1)
-            talk.scored += negative is not None
-            talk.negative += negative is True
+            talk.scored += read
+            talk.negative += negative
         if kind == "quote" and not at_home and post["home"] not in talk.links:
             talk.links = [*talk.links, post["home"]][-WAITING_LINKS:]
         self._flush_links(talk)
         if kind in SPEAKS and not gone:
-            self._say(talk, place, post, lane, negative is True)
+            self._say(talk, place, post, lane, negative)
+            if reading is not None and reading.abstain is not None:
+                self._say_unread(talk, place, post, reading.abstain)
+
+    def _say_unread(self, talk: Talk, place: str, post: dict[str, Any], reason: str) -> None:
+        """To whom it matters that nobody could read the post: a quote speaks to the brands that it names where it lives, and to
+        the others where it quotes."""
+        at_home = post["home"] == place
+        lives_here = place == f"{post['network']}:{post['post_id']}"
+        for brand in talk.brands:
+            named = brand in post.get("brands", ())
+            here = (named or not (post["kind"] == "quote" and lives_here)) if at_home else not named
+            if here and (named or reason not in {"no words", "no text"}):
+                self.signals[Signal("post.unread", post["post_id"], brand, place)] += 1
 
     def _say(self, talk: Talk, place: str, post: dict[str, Any], lane: int, negative: bool) -> None:
         """What a post that speaks means to the brands of its conversation."""
@@ -236,13 +252,12 @@ class Reference:
             elif brand in asked:
                 self.signals[Signal("post.asked", name, brand, place)] += 1
 
-    def _reads_negative(self, talk: Talk, kind: str, post: dict[str, Any]) -> bool | None:
-        """`None` where nobody reads it: it says nothing about a brand, or is the brand's own."""
+    def _reading(self, talk: Talk, kind: str, post: dict[str, Any]) -> Reading | None:
+        """`None` where nobody looks at it: it says nothing about a brand, or is the brand's own."""
         text = post.get("text")
         if text is None or kind not in SPEAKS or post.get("author_brand") or not talk.brands:
             return None
-        reading = Lexicon().read([text], [post.get("language")])[0]
-        return reading.abstain is None and reading.negative > max(reading.neutral, reading.positive)
+        return Lexicon().read([text], [post.get("language")])[0]
 
     def _flush_links(self, talk: Talk) -> None:
         """A quote that waited is linked as soon as the brand is known."""
@@ -250,6 +265,10 @@ class Reference:
             for home in talk.links:
                 self.links[Link(home, talk.story, tuple(talk.brands))] += 1
             talk.links = []
+
+
+def _is_negative(reading: Reading) -> bool:
+    return reading.abstain is None and reading.negative > max(reading.neutral, reading.positive)
 
 
 def _why_unreadable(value: bytes | None) -> str | None:
