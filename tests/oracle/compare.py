@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from scorer.seen import ID_BYTES
 from scorer.state_tools import cascades
 from scorer.virality.cascade import Cascade
 from services.contracts.topics import DEADLETTER, POSTS, SIGNALS, WATCH
@@ -21,7 +22,7 @@ from services.eventlog.base import EventLog, Record
 from tests.oracle.reference import Forward, Letter, Link, Minute, Reference, Signal
 
 COUNTED: Final = ("story", "brands", "reposts", "quotes", "replies", "snapshot", "scored", "negative")
-TIMELY: Final = frozenset({"told", "looked", "claims", "crossed"})
+TIMELY: Final = frozenset({"told", "looked", "claims", "crossed", "recent", "sealed"})
 SHOWN: Final = 5
 """Of each sort: enough to see what went wrong, few enough to read."""
 
@@ -37,10 +38,24 @@ class Sight:
     letters: list[Record]
 
     def fingerprint(self) -> dict[str, Any]:
-        """The state without what was told, claimed and looked at when: the same after any run over the same records."""
+        """The state without what was told, claimed and looked at when, and in which order: the same after any run over the same
+        records.
+
+        Left out are conversations to which another lane passed posts on. When these arrive among the others is open, and
+        with it the shape of the growth; that each was counted once is the reference's to say.
+        """
+        open_places = {
+            json.loads(record.value)["data"]["conversation"]
+            for record in self.posts
+            if record.value is not None and b'"forwarded":' in record.value
+        }
         return {
-            name: {key: value for key, value in msgspec.to_builtins(cascade).items() if key not in TIMELY}
+            name: {
+                **{key: value for key, value in msgspec.to_builtins(cascade).items() if key not in TIMELY},
+                "seen": cascade.sealed + len(cascade.recent) // ID_BYTES,
+            }
             for name, cascade in self.state.items()
+            if name not in open_places
         }
 
 

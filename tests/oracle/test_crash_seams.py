@@ -94,6 +94,7 @@ def test_an_undisturbed_night_is_counted_as_the_reference_counts_it(night: Night
     assert_exact(night.undisturbed)
     assert len(night.undisturbed.signals) > 300
     assert len(night.undisturbed.letters) == 12
+    assert len(night.undisturbed.fingerprint()) > 50
 
 
 @pytest.mark.parametrize("seam", [*SCORER_SEAMS, "again and again"])
