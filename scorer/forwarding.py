@@ -86,9 +86,7 @@ class Forwarding:
         forgotten = self._state.end(conversation, cascade, step.now)
         self._metrics.whereabouts_forgotten.labels("conversation").inc(forgotten)
 
-    def redact(
-        self, conversation: str, cascade: Cascade, network: str, post_id: str, at: datetime, step: Step
-    ) -> None:
+    def redact(self, conversation: str, cascade: Cascade, network: str, post_id: str, at: datetime, step: Step) -> None:
         """The post was deleted: the conversation forgets it, and each of its brands is told so, once."""
         cascade.forget_post(post_id)
         for brand in cascade.brands:
