@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from services.config.rule import TOPICS
 from services.contracts.base import BrandId
-from services.contracts.phrases import TopicFinder, Topics
+from services.contracts.phrases import Spoken, TopicFinder, Topics
 from services.contracts.post import PostKind, PostObserved
 
 TopicsAbout = Callable[[BrandId], Topics]
 """Returns the topics as they are meant in posts about a brand (`Config.topics_about`)."""
-Found = Mapping[str, tuple[str, ...]]
 
 
 def shipped_topics(_: BrandId) -> Topics:
@@ -26,18 +25,18 @@ class Flags:
         self._topics_about = topics_about
         self._finders: dict[int, tuple[Topics, TopicFinder]] = {}
 
-    def find(self, post: PostObserved, brands: Iterable[str]) -> dict[str, Found]:
-        """For each of these brands what the post speaks of; brands of whose topics it says nothing are left out."""
+    def find(self, post: PostObserved, brands: Iterable[str]) -> dict[str, Spoken]:
+        """For each of these brands what the post speaks of; brands of whose topics it says and hints nothing are left out."""
         text = post.text
         if text is None:
             return {}
-        said: dict[int, Found] = {}
-        found: dict[str, Found] = {}
+        said: dict[int, Spoken] = {}
+        found: dict[str, Spoken] = {}
         for brand in brands:
             finder = self._finder(BrandId(brand))
             if id(finder) not in said:
-                said[id(finder)] = finder.find(text, post.network)
-            if said[id(finder)]:
+                said[id(finder)] = finder.look(text, post.network)
+            if any(said[id(finder)]):
                 found[brand] = said[id(finder)]
         return found
 

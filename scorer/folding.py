@@ -268,10 +268,10 @@ class Folding:
         if not found:
             return
         about = relevances(post, cascade.brands, self._brands)
-        for brand, topics in found.items():
+        for brand, spoken in found.items():
             if about[brand].counts:
                 heard = voices[brand] if brand in voices else self._state.copies.voice(brand, post.text)
-                step.signals.flagged(cascade, folded, brand, topics, heard)
+                step.signals.flagged(cascade, folded, brand, spoken, heard)
 
     def _complained_about(self, cascade: Cascade, folded: FoldedPost) -> Mapping[str, BrandRelevance]:
         """The brands of the conversation that the post is negative about: those that it is meant for, and that ask for no

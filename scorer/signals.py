@@ -6,7 +6,6 @@ same under the same id.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -22,6 +21,7 @@ from services.base.clock import moment
 from services.config.model import Brand
 from services.contracts.base import AccountId, BrandId, ConversationId, Event, EventId, StoryId, event_id
 from services.contracts.codec import encode
+from services.contracts.phrases import Spoken
 from services.contracts.post import PostKind, PostObserved, PostPlaced, SourceCoverage, StoryLinked
 from services.contracts.signal import (
     BrandVolume,
@@ -126,10 +126,10 @@ class Signals:
         cascade: Cascade,
         folded: FoldedPost,
         brand: str,
-        topics: Mapping[str, tuple[str, ...]],
+        spoken: Spoken,
         voice: str | None,
     ) -> None:
-        """The post speaks of these topics of the brand, each with the words that were found. `voice` as in `negative`."""
+        """The post speaks, or may speak, of these topics of the brand. `voice` as in `negative`."""
         post, _, record, reading, _ = folded
         read = None if reading is None or reading.abstain is not None else reading
         event = PostFlagged(
@@ -137,7 +137,8 @@ class Signals:
             story=StoryId(cascade.story),
             conversation=post.conversation,
             post=card_of(folded, None if read is None else _unit(read.negative)),
-            topics=dict(topics),
+            topics=dict(spoken.topics),
+            hints=dict(spoken.hints),
             complaint=None if read is None or read.complaint is None else _unit(read.complaint),
             severity=None if read is None else read.severity,
             backfill=post.backfill or folded.late,

@@ -57,9 +57,9 @@ MOST_TEXT: Final = 1_000
 
 
 def concerns(signal: Answerable) -> bool:
-    """Returns True if the post needs an answer: it is a question, speaks of danger, or may well be a complaint."""
+    """Returns True if the post needs an answer: it is a question, may speak of danger, or may well be a complaint."""
     if isinstance(signal, PostFlagged):
-        return not DANGERS.isdisjoint(signal.topics)
+        return not DANGERS.isdisjoint({*signal.topics, *signal.hints})
     if isinstance(signal, PostUnread):
         return True
     return isinstance(signal, PostAsked) or signal.complaint is None or signal.complaint >= COMPLAINT_FROM

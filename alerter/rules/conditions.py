@@ -13,7 +13,7 @@ from typing import Final
 
 from services.config.rule import Rule
 from services.contracts.language_tags import is_language, language
-from services.contracts.phrases import TopicFinder, Topics
+from services.contracts.phrases import TopicFinder, Topics, bare
 from services.contracts.questions import asks
 from services.contracts.scales import COMPLAINTS, a_complaint, sev
 from services.contracts.signal import (
@@ -291,8 +291,13 @@ def spoken_of(topic: str, facts: Facts) -> str | None:
     if not words:
         return None
     finder = _finder(tuple(words))
-    hits = {word for text, network in _texts(signal) for word in finder.find(text, network).get("", ())}
-    return next((word for word in words if word in hits), None)
+    hits: set[str] = set()
+    for text, network in _texts(signal):
+        spoken = finder.look(text, network)
+        hits.update(spoken.topics.get("", ()))
+        if isinstance(signal, BrandSurge):  # what many say at once needs no second word
+            hits.update(spoken.hints.get("", ()))
+    return next((word for word in map(bare, words) if word in hits), None)
 
 
 @lru_cache(maxsize=256)

@@ -208,8 +208,9 @@ def _grade_post(signal: PostNegative, line: Line) -> Grade:
 
 
 def _grade_flagged(signal: PostFlagged, line: Line) -> Grade:
-    severity = min(_OF_TOPIC.get(topic, MILDEST) for topic in signal.topics)
-    words = [f"a post that mentions {' and '.join(signal.topics)}"]
+    severity = min((_OF_TOPIC.get(topic, MILDEST) for topic in signal.topics), default=MILDEST)
+    said = f"mentions {' and '.join(signal.topics)}" if signal.topics else f"may mention {' and '.join(signal.hints)}"
+    words = [f"a post that {said}"]
     if signal.severity is not None and _OF_COMPLAINT[signal.severity] < severity:
         severity = _OF_COMPLAINT[signal.severity]
         words.append(a_complaint(signal.severity))

@@ -165,7 +165,8 @@ class Config(Section):
         if known is None:
             configured = self.brand(brand)
             names = [] if configured is None else [configured.name, *configured.names, *configured.hashtags]
-            found = {topic for name in names for topic in self._finder.find(name.removeprefix("#"))}
+            spoken = [self._finder.look(name.removeprefix("#")) for name in names]
+            found = {topic for said in spoken for topic in (*said.topics, *said.hints)}
             own = tuple(CANCELS + name.removeprefix("#") for name in names)
             topics = self.every_topic
             known = {**topics, **{topic: (*topics[topic], *own) for topic in found}} if found else topics

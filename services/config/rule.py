@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from services.config.section import Section, Slug
 from services.config.shipped_topics import SHIPPED_TOPICS
 from services.contracts.base import Probability
-from services.contracts.phrases import CANCELS
+from services.contracts.phrases import BESIDE, CANCELS
 from services.contracts.signal import Level
 
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", max_length=35)]
@@ -17,8 +17,8 @@ Handle = Annotated[str, StringConstraints(pattern=r"^@?[^\s@]+(@[^\s@]+)?$", max
 
 
 def _some_are_meant(words: tuple[str, ...]) -> tuple[str, ...]:
-    if all(word.startswith(CANCELS) for word in words):
-        raise ValueError("name a word that is meant, too: one that begins with ! only cancels what others find")
+    if all(word.startswith((CANCELS, BESIDE)) for word in words):
+        raise ValueError("name a word that is meant, too: one that begins with ! or ~ finds nothing by itself")
     return words
 
 
@@ -27,7 +27,10 @@ Topic = Annotated[
         Annotated[
             str,
             StringConstraints(
-                pattern=r"^!?[^\s*!][^\s*]*\*?(\s+[^\s*]+\*?)*$", min_length=2, max_length=100, strip_whitespace=True
+                pattern=r"^[!?~]?[^\s*!?~][^\s*]*\*?(\s+[^\s*]+\*?)*$",
+                min_length=2,
+                max_length=100,
+                strip_whitespace=True,
             ),
         ],
         ...,
@@ -36,7 +39,8 @@ Topic = Annotated[
     Field(
         min_length=1,
         max_length=500,
-        description="words and phrases; `burn*` finds every word that begins so, `!fire sale` cancels what is found in it",
+        description="words and phrases; `burn*` finds every word that begins so, `!fire sale` cancels what is found in it, "
+        "`?trapped` needs a second word of the topic beside it, of which `~cabin` says nothing by itself",
     ),
 ]
 

@@ -2,7 +2,9 @@
 
 A topic is a list of words and phrases, compared by `spelling.fold` and `boundaries.tokens`: in any case, as whole words, and
 anywhere in a script that is written without spaces. `burn*` finds every word that begins so. `!fire sale` cancels what was
-found within that phrase: a topic says itself what it does not mean. Links, handles and mail addresses are passed over.
+found within that phrase: a topic says itself what it does not mean. `?trapped` is only a hint: people also say it of what is
+harmless, so it needs a second one elsewhere in the text, or a word like `~cabin`, which by itself says nothing. Links, handles
+and mail addresses are passed over.
 
 The time grows with the text, and not with the number of words: all of them stand in one tree, which each word of a text enters
 once for each length of a prefix that begins with its first two characters.
@@ -23,6 +25,11 @@ from services.contracts.spelling import fold
 MOST_CHARS: Final = 20_000
 """How much of a text is searched: about ten pages."""
 CANCELS: Final = "!"
+HINTS: Final = "?"
+BESIDE: Final = "~"
+MARKS: Final = CANCELS + HINTS + BESIDE
+_ALIKE: Final = 4
+"""Two hints that begin with the same letters are one word in two forms (`threat`, `threaten*`)."""
 _HEAD: Final = 2
 """Prefixes are looked up by so many of their first characters."""
 _LINK: Final = re.compile(r"(?:https?://|www\.)[^\s<>\"']+", re.IGNORECASE)
@@ -40,11 +47,28 @@ Topics = Mapping[str, Sequence[str]]
 
 
 class _Meant(NamedTuple):
-    """What a place in the tree stands for: a word of a topic, or a phrase that cancels."""
+    """What a place in the tree stands for: a word of a topic with its mark, or none."""
 
     topic: str
     word: str
-    cancels: bool
+    mark: str
+
+
+class _Place(NamedTuple):
+    """A stretch of the text that is a word of a topic."""
+
+    start: int
+    end: int
+    word: str
+    mark: str
+
+
+class Spoken(NamedTuple):
+    """The topics that a text speaks of, and those that it may speak of, each with its words that stand there, in the order
+    of the configuration."""
+
+    topics: Mapping[str, tuple[str, ...]]
+    hints: Mapping[str, tuple[str, ...]]
 
 
 class _Node:
@@ -81,43 +105,52 @@ class TopicFinder:
 
     def __init__(self, topics: Topics) -> None:
         self._root = _Node()
-        self._order = {topic: {word: n for n, word in enumerate(words)} for topic, words in topics.items()}
+        self._order = {topic: {bare(word): n for n, word in enumerate(words)} for topic, words in topics.items()}
         for topic, words in topics.items():
             for word in dict.fromkeys(words):
                 self._learn(topic, word)
 
-    def _learn(self, topic: str, word: str) -> None:
-        cancels = word.startswith(CANCELS)
+    def _learn(self, topic: str, marked: str) -> None:
+        word = bare(marked)
         node = self._root
-        for piece in word.removeprefix(CANCELS).split():
+        for piece in word.split():
             parts = [part for part, _, _ in tokens(fold(piece.removesuffix("*")))]
             for part in parts[:-1] if piece.endswith("*") else parts:
                 node = node.words.setdefault(part, _Node())
             if piece.endswith("*") and parts:
                 node = node.add_prefix(parts[-1])
         if node is not self._root:
-            node.meant.append(_Meant(topic, word, cancels))
+            node.meant.append(_Meant(topic, word, marked[: len(marked) - len(word)]))
 
-    def find(self, text: str, network: str = "") -> dict[str, tuple[str, ...]]:
-        """The topics that a text on this network speaks of, each with its words that stand there, in the order of the
-        configuration."""
+    def find(self, text: str, network: str = "") -> Mapping[str, tuple[str, ...]]:
+        """The topics that a text on this network speaks of, as in `Spoken`."""
+        return self.look(text, network).topics
+
+    def look(self, text: str, network: str = "") -> Spoken:
+        """The topics that a text on this network speaks of, or may speak of."""
         folded = fold(_LINK.sub(" . ", text[:MOST_CHARS]))
         if "@" in folded:
             folded = _without(folded, addresses(folded, network))
-        hits: dict[str, list[tuple[int, int, str]]] = {}
+        places: dict[str, list[_Place]] = {}
         cancelled: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for start, end, meant in self._places(folded):
-            if meant.cancels:
+            if meant.mark == CANCELS:
                 cancelled[meant.topic].append((start, end))
             else:
-                hits.setdefault(meant.topic, []).append((start, end, meant.word))
-        found: dict[str, tuple[str, ...]] = {}
-        for topic, places in hits.items():
-            covers = _covering(cancelled[topic]) if topic in cancelled else None
-            words = {word for start, end, word in places if covers is None or not covers(start, end)}
-            if words:
-                found[topic] = tuple(sorted(words, key=self._order[topic].__getitem__))
-        return found
+                places.setdefault(meant.topic, []).append(_Place(start, end, meant.word, meant.mark))
+        topics: dict[str, tuple[str, ...]] = {}
+        hints: dict[str, tuple[str, ...]] = {}
+        for topic, found in places.items():
+            if topic in cancelled:
+                covers = _covering(cancelled[topic])
+                left = [place for place in found if not covers(place.start, place.end)]
+            else:
+                left = found
+            said = {place.word for place in left if place.mark != BESIDE}
+            if said:
+                words = tuple(sorted(said, key=self._order[topic].__getitem__))
+                (topics if _is_sure(left) else hints)[topic] = words
+        return Spoken(topics, hints)
 
     def _places(self, folded: str) -> Iterator[tuple[int, int, _Meant]]:
         """Every place at which a phrase stands in the folded text."""
@@ -134,6 +167,22 @@ class TopicFinder:
                 word, _, until = words[following]
                 reached = [(node, until) for before, _ in reached for node in before.after(word)]
                 following += 1
+
+
+def bare(word: str) -> str:
+    """The word of a topic without its mark."""
+    return word[1:] if word[:1] in MARKS else word
+
+
+def _is_sure(places: Sequence[_Place]) -> bool:
+    """True if the words speak of their topic: one that is no hint, or a hint with something else beside it."""
+    if any(not place.mark for place in places):
+        return True
+    first = next(place for place in places if place.mark == HINTS)
+    alike = first.word[:_ALIKE]
+    return any(
+        (place.start >= first.end or place.end <= first.start) and place.word[:_ALIKE] != alike for place in places
+    )
 
 
 def _forms(word: str) -> Sequence[str]:

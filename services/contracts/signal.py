@@ -102,6 +102,7 @@ class PostFlagged(Event):
     """A post about a brand that speaks of topics, whatever its mood and its language, and whether or not it could be read.
 
     `topics` says for each of them which words were found, as the configuration writes them, and never as the post does.
+    `hints` says the same of topics that it only may speak of: they need an answer, but no rule fires on them.
     `complaint` and `severity` are those of its reading, where there is one.
     """
 
@@ -112,6 +113,7 @@ class PostFlagged(Event):
     conversation: ConversationId
     post: PostCard
     topics: dict[str, tuple[str, ...]]
+    hints: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     by: FlaggedBy = FlaggedBy.WORDS
     complaint: Probability | None = None
     severity: Annotated[int, Field(ge=0, le=4)] | None = None

@@ -248,8 +248,9 @@ def moments(night: Night) -> Iterator[tuple[float, list[Action]]]:
         yield now, due
 
 
-async def play_manual(script: Script, seed: int | None = None) -> tuple[Report, Player]:
-    """Play the whole night in this process, on a clock that moves when nothing is left to do: seconds instead of hours."""
+@asynccontextmanager
+async def on_manual_clock(config: Config) -> AsyncIterator[tuple[Process, ManualClock, Keys]]:
+    """Run all services in this process, on a clock that moves when it is told to."""
     clock = ManualClock(STORY_BEGINS)
     keys = Keys.fresh()
     with tempfile.TemporaryDirectory(prefix="firebreak-drill-") as directory:
@@ -261,30 +262,36 @@ async def play_manual(script: Script, seed: int | None = None) -> tuple[Report, 
             admin_key=SecretStr(keys.admin),
             egress_allow=LOOPBACK,
         )
-        process = Process(settings, script.config, ("ingest", "scorer", "alerter"), clock)
+        process = Process(settings, config, ("ingest", "scorer", "alerter"), clock)
         stop, started = asyncio.Event(), asyncio.Event()
         running = asyncio.create_task(process.run(stop, started.set), name="firebreak")
         try:
             await _first(started, running)
-            sink = Sink(clock)
-            async with serving(sink) as sink_url:
-                night = Night(script, script.seed if seed is None else seed, "drill")
-                player = Player(night, clock, process.server.url, process.server.url, keys, sink)
-                await player.subscribe(sink_url)
-                await player.silence()
-                await idle(process)
-                for now, actions in moments(night):
-                    clock.advance((player.begin + timedelta(seconds=now) - clock.now()).total_seconds())
-                    await player.cover()
-                    await player.send(actions)
-                    await idle(process)
-                    await player.respond()
-                    await idle(process)
-                report = player.report()
-                await player.close()
+            yield process, clock, keys
         finally:
             stop.set()
             await running
+
+
+async def play_manual(script: Script, seed: int | None = None) -> tuple[Report, Player]:
+    """Play the whole night in this process, on a clock that moves when nothing is left to do: seconds instead of hours."""
+    async with on_manual_clock(script.config) as (process, clock, keys):
+        sink = Sink(clock)
+        async with serving(sink) as sink_url:
+            night = Night(script, script.seed if seed is None else seed, "drill")
+            player = Player(night, clock, process.server.url, process.server.url, keys, sink)
+            await player.subscribe(sink_url)
+            await player.silence()
+            await idle(process)
+            for now, actions in moments(night):
+                clock.advance((player.begin + timedelta(seconds=now) - clock.now()).total_seconds())
+                await player.cover()
+                await player.send(actions)
+                await idle(process)
+                await player.respond()
+                await idle(process)
+            report = player.report()
+            await player.close()
     return report, player
 
 

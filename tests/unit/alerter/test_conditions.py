@@ -136,7 +136,7 @@ def test_no_text_breaks_the_search(text: str) -> None:
 
 def test_a_rule_raises_what_it_fires_at() -> None:
     safety = make.rule(id="safety", level=None, topics=("safety",), raises_to=1)
-    decision = decide.decide(saying("fire!"), [safety], make.LINE, None, make.NOW)
+    decision = decide.decide(saying("it caught fire!"), [safety], make.LINE, None, make.NOW)
     assert decision is not None
     assert (decision.grade.severity, decision.grade.floor) == (1, 1)
     assert "raised from SEV3 by rule safety" in decision.reason
@@ -144,7 +144,7 @@ def test_a_rule_raises_what_it_fires_at() -> None:
 
 def test_a_later_rule_raises_a_story_that_another_one_found() -> None:
     asked = [make.rule(), make.rule(id="safety", level=None, topics=("safety",), raises_to=1)]
-    signal = saying("on fire")
+    signal = saying("engine on fire")
     graded = grade(signal, make.LINE, None)
     raised = decide.raised(signal, asked, graded, None)
     assert (raised.severity, raised.floor) == (1, 1)

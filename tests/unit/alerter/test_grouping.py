@@ -91,7 +91,7 @@ def test_another_brand_or_another_rule_is_another_group() -> None:
 
 
 def test_a_rule_that_asks_for_topics_groups_by_those_alone() -> None:
-    fire, both = post("p1", text="a fire"), post("p2", text="a fire, and they were hacked")
+    fire, both = post("p1", text="it caught fire"), post("p2", text="it caught fire, and I was hacked")
     assert group(fire).key != group(both).key
     assert group(fire, topics=("safety",)).key == group(both, topics=("safety",)).key
     assert group(both).words.endswith("topic breach and safety")

@@ -17,7 +17,7 @@ from tests.unit.scorer.surge_lane import Lane as SurgeLane
 from tests.unit.scorer.test_pipeline import ACME, Lane, only, post
 
 JOKE = "I trust nobody any more, says the man who once believed what the Acme check-in desk told him"
-WRITTEN = Path("/work/shared/data/written/clusters.csv")
+WRITTEN = Path(__file__).parents[4] / "shared/data/written/clusters.csv"
 
 
 def voices(texts: list[str]) -> list[str | None]:

@@ -6,6 +6,7 @@ import pytest
 
 from scorer.flags import Flags
 from services.contracts.base import ConversationId
+from services.contracts.phrases import Spoken
 from services.contracts.post import Author, PostKind, PostRef
 from services.contracts.signal import CascadeForecast, FlaggedBy, PostAsked, PostFlagged, PostNegative
 from tests.unit.scorer.test_pipeline import ACME, Lane, only, post, reposts
@@ -16,8 +17,8 @@ SMOKE = "there is smoke in the cabin, we are landing"
 @pytest.mark.parametrize(
     ("text", "language", "word"),
     [
-        (f"Acme {SMOKE}", "en", "smoke"),
-        (f"Acme {SMOKE}", "de", "smoke"),
+        (f"Acme {SMOKE}", "en", "there is smoke"),
+        (f"Acme {SMOKE}", "de", "there is smoke"),
         ("Acme: di kabin ini keluar asap", "ms", "keluar asap"),
         ("Acme 客舱冒烟了", "zh", "冒烟"),
     ],
@@ -27,7 +28,7 @@ async def test_a_calm_or_unread_post_is_flagged_with_the_words_that_fired(text: 
     said = await lane.take(post("1", text=text, language=language, brands=(ACME,), permalink="https://x.com/1"))
     (flagged,) = only(said, PostFlagged)
     assert (flagged.brand, flagged.story, flagged.by) == ("acme", "x:1", FlaggedBy.WORDS)
-    assert flagged.topics == {"safety": (word,)}
+    assert word in flagged.topics["safety"]
     assert flagged.post.permalink == "https://x.com/1"
     assert (flagged.complaint is None) is (language in {"ms", "zh"})
     assert only(said, PostNegative) == []
@@ -75,11 +76,16 @@ async def test_a_negative_post_is_told_before_its_flag() -> None:
     assert flagged.complaint == only(said, PostNegative)[0].complaint
 
 
+async def test_a_hint_is_flagged_as_one_and_says_that_a_person_should_look() -> None:
+    (flagged,) = only(await Lane().take(post("1", text="Acme, we were trapped for hours", brands=(ACME,))), PostFlagged)
+    assert (flagged.topics, flagged.hints) == ({}, {"safety": ("trapped",)})
+
+
 def test_brands_with_the_same_topics_share_a_finder() -> None:
     topics = {"luggage": ("suitcase",)}
     flags = Flags(lambda _: topics)
     found = flags.find(post("1", text="my suitcase"), ["acme", "blue"])
-    assert found == {"acme": {"luggage": ("suitcase",)}, "blue": {"luggage": ("suitcase",)}}
+    assert found == dict.fromkeys(("acme", "blue"), Spoken({"luggage": ("suitcase",)}, {}))
     assert len(flags._finders) == 1
 
 

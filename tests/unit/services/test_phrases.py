@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import time
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from services.contracts.base import BrandId
 from services.contracts.phrases import MOST_CHARS, TopicFinder
 
 SHIPPED = TopicFinder(TOPICS)
-HAZARDS = Path("/work/shared/data/written/hazards.csv")
+SHARED = Path(__file__).parents[4] / "shared/data"
+HAZARDS = SHARED / "written/hazards.csv"
 
 
 def found(words: tuple[str, ...], text: str) -> tuple[str, ...]:
@@ -105,8 +107,49 @@ def test_a_word_in_the_name_of_a_brand_says_nothing_about_it() -> None:
     own, others = config.topics_about(BrandId("pit")), config.topics_about(BrandId("air"))
     assert others is config.every_topic
     assert TopicFinder(own).find("I love Smoke House #smokehouse") == {}
-    assert TopicFinder(own).find("smoke at Smoke House") == {"safety": ("smoke",)}
-    assert TopicFinder(others).find("smoke at Smoke House") == {"safety": ("smoke",)}
+    assert TopicFinder(own).look("I love Smoke House") == ({}, {})
+    assert TopicFinder(own).look("smoke at Smoke House") == ({}, {"safety": ("smoke",)})
+    assert TopicFinder(others).look("I love Smoke House") == ({}, {"safety": ("smoke",)})
+
+
+@pytest.mark.parametrize(
+    ("text", "sure", "hinted"),
+    [
+        ("we were trapped for hours", (), ("trapped",)),
+        ("trapped, and there was smoke", ("trapped", "smoke"), ()),
+        ("trapped in the cabin", ("trapped",), ()),
+        ("the cabin was lovely", (), ()),
+        ("trapped trapping", (), ("trapped",)),
+        ("it exploded", ("exploded",), ()),
+        ("smoke detector, trapped", (), ("trapped",)),
+        ("TRAPPED. In another sentence: Smoke!", ("trapped", "smoke"), ()),
+    ],
+)
+def test_a_hint_needs_something_beside_it(text: str, sure: tuple[str, ...], hinted: tuple[str, ...]) -> None:
+    topic = ("?trapped", "?trap*", "?smoke", "~cabin", "exploded", "!smoke detector")
+    found = TopicFinder({"it": topic}).look(text)
+    assert set(found.topics.get("it", ())) >= set(sure)
+    assert bool(found.topics) == bool(sure)
+    assert set(found.hints.get("it", ())) >= set(hinted)
+    assert bool(found.hints) == bool(hinted)
+
+
+ORDINARY = (
+    ("tweets to airlines", "airline/train.csv.gz", 0.0012),
+    ("messages to a music service", "twcs_spotify_inbound/messages.csv.gz", 0.0015),
+    ("tweets about phones", "brands_sxsw/train.csv.gz", 0.001),
+)
+"""With the share of texts that may be taken for danger; about half of these posts do speak of it."""
+
+
+@pytest.mark.parametrize(("what", "file", "share"), ORDINARY)
+def test_ordinary_complaints_are_hardly_ever_taken_for_danger(what: str, file: str, share: float) -> None:
+    path = SHARED / file
+    if not path.exists():
+        pytest.skip("the public sets are not here")
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
+        texts = [row["text"] for row in csv.DictReader(lines)]
+    assert sum(bool(SHIPPED.find(text)) for text in texts) <= share * len(texts), what
 
 
 def test_people_in_a_hurry_leave_accents_out(tmp_path: Path) -> None:
@@ -181,8 +224,9 @@ def test_words_that_mean_something_else_are_no_danger(text: str) -> None:
 def test_more_of_the_written_hazards_are_found_than_by_a_handful_of_english_words() -> None:
     with HAZARDS.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
-    hits = {
-        label: sum(bool(SHIPPED.find(r["text"])) for r in rows if r["label"] == label) for label in ("hazard", "none")
-    }
-    assert hits["hazard"] >= 16, hits
-    assert hits["none"] <= 14, hits
+    looked = {label: [SHIPPED.look(r["text"]) for r in rows if r["label"] == label] for label in ("hazard", "none")}
+    sure = {label: sum(bool(one.topics) for one in found) for label, found in looked.items()}
+    any_word = {label: sum(any(one) for one in found) for label, found in looked.items()}
+    assert sure["hazard"] >= 12, sure
+    assert sure["none"] <= 10, sure
+    assert any_word["hazard"] >= 18, any_word
