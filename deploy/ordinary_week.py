@@ -184,7 +184,7 @@ def _report(sink: Sink, database: Path, posts: int) -> None:
     for (severity, rule), number in sorted(Counter((i["severity"], i["rule"]) for i in opened.values()).items()):
         say("  SEV{} by {}: {}", severity, rule, number)
     for incident in opened.values():
-        shown = [incident["root"], incident["driver"], *incident["exemplars"]]
+        shown = [incident.get("root"), incident.get("driver"), *incident.get("exemplars", ())]
         text = next((post["text"] for post in shown if post and post["text"]), "")
         say("SEV{} {}: {}", incident["severity"], incident["reason"], text[:200])
 

@@ -99,6 +99,9 @@ class Settings(BaseSettings):
         20, description="time for an orderly stop; then the process ends at once"
     )
     retention: bool = Field(True, description="delete records older than their topic keeps them (embedded log)")
+    keep_texts_hours: Annotated[float, Field(ge=1)] | None = Field(
+        None, description="how long topics with the texts of posts are kept, at most; without it 7 to 30 days"
+    )
 
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least severe lines to log")

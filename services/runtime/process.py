@@ -47,7 +47,12 @@ def open_log(settings: Settings) -> EventLog:
         return KafkaLog.from_settings(settings)
     from services.eventlog.sqlite import SqliteLog
 
-    return SqliteLog(settings.data / "log.db", settings.partitions, retention=settings.retention)
+    return SqliteLog(
+        settings.data / "log.db",
+        settings.partitions,
+        retention=settings.retention,
+        keep_texts_hours=settings.keep_texts_hours,
+    )
 
 
 def clock_of(settings: Settings) -> Clock:

@@ -19,7 +19,7 @@ from deploy.local_kafka import KafkaUnavailable, LocalKafka
 from services.base.errors import ConfigError, Damaged
 from services.base.settings import Settings
 from services.config.loading import parse
-from services.contracts.topics import CASCADES, POSTS, SIGNALS
+from services.contracts.topics import CASCADES, POSTS, SIGNALS, keeping_texts
 from services.eventlog.base import (
     Fenced,
     Group,
@@ -426,6 +426,22 @@ async def test_names_carry_the_prefix_on_the_wire_and_nowhere_else(
     assert (record.topic, record.key) == (POSTS.name, "k0")
     assert abs(record.appended_ms / 1000 - time.time()) < 60
     assert await log.verify_topics() == []
+
+
+async def test_topics_with_texts_are_kept_as_long_as_was_asked_for_and_a_longer_one_is_said(
+    connect: Connect, admin: AIOKafkaAdminClient, prefix: str
+) -> None:
+    log = connect(topics=keeping_texts(24))
+    await log.start()
+    assert await log.verify_topics() == []
+    (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, prefix + SIGNALS.name)])
+    settings = {entry[0]: entry[1] for entry in answer.resources[0][4]}
+    assert settings["retention.ms"] == str(24 * 3_600_000)
+    assert settings["segment.ms"] == str(6 * 3_600_000), "what stands in an open segment is never deleted"
+    shorter = connect(topics=keeping_texts(12))
+    said = [one for one in await shorter.verify_topics() if "FIREBREAK_KEEP_TEXTS_HOURS" in one]
+    assert len(said) == 8
+    assert all(any(topic in one for topic in ("posts", "signals", "incidents", "deadletter")) for one in said)
 
 
 async def test_a_changelog_follows_its_input_and_a_mismatch_is_refused(

@@ -21,7 +21,7 @@ import structlog
 
 from services.base.settings import Settings
 from services.base.tasks import Spawn, spawn_alone
-from services.contracts.topics import TOPICS, Topic
+from services.contracts.topics import TOPICS, Topic, keeping_texts
 from services.eventlog.base import Batch, Closed, EventLog, Group, Listener, Membership, Message
 from services.eventlog.kafka import topics as declared
 from services.eventlog.kafka.appender import Appender
@@ -70,6 +70,7 @@ class KafkaLog(EventLog):
             replication=settings.kafka_replication,
             instance=settings.instance,
             prefix=settings.kafka_prefix,
+            topics=keeping_texts(settings.keep_texts_hours),
             security=KafkaSecurity(
                 settings.kafka_security_protocol,
                 settings.kafka_sasl_mechanism,

@@ -22,6 +22,8 @@ from services.eventlog.kafka.wire import KAFKA_ERRORS, MAX_BATCH_BYTES, OPEN_SEC
 CREATE_SECONDS: Final = 30.0
 _SEEN_EVERY_SECONDS: Final = 0.05
 _MAX_MESSAGE_BYTES: Final = 1_048_588
+_SEGMENTS: Final = 4
+"""A topic that is kept shorter because of its texts is cut into so many: a record may stay a quarter longer than that."""
 
 
 def settings_of(topic: Topic, replication: int) -> dict[str, str]:
@@ -36,7 +38,10 @@ def settings_of(topic: Topic, replication: int) -> dict[str, str]:
     if topic.kept is None:
         # Small segments: only closed ones are compacted, and a restore reads whatever is not.
         return found | {"cleanup.policy": "compact", "segment.bytes": "67108864", "min.cleanable.dirty.ratio": "0.2"}
-    return found | {"cleanup.policy": "delete", "retention.ms": str(int(topic.kept.total_seconds() * 1000))}
+    kept = int(topic.kept.total_seconds() * 1000)
+    found |= {"cleanup.policy": "delete", "retention.ms": str(kept)}
+    # Only closed segments are deleted, and by default one stays open for a week.
+    return found | {"segment.ms": str(kept // _SEGMENTS)} if topic.hurried else found
 
 
 async def create(wire: Wire, topics: Sequence[Topic], partitions: int, replication: int) -> None:
@@ -80,6 +85,7 @@ async def verify(wire: Wire, topics: Sequence[Topic], replication: int) -> list[
         if replicas < replication:
             problems.append(f"{name} has {replicas} replicas instead of {replication}")
         problems += _differences(name, settings_of(topic, replicas), configs.get(name, {}))
+        problems += _kept_longer(topic, name, settings_of(topic, replicas), configs.get(name, {}))
     return problems
 
 
@@ -101,6 +107,18 @@ def _differences(name: str, wanted: Mapping[str, str], found: Mapping[str, str])
     if found.get("message.timestamp.type", "LogAppendTime") != "LogAppendTime":
         problems.append(f"{name} keeps its writers' times (message.timestamp.type={found['message.timestamp.type']})")
     return problems
+
+
+def _kept_longer(topic: Topic, name: str, wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    """Texts that stay longer than was asked for. A topic that is there already keeps its settings: they are the operator's."""
+    if not topic.hurried:
+        return []
+    longer = {key: int(found.get(key, -1)) for key in ("retention.ms", "segment.ms")}
+    return [
+        f"{name} has {key}={has}, above {wanted[key]}: texts stay longer than FIREBREAK_KEEP_TEXTS_HOURS says"
+        for key, has in longer.items()
+        if has < 0 or has > int(wanted[key])
+    ]
 
 
 def _mismatched(wire: Wire, topics: Sequence[Topic], counts: Mapping[str, int]) -> list[str]:

@@ -54,8 +54,10 @@ CREATE TABLE IF NOT EXISTS leases (
 
 
 class SqliteFile:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, erase: bool = False) -> None:
+        """With `erase` what is deleted is overwritten, or it could be read from the file until its page is used again."""
         self._path = path
+        self._erase = erase
         self._jobs: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._writer = threading.Thread(target=self._write_until_closed, name="log-writer", daemon=True)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="log-reader")
@@ -93,6 +95,8 @@ class SqliteFile:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA journal_size_limit={64 << 20}")
+            if self._erase:
+                connection.execute("PRAGMA secure_delete=ON")
             return connection
 
     async def write(self, work: Work[T]) -> T:

@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 
 from services.base.tasks import Spawn, spawn_alone
-from services.contracts.topics import BY_NAME, TOPICS, Topic
+from services.contracts.topics import BY_NAME, TOPICS, Topic, keeping_texts
 from services.eventlog.base import (
     Batch,
     Closed,
@@ -52,8 +52,10 @@ class SqliteLog:
         lease_seconds: float = LEASE_SECONDS,
         beat_seconds: float = BEAT_SECONDS,
         retention: bool = True,
+        keep_texts_hours: float | None = None,
     ) -> None:
-        self._file = SqliteFile(path)
+        self._file = SqliteFile(path, erase=keep_texts_hours is not None)
+        self._topics = keeping_texts(keep_texts_hours)
         self._partitions = partitions
         self._lease_seconds = lease_seconds
         self._beat_seconds = beat_seconds
@@ -179,7 +181,7 @@ class SqliteLog:
     async def sweep(self, now: float) -> int:
         """Delete what is older than its topic keeps it, and superseded records of compacted topics. Returns how many."""
         deleted = 0
-        for topic, partition in [(t, p) for t in TOPICS for p in range(self._partitions)]:
+        for topic, partition in [(t, p) for t in self._topics for p in range(self._partitions)]:
             rows = ROWS
             while rows == ROWS:
                 rows = await self._file.write(partial(_delete_some, topic=topic, partition=partition, now=now))

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services.contracts.topics import POSTS
+from services.contracts.topics import POSTS, SIGNALS, WATCH
 from services.eventlog.base import Message, Unavailable
 from services.eventlog.sqlite import SqliteLog
 from services.eventlog.sqlite.file import SqliteFile
@@ -38,6 +39,26 @@ async def test_readers_leave_the_write_ahead_log_free_to_be_folded_back(tmp_path
     other.close()
     assert (busy, wal.stat().st_size) == (0, 0)
     await log.close()
+
+
+@pytest.mark.parametrize(("hours", "left"), [(None, b"a secret complaint"), (24.0, b"")])
+async def test_texts_are_gone_from_the_file_after_the_hours_that_are_set(
+    tmp_path: Path, hours: float | None, left: bytes
+) -> None:
+    log = SqliteLog(tmp_path / "log.db", 1, retention=False, keep_texts_hours=hours)
+    await log.start()
+    await log.append([Message(topic, "k", b"a secret complaint", 0) for topic in (POSTS.name, WATCH.name)])
+    await log.append([Message(SIGNALS.name, "k", b"a secret complaint", 0)])
+    a_day_later = time.time() + 25 * 3600
+    await log.sweep(a_day_later)
+    kept = {topic: len((await log.read(topic, 0, 0, 5)).records) for topic in (POSTS.name, SIGNALS.name, WATCH.name)}
+    assert kept == {POSTS.name: 1 if left else 0, SIGNALS.name: 1 if left else 0, WATCH.name: 1}
+    await log.append([Message(WATCH.name, "k", b"an id", 0)])
+    await log.sweep(a_day_later)
+    await log.close()
+    assert (left or b"an id") in (tmp_path / "log.db").read_bytes()
+    if not left:
+        assert b"a secret complaint" not in (tmp_path / "log.db").read_bytes()
 
 
 class FullDisk:
