@@ -18,6 +18,12 @@ from services.contracts.spelling import fold, origins
 
 RELEVANT = 0.5
 """From this score on a text counts for a brand."""
+NEAR_CHARS = 160
+"""So far around a mention its role is looked for: a long sentence. What a pattern costs is bounded by it, whatever the text."""
+LEAD_CHARS = 1_000
+"""The longest row of handles that a text may open with, and still speak to the last of them: the networks allow some fifty."""
+MOST_MENTIONS = 64
+"""So many mentions are judged by the words around them; further ones are only named."""
 
 
 class Role(StrEnum):
@@ -88,7 +94,7 @@ _GOING_TO = (
     r"|tak(?:e|ing) [\w ]{1,30}|turn(?:ed|ing)?|stick(?:ing)?|stay(?:ing)?|book(?:ed|ing)?|hopped|pick(?:ed)?"
     r"|fl(?:y|ying|own|ew)|us(?:e|ing)|try(?:ing)?|tried|cho(?:ose|se|sen))"
     r"(?:\s+(?:back|over|now|only|it|to|on|with|through|for|instead|out|a))*"
-    r"|\bnext time(?:\s+(?:i|we)\S*)?(?:\s+\w+){0,2}|\bshould(?:'ve| have)\s+(?:\w+\s*){1,3}"
+    r"|\bnext time(?:\s+(?:i|we)\S*)?(?:\s+\w+){0,2}|\bshould(?:'ve| have)\s+\w+(?:\s+\w+){0,2}"
 )
 _YARDSTICK = (
     r"\b(?:learn|lesson|notes?|example|cue)\s+(?:\w+\s+){0,2}(?:from|of)"
@@ -150,8 +156,11 @@ def judge(
     if len(brands) > 1 and not (text.isascii() and "`" not in text):
         text, ordered = _folded(text, ordered)
     roles: dict[str, Role] = {}
-    for mention in ordered:
-        role = Role.ONLY if len(brands) == 1 else _role(text, mention, ordered)
+    for number, mention in enumerate(ordered):
+        if len(brands) == 1:
+            role = Role.ONLY
+        else:
+            role = _role(text, mention, ordered) if number < MOST_MENTIONS else Role.NAMED
         known = roles.get(mention.brand)
         if known is None or SCORES[role] > SCORES[known]:
             roles[mention.brand] = role
@@ -182,27 +191,32 @@ def _begin(text: str, mention: Mention) -> int:
 
 
 def _role(text: str, mention: Mention, mentions: Sequence[Mention]) -> Role:
-    before, after = text[: _begin(text, mention)], text[mention.end :]
+    begin = _begin(text, mention)
+    before, after = text[max(0, begin - NEAR_CHARS) : begin], text[mention.end : mention.end + NEAR_CHARS]
+    leads = begin <= LEAD_CHARS and _LEAD.match(text[:begin]) is not None
     clause = _CLAUSE.split(before)[-1].rstrip(_SIGNS + ". ")
     # "A beats B": what stands right before B is A, so look past it.
     if _LOSER_AFTER.match(after):
         return Role.COMPARED
     first = mention is mentions[0]
-    if not (first and _LEAD.match(before)):
+    if not (first and leads):
         for role, pattern in _BEFORE:
             if pattern.search(clause):
                 return role
         for role, pattern in _AFTER:
             if pattern.match(_CLAUSE.split(after)[0] or after[:3]):
                 return role
-    if _LEAD.match(before):
+    if leads:
         return Role.ADDRESSED
     if _BLAME.search(clause) or _BLAME.search(_CLAUSE.split(after)[0]):
         return Role.BLAMED
     # Whoever opens with a handle speaks to it; whom they name later is the company.
     opening = mentions[0]
     is_spoken_to = (
-        opening.brand != mention.brand and opening.kind is MentionKind.HANDLE and _LEAD.match(text[: opening.start])
+        opening.brand != mention.brand
+        and opening.kind is MentionKind.HANDLE
+        and opening.start <= LEAD_CHARS
+        and _LEAD.match(text[: opening.start])
     )
     return Role.BESIDE if is_spoken_to else Role.NAMED
 
