@@ -42,7 +42,7 @@ TO_THE_BRAND: Final = {"airline": "train.csv.gz", "twcs_spotify_inbound": "messa
 """Posts that address a brand by its handle."""
 ABOUT_THE_BRAND: Final = dict.fromkeys(("brands_sxsw", "sanders", "apple_dfe"), "train.csv.gz")
 """Posts that name a brand."""
-OTHER_LANGUAGES: Final = dict.fromkeys(("nusax", "wisesight_thai", "smsa_indonesian"), "train.csv.gz")
+OTHER_LANGUAGES: Final = dict.fromkeys(("nusax", "wisesight_thai"), "train.csv.gz")
 OTHERS_SHARE: Final = 0.1
 ENGAGED_SHARE: Final = 0.35
 """Of all posts: reposts and replies, most of them under the brand's own posts."""

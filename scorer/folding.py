@@ -53,7 +53,7 @@ class Folding:
         self._forwarding = forwarding
         self._model = model
 
-    async def fold(self, step: Step) -> None:
+    def fold(self, step: Step) -> None:
         """Fold all arrivals, in order. The conversations that they move are left in `step.moved`."""
         places = self._state.lateness.places([arrival.event for arrival in step.arrivals])
         for arrival, place in zip(step.arrivals, places, strict=True):

@@ -49,7 +49,7 @@ class Forecasting:
         self._horizon = horizon_seconds
         self._expire = expire_seconds
 
-    async def expire(self, step: Step) -> None:
+    def expire(self, step: Step) -> None:
         """Take the conversations whose timers are due: forget those that were silent for too long, look at the others."""
         for conversation in self._state.cascades.pop_due(step.now):
             cascade = self._state.cascades.get(conversation)
@@ -60,7 +60,7 @@ class Forecasting:
             else:
                 step.moved[conversation] = None
 
-    async def forecast(self, step: Step) -> None:
+    def forecast(self, step: Step) -> None:
         """Look at every conversation that moved, and set the timer at which it is looked at again without an event."""
         for conversation in step.moved:
             cascade = self._state.cascades.get(conversation)

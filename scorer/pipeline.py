@@ -13,7 +13,7 @@ Nothing here does input or output: the outcome is committed by the lane, with th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -32,6 +32,7 @@ from services.contracts.codec import Unreadable, decode
 from services.contracts.post import PostDeleted, PostObserved, PostPlaced, SourceCoverage, StoryLinked
 from services.eventlog.base import Record
 from services.stream.deadletter import DeadLetters
+from services.stream.off_loop import off_loop
 from services.stream.processor import StepResult
 
 # Compared by type, not by isinstance: models answer that with a method of their own, which costs more than folding a counter.
@@ -66,16 +67,18 @@ class CascadeProcessor:
         forecasting = Forecasting(
             state, brands, forecaster, forwarding, horizon_seconds=horizon_seconds, expire_seconds=expire_seconds
         )
-        self._stages = (self._read, scoring.score, folding.fold, forecasting.forecast, self._account)
-        self._timer_stages = (forecasting.expire, forecasting.forecast, self._tell_minutes, self._account)
+        self._score = scoring.score
+        self._conclude = (folding.fold, forecasting.forecast, self._account)
+        self._timers = (forecasting.expire, forecasting.forecast, self._tell_minutes, self._account)
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         self._state.restore(entries)
 
     async def process(self, records: Sequence[Record], now: datetime) -> StepResult:
         step = Step.of(now, self._metrics, records)
-        for stage in self._stages:
-            await stage(step)
+        await off_loop(lambda: self._read(step))
+        await self._score(step)
+        await off_loop(lambda: _each(self._conclude, step))
         return step.out
 
     def due(self) -> datetime | None:
@@ -84,11 +87,10 @@ class CascadeProcessor:
 
     async def fire(self, now: datetime) -> StepResult:
         step = Step.of(now, self._metrics)
-        for stage in self._timer_stages:
-            await stage(step)
+        await off_loop(lambda: _each(self._timers, step))
         return step.out
 
-    async def _read(self, step: Step) -> None:
+    def _read(self, step: Step) -> None:
         """The records that hold an event of this topic become arrivals, all others dead letters."""
         for record in step.records:
             try:
@@ -101,12 +103,12 @@ class CascadeProcessor:
             else:
                 step.out.appends.append(self._letters.letter(record, "misplaced", envelope.event.TYPE))
 
-    async def _tell_minutes(self, step: Step) -> None:
+    def _tell_minutes(self, step: Step) -> None:
         """Say how many posts each brand had in the minutes that are over."""
         for brand, minute in self._state.volumes.pop_over(step.now):
             step.signals.volume(brand, self._partition, minute)
 
-    async def _account(self, step: Step) -> None:
+    def _account(self, step: Step) -> None:
         """Put what changed in the lane's state into the outcome, and count what was read."""
         step.out.changes |= self._state.changes()
         kinds = Counter([arrival.event.kind for arrival in step.arrivals if type(arrival.event) is PostObserved])
@@ -115,3 +117,8 @@ class CascadeProcessor:
         self._metrics.dedup_misses.inc(step.taken)
         self._metrics.dedup_forgotten.inc(step.forgotten)
         self._metrics.cascades.labels(str(self._partition)).set(len(self._state.cascades))
+
+
+def _each(stages: Sequence[Callable[[Step], None]], step: Step) -> None:
+    for stage in stages:
+        stage(step)

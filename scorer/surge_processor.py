@@ -36,6 +36,7 @@ from services.contracts.signal import (
 from services.contracts.topics import SIGNALS
 from services.eventlog.base import Message, Record
 from services.stream.deadletter import DeadLetters
+from services.stream.off_loop import off_loop
 from services.stream.processor import StepResult
 from services.stream.state import KeyedState
 
@@ -89,6 +90,9 @@ class SurgeProcessor:
         self._brands.restore(entries)
 
     async def process(self, records: Sequence[Record], now: datetime) -> StepResult:
+        return await off_loop(lambda: self._process(records, now))
+
+    def _process(self, records: Sequence[Record], now: datetime) -> StepResult:
         out = StepResult()
         at = epoch(now)
         for record in records:
@@ -120,6 +124,9 @@ class SurgeProcessor:
         return None if due is None else moment(due)
 
     async def fire(self, now: datetime) -> StepResult:
+        return await off_loop(lambda: self._fire(now))
+
+    def _fire(self, now: datetime) -> StepResult:
         out = StepResult()
         at = epoch(now)
         for key in list(self._brands.pop_due(at)):

@@ -157,10 +157,8 @@ def judge(
         text, ordered = _folded(text, ordered)
     roles: dict[str, Role] = {}
     for number, mention in enumerate(ordered):
-        if len(brands) == 1:
-            role = Role.ONLY
-        else:
-            role = _role(text, mention, ordered) if number < MOST_MENTIONS else Role.NAMED
+        far = Role.ONLY if len(brands) == 1 else Role.NAMED
+        role = far if len(brands) == 1 or number >= MOST_MENTIONS else _role(text, mention, ordered)
         known = roles.get(mention.brand)
         if known is None or SCORES[role] > SCORES[known]:
             roles[mention.brand] = role

@@ -31,7 +31,7 @@ class Processor(Protocol):
 
     async def process(self, records: Sequence[Record], now: datetime) -> StepResult:
         """Returns what these records, in order, lead to. A record that cannot be read becomes a dead letter, never an
-        error."""
+        error. Thinking is done `off_loop`, so that it may be ended."""
 
     def due(self) -> datetime | None:
         """Returns when the earliest timer wants to fire, or `None` if there is no timer."""

@@ -21,6 +21,7 @@ from services.base.tasks import Health, Tasks
 from services.eventlog.base import EventLog, Group, Membership, Owner, Record, TooLarge, Transaction
 from services.stream.deadletter import DeadLetters
 from services.stream.lanes import READ_SECONDS, Again, Lane, Lanes
+from services.stream.off_loop import Stalled
 from services.stream.processor import Processor, StepResult
 
 logger = structlog.get_logger()
@@ -89,7 +90,8 @@ class Runner:
             raise
         except Exception as error:
             logger.exception("record_not_processed", stage=self._stage.name, partition=lane.partition)
-            await self._set_aside(lane, owner, records, after, "processor_error", type(error).__name__)
+            reason = "stalled" if isinstance(error, Stalled) else "processor_error"
+            await self._set_aside(lane, owner, records, after, reason, type(error).__name__)
         seam("lane.processed")
         began = time.monotonic()
         try:

@@ -27,7 +27,8 @@ from tests.growth import grows_no_faster
 
 FAMILIES: Final = (
     "a", "a ", "aA", ". ", "...", "!?", "@", "@a ", "#", "#a", "\u2014 ", "should have a ", "take a ", "thanks to so much ",
-    "&amp;", "&#", "<a ", "<b>", "https://a", "a@b.", "a.b-", "\u0301", "e\u0301", "\u200d", "ﬁ", "𝓪", "ا ل", "ไฟ", "火", "Delta ",
+    "&amp;", "&#", "<a ", "<b>", "https://a", "a@b.", "a.b-", "\u0301", "e\u0301", "\u200d", "\ufb01", "\U0001d4ea",
+    "\u0627 \u0644", "ไฟ", "火", "Delta ",
     "> ", "fire smoke ", "burn", "but ", "\n", "\"'(", "is way so much better ",
 )  # fmt: skip
 BRANDS: Final = (Brand(id="united", name="United"), Brand(id="delta", name="Delta", names=("Delta Air Lines",)))
@@ -67,5 +68,6 @@ def test_the_time_it_takes_grows_with_the_text_and_no_faster(family: str) -> Non
     for number, work in enumerate(WORK):
         opening, end = "@united terrible, awful ", " ~ Delta"
         assert grows_no_faster(
-            work, lambda size: opening + family * (size // len(family)) + end  # noqa: B023 - called at once
+            work,
+            lambda size: opening + family * (size // len(family)) + end,  # noqa: B023 - called at once
         ), f"work {number} on {family!r}"

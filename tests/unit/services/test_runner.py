@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -21,8 +22,10 @@ from services.contracts.topics import CASCADES, DEADLETTER, POSTS, SIGNALS
 from services.eventlog.base import Fenced, Group, Message, Owner, Record, Transaction, Unavailable, Uncertain
 from services.eventlog.sqlite import SqliteLog
 from services.stream import lanes as lanes_module
+from services.stream import off_loop as off_loop_module
 from services.stream.deadletter import DeadLetterFlood, DeadLetters
 from services.stream.lanes import REASSIGNMENTS_PER_MINUTE, FencedTooOften, Lane, Lanes, ReassignedTooOften
+from services.stream.off_loop import Stuck, off_loop
 from services.stream.processor import StepResult
 from services.stream.runner import Runner, Stage
 from tests.patience import PATIENCE_SECONDS
@@ -45,9 +48,16 @@ class Counting:
             self.count, self.wake = count, wake
 
     async def process(self, records: Sequence[Record], now: datetime) -> StepResult:
+        return await off_loop(lambda: self._process(records, now))
+
+    def _process(self, records: Sequence[Record], now: datetime) -> StepResult:
         out = StepResult()
         for record in records:
             value = record.value or b""
+            while value == b"endless":
+                pass
+            if value == b"stuck":
+                time.sleep(3.0)  # one call that Python cannot end
             if value == b"poison":
                 out.appends.append(self.letters.letter(record, "garbage", "it is poison"))
                 continue
@@ -192,6 +202,36 @@ async def test_a_record_that_breaks_the_step_is_found_and_set_aside_alone(
     assert await bench.said() == [b"1", b"2", b"3", b"4", b"5"]
     (letter,) = [json.loads(value) for value in await bench.said(DEADLETTER.name)]
     assert (letter["reason"], letter["offset"]) == (reason, 2)
+
+
+async def test_a_record_that_is_thought_about_without_end_is_set_aside_and_the_process_lives_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(off_loop_module, "STALL_SECONDS", 0.3)
+    await bench.posts(b"1", b"2", b"endless", b"3", b"4")
+    beats = 0
+    async with bench.running() as runner:
+        done = asyncio.ensure_future(bench.done(runner))
+        while not done.done():
+            await asyncio.sleep(0.02)
+            beats += 1
+    assert beats > 5, "the event loop had its turns"
+    assert await bench.said() == [b"1", b"2", b"3", b"4"]
+    (letter,) = [json.loads(value) for value in await bench.said(DEADLETTER.name)]
+    assert (letter["reason"], letter["offset"]) == ("stalled", 2)
+
+
+async def test_what_cannot_be_ended_stops_the_process_with_a_reason(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(off_loop_module, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(off_loop_module, "END_SECONDS", 0.2)
+    await bench.posts(b"stuck")
+    with pytest.raises(ExceptionGroup) as caught:
+        async with bench.running():
+            await asyncio.sleep(PATIENCE_SECONDS)
+    assert caught.group_contains(Stuck)
+    assert await bench.said() == []
 
 
 async def test_a_flood_of_dead_letters_stops_the_service(bench: Bench) -> None:
