@@ -119,8 +119,9 @@ class Copies:
 def words_of(text: str) -> set[str]:
     """The different words of a text, in one spelling. Where no spaces are written, pairs of letters stand for them."""
     plain = unicodedata.normalize("NFKC", _ADDRESS.sub(" ", text[:MOST_CHARACTERS])).casefold()
-    found: set[str] = set()
-    for word in _WORD.findall(_APOSTROPHE.sub("", plain)):
+    words = _WORD.findall(_APOSTROPHE.sub("", plain))
+    found = set(words) if plain.isascii() else set[str]()
+    for word in words if not found else ():
         if _UNSPACED.search(word):
             found.update(word[at : at + _PIECE] for at in range(max(1, len(word) - _PIECE + 1)))
         else:

@@ -186,11 +186,12 @@ class Folding:
         if cascade.voices or cascade.exemplars:
             cascade.credit(post.parent_id)
         speaks = post.kind is PostKind.REPLY and post.text is not None and bool(cascade.brands)
-        if (speaks or reading is not None or cascade.is_loud(followers or 0)) and not self._is_deleted(post):
+        shows = reading is not None or cascade.is_loud(followers or 0)
+        if (speaks or shows) and not self._is_deleted(post):
             card = _card(post, at, reading)
             if speaks:
                 cascade.listen(card)
-            if reading is not None or cascade.is_loud(followers or 0):
+            if shows:
                 cascade.show(card)
 
     def _learn_brands(self, cascade: Cascade, post: PostObserved) -> None:

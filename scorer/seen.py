@@ -52,15 +52,15 @@ class _Index:
         self._sorted = array("Q", sorted(ids))
         self._fresh: set[int] = set()
 
-    def __bool__(self) -> bool:
-        return True
-
     def __len__(self) -> int:
         return len(self._sorted) + len(self._fresh)
 
     def __contains__(self, number: int) -> bool:
-        place = bisect_left(self._sorted, number)
-        return (place < len(self._sorted) and self._sorted[place] == number) or number in self._fresh
+        if number in self._fresh:
+            return True
+        known = self._sorted
+        place = bisect_left(known, number)
+        return place < len(known) and known[place] == number
 
     def add(self, numbers: Iterable[int]) -> None:
         self._fresh.update(numbers)
@@ -91,7 +91,9 @@ class SeenEvents:
         if digest in recent or (cascade.ids and digest[-5:] in cascade.ids):
             return None
         if cascade.sealed:
-            index = self._indexes.get(conversation) or self._load(conversation, cascade)
+            index = self._indexes.get(conversation)
+            if index is None:
+                index = self._load(conversation, cascade)
             if int.from_bytes(digest, "big") in index:
                 return None
         cascade.recent = recent = recent + digest
@@ -108,7 +110,9 @@ class SeenEvents:
 
     def _seal(self, conversation: str, cascade: Cascade) -> int:
         """Move the ids of the cascade to its newest chunk. Returns how many of the oldest were forgotten."""
-        index = self._indexes.pop(conversation, None) or self._load(conversation, cascade)
+        index = self._indexes.pop(conversation, None)
+        if index is None:
+            index = self._load(conversation, cascade)
         self._indexes[conversation] = index  # the last in order is the one that moved last
         key = _key(conversation, cascade.sealed // CHUNK_IDS)
         chunk = self._chunks.get(key) or Chunk()

@@ -138,7 +138,8 @@ class BrandSurgeState(msgspec.Struct, array_like=True):
 
     def speak(self, name: str, card: PostCard, complaint: float | None, at: float) -> tuple[Voice, bool]:
         """Count a post of a voice. Returns the voice, and True if it has not spoken in this window before."""
-        name = self.texts.same(name, card.text)
+        if name not in self.voices:
+            name = self.texts.same(name, card.text)
         voice = self.voices.pop(name, None)
         new = voice is None or at - voice.counted >= WINDOW_SECONDS
         if voice is None:

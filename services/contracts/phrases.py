@@ -30,6 +30,8 @@ BESIDE: Final = "~"
 MARKS: Final = CANCELS + HINTS + BESIDE
 _ALIKE: Final = 4
 """Two hints that begin with the same letters are one word in two forms (`threat`, `threaten*`)."""
+_MOST_BEGUN: Final = 20_000
+"""Words of which it is remembered what begins with them: some 2 MB."""
 _HEAD: Final = 2
 """Prefixes are looked up by so many of their first characters."""
 _LINK: Final = re.compile(r"(?:https?://|www\.)[^\s<>\"']+", re.IGNORECASE)
@@ -88,16 +90,18 @@ class _Node:
             lengths.append(len(prefix))
         return self.prefixes.setdefault(prefix, _Node())
 
-    def after(self, word: str) -> Iterator[_Node]:
+    def after(self, word: str) -> list[_Node]:
         """The places that are reached by this word."""
+        reached = []
         for form in _forms(word):
             exact = self.words.get(form)
             if exact is not None:
-                yield exact
+                reached.append(exact)
             for length in self.lengths.get(form[:_HEAD], ()):
                 begun = self.prefixes.get(form[:length])
                 if begun is not None:
-                    yield begun
+                    reached.append(begun)
+        return reached
 
 
 class TopicFinder:
@@ -105,6 +109,7 @@ class TopicFinder:
 
     def __init__(self, topics: Topics) -> None:
         self._root = _Node()
+        self._begun: dict[str, list[_Node]] = {}
         self._order = {topic: {bare(word): n for n, word in enumerate(words)} for topic, words in topics.items()}
         for topic, words in topics.items():
             for word in dict.fromkeys(words):
@@ -152,11 +157,23 @@ class TopicFinder:
                 (topics if _is_sure(left) else hints)[topic] = words
         return Spoken(topics, hints)
 
+    def _begin(self, word: str) -> list[_Node]:
+        """The places that a phrase beginning with this word reaches, remembered: most words of most texts are the same."""
+        if len(self._begun) >= _MOST_BEGUN:
+            self._begun = {}
+        begun = self._begun[word] = self._root.after(word)
+        return begun
+
     def _places(self, folded: str) -> Iterator[tuple[int, int, _Meant]]:
         """Every place at which a phrase stands in the folded text."""
         words = list(tokens(folded))
         for at, (first, start, end) in enumerate(words):
-            reached = [(node, end) for node in self._root.after(first)]
+            begun = self._begun.get(first)
+            if begun is None:
+                begun = self._begin(first)
+            if not begun:
+                continue  # as nearly all words
+            reached = [(node, end) for node in begun]
             following = at + 1
             while reached:
                 for node, until in reached:
