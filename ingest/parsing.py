@@ -236,10 +236,12 @@ def _without_claims(value: Any, trouble: ValidationError) -> Item:
     if not isinstance(value, dict):
         return _unreadable(value, trouble) if _is_json_trouble(trouble) else explain(trouble)
     dropped: dict[Claim, str] = {}
+    mended = _mend_text(value)
     for _ in range(2):
         found = _unreadable_claims(value) if _is_json_trouble(trouble) else _wrong_claims(value, trouble)
-        if not found:
+        if not found and not mended:
             break
+        mended = False
         for claim, why in found:
             dropped.setdefault(claim, why)
             without(value, claim)
@@ -250,6 +252,15 @@ def _without_claims(value: Any, trouble: ValidationError) -> Item:
         else:
             return Reduced(post, tuple(Ignored(claim, why) for claim, why in dropped.items()))
     return _unreadable(value, trouble) if _is_json_trouble(trouble) else explain(trouble, value)
+
+
+def _mend_text(value: dict[str, Any]) -> bool:
+    """What a post says is not lost for half a character: a question mark takes its place. Returns True if there were any."""
+    text = value.get("text")
+    if not isinstance(text, str) or _encodes(text):
+        return False
+    value["text"] = text.encode("utf-8", "replace").decode()
+    return True
 
 
 def _unreadable_claims(value: dict[str, Any]) -> list[tuple[Claim, str]]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from services.base.rfc3339 import Rfc3339
@@ -27,7 +27,6 @@ LAST_YEAR: Final = 2100
 """A date outside comes from a broken encoder (epoch zero, the year 9999), and overflows as soon as something is added to it."""
 
 PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
-NO_NUL: Final = r"^[^\x00]*$"
 WEB_LINK: Final = r"^[hH][tT][tT][pP][sS]?://[^\s\x00-\x20\x7f\"<>\\@/?#`]+([/?#][^\s\x00-\x20\x7f\"<>\\`]*)?$"
 """Only http and https, no `user@` before the host (`https://bank.com@evil.example`), no character that could end markup."""
 LANGUAGE: Final = r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8}){0,6}$"
@@ -35,7 +34,6 @@ SLUG: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 SAYS: Final = {
     PRINTABLE: "contains a control character",
-    NO_NUL: "contains a NUL character",
     WEB_LINK: "must be an http or https URL without user name and spaces",
     LANGUAGE: "must be a language tag such as en or pt-BR",
     SLUG: "must be 1 to 64 lower-case letters, digits, _ or -, beginning with a letter or digit",
@@ -81,7 +79,20 @@ def _sane_year(value: datetime) -> datetime:
 
 Moment = Annotated[Rfc3339, AfterValidator(_sane_year)]
 Number = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+
+
+def _without_nul(value: Any) -> Any:
+    """Some systems pad texts with NUL characters, which no store can hold."""
+    return value.replace("\0", "") if isinstance(value, str) else value
+
+
+def _none_if_empty(value: Any) -> Any:
+    """Many clients write an empty string where they have nothing to say."""
+    return None if value == "" else value
+
+
 PostRefId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARS, pattern=PRINTABLE)]
+MaybeId = Annotated[PostRefId | None, BeforeValidator(_none_if_empty)]
 Link = Annotated[str, StringConstraints(max_length=MAX_LINK_CHARS, pattern=WEB_LINK)]
 SlugIn = Annotated[str, StringConstraints(pattern=SLUG)]
 
@@ -145,13 +156,13 @@ class PostIn(InputPart):
         description="`reply` and `repost` need parent_id or root_id, `quote` quote_of, `counters` counters"
     )
     author: AuthorIn | None = None
-    text: Annotated[str, StringConstraints(pattern=NO_NUL)] | None = None
+    text: Annotated[str, BeforeValidator(_without_nul)] | None = None
     language: Annotated[str, StringConstraints(pattern=LANGUAGE)] | None = Field(None, examples=["en"])
     permalink: Link | None = Field(None, description="where people read it", examples=["https://x.com/jane/status/123"])
     reply_link: Link | None = Field(None, description="where people answer it")
-    root_id: PostRefId | None = Field(None, description="the root of the conversation it hangs on")
-    parent_id: PostRefId | None = Field(None, description="what it replies to or reposts")
-    reply_to: PostRefId | None = Field(None, description="the handle of the account that it answers")
+    root_id: MaybeId = Field(None, description="the root of the conversation it hangs on")
+    parent_id: MaybeId = Field(None, description="what it replies to or reposts")
+    reply_to: MaybeId = Field(None, description="the handle of the account that it answers")
     quote_of: QuoteOf | None = None
     counters: CountersIn | None = Field(
         None, description="checked in a snapshot; beside any other post, what cannot be read is ignored"

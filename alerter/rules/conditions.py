@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from services.config.rule import Rule
+from services.config.rule import CONDITIONS, Rule
 from services.contracts.language_tags import is_language, language
 from services.contracts.phrases import TopicFinder, Topics, bare
 from services.contracts.questions import asks
@@ -253,8 +253,10 @@ def _verified(rule: Rule, facts: Facts) -> Check | None:
 def _topics(rule: Rule, facts: Facts) -> Check | None:
     if not rule.topics:
         return None
+    # A rule that asks for more than words does not need two of them.
+    hints = any(getattr(rule, name) is not None for name in CONDITIONS)
     for topic in rule.topics:
-        word = spoken_of(topic, facts)
+        word = spoken_of(topic, facts, hints=hints)
         if word is not None:
             return Check(True, f"it mentions {topic} ({word})")
     return Check(False, f"it does not mention {' or '.join(rule.topics)}")
@@ -277,15 +279,17 @@ _CONDITIONS: Final = (
 )
 
 
-def spoken_of(topic: str, facts: Facts) -> str | None:
-    """Returns the first word of the topic that stands in the signal's posts or a surge's terms, or `None`.
+def spoken_of(topic: str, facts: Facts, *, hints: bool = False) -> str | None:
+    """Returns the first word of the topic that stands in the signal's posts or a surge's terms, or `None`. With `hints` a word
+    that only may mean it is enough; in a surge, where many say it, it always is.
 
     `services.contracts.phrases` says what counts. The word is returned as the configuration writes it, never as the post
     does, so it needs no redaction. A post that was flagged brings its topics along.
     """
     signal = facts.signal
-    if isinstance(signal, PostFlagged) and topic in signal.topics:
-        found = signal.topics[topic]
+    flagged = signal.topics | (signal.hints if hints else {}) if isinstance(signal, PostFlagged) else {}
+    if isinstance(signal, PostFlagged) and topic in flagged:
+        found = flagged[topic]
         return next(iter(found), None) if signal.by is FlaggedBy.WORDS else "as the model reads it"
     words = facts.topics.get(topic)
     if not words:
@@ -295,7 +299,7 @@ def spoken_of(topic: str, facts: Facts) -> str | None:
     for text, network in _texts(signal):
         spoken = finder.look(text, network)
         hits.update(spoken.topics.get("", ()))
-        if isinstance(signal, BrandSurge):  # what many say at once needs no second word
+        if hints or isinstance(signal, BrandSurge):
             hits.update(spoken.hints.get("", ()))
     return next((word for word in map(bare, words) if word in hits), None)
 

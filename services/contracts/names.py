@@ -15,6 +15,7 @@ for by itself. Which of the places found so are names is decided here, in time t
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -85,6 +86,13 @@ class FoundName(NamedTuple):
     spelling: str
     brands: tuple[BrandId, ...]
     cues: tuple[tuple[BrandId, Cue], ...] = ()
+
+
+_BETWEEN: Final = re.compile(r"[ -]")
+_AND: Final = re.compile(r" ?& ?")
+_LEAST_JOINED: Final = 6
+"""Letters that a name has at least, to be recognised when its words are written as one."""
+_LEAST_BARE: Final = 3
 
 
 class _Spelled(NamedTuple):
@@ -321,11 +329,23 @@ def _local_part(account: AccountId) -> AccountId:
 
 
 def _with_and_without(name: str) -> Iterator[str]:
-    """The folded name, and how it is typed in a hurry."""
+    """The folded name, and how it is typed in a hurry: its words with blanks, hyphens or nothing between them, without an
+    apostrophe and without a mark at its end."""
     folded = fold(name)
-    yield folded
+    ways = [folded]
     if "'" in folded.strip("'"):
-        yield folded.replace("'", "")
+        ways.append(folded.replace("'", ""))
+    parts = _BETWEEN.split(folded)
+    if len(parts) > 1 and all(parts):
+        ways += [between.join(parts) for between in (" ", "-")]
+        if len(joined := "".join(parts)) >= _LEAST_JOINED:
+            ways.append(joined)
+    if "&" in folded:
+        ways += [_AND.sub(between, folded) for between in ("&", " & ")]
+    bare = folded.rstrip("!?.")
+    if len(bare) >= _LEAST_BARE:
+        ways.append(bare)
+    yield from dict.fromkeys(ways)
 
 
 def _spellings(brand: NamedBrand) -> Iterable[_Spelled]:

@@ -35,8 +35,9 @@ _MOST_BEGUN: Final = 20_000
 _HEAD: Final = 2
 """Prefixes are looked up by so many of their first characters."""
 _LINK: Final = re.compile(r"(?:https?://|www\.)[^\s<>\"']+", re.IGNORECASE)
-_GAP: Final = re.compile(r"[ '\u2018\u2019\u2010\u2011_-]{0,3}")
+_GAP: Final = re.compile(r"[ '\"\u2018\u2019\u201c\u201d\u201e\u2010\u2011_*~-]{0,3}")
 """What may stand between the words of a phrase. The end of a sentence may not."""
+_APOSTROPHE: Final = re.compile("['\u2019]")
 _STRETCH: Final = re.compile(r"([^\W\d_])\1{2,}")
 _CLITICS: Final = re.compile(
     "^([\u0648\u0641]?)((?:[\u0628\u0643]?\u0627\u0644|\u0644\u0644|[\u0628\u0643\u0644])?)(?=..)"
@@ -117,6 +118,10 @@ class TopicFinder:
 
     def _learn(self, topic: str, marked: str) -> None:
         word = bare(marked)
+        for spelling in dict.fromkeys((word, _APOSTROPHE.sub("", word))):  # people leave them out
+            self._plant(spelling, _Meant(topic, word, marked[: len(marked) - len(word)]))
+
+    def _plant(self, word: str, meant: _Meant) -> None:
         node = self._root
         for piece in word.split():
             parts = [part for part, _, _ in tokens(fold(piece.removesuffix("*")))]
@@ -125,7 +130,7 @@ class TopicFinder:
             if piece.endswith("*") and parts:
                 node = node.add_prefix(parts[-1])
         if node is not self._root:
-            node.meant.append(_Meant(topic, word, marked[: len(marked) - len(word)]))
+            node.meant.append(meant)
 
     def find(self, text: str, network: str = "") -> Mapping[str, tuple[str, ...]]:
         """The topics that a text on this network speaks of, as in `Spoken`."""

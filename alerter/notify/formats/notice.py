@@ -114,7 +114,7 @@ def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
         ("Who has it", data["who_has_it"]),
         ("First step", data.get("first_step")),
         ("How sure", data["how_sure"]),
-        ("Why", data["reason"]),
+        ("Why it was opened", data["reason"]),
         ("Where", where),
         ("State", data["state_words"]),
         ("Severity", sev(data["severity"])),

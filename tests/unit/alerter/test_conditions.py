@@ -173,6 +173,16 @@ def test_a_flagged_post_fires_rules_about_its_topics_and_no_others() -> None:
     assert read.because == "it mentions safety (as the model reads it)"
 
 
+def test_a_hint_is_enough_for_a_rule_that_asks_for_more_than_words() -> None:
+    hinted = make.flagged(topics={}, hints={"legal": ("journalist*",)}, complaint=0.9)
+    assert not fires(hinted, topics=("legal",)).fires
+    assert fires(hinted, topics=("legal",), complaint=0.5).because.startswith("90 % sure that it is a complaint")
+    assert not fires(hinted, topics=("recall",), complaint=0.5).fires
+    asked = saying("I am with a tv channel, any comment?")
+    assert not fires(asked, level=None, topics=("legal",)).fires
+    assert fires(asked, level=None, topics=("legal",), complaint_severity=1).fires
+
+
 @pytest.mark.parametrize(
     ("topics", "raises_to", "severity"),
     [(("safety",), None, 3), (("safety",), 2, 2), (("self_harm", "own"), None, 3), (("own",), None, 4)],

@@ -35,7 +35,6 @@ ODD: list[tuple[str, bytes, Reason, str | None]] = [
     ("a missing key", b'{"network": "x", "kind": "original"}', Reason.MISSING, "post_id"),
     ("an unknown field", raw(colour="red"), Reason.UNKNOWN_FIELD, "colour"),
     ("an unknown field within", raw(author={"id": "1", "age": 3}), Reason.UNKNOWN_FIELD, "author.age"),
-    ("a NUL in a text", raw(text="a\0b"), Reason.BAD_VALUE, "text"),
     ("a NUL in an id", raw(post_id="a\0b"), Reason.BAD_VALUE, "post_id"),
     ("a lone surrogate in a text", with_raw("reply_to", SURROGATE), Reason.BAD_ENCODING, "reply_to"),
     (
@@ -113,6 +112,27 @@ def test_an_odd_single_post_gets_the_same_error(body: bytes, code: Reason, field
     (odd,) = PARSER.items(body, ndjson=False)
     assert isinstance(odd, ItemError)
     assert (odd.code, odd.field) == (code, field)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (raw(text="my bag\0 is lost"), "my bag is lost"),
+        (with_raw("text", b'"my bag \\ud83d is lost"'), "my bag ? is lost"),
+        (with_raw("text", b'"my bag \xff is lost"'), "my bag ? is lost"),
+    ],
+)
+def test_what_a_post_says_is_not_lost_for_a_broken_character(body: bytes, text: str) -> None:
+    (item,) = PARSER.items(body, ndjson=False)
+    post = item.post if isinstance(item, Reduced) else item
+    assert isinstance(post, PostIn)
+    assert post.text == text
+
+
+def test_an_empty_id_is_none() -> None:
+    (item,) = PARSER.items(raw(parent_id="", root_id="", reply_to=""), ndjson=False)
+    assert isinstance(item, PostIn)
+    assert (item.parent_id, item.root_id, item.reply_to) == (None, None, None)
 
 
 ODD_CLAIMS: list[tuple[str, bytes, set[Claim]]] = [

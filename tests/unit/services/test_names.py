@@ -251,3 +251,30 @@ def test_the_time_it_takes_grows_with_the_text_and_no_faster(written: str, netwo
         mentions_of(FINDER.find(network, text))
 
     assert grows_no_faster(work, lambda size: written * (size // len(written)))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "spelled"),
+    [
+        ("Acme Air", "never again acme-air", "acme-air"),
+        ("Acme Air", "never again AcmeAir!", "AcmeAir"),
+        ("Acme Air", "never again #AcmeAir", "AcmeAir"),
+        ("Häagen-Dazs", "my haagen dazs melted", "haagen dazs"),
+        ("T-Mobile", "tmobile is down", "tmobile"),
+        ("7-Eleven", "the 7 Eleven here is closed", "7 Eleven"),
+        ("H&M", "H & M lost my parcel", "H & M"),
+        ("Yahoo!", "yahoo mail is down", "yahoo"),
+        ("Macy's", "macys lost it", "macys"),
+    ],
+)
+def test_a_name_is_found_however_its_words_are_joined(name: str, text: str, spelled: str) -> None:
+    (found,) = NameFinder([Brand(id="one", name=name)]).find("x", text)
+    assert text[found.start : found.end] == spelled
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("On Air", "we are onair"), ("H&M", "hm, no"), ("Acme Air", "acmeairport"), ("Acme Air", "acme. air is bad")],
+)
+def test_a_name_is_not_found_where_it_only_seems_to_stand(name: str, text: str) -> None:
+    assert NameFinder([Brand(id="one", name=name)]).find("x", text) == []
