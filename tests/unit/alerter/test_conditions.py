@@ -180,7 +180,7 @@ def test_a_hint_is_enough_for_a_rule_that_asks_for_more_than_words() -> None:
     assert not fires(hinted, topics=("recall",), complaint=0.5).fires
     asked = saying("I am with a tv channel, any comment?")
     assert not fires(asked, level=None, topics=("legal",)).fires
-    assert fires(asked, level=None, topics=("legal",), complaint_severity=1).fires
+    assert fires(asked, level=None, topics=("legal",), probability=0.5).fires
 
 
 @pytest.mark.parametrize(
