@@ -31,8 +31,7 @@ ACCOUNTS: Final = {
         "five claims that cannot be are dropped: `test_a_post_is_read_without_the_claims_that_cannot_be`"
     ),
     "test_a_bad_item_never_loses_others": (
-        "broken characters in a text cost no post any more: "
-        "`test_what_a_post_says_is_not_lost_for_a_broken_character`"
+        "broken characters in a text cost no post any more: `test_what_a_post_says_is_not_lost_for_a_broken_character`"
     ),
     "test_a_rule_groups_by_some_of_the_four_once_each_for_a_week_at_most": (
         "an empty list is no error any more: `test_to_group_by_nothing_is_not_to_group`"
