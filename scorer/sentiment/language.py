@@ -21,7 +21,8 @@ TRAINED = frozenset({"en"})
 
 _PLAIN_ENGLISH = (
     "the and you your my with this that have has not are they but just what when been why how from would could "
-    "i'm i've don't can't didn't it's doesn't won't isn't because about there their will still never always"
+    "i'm i've don't can't didn't it's doesn't won't isn't because about there their will still never always "
+    "worst ever nobody anyone since every being were been again lost"
 )
 """Frequent English words that are no words of related languages."""
 _PLAINLY = frozenset(_PLAIN_ENGLISH.split())

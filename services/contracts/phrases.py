@@ -37,6 +37,8 @@ _HEAD: Final = 2
 _LINK: Final = re.compile(r"(?:https?://|www\.)[^\s<>\"']+", re.IGNORECASE)
 _GAP: Final = re.compile(r"[ '\"\u2018\u2019\u201c\u201d\u201e\u2010\u2011_*~-]{0,3}")
 """What may stand between the words of a phrase. The end of a sentence may not."""
+_HUMPED: Final = re.compile(r"#\w*[a-z][A-Z]\w*")
+_HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _APOSTROPHE: Final = re.compile("['\u2019]")
 _STRETCH: Final = re.compile(r"([^\W\d_])\1{2,}")
 _CLITICS: Final = re.compile(
@@ -138,7 +140,7 @@ class TopicFinder:
 
     def look(self, text: str, network: str = "") -> Spoken:
         """The topics that a text on this network speaks of, or may speak of."""
-        folded = fold(_LINK.sub(" . ", text[:MOST_CHARS]))
+        folded = fold(_HUMPED.sub(_apart, _LINK.sub(" . ", text[:MOST_CHARS])))
         if "@" in folded:
             folded = _without(folded, addresses(folded, network))
         places: dict[str, list[_Place]] = {}
@@ -189,6 +191,11 @@ class TopicFinder:
                 word, _, until = words[following]
                 reached = [(node, until) for before, _ in reached for node in before.after(word)]
                 following += 1
+
+
+def _apart(hashtag: re.Match[str]) -> str:
+    """The words of a hashtag: `#SmokeInTheCabin`."""
+    return _HUMP.sub(" ", hashtag[0])
 
 
 def bare(word: str) -> str:

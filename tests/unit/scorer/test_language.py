@@ -57,6 +57,18 @@ def test_a_network_that_says_english_is_overruled_only_when_plainly_wrong() -> N
     assert plain.refuse("echt heel slecht geregeld", "en-GB") == "language: nl"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Lufthansa worst service ever",
+        "worst travel day ever, lost all my luggage",
+        "Brandtag nobody answers, never again",
+    ],
+)
+def test_a_name_from_elsewhere_makes_no_english_complaint_foreign(gate: LanguageGate, text: str) -> None:
+    assert gate.refuse(text, "de") is None
+
+
 @pytest.mark.parametrize("tag", ["de", "fr-CA", "pt_BR", "iw", "zh-Hant-TW"])
 def test_the_tag_does_not_overrule_a_text_that_is_surely_english(gate: LanguageGate, tag: str) -> None:
     assert gate.refuse("App crashes every time since update, money gone", tag) is None
