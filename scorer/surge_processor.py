@@ -1,9 +1,9 @@
 """The second stage: reads the signals of the first (`firebreak.signals`, keyed by brand), and says when a brand surges.
 
 Every negative post counts at once, so that a surge is noticed within a minute; posts that could not be read are counted by
-themselves, in the same way. Volumes say how large a share of all posts the
-negative ones are. A time that a source missed is neither learned as silence, nor is the catch-up taken for a storm. Nothing
-here does input or output.
+themselves, in the same way. Volumes say how large a share of all posts the negative ones are. Hints of danger that several
+people drop become sure (`hints`). A time that a source missed is neither learned as silence, nor is the catch-up taken for a
+storm. Nothing here does input or output.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from services.contracts.signal import (
     BrandSurge,
     BrandVolume,
     CopyWave,
+    FlaggedBy,
     PostCard,
+    PostFlagged,
     PostNegative,
     PostRedacted,
     PostUnread,
@@ -104,6 +106,8 @@ class SurgeProcessor:
                 self._count(event.brand, event, record, at, out)
             elif isinstance(event, PostUnread) and not event.wordless:
                 self._count(event.brand + _UNREAD, event, record, at, out)
+            elif isinstance(event, PostFlagged) and event.hints:
+                self._hear_hints(event, record, at, out)
             elif isinstance(event, BrandVolume):
                 self._measure(event, at)
             elif isinstance(event, BrandHistory):
@@ -188,6 +192,24 @@ class SurgeProcessor:
         _more(known.languages, tag or "und")
         self._judge(look, out, past)
         self._put(key, known, now)
+
+    def _hear_hints(self, event: PostFlagged, record: Record, now: float, out: StepResult) -> None:
+        """Say that a post speaks of a topic which it only hints at, where several people drop the same hint."""
+        if event.backfill:
+            return  # what was said over days arrives at once
+        known = self._get(event.brand, now)
+        voice = event.voice or event.post.author or event.post.post_id
+        at = min(epoch(event.post.at), now)
+        many = {
+            topic: tuple(word for word in words if known.hints.hear(topic, word, voice, at))
+            for topic, words in event.hints.items()
+        }
+        self._put(event.brand, known, now)
+        topics = {topic: words for topic, words in many.items() if words}
+        if topics:
+            said = event.model_copy(update={"topics": topics, "hints": {}, "by": FlaggedBy.MANY})
+            id_ = event_id(event.TYPE, event.brand, "many", f"{record.partition}:{record.offset}")
+            out.appends.append(Message(SIGNALS.name, event.brand, encode(said, id_)))
 
     def _lose_sight(self, key: str, gap: SourceCoverage, now: float) -> None:
         """The source missed a while: it is not learned as silence."""

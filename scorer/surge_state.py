@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from scorer.copies import Texts
+from scorer.hints import Hints
 from scorer.surge_model import BUCKET_SECONDS, WINDOW_BUCKETS, SurgeModel
 from scorer.virality.automation import says_the_same
 from services.contracts.signal import PostCard
@@ -115,6 +116,7 @@ class BrandSurgeState(msgspec.Struct, array_like=True):
     """The last long texts that may be copied: lanes name the voices of a text that was changed a little differently."""
     voices: dict[str, Voice] = msgspec.field(default_factory=dict)
     """Those that spoke last, by their name; the one that was silent longest is the first."""
+    hints: Hints = msgspec.field(default_factory=Hints)
 
     def learn_history(self, begins: float, every: float, counts: Sequence[int]) -> None:
         """Learn from counts of a time before the brand was seen. What was learned already, and what was seen, is left out."""

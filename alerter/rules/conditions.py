@@ -290,7 +290,10 @@ def spoken_of(topic: str, facts: Facts, *, hints: bool = False) -> str | None:
     flagged = signal.topics | (signal.hints if hints else {}) if isinstance(signal, PostFlagged) else {}
     if isinstance(signal, PostFlagged) and topic in flagged:
         found = flagged[topic]
-        return next(iter(found), None) if signal.by is FlaggedBy.WORDS else "as the model reads it"
+        if signal.by is FlaggedBy.MODEL:
+            return "as the model reads it"
+        word = next(iter(found), None)
+        return f"{word}, said by several people within an hour" if word and signal.by is FlaggedBy.MANY else word
     words = facts.topics.get(topic)
     if not words:
         return None

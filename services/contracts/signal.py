@@ -92,9 +92,11 @@ class PostAsked(Event):
 
 
 class FlaggedBy(StrEnum):
-    """What found the topics of a post: the words of the configuration, or a model that reads for danger."""
+    """What found the topics of a post: the words of the configuration, several people with the same hint, or a model that reads
+    for danger."""
 
     WORDS = "words"
+    MANY = "many"
     MODEL = "model"
 
 

@@ -53,13 +53,15 @@ class Lane:
         return [decode(message.value).event for message in outcome.appends]
 
     async def take(self, *events: Event) -> list[BrandSurge]:
+        return [event for event in await self.hear(*events) if isinstance(event, BrandSurge)]
+
+    async def hear(self, *events: Event) -> list[Event]:
         records = []
         for event in events:
             self.offset += 1
             value = encode(event, event_id("test", self.offset))
             records.append(Record(SIGNALS.name, 0, self.offset, ACME, value, 0))
-        said = self.commit(await self.processor.process(records, self.clock.now()))
-        return [event for event in said if isinstance(event, BrandSurge)]
+        return self.commit(await self.processor.process(records, self.clock.now()))
 
     async def wait(self, seconds: float) -> list[BrandSurge]:
         said: list[Event] = []
