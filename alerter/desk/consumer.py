@@ -15,18 +15,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from alerter.desk.context import Context
+from alerter.desk.position import Position, healed, move, stored
 from alerter.desk.service import IncidentService
 from alerter.desk.signals import SignalResult
 from alerter.incidents.store import Origin, mark_seen, seen_among
 from alerter.metrics import STAGE, AlerterMetrics
 from alerter.notify import outbox
 from alerter.states import TellReason
-from alerter.store.database import Database, DatabaseAway, Overtaken, insert_missing
-from alerter.store.tables import positions
+from alerter.store.database import Database, DatabaseAway, Overtaken
 from services.base.crashpoints import seam
 from services.base.errors import FirebreakError
 from services.contracts.base import BrandId, StoryId
@@ -89,8 +89,8 @@ def sort_out(records: Sequence[Record]) -> DecodedBatch:
 def apply(
     connection: Connection,
     partition: int,
-    base: int,
-    position: int,
+    base: Position,
+    position: Position,
     batch: DecodedBatch,
     context: Context,
     dead: Sequence[Message],
@@ -99,11 +99,7 @@ def apply(
 
     Raises `Overtaken` if the position is no longer `base`, and `PoisonSignal` for a signal that cannot be applied.
     """
-    moved = connection.execute(
-        update(positions).where(positions.c.partition == partition, positions.c.next == base).values(next=position)
-    )
-    if not moved.rowcount:
-        raise Overtaken(f"the position of partition {partition} is no longer {base}")
+    move(connection, partition, base, position)
     seam("alerter.begun")
     applied = BatchResult()
     desk = IncidentService(connection, context)
@@ -132,7 +128,7 @@ def apply(
             effective.append(origin)
         if result is SignalResult.OPENED:
             applied.opened_ms.append(record.appended_ms)
-    mark_seen(connection, effective, partition, position)
+    mark_seen(connection, effective, partition, position.next)
     outbox.publish(connection, dead, context.now)
     applied.published, applied.decisions = desk.published, desk.decisions
     return applied
@@ -141,14 +137,6 @@ def apply(
 def _story_of(envelope: Envelope) -> tuple[BrandId, StoryId] | None:
     brand, story = getattr(envelope.event, "brand", None), getattr(envelope.event, "story", None)
     return (brand, story) if brand is not None and story is not None else None
-
-
-def stored_position(connection: Connection, partition: int, otherwise: int) -> int:
-    """Returns the partition's position. A new partition starts at `otherwise`, the start of the log."""
-    insert_missing(connection, positions, [{"partition": partition, "next": otherwise}])
-    stored = connection.scalar(select(positions.c.next).where(positions.c.partition == partition))
-    assert stored is not None
-    return int(stored)
 
 
 class Consumer:
@@ -179,18 +167,35 @@ class Consumer:
 
     async def _serve(self, lane: Lane, owner: Owner) -> None:
         start = (await self._log.bounds(SIGNALS.name))[lane.partition][0]
-        base = await self._database.write(lambda c: stored_position(c, lane.partition, start))
-        lane.begin(await owner.seek(base))
+        base = await self._resumed(lane.partition, start)
+        lane.begin(await owner.seek(base.next))
         while not lane.stopping:
             batch = await owner.read(self._batch_records, READ_SECONDS)
             if batch.records:
                 lane.busy = True
-                await self._commit(lane, base, batch.next, batch.records)
-                base = batch.next
-                owner.report(base)
+                base = await self._commit(lane, base, base.after(batch.records, batch.next), batch.records)
+                owner.report(base.next)
             lane.rest()
 
-    async def _commit(self, lane: Lane, base: int, position: int, records: Sequence[Record]) -> None:
+    async def _resumed(self, partition: int, start: int) -> Position:
+        """The position of the partition. One that was said of another log is healed, loudly."""
+        position = await self._database.write(lambda c: stored(c, partition, start))
+        healthy = await healed(self._log, partition, position)
+        if healthy is None:
+            return position
+        logger.error(
+            "position_of_another_log",
+            partition=partition,
+            position=position.next,
+            goes_on_at=healthy.next,
+            do="if a backup was restored, this is expected: deploy/runbook.md#firebreakpositionshealed",
+        )
+        self._metrics.positions_healed.inc()
+        await self._database.write(lambda c: move(c, partition, position, healthy))
+        return healthy
+
+    async def _commit(self, lane: Lane, base: Position, position: Position, records: Sequence[Record]) -> Position:
+        """Apply a batch. Returns the position after it."""
         began = time.monotonic()
         batch = await self._database.aside(lambda: sort_out(records))
         dead = [self._dead_letters.letter(*bad) for bad in batch.unreadable]
@@ -211,3 +216,4 @@ class Consumer:
         self._metrics.count_announced(applied.published, applied.decisions)
         for appended_ms in applied.opened_ms:
             self._metrics.signal_to_incident_seconds.observe(max(0.0, time.time() - appended_ms / 1000))
+        return position

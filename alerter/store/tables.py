@@ -55,8 +55,11 @@ positions = Table(
     metadata,
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("next", BigInteger, nullable=False),
+    Column("last_offset", BigInteger),
+    Column("last_ms", BigInteger),
 )
-"""How far `firebreak.signals` is applied. Moved by compare-and-set in the transaction that applies signals."""
+"""How far `firebreak.signals` is applied, and which record that was: its offset, and when the log got it. Moved by
+compare-and-set in the transaction that applies signals."""
 
 seen = Table(
     "seen",

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, func, select, update
 
 from alerter.desk import consumer
+from alerter.desk.position import Position
 from alerter.desk.service import IncidentService
 from alerter.desk.signals import Signals
 from alerter.store.database import Database, DatabaseAway, Overtaken, default_url
@@ -34,11 +35,12 @@ async def test_another_replica_at_the_position_rolls_everything_back(house: Hous
     before = await house.alerter.database.read(rows)
     at = await house.alerter.database.read(lambda c: {r.partition: r.next for r in c.execute(select(positions))})
     partition = max(at, key=lambda p: at[p])
+    wrong = Position(at[partition] - 1)
     records = (await house.log.read(SIGNALS.name, partition, 0, 10)).records
     batch = consumer.sort_out(records)
     with pytest.raises(Overtaken):
         await house.alerter.database.write(
-            lambda c: consumer.apply(c, partition, at[partition] - 1, 99, batch, house.alerter.context(), [])
+            lambda c: consumer.apply(c, partition, wrong, Position(99), batch, house.alerter.context(), [])
         )
     assert await house.alerter.database.read(rows) == before
 
