@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 STALL_SECONDS: Final = 30.0
 """A step thinks for so long at most. Two thousand posts take about a second; waiting for readings does not count."""
+SLICES: Final = 30
 END_SECONDS: Final = 5.0
 """So long may the thread take to notice that it was told to end."""
 
@@ -59,7 +60,11 @@ async def off_loop(work: Callable[[], T]) -> T:
     """
     thread = _Thread()
     running = asyncio.get_running_loop().run_in_executor(None, thread.run, work)
-    done, _ = await asyncio.wait({running}, timeout=STALL_SECONDS)
+    # In slices: a process that was suspended meanwhile, or a laptop that slept, thought no longer than one of them.
+    done: set[asyncio.Future[T]] = set()
+    for _ in range(SLICES):
+        if not done:
+            done, _waiting = await asyncio.wait({running}, timeout=STALL_SECONDS / SLICES)
     if not done:
         thread.end()
         done, _ = await asyncio.wait({running}, timeout=END_SECONDS)
