@@ -152,7 +152,7 @@ def collect_rarely() -> None:
 
 def run_until_signalled(process: Callable[[], Process], started: Callable[[Process], None] = lambda _: None) -> None:
     """Run on uvloop until SIGTERM or SIGINT. A second signal ends the process at once. So does the deadline of the stop,
-    which is safe: what was in hand is either committed, or done again by the successor."""
+    also of one that nobody asked for, which is safe: what was in hand is either committed, or done again by the successor."""
     import uvloop
 
     async def main() -> None:
@@ -160,16 +160,23 @@ def run_until_signalled(process: Callable[[], Process], started: Callable[[Proce
         loop = asyncio.get_running_loop()
         running = process()
 
+        def end_in_time() -> None:
+            threading.Thread(target=_end_hard, args=(running.settings.stop_seconds + 2,), daemon=True).start()
+
         def asked(number: int) -> None:
             if stop.is_set():
                 os._exit(128 + number)
             stop.set()
-            threading.Thread(target=_end_hard, args=(running.settings.stop_seconds + 2,), daemon=True).start()
+            end_in_time()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, asked, number)
         collect_rarely()
-        await running.run(stop, lambda: started(running))
+        try:
+            await running.run(stop, lambda: started(running))
+        except BaseException:
+            end_in_time()  # a thread that hangs would keep the process, which serves nothing any more
+            raise
 
     uvloop.run(main())
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +22,7 @@ from services.config.loading import parse
 from services.eventlog.base import Unavailable
 from services.eventlog.sqlite.membership import SqliteMembership
 from services.runtime import process as module
-from services.runtime.process import Process
+from services.runtime.process import EXIT_STUCK, Process
 from tests.patience import PATIENCE_SECONDS
 
 CONFIG = parse("brands: [{id: acme, name: Acme}]")
@@ -155,3 +157,21 @@ async def test_what_was_accepted_before_the_stop_is_there_after_it(tmp_path: Pat
     bounds = await log.bounds("firebreak.posts")
     await log.close()
     assert sum(after - start for start, after in bounds.values()) == 1
+
+
+HANGS = """
+import asyncio, time
+from types import SimpleNamespace
+from services.runtime.process import run_until_signalled
+
+async def run(stop, started):
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 600)
+    raise RuntimeError("a step cannot be ended")
+
+run_until_signalled(lambda: SimpleNamespace(settings=SimpleNamespace(stop_seconds=-1.5), run=run))
+"""
+
+
+def test_a_thread_that_hangs_does_not_keep_a_process_that_failed() -> None:
+    ended = subprocess.run([sys.executable, "-c", HANGS], timeout=PATIENCE_SECONDS, check=False)
+    assert ended.returncode == EXIT_STUCK
