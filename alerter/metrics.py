@@ -57,11 +57,6 @@ class AlerterMetrics:
         )
         for reason in TellReason:
             self.tell_decisions.labels(reason)
-        self.positions_healed = Counter(
-            "firebreak_alerter_positions_healed_total",
-            "Positions that were said of another log than the one that is there, and were set anew",
-            registry=registry,
-        )
         self.signal_to_incident_seconds = Histogram(
             "firebreak_signal_to_incident_seconds",
             "Time from the append of a signal to the commit of the incident that it opened",

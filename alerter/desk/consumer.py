@@ -19,10 +19,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from alerter.desk.context import Context
-from alerter.desk.position import Position, healed, move, stored
+from alerter.desk.position import move, stored
 from alerter.desk.service import IncidentService
 from alerter.desk.signals import SignalResult
-from alerter.incidents.store import Origin, mark_seen, seen_among
+from alerter.incidents.store import SEEN_OFFSETS, Origin, mark_seen, seen_among
 from alerter.metrics import STAGE, AlerterMetrics
 from alerter.notify import outbox
 from alerter.states import TellReason
@@ -35,6 +35,7 @@ from services.contracts.envelope import Envelope
 from services.contracts.incident import Change
 from services.contracts.topics import SIGNALS
 from services.eventlog.base import Group, Message, Owner, Record
+from services.eventlog.position import Position, healed_in_time
 from services.runtime.lifecycle import ServiceContext
 from services.stream.deadletter import DeadLetters
 from services.stream.lanes import READ_SECONDS, Lane, Lanes
@@ -167,8 +168,8 @@ class Consumer:
 
     async def _serve(self, lane: Lane, owner: Owner) -> None:
         start = (await self._log.bounds(SIGNALS.name))[lane.partition][0]
-        base = await self._resumed(lane.partition, start)
-        lane.begin(await owner.seek(base.next))
+        base, moved = await self._resumed(lane.partition, start)
+        lane.begin(await owner.seek(base.next), moved=moved)
         while not lane.stopping:
             batch = await owner.read(self._batch_records, READ_SECONDS)
             if batch.records:
@@ -177,22 +178,18 @@ class Consumer:
                 owner.report(base.next)
             lane.rest()
 
-    async def _resumed(self, partition: int, start: int) -> Position:
-        """The position of the partition. One that was said of another log is healed, loudly."""
+    async def _resumed(self, partition: int, start: int) -> tuple[Position, tuple[int, int] | None]:
+        """The position of the partition; and if that was said of another log and is healed, where it was and is.
+
+        Where it is not known when the last signal was applied, all is read again of which it is remembered what had an effect.
+        Nothing is told twice: signals are known by id.
+        """
         position = await self._database.write(lambda c: stored(c, partition, start))
-        healthy = await healed(self._log, partition, position)
+        healthy = await healed_in_time(self._log, SIGNALS.name, partition, position, SEEN_OFFSETS)
         if healthy is None:
-            return position
-        logger.error(
-            "position_of_another_log",
-            partition=partition,
-            position=position.next,
-            goes_on_at=healthy.next,
-            do="if a backup was restored, this is expected: deploy/runbook.md#firebreakpositionshealed",
-        )
-        self._metrics.positions_healed.inc()
+            return position, None
         await self._database.write(lambda c: move(c, partition, position, healthy))
-        return healthy
+        return healthy, (position.next, healthy.next)
 
     async def _commit(self, lane: Lane, base: Position, position: Position, records: Sequence[Record]) -> Position:
         """Apply a batch. Returns the position after it."""

@@ -48,6 +48,12 @@ class FloorMetrics:
             ["stage"],
             registry=registry,
         )
+        self.lane_positions_healed = Counter(
+            "firebreak_lane_positions_healed_total",
+            "Positions that were said of another log than the one that is there, and were set anew",
+            ["stage"],
+            registry=registry,
+        )
         self.dead_letters = Counter(
             "firebreak_dead_letters_total", "Records set aside", ["stage", "reason"], registry=registry
         )

@@ -13,7 +13,8 @@
 7. Revocation announces one deadline that all its steps share: work committed before it counts, work after is refused.
 8. *Acquire* restores the committed state of a partition and its `next`, or raises; never half. The position is the
    progress record, never the entries and never the group's reported offset, which only feeds lag tools. A position below
-   the log's start is a stated `Gap`, found before the first read; it is never silently moved.
+   the log's start is a stated `Gap`, found before the first read; one that was said of another log (restored, made anew) is
+   stated as `moved_from`, and reading goes on behind the last record that was dealt with, by time. Never silently moved.
 9. Close is idempotent and bounded; after it every call raises `Closed`.
 10. Where a backend keeps a promise less than fully, its `log` module opens with saying so.
 11. The log's own long tasks (a member's lease or reader, the search for a lost cluster) belong to whoever opened the log.
@@ -109,11 +110,15 @@ class Gap(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The committed state of one input partition. `next` is where reading goes on."""
+    """The committed state of one input partition. `next` is where reading goes on.
+
+    `moved_from` is the position that was committed, where that was said of another log than the one that is there.
+    """
 
     entries: Mapping[str, bytes]
     next: int
     gap: Gap | None = None
+    moved_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

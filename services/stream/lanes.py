@@ -88,13 +88,27 @@ class Lane:
     def stop(self) -> None:
         self._stopping.set()
 
-    def begin(self, gap: Gap | None, due: Callable[[], datetime | None] = lambda: None) -> None:
-        """The state is restored, and reading begins. `due()` returns when the earliest timer wants to fire."""
+    def begin(
+        self, gap: Gap | None, due: Callable[[], datetime | None] = lambda: None, moved: tuple[int, int] | None = None
+    ) -> None:
+        """The state is restored, and reading begins. `due()` returns when the earliest timer wants to fire. `moved` is the
+        position that was said of another log, and where reading goes on instead."""
         seam("lane.acquired")
         if gap is not None:
             lost = gap.start - gap.position
             self._lanes.metrics.lane_gap_records.labels(self._lanes.name).inc(lost)
             logger.error("records_lost_to_retention", stage=self._lanes.name, partition=self.partition, records=lost)
+        if moved is not None:
+            self._lanes.moved[self.partition] = moved
+            self._lanes.metrics.lane_positions_healed.labels(self._lanes.name).inc()
+            logger.error(
+                "position_of_another_log",
+                stage=self._lanes.name,
+                partition=self.partition,
+                position=moved[0],
+                goes_on_at=moved[1],
+                do="if a backup was restored, this is expected: deploy/runbook.md#firebreakpositionshealed",
+            )
         self.due = due
         self.serving, self.last_advance = True, time.monotonic()
 
@@ -179,6 +193,8 @@ class Lanes:
         self.serve = serve
         self.metrics = metrics
         self.transient: tuple[type[Exception], ...] = (Fenced, Uncertain, Unavailable, *transient)
+        self.moved: dict[int, tuple[int, int]] = {}
+        """Partition -> the position that was said of another log, and where this process went on instead."""
         self._log = log
         self._tasks: Tasks | None = None
         self._lanes: dict[int, Lane] = {}
@@ -189,7 +205,13 @@ class Lanes:
         self._last_assigned: frozenset[int] = frozenset()
         self._reassignments: deque[float] = deque(maxlen=REASSIGNMENTS_PER_MINUTE)
         # Zero from the start: a rate over a series that appears with its first fault never sees that fault.
-        for counter in (metrics.lane_records, metrics.lane_commits, metrics.lane_restarts, metrics.lane_gap_records):
+        for counter in (
+            metrics.lane_records,
+            metrics.lane_commits,
+            metrics.lane_restarts,
+            metrics.lane_gap_records,
+            metrics.lane_positions_healed,
+        ):
             counter.labels(name)
 
     async def start(self, tasks: Tasks) -> None:
@@ -256,7 +278,12 @@ class Lanes:
 
     def ready(self) -> Health:
         waiting = sorted(p for p, lane in self._lanes.items() if not lane.serving)
-        return Health(self._joined and not waiting, {"partitions": sorted(self._lanes), "restoring": waiting})
+        detail: dict[str, object] = {"partitions": sorted(self._lanes), "restoring": waiting}
+        if self.moved:
+            detail["positions_of_another_log"] = {
+                str(p): {"was": was, "is": now} for p, (was, now) in self.moved.items()
+            }
+        return Health(self._joined and not waiting, detail)
 
     def live(self) -> Health:
         return Health(not self._stuck, {"stuck": self._stuck})

@@ -64,7 +64,8 @@ class Runner:
         processor = self._stage.make(lane.partition, self._letters)
         entries, note = without(restored.entries)
         processor.restore(entries)
-        lane.begin(restored.gap, processor.due)
+        moved_from = restored.moved_from
+        lane.begin(restored.gap, processor.due, None if moved_from is None else (moved_from, restored.next))
         after = restored.next
         strikes = Strikes(note, self._life, after)
         while not lane.stopping:

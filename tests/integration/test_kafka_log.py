@@ -339,6 +339,75 @@ async def test_a_position_below_the_logs_start_is_a_stated_gap(
     await reader_membership.leave(asyncio.get_running_loop().time() + 5)
 
 
+async def _dealt_with(log: KafkaLog, count: int) -> None:
+    """`count` posts are appended and dealt with, and the group says so."""
+    await log.append(posts(count))
+    membership, owner = await acquired(log)
+    batch = await owner.read(count, 5)
+    while batch.next < count:
+        batch = await owner.read(count, 5)
+    await owner.commit(Transaction(batch.next, changes={"count": b"%d" % count}))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while await log.lag(SCORER.name, POSTS.name):
+            await asyncio.sleep(0.05)
+    await membership.leave(asyncio.get_running_loop().time() + 5)
+
+
+async def _made_anew(connect: Connect, admin: AIOKafkaAdminClient, name: str) -> KafkaLog:
+    await admin.delete_topics([name])
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while name in await admin.list_topics():
+            await asyncio.sleep(0.05)
+    log = connect()
+    await log.start()
+    return log
+
+
+@pytest.mark.parametrize("later", [0, 4, 25])
+async def test_posts_on_a_topic_that_was_made_anew_are_read_whatever_the_position_said(
+    connect: Connect, admin: AIOKafkaAdminClient, prefix: str, later: int
+) -> None:
+    log = connect()
+    await log.start()
+    await _dealt_with(log, 10)
+    await log.close()
+    log = await _made_anew(connect, admin, prefix + POSTS.name)
+    await log.append(posts(later))
+    membership, owner = await acquired(log)
+    restored = owner.restored
+    assert (restored.next, restored.moved_from, restored.entries["count"]) == (0, 10, b"10")
+    read: list[bytes | None] = []
+    while len(read) < later:
+        batch = await owner.read(100, 5)
+        read += [record.value for record in batch.records]
+    assert read == [b"post %d" % n for n in range(later)]
+    await owner.commit(Transaction(later))
+    await owner.close()
+    again = await membership.acquire(0)
+    assert again.restored.next == later
+
+
+async def test_a_state_that_is_older_than_what_was_done_is_told(
+    connect: Connect, admin: AIOKafkaAdminClient, prefix: str
+) -> None:
+    log = connect()
+    await log.start()
+    await _dealt_with(log, 10)
+    await log.close()
+    log = await _made_anew(connect, admin, prefix + CASCADES.name)
+    _, owner = await acquired(log)
+    assert (owner.restored.next, owner.restored.moved_from, dict(owner.restored.entries)) == (0, 10, {})
+
+
+async def test_a_position_of_this_log_is_left_alone(connect: Connect) -> None:
+    log = connect()
+    await log.start()
+    await _dealt_with(log, 10)
+    await log.append(posts(5))
+    _, owner = await acquired(log)
+    assert (owner.restored.next, owner.restored.moved_from) == (10, None)
+
+
 async def test_an_independent_reader_sees_no_aborted_record(kafka: LocalKafka, connect: Connect, prefix: str) -> None:
     log = connect()
     await log.start()

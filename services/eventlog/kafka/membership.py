@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -35,6 +36,7 @@ from services.eventlog.kafka.queues import PartitionQueue, PartitionQueues
 from services.eventlog.kafka.reports import REPORT_SECONDS, Reports
 from services.eventlog.kafka.restore import restore
 from services.eventlog.kafka.wire import Wire, brief, retrieved
+from services.eventlog.position import Position
 from services.eventlog.rebalance import Rebalance, Revocation, Standing, Ticket
 
 logger = structlog.get_logger()
@@ -282,20 +284,20 @@ class KafkaMembership:
     async def _acquire(self, ticket: Ticket) -> KafkaOwner:
         group, partition = self._group, ticket.partition
         async with self._acquiring:
-            restored, writer = await self._opened(ticket)
-        owner = KafkaOwner(self, self._wire, self._offsets, group, ticket, restored, writer)
+            restored, writer, position = await self._opened(ticket)
+        owner = KafkaOwner(self, self._wire, self._offsets, group, ticket, restored, writer, position)
         self._owners[partition] = owner
         return owner
 
-    async def _opened(self, ticket: Ticket) -> tuple[Restored, AIOKafkaProducer | None]:
-        """Returns where reading goes on, and the writer that makes this member the one owner."""
+    async def _opened(self, ticket: Ticket) -> tuple[Restored, AIOKafkaProducer | None, Position]:
+        """Returns where reading goes on, the writer that makes this member the one owner, and the position."""
         group, partition = self._group, ticket.partition
         if group.changelog is None:
             # Its reader knows better and will say so; until then the oldest that there is.
             start, _ = (await self._offsets.bounds(group.topic, [partition]))[partition]
             if not self.go(ticket, start):
                 raise self._refusal(ticket)
-            return Restored({}, start), None
+            return Restored({}, start), None, Position(start)
         # First how the last transaction ended, then the writer, then what no marker has ended, then the end of the
         # changelog: see `dangling_transactions` and `restore`.
         identity = f"{group.name}.{group.topic}.{partition}"
@@ -303,13 +305,25 @@ class KafkaMembership:
         writer = await self._wire.opened(self._wire.writer(identity))
         try:
             await end_what_hangs(self._wire, self._offsets, writer, last, group.changelog, partition, self._outputs)
-            restored = await restore(self._wire, self._offsets, group.topic, group.changelog, partition)
+            restored, position = await restore(self._wire, self._offsets, group.topic, group.changelog, partition)
+            if restored.moved_from is None:
+                restored = replace(restored, moved_from=await self._further_than(partition, restored.next))
             if not self.go(ticket, restored.next):
                 raise self._refusal(ticket)
         except BaseException:
             self._wire.discard(writer)
             raise
-        return restored, writer
+        return restored, writer, position
+
+    async def _further_than(self, partition: int, position: int) -> int | None:
+        """Returns how far the group said that it was, if that is further: what is committed here is then older than what was
+        done, because the changelog was restored or made anew. Progress is reported only after its commit."""
+        try:
+            reported = (await self._offsets.committed(self._group.name, self._group.topic)).get(partition, 0)
+        except Unavailable as error:
+            logger.info("kafka.progress.not_compared", group=self._group.name, why=str(error))
+            return None
+        return reported if reported > position else None
 
     def _refusal(self, ticket: Ticket) -> Exception:
         if self._stopping.is_set():

@@ -25,6 +25,7 @@ from services.eventlog.base import (
     LogError,
     Message,
     NotAssigned,
+    Record,
     Restored,
     Transaction,
     Unavailable,
@@ -34,6 +35,7 @@ from services.eventlog.kafka.offsets import POLL_MS, Offsets
 from services.eventlog.kafka.queues import PartitionQueue
 from services.eventlog.kafka.restore import PROGRESS_KEY, found_gap, progress
 from services.eventlog.kafka.wire import KAFKA_ERRORS, Wire, brief, check_sizes, retrieved
+from services.eventlog.position import Position
 from services.eventlog.rebalance import Standing, Ticket
 
 # With a seam armed each step is waited for, so that a crash at it leaves an open transaction at the broker: without this
@@ -79,7 +81,9 @@ class KafkaOwner:
         ticket: Ticket,
         restored: Restored,
         writer: AIOKafkaProducer | None,
+        position: Position | None = None,
     ) -> None:
+        """`position` is that of `restored`, with the record that was dealt with last."""
         self._member = member
         self._wire = wire
         self._offsets = offsets
@@ -88,7 +92,9 @@ class KafkaOwner:
         self._restored = restored
         self._writer = writer
         self._epoch = _epoch(writer) if writer is not None else member.epoch(ticket)
-        self._next = restored.next
+        self._position = position or Position(restored.next)
+        self._read: Record | None = None
+        """The record that was read last."""
         self._spent: LogError | None = None
         self._closed = False
 
@@ -116,15 +122,22 @@ class KafkaOwner:
                             queue.wake.clear()
             except TimeoutError:
                 self._reading()
-        return self._member.take(self._ticket, max_records)
+        batch = self._member.take(self._ticket, max_records)
+        if batch.records:
+            self._read = batch.records[-1]
+        return batch
 
     async def commit(self, transaction: Transaction) -> None:
         if self._writer is None:
             raise ValueError(f"the group {self._group.name} has no changelog: its progress is kept elsewhere")
         self._check_open()
-        if transaction.next < self._next:
-            raise ValueError(f"committing backwards: next {transaction.next} is below {self._next}, which is committed")
-        outputs, state, mark = self._messages(transaction)
+        if transaction.next < self._position.next:
+            raise ValueError(
+                f"committing backwards: next {transaction.next} is below {self._position.next}, which is committed"
+            )
+        dealt_with = [self._read] if self._read is not None and self._read.offset < transaction.next else []
+        position = self._position.after(dealt_with, transaction.next)
+        outputs, state, mark = self._messages(transaction, position)
         check_sizes([*outputs, *state, mark])
         await self._offsets.check_topics(outputs)
         writer = self._writer
@@ -155,7 +168,7 @@ class KafkaOwner:
             self._give_up()
             raise
         self._spent = None
-        self._next = transaction.next
+        self._position = position
         self._member.report(self._ticket, transaction.next)
 
     async def seek(self, position: int) -> Gap | None:
@@ -216,13 +229,13 @@ class KafkaOwner:
     def _name(self) -> str:
         return f"{self._group.topic}[{self.partition}]"
 
-    def _messages(self, transaction: Transaction) -> tuple[list[Message], list[Message], Message]:
+    def _messages(self, transaction: Transaction, position: Position) -> tuple[list[Message], list[Message], Message]:
         changelog, partition = self._group.changelog, self.partition
         assert changelog is not None
         if any(key.startswith("\x00") for key in transaction.changes):
             raise ValueError("a state key begins with NUL: those are the log's own")
         state = [Message(changelog, key, value, partition) for key, value in transaction.changes.items()]
-        return list(transaction.appends), state, Message(changelog, PROGRESS_KEY, progress(transaction.next), partition)
+        return list(transaction.appends), state, Message(changelog, PROGRESS_KEY, progress(position), partition)
 
     async def _send(self, writer: AIOKafkaProducer, messages: list[Message]) -> list[asyncio.Future[Any]]:
         sends: list[asyncio.Future[Any]] = []

@@ -16,34 +16,42 @@ from services.base.errors import Damaged
 from services.eventlog.base import Gap, Restored, Unavailable
 from services.eventlog.kafka.offsets import POLL_MS, Offsets
 from services.eventlog.kafka.wire import KAFKA_ERRORS, REQUEST_MS, Wire, brief
+from services.eventlog.position import BEYOND_SECONDS, Position, healed_in_time
 
 PROGRESS_KEY: Final = "\x00next"
-"""No state key begins with NUL. Its value is {"next": n}."""
+"""No state key begins with NUL. Its value is a `Position` as JSON; older releases wrote {"next": n}."""
 _YIELD_EVERY: Final = 500
 # A restore may take long when there is much to read, but never so long without a single new offset.
 _STALL_SECONDS: Final = 2 * REQUEST_MS / 1000
-# After a change of leader, brokers may report a lower end for a short while.
-_BEYOND_SECONDS: Final = 3.0
 
 
-async def restore(wire: Wire, offsets: Offsets, topic: str, changelog: str, partition: int) -> Restored:
-    """Returns the state and the position. Raises `Unavailable`, or `Damaged` if what is stored cannot be right."""
+async def restore(
+    wire: Wire, offsets: Offsets, topic: str, changelog: str, partition: int
+) -> tuple[Restored, Position]:
+    """Returns the state, and the position with the record that was dealt with last. A position that was said of another log is
+    healed. Raises `Unavailable`, or `Damaged` if what is stored cannot be right."""
     begin, end = (await offsets.bounds(changelog, [partition]))[partition]
     entries = await _entries(wire, changelog, partition, begin, end) if begin < end else {}
     raw = entries.pop(PROGRESS_KEY, None)
     where = f"{wire.name(changelog)}[{partition}]"
     if raw is None and entries:
         raise Damaged(f"{where} holds {len(entries)} entries and no progress record")
-    next_ = _progress(raw, where) if raw is not None else 0
-    gap = await found_gap(offsets, topic, partition, next_)
-    return Restored(entries, gap.start if gap else next_, gap)
+    position = _progress(raw, where) if raw is not None else Position(0)
+    moved_from = None
+    healthy = await healed_in_time(offsets, topic, partition, position)
+    if healthy is not None:
+        moved_from, position = position.next, healthy
+    gap = await found_gap(offsets, topic, partition, position.next)
+    if gap is not None:
+        position = Position(gap.start)
+    return Restored(entries, position.next, gap, moved_from), position
 
 
 async def found_gap(offsets: Offsets, topic: str, partition: int, position: int) -> Gap | None:
     """Returns what was deleted before it was read, if anything. Raises `Damaged` for a position beyond the log's end: it
     belongs to another log."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + _BEYOND_SECONDS
+    until = loop.time() + BEYOND_SECONDS
     while True:
         start, end = (await offsets.bounds(topic, [partition]))[partition]
         if position <= end:
@@ -53,21 +61,22 @@ async def found_gap(offsets: Offsets, topic: str, partition: int, position: int)
                 f"{topic}[{partition}] ends at {end}, but progress says {position}: the topic was created anew or lost "
                 "records; its state does not belong to it"
             )
-        await asyncio.sleep(_BEYOND_SECONDS / 10)
+        await asyncio.sleep(BEYOND_SECONDS / 10)
 
 
-def progress(next_: int) -> bytes:
-    return json.dumps({"next": next_}).encode()
+def progress(position: Position) -> bytes:
+    return json.dumps({key: value for key, value in position._asdict().items() if value is not None}).encode()
 
 
-def _progress(raw: bytes, where: str) -> int:
+def _progress(raw: bytes, where: str) -> Position:
     try:
-        found = json.loads(raw)["next"]
-    except (ValueError, KeyError, TypeError) as error:
+        found = json.loads(raw)
+        position = Position(found["next"], found.get("last_offset"), found.get("last_ms"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged(f"the progress record of {where} cannot be read: {raw[:80]!r}") from error
-    if not isinstance(found, int) or found < 0:
+    if not isinstance(position.next, int) or position.next < 0:
         raise Damaged(f"the progress record of {where} is no offset: {raw[:80]!r}")
-    return found
+    return position
 
 
 async def _entries(wire: Wire, changelog: str, partition: int, begin: int, end: int) -> dict[str, bytes]:

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import Connection, func, select, update
 
 from alerter.desk import consumer
-from alerter.desk.position import Position
 from alerter.desk.service import IncidentService
 from alerter.desk.signals import Signals
 from alerter.store.database import Database, DatabaseAway, Overtaken, default_url
@@ -18,6 +17,7 @@ from alerter.store.tables import deliveries, incidents, positions, publications,
 from services.contracts.signal import Level
 from services.contracts.topics import INCIDENTS, SIGNALS
 from services.eventlog.base import Message, Unavailable
+from services.eventlog.position import Position
 from services.stream.deadletter import DeadLetterFlood
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.patience import PATIENCE_SECONDS

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from alerter.desk.position import Position, healed
 from services.contracts.topics import SIGNALS
 from services.eventlog.base import Message
+from services.eventlog.position import Position, healed
 from services.eventlog.sqlite import SqliteLog
 from tests.integration.alerter.conftest import MakeHouse
 from tests.unit.alerter import make
@@ -51,19 +51,19 @@ async def test_after_an_old_log_is_restored_all_that_it_got_since_is_told(
         await fill(log, 18)
         position = await applied(log)
         assert position.next == 36
-        assert await healed(log, 0, position) is None
+        assert await healed(log, SIGNALS.name, 0, position) is None
     async with opened(backup) as log:
         if since:
             await fill(log, since)
-        assert await healed(log, 0, position) == Position(goes_on_at)
+        assert await healed(log, SIGNALS.name, 0, position) == Position(goes_on_at)
 
 
 async def test_without_its_time_all_is_read_again_that_is_remembered(tmp_path: Path) -> None:
     async with opened(tmp_path) as log:
         await fill(log, 18)
-        assert await healed(log, 0, Position(36)) == Position(0)
-        assert await healed(log, 0, Position(18)) is None
-        assert await healed(log, 0, Position(0)) is None
+        assert await healed(log, SIGNALS.name, 0, Position(36)) == Position(0)
+        assert await healed(log, SIGNALS.name, 0, Position(18)) is None
+        assert await healed(log, SIGNALS.name, 0, Position(0)) is None
 
 
 async def test_complaints_that_come_after_a_restore_are_told_and_old_ones_are_not_told_again(
@@ -83,4 +83,6 @@ async def test_complaints_that_come_after_a_restore_are_told_and_old_ones_are_no
         await house.settle()
         found = [incident["story"] for incident in await house.incidents()]
         assert sorted(found) == sorted({*told, "bsky:new"})
-        assert (house.registry.get_sample_value("firebreak_alerter_positions_healed_total") or 0) >= 1
+        assert (
+            house.registry.get_sample_value("firebreak_lane_positions_healed_total", {"stage": "alerter"}) or 0
+        ) >= 1
