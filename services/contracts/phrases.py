@@ -1,10 +1,10 @@
 """Finds the words and phrases of topics in texts: the one definition of what it means that a text speaks of a topic. Pure.
 
 A topic is a list of words and phrases, compared by `spelling.fold` and `boundaries.tokens`: in any case, as whole words, and
-anywhere in a script that is written without spaces. `burn*` finds every word that begins so. `!fire sale` cancels what was
-found within that phrase: a topic says itself what it does not mean. `?trapped` is only a hint: people also say it of what is
-harmless, so it needs a second one elsewhere in the text, or a word like `~cabin`, which by itself says nothing. Links, handles
-and mail addresses are passed over.
+anywhere in a script that is written without spaces; a hashtag may write a phrase together. `burn*` finds every word that
+begins so. `!fire sale` cancels what was found within that phrase: a topic says itself what it does not mean. `?trapped` is only
+a hint: people also say it of what is harmless, so it needs a second one elsewhere in the text, or a word like `~cabin`, which
+by itself says nothing. Links, handles and mail addresses are passed over.
 
 The time grows with the text, and not with the number of words: all of them stand in one tree, which each word of a text enters
 once for each length of a prefix that begins with its first two characters.
@@ -37,6 +37,7 @@ _HEAD: Final = 2
 _LINK: Final = re.compile(r"(?:https?://|www\.)[^\s<>\"']+", re.IGNORECASE)
 _GAP: Final = re.compile(r"[ '\"\u2018\u2019\u201c\u201d\u201e\u2010\u2011_*~-]{0,3}")
 """What may stand between the words of a phrase. The end of a sentence may not."""
+_HASH: Final = "#"
 _HUMPED: Final = re.compile(r"#\w*[a-z][A-Z]\w*")
 _HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _APOSTROPHE: Final = re.compile("['\u2019]")
@@ -125,14 +126,23 @@ class TopicFinder:
 
     def _plant(self, word: str, meant: _Meant) -> None:
         node = self._root
+        written_together = ""
         for piece in word.split():
             parts = [part for part, _, _ in tokens(fold(piece.removesuffix("*")))]
             for part in parts[:-1] if piece.endswith("*") else parts:
                 node = node.words.setdefault(part, _Node())
             if piece.endswith("*") and parts:
                 node = node.add_prefix(parts[-1])
-        if node is not self._root:
-            node.meant.append(meant)
+            written_together += "".join(parts)
+        if node is self._root:
+            return
+        node.meant.append(meant)
+        if len(word.split()) > 1:  # of two words or more, so that it is none by itself
+            hashtag = _HASH + written_together
+            begun = (
+                self._root.add_prefix(hashtag) if word.endswith("*") else self._root.words.setdefault(hashtag, _Node())
+            )
+            begun.meant.append(meant)
 
     def find(self, text: str, network: str = "") -> Mapping[str, tuple[str, ...]]:
         """The topics that a text on this network speaks of, as in `Spoken`."""
@@ -178,6 +188,8 @@ class TopicFinder:
             begun = self._begun.get(first)
             if begun is None:
                 begun = self._begin(first)
+            if start and folded[start - 1] == _HASH:
+                begun = [*begun, *self._root.after(_HASH + first)]
             if not begun:
                 continue  # as nearly all words
             reached = [(node, end) for node in begun]

@@ -73,6 +73,25 @@ def test_a_word_is_not_found_inside_of_others_nor_in_addresses(word: str, text: 
     assert found((word,), text) == ()
 
 
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("caught fire", "my charger #caughtfire"),
+        ("caught fire", "#CAUGHTFIRE!!"),
+        ("caught fire", "#CaughtFire"),
+        ("house on fire*", "#houseonfires"),
+        ("prend feu", "#PrendFeu"),
+    ],
+)
+def test_a_hashtag_may_write_a_phrase_together(word: str, text: str) -> None:
+    assert found((word,), text) == (word,)
+
+
+@pytest.mark.parametrize("text", ["caughtfire", "#caughtfirefox", "#uncaughtfire", "# caughtfire"])
+def test_elsewhere_a_phrase_is_not_written_together(text: str) -> None:
+    assert found(("caught fire",), text) == ()
+
+
 def test_a_phrase_cancels_what_stands_in_it_and_nothing_else() -> None:
     words = ("fire", "!fire sale", "!is fire")
     assert found(words, "the fire sale") == ()
