@@ -8,15 +8,19 @@ log to grow up to it would be silence.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from alerter.incidents.store import SEEN_OFFSETS
 from alerter.store.database import Overtaken, insert_missing
 from alerter.store.tables import positions
 from services.contracts.topics import SIGNALS
 from services.eventlog.base import EventLog, Record
+
+_MOVE: Final = update(positions).where(
+    positions.c.partition == bindparam("of_partition"), positions.c.next == bindparam("base")
+)
 
 
 class Position(NamedTuple):
@@ -44,12 +48,8 @@ def stored(connection: Connection, partition: int, otherwise: int) -> Position:
 
 def move(connection: Connection, partition: int, base: Position, to: Position) -> None:
     """Move the position by compare-and-set. Raises `Overtaken` if it is not `base` any more."""
-    moved = connection.execute(
-        update(positions)
-        .where(positions.c.partition == partition, positions.c.next == base.next)
-        .values(next=to.next, last_offset=to.last_offset, last_ms=to.last_ms)
-    )
-    if not moved.rowcount:
+    values = {"of_partition": partition, "base": base.next, **to._asdict()}
+    if not connection.execute(_MOVE, values).rowcount:
         raise Overtaken(f"the position of partition {partition} is no longer {base.next}")
 
 
