@@ -53,12 +53,18 @@ def build(context: ServiceContext) -> Service:
 
 
 class Alerter:
-    """The service. Tests pass `wall`, the clock for leases and signatures, and `resolver`, to play a hostile DNS."""
+    """The service. Tests pass `wall`, the clock for leases and signatures, `monotonic`, which bounds transactions, and
+    `resolver`, to play a hostile DNS."""
 
     name = "alerter"
 
     def __init__(
-        self, context: ServiceContext, *, wall: Callable[[], float] | None = None, resolver: Resolver = resolve
+        self,
+        context: ServiceContext,
+        *,
+        wall: Callable[[], float] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+        resolver: Resolver = resolve,
     ) -> None:
         settings = context.settings
         self.process = context
@@ -82,7 +88,7 @@ class Alerter:
         self.clock_notes = ClockNotes(self.database, self.context, self.metrics)
         self.gauges = GaugeReader(self.database, self.context, self.metrics)
         self.deliverer.page_failed = self.engine.bell.set
-        self.consumer = Consumer(context, self.database, self.context, self.ring, self.metrics)
+        self.consumer = Consumer(context, self.database, self.context, self.ring, self.metrics, monotonic)
         self.live_updates = LiveUpdates(self.database)
         self.started = False
         self._stopping = asyncio.Event()

@@ -7,21 +7,23 @@ read it. A post that its network's terms keep in the house has no link here, and
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select, update
 
 from alerter.answers import sla
 from alerter.answers.fairness import Waited, band_of
+from alerter.answers.known_clocks import KnownClocks, WantedClock
 from alerter.incidents.source_policy import SourcePolicies, outside
 from alerter.oncall.responders import account_of
 from alerter.states import ClockState
-from alerter.store.database import insert_missing
+from alerter.store import later
+from alerter.store.database import insert_missing, insert_missing_later
 from alerter.store.tables import answer_clocks as clocks
 from services.config.model import Config
 from services.config.rule import TOPICS
-from services.contracts.base import BrandId, event_id
+from services.contracts.base import BrandId, Event, event_id
 from services.contracts.post import SourcePolicy
 from services.contracts.signal import (
     PostAnswered,
@@ -38,9 +40,9 @@ COMPLAINT_FROM: Final = 0.5
 DANGERS: Final = frozenset(TOPICS)
 """A post about one of the topics that ship waits for an answer in any mood. One's own topics may be `praise` as well."""
 MOST_MEASURED: Final = 100_000
-ONE_WAVE: Final = timedelta(days=1)
-"""Copies of a text join the clock of the first one for so long."""
-
+_COUNT_COPY: Final = update(clocks).where(clocks.c.id == bindparam("first")).values(copies=clocks.c.copies + 1)
+_UNREAD: Final = {"language": None, "text": None}
+"""What only the clock of a post that was not read has; all have the columns, so that they are inserted together."""
 
 Answerable = PostNegative | PostAsked | PostFlagged | PostUnread
 
@@ -65,18 +67,26 @@ def concerns(signal: Answerable) -> bool:
     return isinstance(signal, PostAsked) or signal.complaint is None or signal.complaint >= COMPLAINT_FROM
 
 
-def start(connection: Connection, signal: Answerable, config: Config, now: datetime) -> bool:
+def wanted(event: Event) -> WantedClock | None:
+    """Returns the clock that a signal may start, or `None` if it starts none."""
+    if not isinstance(event, Answerable):
+        return None
+    return WantedClock(clock_id(event.brand, event.post.network, event.post.post_id), event.brand, event.voice)
+
+
+def start(connection: Connection, signal: Answerable, config: Config, now: datetime, known: KnownClocks) -> bool:
     """Start the clock of a post, once. Returns True if it was started. A post that was fetched late counts from now.
 
     A copy of a text that waits already, or was answered within a day, starts none: the clock of the first one counts it.
     """
     brand = config.brand(signal.brand)
-    if brand is None or not concerns(signal):
+    want = wanted(signal)
+    if brand is None or want is None or not concerns(signal):
         return False
-    post = signal.post
-    if _join(connection, signal, now):
+    if not known.has(want) and (first := known.first(want)) is not None:
+        later.do(connection, _COUNT_COPY, [{"first": first}])
         return True
-    mine = clocks.c.id == clock_id(signal.brand, post.network, post.post_id)
+    post = signal.post
     due_at = sla.due(brand.promise, now if signal.backfill else post.at)
     values = {
         "conversation": signal.conversation,
@@ -94,9 +104,13 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
         values |= _to_read(signal, config.source_policy)
         if not (brand.promise.unread and signal.addressed and not signal.wordless):
             runs = {"state": ClockState.LISTED, "tell_at": None}
-    row = {**_place(signal.brand, post.network, post.post_id), "noted_at": now, **values}
-    if insert_missing(connection, clocks, [row | runs]):
+    if not known.has(want):
+        row = {**_place(signal.brand, post.network, post.post_id), "noted_at": now, **_UNREAD, **values, **runs}
+        insert_missing_later(connection, clocks, [row])
+        known.started(want, runs["state"] is ClockState.RUNNING)
         return True
+    known.forget()
+    mine = clocks.c.id == want.clock
     if isinstance(signal, PostUnread):
         # It has a clock already, because it asks something: a person has to read it all the same.
         unread = {"kind": _KINDS[PostUnread], **_to_read(signal, config.source_policy)}
@@ -112,25 +126,6 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
         update(clocks).where(mine, clocks.c.state == ClockState.EARLY).values(**values, state=ClockState.ANSWERED)
     )
     return bool(early.rowcount)
-
-
-def _join(connection: Connection, signal: Answerable, now: datetime) -> bool:
-    """Count a copy at the clock of the first post of its text. Returns False if there is none, or if this is that post."""
-    if signal.voice is None:
-        return False
-    mine = clock_id(signal.brand, signal.post.network, signal.post.post_id)
-    alike = and_(clocks.c.brand == signal.brand, clocks.c.voice == signal.voice)
-    waits = and_(
-        alike, clocks.c.state.in_([ClockState.RUNNING, ClockState.ANSWERED]), clocks.c.noted_at >= now - ONE_WAVE
-    )
-    known = connection.execute(
-        select(clocks.c.id).where(or_(clocks.c.id == mine, waits)).order_by(clocks.c.noted_at)
-    ).all()
-    if not known or mine in {row.id for row in known}:
-        return False
-    first = update(clocks).where(clocks.c.id == known[0].id)
-    connection.execute(first.values(copies=clocks.c.copies + 1))
-    return True
 
 
 def _links(post: PostCard, terms: SourcePolicies) -> dict[str, str | None]:

@@ -59,6 +59,9 @@ class Sent(NamedTuple):
     because: str
 
 
+_NEXT: Final = select(func.min(clocks.c.tell_at)).where(clocks.c.state == ClockState.RUNNING)
+
+
 def due(connection: Connection, now: datetime, most: int) -> list[Due]:
     query = (
         select(clocks.c.brand, clocks.c.account)
@@ -70,8 +73,7 @@ def due(connection: Connection, now: datetime, most: int) -> list[Due]:
 
 
 def next_due(connection: Connection) -> datetime | None:
-    query = select(func.min(clocks.c.tell_at)).where(clocks.c.state == ClockState.RUNNING)
-    return cast("datetime | None", connection.scalar(query))
+    return cast("datetime | None", connection.scalar(_NEXT))
 
 
 def send(connection: Connection, config: Config, now: datetime, wall: datetime, account: Due) -> Sent | None:

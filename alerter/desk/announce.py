@@ -166,7 +166,8 @@ class Announcer:
         body = native.render(incident, message.change, message.because, config.source_policy, public_url)
         cause = Cause(kind, incident.id, (incident.id, incident.sequence, message.change), incident.sequence)
         outbox.enqueue(self.connection, cause, body, everybody, self.now, self.context.wall)
-        return {name: outbox.delivery_id(cause, name) for name in names}
+        identity = cause.id
+        return {name: outbox.id_of(identity, name) for name in names}
 
 
 def hold(desk: Announcer, work: Work) -> None:

@@ -3,11 +3,17 @@ signals. Whether it is said of the log that is there: `services.eventlog.positio
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, update
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, select, update
 
 from alerter.store.database import Overtaken, insert_missing
 from alerter.store.tables import positions
 from services.eventlog.position import Position
+
+_MOVE: Final = update(positions).where(
+    positions.c.partition == bindparam("of_partition"), positions.c.next == bindparam("base")
+)
 
 
 def stored(connection: Connection, partition: int, otherwise: int) -> Position:
@@ -19,10 +25,6 @@ def stored(connection: Connection, partition: int, otherwise: int) -> Position:
 
 def move(connection: Connection, partition: int, base: Position, to: Position) -> None:
     """Move the position by compare-and-set. Raises `Overtaken` if it is not `base` any more."""
-    moved = connection.execute(
-        update(positions)
-        .where(positions.c.partition == partition, positions.c.next == base.next)
-        .values(next=to.next, last_offset=to.last_offset, last_ms=to.last_ms)
-    )
-    if not moved.rowcount:
+    values = {"of_partition": partition, "base": base.next, **to._asdict()}
+    if not connection.execute(_MOVE, values).rowcount:
         raise Overtaken(f"the position of partition {partition} is no longer {base.next}")

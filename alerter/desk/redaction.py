@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from alerter.desk.announce import Announcer
 from alerter.incidents import model
@@ -25,6 +25,7 @@ from services.contracts.signal import PostCard, PostRedacted
 
 AT_ONCE: Final = 1_000
 """Posts that are asked for in one query."""
+_GONE: Final = select(redactions.c.post).where(redactions.c.post.in_(bindparam("posts", expanding=True)))
 
 
 class Redactions:
@@ -40,7 +41,7 @@ class Redactions:
         wanted = {_name(card) for event in events for card in _cards(event)} - self._asked
         self._asked |= wanted
         for some in _portions(wanted):
-            self._gone.update(self._connection.scalars(select(redactions.c.post).where(redactions.c.post.in_(some))))
+            self._gone.update(self._connection.scalars(_GONE, {"posts": some}))
 
     def remember(self, signal: PostRedacted, now: datetime) -> None:
         """Remember that the post was deleted."""

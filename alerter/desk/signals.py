@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
 from alerter.answers import answer_clocks, digest
+from alerter.answers.known_clocks import KnownClocks
 from alerter.desk import groups, redaction
 from alerter.desk.announce import Announcer
 from alerter.incidents import model, reopening, words
@@ -36,6 +38,8 @@ from services.contracts.signal import (
 MAX_SURGE_STORIES: Final = 200
 """Most stories of one surge that join its incident; more would make one transaction long."""
 
+_OF_A_STORY: Final = (CascadeForecast, PostNegative, PostAsked, PostFlagged, PostUnread, PostAnswered)
+
 
 class SignalResult(StrEnum):
     """What a signal did: opened or joined an incident, was noted without one, was ignored, or was a duplicate."""
@@ -56,15 +60,24 @@ class Signals:
         self._config = announcer.context.config
         self._now = announcer.now
         self._store = announcer.store
-        self.redactions = redaction.Redactions(announcer.connection)
+        self._redactions = redaction.Redactions(announcer.connection)
+        self._clocks = KnownClocks(announcer.connection, announcer.now)
         self._groups = groups.Groups(announcer.connection, announcer.store, announcer.gate, announcer.now)
+
+    def prefetch(self, signals: Collection[Event]) -> None:
+        """Read what these signals may need in one query of each kind: most are about stories that nothing is known of."""
+        places = {(signal.brand, signal.story) for signal in signals if isinstance(signal, _OF_A_STORY)}
+        if places:
+            self._store.prefetch(places)
+        self._redactions.prefetch(signals)
+        self._clocks.prefetch(want for signal in signals if (want := answer_clocks.wanted(signal)) is not None)
 
     def apply(self, signal: Event, origin: Origin) -> SignalResult:
         """Apply a signal. Types that concern no incident, answer clock or volume are ignored, and so is what is said of a
         post that was deleted."""
         if isinstance(signal, PostRedacted):
-            self.redactions.remember(signal, self._now)
-        event = self.redactions.without(signal)
+            self._redactions.remember(signal, self._now)
+        event = self._redactions.without(signal)
         if event is None:
             return SignalResult.IGNORED
         timed = self._time(event)
@@ -74,10 +87,12 @@ class Signals:
     def _time(self, event: Event) -> bool:
         """Returns True if an answer clock started or stopped."""
         if isinstance(event, (PostNegative, PostFlagged, PostAsked, PostUnread)):
-            return answer_clocks.start(self._connection, event, self._config, self._now)
+            return answer_clocks.start(self._connection, event, self._config, self._now, self._clocks)
         if isinstance(event, PostAnswered):
+            self._clocks.forget()
             return answer_clocks.stop(self._connection, event, self._now)
         if isinstance(event, PostRedacted):
+            self._clocks.forget()
             digest.redact(self._connection, event)
             return answer_clocks.withdraw(self._connection, event)
         return False

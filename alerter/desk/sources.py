@@ -22,6 +22,7 @@ SETTLES_AFTER: Final = timedelta(minutes=30)
 """After a gap: the scorer calls a story quiet after half an hour without an engagement, and before that nothing was heard."""
 EVERY_BRAND: Final = ""
 """The brand of a connector that names none."""
+_REPORTS: Final = select(sources)
 
 
 class Unheard(NamedTuple):
@@ -89,7 +90,7 @@ class Sources:
 
     def _all(self) -> list[Any]:
         if self._rows is None:
-            self._rows = list(self._connection.execute(select(sources)))
+            self._rows = list(self._connection.execute(_REPORTS))
         return self._rows
 
 

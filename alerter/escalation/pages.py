@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from alerter.notify.health import TRIP_FAILURES
 from alerter.states import DeliveryState, PageState
+from alerter.store import later
 from alerter.store.tables import deliveries, endpoints, pages
 
 ARRIVES_WITHIN: Final = timedelta(seconds=60)
@@ -43,6 +44,11 @@ class Page:
 
 
 _ADD: Final = insert(pages)
+_NEXT: Final = select(func.min(pages.c.check_at)).where(pages.c.state == PageState.SENT)
+_FAILING: Final = select(endpoints.c.name).where(
+    endpoints.c.failures >= TRIP_FAILURES,
+    endpoints.c.paused_until > bindparam("now", type_=endpoints.c.paused_until.type),
+)
 
 
 def add(connection: Connection, made: Sequence[Page], now: datetime, wall: datetime, failing: Collection[str]) -> None:
@@ -65,8 +71,7 @@ def add(connection: Connection, made: Sequence[Page], now: datetime, wall: datet
         }
         for page in made
     ]
-    if rows:
-        connection.execute(_ADD, rows)
+    later.do(connection, _ADD, rows)
 
 
 def void(connection: Connection, incident: str) -> None:
@@ -99,8 +104,7 @@ def failing(connection: Connection, delivery: str, tries: int, ended: bool, now:
 
 def failing_endpoints(connection: Connection, now: datetime) -> frozenset[str]:
     """Returns the endpoints that are paused because they only fail."""
-    query = select(endpoints.c.name).where(endpoints.c.failures >= TRIP_FAILURES, endpoints.c.paused_until > now)
-    return frozenset(connection.scalars(query))
+    return frozenset(connection.scalars(_FAILING, {"now": now}))
 
 
 def endpoint_failing(connection: Connection, endpoint: str, now: datetime) -> bool:
@@ -139,8 +143,7 @@ def due(connection: Connection, now: datetime, most: int) -> list[tuple[str, int
 
 
 def next_due(connection: Connection) -> datetime | None:
-    query = select(func.min(pages.c.check_at)).where(pages.c.state == PageState.SENT)
-    return cast("datetime | None", connection.scalar(query))
+    return cast("datetime | None", connection.scalar(_NEXT))
 
 
 def take(connection: Connection, page: int, now: datetime, wall: datetime) -> tuple[Page, str] | None:

@@ -12,9 +12,11 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from alerter.escalation import pages
 from alerter.states import StepState
+from alerter.store import later
 from alerter.store.tables import steps
 
 _ADD: Final = insert(steps)
+_NEXT: Final = select(func.min(steps.c.due_at)).where(steps.c.state == StepState.WAITING)
 
 
 def schedule(
@@ -29,7 +31,7 @@ def schedule(
     """Add a step. `done` means that this very transaction does it; `because` says why it comes sooner than planned."""
     row = {"incident": incident, "number": number, "due_at": due_at, "because": because}
     state = {"state": StepState.DONE, "done_at": due_at} if done else {"state": StepState.WAITING, "done_at": None}
-    connection.execute(_ADD, {**row, **state})
+    later.do(connection, _ADD, [{**row, **state}])
 
 
 def take(connection: Connection, incident: str, number: int, now: datetime) -> bool:
@@ -113,8 +115,7 @@ def due(connection: Connection, now: datetime, most: int) -> list[tuple[str, int
 
 
 def next_due(connection: Connection) -> datetime | None:
-    query = select(func.min(steps.c.due_at)).where(steps.c.state == StepState.WAITING)
-    return cast("datetime | None", connection.scalar(query))
+    return cast("datetime | None", connection.scalar(_NEXT))
 
 
 def planned(connection: Connection, incident: str) -> list[tuple[int, datetime, StepState, datetime | None]]:

@@ -17,7 +17,8 @@ from alerter.incidents.cards import PostKey
 from alerter.incidents.record import IncidentRecord, Story
 from alerter.incidents.telling import Announcement
 from alerter.states import ENDED
-from alerter.store.database import Overtaken, insert_missing
+from alerter.store import later
+from alerter.store.database import Overtaken, insert_missing_later
 from alerter.store.tables import incidents, mentions, seen, stories, timeline
 from services.base.errors import Damaged
 from services.contracts.base import BrandId, EventId, StoryId
@@ -25,8 +26,13 @@ from services.contracts.incident import Incident
 
 SEEN_OFFSETS: Final = 20_000
 """A signal that was appended twice is recognised if the two are at most this many records of their partition apart."""
+FORGET_EVERY: Final = 1_000
+"""Offsets after which those that are further apart are forgotten."""
 
 # Built once, with rows as parameters: making a statement costs more than running it.
+_STORIES: Final = select(*stories.c["brand", "story", "incident", "openings", "complaint"]).where(
+    tuple_(stories.c.brand, stories.c.story).in_(bindparam("places", expanding=True))
+)
 _ADD_STORY: Final = insert(stories)
 _PUT_STORY: Final = update(stories).where(
     stories.c.brand == bindparam("of_brand"), stories.c.story == bindparam("of_story")
@@ -36,6 +42,11 @@ _PUT_INCIDENT: Final = update(incidents).where(
     incidents.c.id == bindparam("of_id"), incidents.c.sequence == bindparam("of_sequence")
 )
 _ADD_LINES: Final = insert(timeline)
+_NEXT: Final = select(func.min(incidents.c.due_at))
+_SEEN: Final = select(seen.c.id).where(seen.c.id.in_(bindparam("ids", expanding=True)))
+_FORGET_SEEN: Final = delete(seen).where(
+    seen.c.partition == bindparam("of_partition"), seen.c.offset < bindparam("before")
+)
 
 
 class Origin(NamedTuple):
@@ -71,11 +82,11 @@ class IncidentStore:
 
     def prefetch(self, wanted: Collection[tuple[BrandId, StoryId]]) -> None:
         """Load these stories in one query: most signals of a batch are about stories without a row."""
-        rows = self._connection.execute(
-            select(stories).where(tuple_(stories.c.brand, stories.c.story).in_(list(wanted)))
-        )
-        self._stories |= dict.fromkeys(wanted, Story())
-        for row in rows:
+        new = set(wanted) - self._stories.keys()
+        if not new:
+            return
+        self._stories |= dict.fromkeys(new, Story())
+        for row in self._connection.execute(_STORIES, {"places": list(new)}):
             self._stories[row.brand, row.story] = Story(row.incident, row.openings, row.complaint)
             self._stored.add((row.brand, row.story))
 
@@ -90,7 +101,7 @@ class IncidentStore:
         if (brand, story) in self._stored:
             self._connection.execute(_PUT_STORY, {"of_brand": brand, "of_story": story, **values})
         else:
-            self._connection.execute(_ADD_STORY, {"brand": brand, "story": story, **values})
+            later.do(self._connection, _ADD_STORY, [{"brand": brand, "story": story, **values}])
             self._stored.add((brand, story))
         self._stories[brand, story] = known
 
@@ -138,7 +149,7 @@ class IncidentStore:
         }
         if before is None:
             place = {"id": incident.id, "brand": incident.brand, "story": incident.story, "ordinal": after.ordinal}
-            self._connection.execute(_ADD_INCIDENT, {**place, "opened_at": incident.opened_at, **values})
+            later.do(self._connection, _ADD_INCIDENT, [{**place, "opened_at": incident.opened_at, **values}])
         else:
             was = {"of_id": incident.id, "of_sequence": before.incident.sequence}
             if not self._connection.execute(_PUT_INCIDENT, {**was, **values}).rowcount:
@@ -170,7 +181,7 @@ class IncidentStore:
         known = {cards.key(card) for card in before.cards.every()} if before is not None else set()
         new = {cards.key(card) for card in after.cards.every()} - known
         rows = [{"network": network, "post_id": post, "incident": after.incident.id} for network, post in sorted(new)]
-        insert_missing(self._connection, mentions, rows)
+        insert_missing_later(self._connection, mentions, rows)
 
     def _note(
         self,
@@ -196,8 +207,7 @@ class IncidentStore:
             }
             for entry in announced.entries
         ]
-        if lines:
-            self._connection.execute(_ADD_LINES, lines)
+        later.do(self._connection, _ADD_LINES, lines)
 
     def mentioning(self, post: PostKey) -> list[IncidentRecord]:
         """Returns every incident, ended or not, that quotes this post."""
@@ -223,18 +233,19 @@ def _took_micro(origin: Origin | None, wall: datetime | None) -> int | None:
 
 
 def next_due(connection: Connection) -> datetime | None:
-    return cast("datetime | None", connection.scalar(select(func.min(incidents.c.due_at))))
+    return cast("datetime | None", connection.scalar(_NEXT))
 
 
 def seen_among(connection: Connection, ids: Collection[EventId]) -> set[str]:
-    return set(connection.scalars(select(seen.c.id).where(seen.c.id.in_(list(ids)))))
+    return set(connection.scalars(_SEEN, {"ids": list(ids)}))
 
 
-def mark_seen(connection: Connection, origins: Collection[Origin], partition: int, position: int) -> None:
-    """Remember these signals as applied, and forget those that are too far back."""
+def mark_seen(connection: Connection, origins: Collection[Origin], partition: int, base: int, position: int) -> None:
+    """Remember these signals as applied. Now and then, forget those that are too far before `position`."""
     rows = [{"id": o.signal, "partition": o.partition, "offset": o.offset} for o in origins]
-    insert_missing(connection, seen, rows)
-    connection.execute(delete(seen).where(seen.c.partition == partition, seen.c.offset < position - SEEN_OFFSETS))
+    insert_missing_later(connection, seen, rows)
+    if base // FORGET_EVERY < position // FORGET_EVERY:
+        connection.execute(_FORGET_SEEN, {"of_partition": partition, "before": position - SEEN_OFFSETS})
 
 
 def counts(connection: Connection) -> dict[tuple[str, int], int]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, cast
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from alerter.notify.outlet import Keys, Kind
 from alerter.states import EndpointState
@@ -108,12 +108,17 @@ def keys_of_many(connection: Connection, names: Collection[str], wall: datetime)
     }
 
 
+_USABLE: Final = endpoints.c.state == EndpointState.ENABLED
+_ENABLED: Final = select(endpoints.c.name, endpoints.c.brands).where(_USABLE).order_by(endpoints.c.name)
+_CHOSEN: Final = _ENABLED.where(endpoints.c.name.in_(bindparam("names", expanding=True)))
+_SUBSCRIBED: Final = select(*endpoints.c["name", "brands", "severities", "types"]).where(
+    _USABLE, endpoints.c.subscribed.is_(True)
+)
+
+
 def chosen(connection: Connection, names: Collection[str], brand: BrandId) -> tuple[str, ...]:
     """Returns the enabled endpoints among `names` that take this brand. The name `all` stands for all endpoints."""
-    query = select(endpoints.c.name, endpoints.c.brands).where(endpoints.c.state == EndpointState.ENABLED)
-    if ALL not in names:
-        query = query.where(endpoints.c.name.in_(names))
-    rows = connection.execute(query.order_by(endpoints.c.name))
+    rows = connection.execute(_ENABLED) if ALL in names else connection.execute(_CHOSEN, {"names": list(names)})
     return tuple(name for name, brands in rows if not (wanted := json.loads(brands)) or brand in wanted)
 
 
@@ -121,10 +126,7 @@ class Subscribers:
     """The endpoints that get messages even if no policy names them. Looked up once a transaction."""
 
     def __init__(self, connection: Connection) -> None:
-        query = select(*endpoints.c["name", "brands", "severities", "types"])
-        rows = connection.execute(
-            query.where(endpoints.c.state == EndpointState.ENABLED, endpoints.c.subscribed.is_(True))
-        )
+        rows = connection.execute(_SUBSCRIBED)
         self._rows = [(row.name, *map(json.loads, (row.brands, row.severities, row.types))) for row in rows]
 
     def of(self, kind: str, brand: str, severity: int) -> tuple[str, ...]:

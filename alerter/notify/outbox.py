@@ -17,12 +17,14 @@ from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, inse
 
 from alerter.notify.listener import DeliveryListener
 from alerter.states import DeliveryState, EndpointState
-from alerter.store.database import insert_missing
+from alerter.store import later
+from alerter.store.database import insert_missing_later
 from alerter.store.tables import deliveries, endpoints, publications
 from services.contracts.base import event_id
 from services.eventlog.base import Message
 
 WITH_ENDPOINTS: Final = deliveries.outerjoin(endpoints, deliveries.c.endpoint == endpoints.c.name)
+_PUBLISH: Final = insert(publications)
 _WELL: Final = {"failures": 0, "failing_since": None, "told_failing": False, "paused_until": None}
 
 
@@ -57,12 +59,12 @@ def id_of(cause: str, endpoint: str) -> str:
 
 def enqueue(
     connection: Connection, cause: Cause, body: bytes, names: Collection[str], now: datetime, wall: datetime
-) -> int:
-    """Add a delivery to each endpoint, due at once. Returns how many are new."""
+) -> None:
+    """Add a delivery to each endpoint, due at once."""
     identity = cause.id
     made = (identity, cause.incident, cause.sequence, cause.type, body, now, wall)
     rows = [_row(name, *made) for name in names]
-    return insert_missing(connection, deliveries, rows)
+    insert_missing_later(connection, deliveries, rows)
 
 
 def copy_for(row: Any, endpoint: str, now: datetime, wall: datetime) -> dict[str, Any]:
@@ -100,9 +102,8 @@ def _row(
 
 def publish(connection: Connection, messages: Sequence[Message], now: datetime) -> None:
     """Add messages for the event log. They are appended in this order, at least once."""
-    if messages:
-        rows = [{"topic": m.topic, "key": m.key, "value": m.value, "created_at": now} for m in messages]
-        connection.execute(insert(publications), rows)
+    rows = [{"topic": m.topic, "key": m.key, "value": m.value, "created_at": now} for m in messages]
+    later.do(connection, _PUBLISH, rows)
 
 
 def unpublished(connection: Connection, most: int) -> list[tuple[int, Message]]:

@@ -58,7 +58,7 @@ class Publisher:
         except TooLarge:
             await self._one_by_one(rows)
         ids = [number for number, _ in rows]
-        await self._database.write(lambda c: outbox.published(c, ids))
+        await self._database.write(lambda c: outbox.published(c, ids), bulk=True)
         return True
 
     async def _one_by_one(self, rows: list[tuple[int, Message]]) -> None:

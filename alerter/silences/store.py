@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from alerter.silences.matching import Covers, Matcher, Silence
 from alerter.states import ENDED
@@ -16,6 +16,8 @@ from alerter.store.tables import incidents, silences
 
 MOST: Final = 10_000
 """Most silences that are not over: each is matched against every incident that people are about to be told of."""
+_NOW: Final = bindparam("now", type_=silences.c.starts_at.type)
+_IN_FORCE: Final = select(silences).where(silences.c.starts_at <= _NOW, silences.c.ends_at > _NOW).limit(MOST)
 
 
 def add(
@@ -36,8 +38,7 @@ def add(
 
 
 def in_force(connection: Connection, now: datetime) -> list[Silence]:
-    rows = connection.execute(select(silences).where(silences.c.starts_at <= now, silences.c.ends_at > now).limit(MOST))
-    return [silence_of(row) for row in rows]
+    return [silence_of(row) for row in connection.execute(_IN_FORCE, {"now": now})]
 
 
 def find(connection: Connection, silence: str) -> Silence | None:

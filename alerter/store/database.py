@@ -1,24 +1,26 @@
 """The only way to the database: a synchronous engine on threads of its own, never on the event loop.
 
 `write` runs one function in one transaction. Writes that wait together share a commit, each behind its own savepoint:
-one that fails takes no other with it, and a thousand deliveries cost dozens of fsyncs, not thousands. `read` runs
-beside the writer and sees what is committed. All differences between SQLite and PostgreSQL are handled here.
+one that fails takes no other with it, and a thousand deliveries cost dozens of fsyncs, not thousands. What is due to
+people goes before bulk work (`turns`). `read` runs beside the writer and sees what is committed. All differences between
+SQLite and PostgreSQL are handled here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
-from alerter.store import migrate
+from alerter.store import later, migrate
+from alerter.store.turns import Turns
 from services.base.errors import FirebreakError, Transient
 
 if TYPE_CHECKING:
@@ -32,8 +34,6 @@ except ImportError:  # Windows: leases end by time alone
 T = TypeVar("T")
 _READ_ONLY = "firebreak_read_only"
 
-MOST_TOGETHER: Final = 64
-"""Most writes that share a commit: with more, the first of them would wait too long."""
 READERS: Final = 2
 
 
@@ -61,7 +61,8 @@ class Database:
         self._engine = engine_of(url)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alerter-db")
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="alerter-db-read")
-        self._waiting: deque[_Job] = deque()
+        self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alerter-aside")
+        self._waiting: Turns[_Job] = Turns()
         self._lock: IO[bytes] | None = None
 
     async def start(self) -> None:
@@ -86,10 +87,13 @@ class Database:
             self._lock = lock
         return True
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` and commit. An exception rolls it back. Raises `DatabaseAway` if a retry may help."""
+    async def write(self, work: Callable[[Connection], T], *, bulk: bool = False) -> T:
+        """Run `work` and commit. An exception rolls it back. Raises `DatabaseAway` if a retry may help.
+
+        `bulk` work lets what is due to people go first. It must be short all the same, because nothing interrupts it.
+        """
         done: Future[T] = Future()
-        self._waiting.append(_Job(work, done))
+        self._waiting.add(_Job(work, done), bulk=bulk)
         self._writer.submit(self._commit_together)
         return await asyncio.wrap_future(done)
 
@@ -103,8 +107,8 @@ class Database:
         return await self._on(self._readers, lambda: self._passing(transact))
 
     async def aside(self, work: Callable[[], T]) -> T:
-        """Run `work` on a thread, outside any transaction, because transactions are not to wait for computations."""
-        return await self._on(self._readers, work)
+        """Run `work` on a thread of its own, because neither transactions nor reads are to wait for computations."""
+        return await self._on(self._aside, work)
 
     @staticmethod
     async def _on(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
@@ -127,17 +131,22 @@ class Database:
         )
 
     def _commit_together(self) -> None:
-        """Do the waiting writes in one transaction. The later calls for those find nothing left to do."""
-        jobs = [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
-        jobs = [job for job in jobs if job.done.set_running_or_notify_cancel()]
-        if not jobs:
+        """Do the writes whose turn it is in one transaction. There are as many calls as writes, so some find nothing to do."""
+        turn = self._waiting.turn()
+        first = next(turn, None)  # before the transaction, which may fail to begin: each call is to settle at least one
+        if first is None:
             return
+        jobs: list[_Job] = []
         settlements: list[Callable[[], None]] = []
         try:
             with self._engine.begin() as connection:
-                settlements = [self._settled(connection, job, alone=len(jobs) == 1) for job in jobs]
+                for job, alone in chain((first,), turn):
+                    if job.done.set_running_or_notify_cancel():
+                        jobs.append(job)
+                        settlements.append(self._settled(connection, job, alone))
         except BaseException as error:  # noqa: BLE001 - it belongs to the callers that wait
             failure = self._named(error)
+            jobs = jobs or [first[0]]
             settlements = [lambda j=job: j.done.set_exception(failure) for job in jobs]  # type: ignore[misc]
         for settle in settlements:
             settle()
@@ -150,6 +159,7 @@ class Database:
         savepoint = connection.begin_nested()
         try:
             result = job.work(connection)
+            later.flush(connection)
         except BaseException as error:  # noqa: BLE001
             savepoint.rollback()
             failure = self._named(error)
@@ -166,6 +176,7 @@ class Database:
         """Wait for running transactions, then close all connections. May be called twice."""
         await asyncio.get_running_loop().run_in_executor(None, self._writer.shutdown)
         await asyncio.get_running_loop().run_in_executor(None, self._readers.shutdown)
+        await asyncio.get_running_loop().run_in_executor(None, self._aside.shutdown)
         self._engine.dispose()
         if self._lock is not None:
             self._lock.close()
@@ -210,6 +221,11 @@ def insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping[
     if not rows:
         return 0
     return connection.execute(_insert_missing(connection.dialect.name, table), list(rows)).rowcount
+
+
+def insert_missing_later(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The same, together with other rows of the table (`later`)."""
+    later.do(connection, _insert_missing(connection.dialect.name, table), rows)
 
 
 @cache

@@ -55,11 +55,12 @@ class Engine:
     async def run(self) -> None:
         while not self._stop.is_set():
             self.bell.clear()
-            due: datetime | None = None
             try:
-                while await self.turn():
-                    pass
+                # One look, because the bell rings after each commit, and hardly any makes something due at once.
                 due = await self._database.read(next_due)
+                if due is not None and due <= self._clock.now():
+                    await self.turn()
+                    continue
             except (DatabaseAway, Overtaken) as error:
                 self._metrics.loop_errors.labels("engine").inc()
                 logger.warning("engine_tries_again", kind=type(error).__name__, why=str(error))
@@ -67,8 +68,8 @@ class Engine:
                 continue
             await until_due(due, self.bell, self._stop, self._clock)
 
-    async def turn(self) -> bool:
-        """Do what is due now. Returns True if there was anything."""
+    async def turn(self) -> None:
+        """Do what is due now."""
         now = self._clock.now()
         due_steps = await self._database.read(lambda c: steps.due(c, now, AT_ONCE))
         for incident, number in due_steps:
@@ -82,7 +83,6 @@ class Engine:
         due_digests = await self._database.read(lambda c: digest.due(c, now, AT_ONCE))
         for account in due_digests:
             await self._tell(account)
-        return bool(due_steps or due_pages or due_timers or due_digests)
 
     async def _tell(self, account: digest.Due) -> None:
         """Send an account's owner a digest of overdue answers."""

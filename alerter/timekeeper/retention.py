@@ -166,7 +166,7 @@ class Purger(PeriodicLoop):
         """Forget everything that is old now."""
         gone = 0
         while not self._stop.is_set():
-            some = await self._database.write(lambda c: purge(c, self._now(), self._wall(), self._keep))
+            some = await self._database.write(lambda c: purge(c, self._now(), self._wall(), self._keep), bulk=True)
             gone += some
             if not some:
                 break

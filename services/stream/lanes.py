@@ -114,6 +114,7 @@ class Lane:
 
     def committed(self, records: Sequence[Record], seconds: float) -> None:
         """Count a step that took effect."""
+        self.last_advance = time.monotonic()
         metrics, name = self._lanes.metrics, self._lanes.name
         metrics.lane_commit_seconds.labels(name).observe(seconds)
         metrics.lane_commits.labels(name).inc()

@@ -19,8 +19,10 @@ from tests.load import (
     bench_http,
     bench_log,
     bench_memory,
+    bench_opening,
     bench_scorer,
     bench_sentiment,
+    bench_storm,
     bench_virality,
     bench_webhooks,
 )
@@ -34,6 +36,8 @@ MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
     "virality": bench_virality.run,
     "memory": bench_memory.run,
     "webhooks": bench_webhooks.run,
+    "opening": bench_opening.run,
+    "storm": bench_storm.run,
 }
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16")
 

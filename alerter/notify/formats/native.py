@@ -12,6 +12,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from alerter.incidents import words
 from alerter.incidents.cards import PostKey
 from alerter.incidents.source_policy import SourcePolicies, incident_outside
@@ -131,7 +133,10 @@ def _links(incident: str, root: Body | None, driver: Body | None, public_url: st
 
 
 def _bytes(message: Body) -> bytes:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    try:
+        return msgspec.json.encode(message)
+    except UnicodeEncodeError:  # half a character
+        return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _cut(text: str, chars: int) -> str:

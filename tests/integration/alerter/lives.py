@@ -84,10 +84,11 @@ async def live(
     secret: str,
     signals: Callable[[], Iterable[Sequence[Message]]],
     is_over: Callable[[Alerter], Awaitable[bool]],
+    **more: Any,
 ) -> None:
     """One life, until `is_over`, which is asked again and again; `signals` are appended in these batches by the first."""
     await _opened(context.log)
-    alerter = Alerter(context)
+    alerter = Alerter(context, **more)
     await alerter.database.start()
     for name, url in urls.items():
         draft = Draft(name, url, secrets={Purpose.SIGNING: secret})

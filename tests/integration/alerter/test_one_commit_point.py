@@ -37,10 +37,10 @@ async def test_another_replica_at_the_position_rolls_everything_back(house: Hous
     partition = max(at, key=lambda p: at[p])
     wrong = Position(at[partition] - 1)
     records = (await house.log.read(SIGNALS.name, partition, 0, 10)).records
-    batch = consumer.sort_out(records)
+    batch = consumer.sort_out(records, 99)
     with pytest.raises(Overtaken):
         await house.alerter.database.write(
-            lambda c: consumer.apply(c, partition, wrong, Position(99), batch, house.alerter.context(), [])
+            lambda c: consumer.apply(c, partition, wrong, batch, house.alerter.context(), {})
         )
     assert await house.alerter.database.read(rows) == before
 
@@ -132,12 +132,12 @@ async def test_what_goes_to_the_log_waits_until_the_log_is_back(house: House, mo
 async def test_a_lane_survives_a_database_that_is_locked(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     honest, failures = house.alerter.database.write, 0
 
-    async def locked(work: Any) -> Any:
+    async def locked(work: Any, **how: Any) -> Any:
         nonlocal failures
         if failures < 1:
             failures += 1
             raise DatabaseAway("database is locked")
-        return await honest(work)
+        return await honest(work, **how)
 
     monkeypatch.setattr(house.alerter.database, "write", locked)
     await house.signal(make.forecast())
