@@ -10,6 +10,7 @@ or applied becomes a dead letter, never a crash; a flood of them stops the servi
 from __future__ import annotations
 
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from alerter.incidents.store import SEEN_OFFSETS, Origin, mark_seen, seen_among
 from alerter.metrics import STAGE, AlerterMetrics
 from alerter.notify import outbox
 from alerter.states import TellReason
-from alerter.store import later
+from alerter.store import installation, later
 from alerter.store.database import Database, DatabaseAway, Overtaken
 from services.base.crashpoints import seam
 from services.base.errors import FirebreakError
@@ -40,6 +41,7 @@ from services.eventlog.position import Position, healed_in_time
 from services.runtime.lifecycle import ServiceContext
 from services.stream.deadletter import DeadLetters
 from services.stream.lanes import READ_SECONDS, Lane, Lanes
+from services.stream.strikes import DIED, Strikes
 
 logger = structlog.get_logger()
 
@@ -235,16 +237,20 @@ class Consumer:
             STAGE, settings.dead_letters_per_minute, process.clock, process.metrics.dead_letters
         )
         self._batch_records = settings.batch_records
+        self._life = uuid.uuid4().hex
 
     async def _serve(self, lane: Lane, owner: Owner) -> None:
         start = (await self._log.bounds(SIGNALS.name))[lane.partition][0]
         base, moved = await self._resumed(lane.partition, start)
         lane.begin(await owner.seek(base.next), moved=moved)
+        strikes = await self._strikes(lane.partition, base.next)
         while not lane.stopping:
-            batch = await owner.read(self._batch_records, READ_SECONDS)
+            alone = base.next < strikes.alone_until
+            batch = await owner.read(1 if alone else self._batch_records, READ_SECONDS)
             if batch.records:
                 lane.busy = True
-                base = await self._apply(lane, base, batch)
+                fatal = await self._judge(lane.partition, strikes, base.next, batch.next)
+                base = await self._apply(lane, base, batch, fatal)
                 owner.report(base.next)
             lane.rest()
 
@@ -261,9 +267,24 @@ class Consumer:
         await self._database.write(lambda c: move(c, partition, position, healthy))
         return healthy, (position.next, healthy.next)
 
-    async def _apply(self, lane: Lane, base: Position, read: Batch) -> Position:
-        """Apply a batch part by part, until all of it is applied or the lane is to stop. Returns the position after it."""
-        left = await self._database.aside(lambda: sort_out(read.records, read.next))
+    async def _strikes(self, partition: int, position: int) -> Strikes:
+        note = await self._database.read(lambda c: installation.noted(c, f"strikes-{partition}"))
+        return Strikes(note, self._life, position)
+
+    async def _judge(self, partition: int, strikes: Strikes, position: int, after: int) -> bool:
+        """Note what is about to be applied. Returns True if it is one signal, and processes died of it."""
+        aside, note = strikes.judge(position, after)
+        if note is not None:
+            await self._database.write(lambda c: installation.note(c, f"strikes-{partition}", note))
+        return aside
+
+    async def _apply(self, lane: Lane, base: Position, read: Batch, fatal: bool) -> Position:
+        """Apply a batch part by part, until all of it is applied or the lane is to stop. Returns the position after it. What is
+        `fatal` is set aside unread."""
+        if fatal:
+            left = DecodedBatch(read.records, read.next, (), [(record, "fatal", DIED) for record in read.records])
+        else:
+            left = await self._database.aside(lambda: sort_out(read.records, read.next))
         dead: dict[int, Message] = {}
         one_by_one = False
         while True:

@@ -1,10 +1,10 @@
-"""Keys that all replicas of an installation share. The first replica to start makes them."""
+"""What all replicas of an installation share: keys, which the first replica to start makes, and small notes."""
 
 from __future__ import annotations
 
 import secrets
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from alerter.store.database import insert_missing
 from alerter.store.tables import installation
@@ -16,3 +16,15 @@ def shared_key(connection: Connection, name: str) -> bytes:
     value = connection.scalar(select(installation.c.value).where(installation.c.name == name))
     assert value is not None
     return bytes(value)
+
+
+def note(connection: Connection, name: str, value: bytes) -> None:
+    """Keep a note under this name, in place of the one before."""
+    insert_missing(connection, installation, [{"name": name, "value": value}])
+    connection.execute(update(installation).where(installation.c.name == name).values(value=value))
+
+
+def noted(connection: Connection, name: str) -> bytes | None:
+    """Returns the note of this name, if there is one."""
+    value = connection.scalar(select(installation.c.value).where(installation.c.name == name))
+    return None if value is None else bytes(value)

@@ -16,7 +16,8 @@ from sqlalchemy import BigInteger, Column, Connection, select, type_coerce, upda
 from alerter.desk.context import Context
 from alerter.metrics import AlerterMetrics
 from alerter.states import ClockState, DeliveryState, PageState, StepState
-from alerter.store.database import Database, insert_missing
+from alerter.store import installation
+from alerter.store.database import Database
 from alerter.store.loops import PeriodicLoop
 from alerter.store.tables import (
     answer_clocks,
@@ -24,7 +25,6 @@ from alerter.store.tables import (
     deliveries,
     endpoints,
     incidents,
-    installation,
     pages,
     standing,
     steps,
@@ -55,9 +55,7 @@ _BY_WALL: Final = (
 def note(connection: Connection, now: datetime, wall: datetime) -> None:
     """Note how late it is, by the injected clock and in reality."""
     for name, at in ((_CLOCK, now), (_WALL, wall)):
-        value = at.isoformat().encode()
-        insert_missing(connection, installation, [{"name": name, "value": value}])
-        connection.execute(update(installation).where(installation.c.name == name).values(value=value))
+        installation.note(connection, name, at.isoformat().encode())
 
 
 def mend(connection: Connection, now: datetime, wall: datetime) -> timedelta:
@@ -71,8 +69,8 @@ def mend(connection: Connection, now: datetime, wall: datetime) -> timedelta:
 
 
 def _noted(connection: Connection, name: str) -> datetime | None:
-    value = connection.scalar(select(installation.c.value).where(installation.c.name == name))
-    return None if value is None else datetime.fromisoformat(bytes(value).decode())
+    value = installation.noted(connection, name)
+    return None if value is None else datetime.fromisoformat(value.decode())
 
 
 def _move(connection: Connection, columns: tuple[tuple[Column[datetime], object], ...], back: timedelta) -> timedelta:

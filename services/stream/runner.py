@@ -24,7 +24,7 @@ from services.stream.deadletter import DeadLetters
 from services.stream.lanes import READ_SECONDS, Again, Lane, Lanes
 from services.stream.off_loop import Stalled
 from services.stream.processor import Processor, StepResult
-from services.stream.strikes import KEY, Strikes, without
+from services.stream.strikes import DIED, KEY, Strikes, without
 
 logger = structlog.get_logger()
 
@@ -83,8 +83,7 @@ class Runner:
         """Note what is about to be thought about, or set it aside if processes died of it."""
         aside, note = strikes.judge(position, batch.next)
         if aside:
-            why = "processes that thought about it died, again and again"
-            await self._set_aside(lane, owner, batch.records, batch.next, "fatal", why)
+            await self._set_aside(lane, owner, batch.records, batch.next, "fatal", DIED)
         if note is not None:
             await owner.commit(Transaction(position, changes={KEY: note}))
 

@@ -18,6 +18,7 @@ import msgspec
 KEY: Final = "~strikes"
 """Under this key the note stands in the state of a lane."""
 MOST_DEATHS: Final = 3
+DIED: Final = "processes that thought about it died, again and again"
 
 
 class Note(msgspec.Struct, array_like=True, frozen=True):
