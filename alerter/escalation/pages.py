@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from alerter.notify.health import TRIP_FAILURES
 from alerter.states import DeliveryState, PageState
@@ -76,13 +76,17 @@ def void(connection: Connection, incident: str) -> None:
     )
 
 
-def arrived(connection: Connection, delivery: str) -> None:
-    """Note that a delivery reached its endpoint."""
-    connection.execute(
-        update(pages)
-        .where(pages.c.delivery == delivery, pages.c.state == PageState.SENT)
-        .values(state=PageState.ARRIVED)
-    )
+_ARRIVED: Final = (
+    update(pages)
+    .where(pages.c.delivery == bindparam("which"), pages.c.state == PageState.SENT)
+    .values(state=PageState.ARRIVED)
+)
+
+
+def arrived(connection: Connection, ids: Sequence[str]) -> None:
+    """Note that these deliveries reached their endpoints."""
+    if ids:
+        connection.execute(_ARRIVED, [{"which": one} for one in ids])
 
 
 def failing(connection: Connection, delivery: str, tries: int, ended: bool, now: datetime) -> bool:
