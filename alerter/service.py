@@ -171,5 +171,6 @@ class Alerter:
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             await asyncio.wait(self._loops, timeout=left)
         self.started = False
+        self.deliverer.leases.stop()  # attempts that did not end in time are repeated by the next process
         await self.outlets.close()
         await self.database.close()

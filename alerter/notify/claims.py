@@ -76,7 +76,8 @@ def claim(connection: Connection, by: Claimant, now: datetime, wall: datetime) -
     return claims
 
 
-_DUE: Final = outbox.HEADS.where(outbox.is_due(bindparam("now")))
+_DUE: Final = outbox.HEADS.where(outbox.is_due(bindparam("now"))).order_by("failures", "first_due")
+"""Those that do not fail first, then those that wait longest: that decides between those not served here before."""
 
 
 def _wanted(rows: Sequence[Any], wall: datetime, places: PlacesView, claims: Claims) -> Iterator[tuple[str, int]]:

@@ -69,7 +69,7 @@ class LeaseKeeper(PeriodicLoop):
         held = dict(self._held())
         if not held and not await self._database.read(lambda c: expired(c, self._wall(), 1)):
             self._expired.clear()
-        else:
+        elif not self._stop.is_set():
             dead = await self._database.write_beside(lambda c: self._keep(c, held))
             if dead:
                 logger.warning("leases_of_the_dead_ended", deliveries=dead)

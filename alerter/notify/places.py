@@ -38,6 +38,8 @@ class Limits:
     """How many places slow receivers may hold beyond their group's: those that they had when they began to stall."""
     slow_seconds: float
     """From this on an attempt is slow."""
+    unknown: int
+    """For a receiver that has not answered yet."""
 
     @property
     def total(self) -> int:
@@ -45,12 +47,10 @@ class Limits:
         return self.quick.total + self.slow.total + self.written_off
 
 
-REQUESTS: Final = Limits(Capacity(192, 64), Capacity(96, 32), written_off=128, slow_seconds=1.0)
+REQUESTS: Final = Limits(Capacity(192, 64), Capacity(96, 32), written_off=128, slow_seconds=1.0, unknown=2)
 """For outlets that make requests. Each may hold a connection, and 1,024 open files are all that many systems grant."""
-PROCESSES: Final = Limits(Capacity(4, 2), Capacity(2, 1), written_off=3, slow_seconds=5.0)
+PROCESSES: Final = Limits(Capacity(4, 2), Capacity(5, 1), written_off=4, slow_seconds=5.0, unknown=1)
 """For outlets that need a process for each attempt, which costs some 60 MB. An e-mail takes seconds when all is well."""
-UNKNOWN_PLACES: Final = 2
-"""For a receiver that has not answered yet."""
 FORGET_SECONDS: Final = 600.0
 """After this without an attempt a receiver is unknown again, so that shares are not cut for those that get nothing."""
 
@@ -153,7 +153,7 @@ class PlacesView:
         while turns and room > 0:
             name = turns.popleft()
             one = self.held.get(name, _NOTHING)
-            if given[name] >= (wanted[name] if one.known else min(wanted[name], UNKNOWN_PLACES - one.in_flight)):
+            if given[name] >= (wanted[name] if one.known else min(wanted[name], self.limits.unknown - one.in_flight)):
                 continue
             if one.in_flight + given[name] >= share:
                 if common <= 0:

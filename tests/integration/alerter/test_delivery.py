@@ -12,7 +12,7 @@ import pytest
 
 from alerter.notify import claims, http, leases, outbox
 from alerter.notify.health import LONGEST_PAUSE_SECONDS
-from alerter.notify.places import REQUESTS, UNKNOWN_PLACES, Places
+from alerter.notify.places import REQUESTS, Places
 from alerter.notify.retries import WAITS_SECONDS
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import House, MakeHouse
@@ -137,7 +137,7 @@ async def test_an_endpoint_that_stalls_holds_up_nobody_else(make_house: MakeHous
         async with asyncio.timeout(PATIENCE_SECONDS):
             while len(house.receiver.at("/desk")) < many:
                 await asyncio.sleep(0.01)
-        assert len(house.receiver.at("/slow")) == UNKNOWN_PLACES
+        assert len(house.receiver.at("/slow")) == REQUESTS.unknown
         house.alerter.outlets.sender.timeout_seconds = 0.1
         await house.receiver.stop()
 
