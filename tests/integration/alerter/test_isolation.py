@@ -11,6 +11,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -23,9 +24,11 @@ from alerter.notify.outbox import Cause
 from alerter.notify.outlet import Kind
 from alerter.notify.places import REQUESTS, Places
 from alerter.states import AttemptOutcome
+from alerter.store.database import Database, default_url
 from alerter.store.tables import attempts, deliveries
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import House, MakeHouse
+from tests.integration.alerter.migrated import migrated_file
 from tests.integration.alerter.receiver import Got
 from tests.patience import PATIENCE_SECONDS
 from tests.unit.alerter import make
@@ -145,40 +148,41 @@ async def test_receivers_on_one_host_do_not_hold_each_other_up_and_a_test_messag
         await house.receiver.stop()
 
 
-@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
-async def test_a_backlog_of_one_receiver_is_not_read_to_serve_another(make_house: MakeHouse) -> None:
-    house = make_house()
-    async with house.running():
-        await added(house, [Draft("loud", "http://127.0.0.1:9/loud"), Draft("desk", "http://127.0.0.1:9/desk")])
-        house.alerter.deliverer.stop()
-        places = Places(REQUESTS)
-        for number in range(REQUESTS.unknown):  # it is full
-            places.begin("loud", str(number), 0.0)
+async def test_a_backlog_of_one_receiver_is_not_read_to_serve_another(tmp_path: Path) -> None:
+    migrated_file(tmp_path)
+    database, now = Database(default_url(tmp_path)), make.NOW
+    places = Places(REQUESTS)
+    for number in range(REQUESTS.unknown):  # it is full
+        places.begin("loud", str(number), 0.0)
+    steps = 0
 
-        def steps(connection: Connection) -> int:
-            """How many thousands of steps SQLite takes to find what may be sent."""
-            count = 0
+    def step() -> None:
+        nonlocal steps
+        steps += 1
 
-            def step() -> None:
-                nonlocal count
-                count += 1
+    def cost(connection: Connection, backlog: int) -> int:
+        """How many hundreds of steps SQLite takes to find what may be sent."""
+        nonlocal steps
+        for name, count in (("loud", backlog), ("desk", 1)):
+            for number in range(count):
+                cause = Cause("endpoint.test", None, (backlog, number))
+                outbox.enqueue(connection, cause, BODY, [name], now, now)
+        raw: Any = connection.connection.dbapi_connection
+        steps = 0
+        raw.set_progress_handler(step, 100)
+        found = claims.claim(connection, Claimant("me", {True: places.view(0.0)}), now, now)
+        outbox.next_due(connection)
+        raw.set_progress_handler(None, 0)
+        assert [one.message.endpoint for one in found.claimed] == ["desk"]
+        return steps
 
-            raw: Any = connection.connection.dbapi_connection
-            raw.set_progress_handler(step, 100)
-            now, wall = house.clock.now(), house.alerter.deliverer.wall_now()
-            found = claims.claim(connection, Claimant("me", {True: places.view(0.0)}), now, wall)
-            outbox.next_due(connection)
-            raw.set_progress_handler(None, 0)
-            assert [one.message.endpoint for one in found.claimed] == ["desk"]
-            connection.execute(deliveries.delete().where(deliveries.c.endpoint == "none"))
-            return count
-
-        costs = []
-        for number, backlog in enumerate((10, 5000)):
-            await queued(house, ["loud"], backlog, f"loud{number}")
-            await queued(house, ["desk"], 1, f"desk{number}")
-            costs.append(await house.alerter.database.write(steps))
-        assert costs[1] <= 2 * costs[0] + 5
+    try:
+        for name in ("loud", "desk"):
+            await database.write(lambda c, n=name: endpoints.add(c, Draft(n, f"http://127.0.0.1:9/{n}"), now))  # type: ignore[misc]
+        few, many = [await database.write(lambda c, b=backlog: cost(c, b)) for backlog in (10, 5000)]  # type: ignore[misc]
+    finally:
+        await database.close()
+    assert many <= 2 * few + 5
 
 
 async def test_a_member_of_a_cluster_that_stalls_is_not_waited_for(make_house: MakeHouse) -> None:
