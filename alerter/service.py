@@ -169,8 +169,10 @@ class Alerter:
         self.publisher.stop()
         if self._loops:
             left = max(0.0, deadline - asyncio.get_running_loop().time())
-            await asyncio.wait(self._loops, timeout=left)
+            _, late = await asyncio.wait(self._loops, timeout=left)
+            for loop in late:  # what it has in flight is repeated by the next process, under the same ids
+                loop.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         self.started = False
-        self.deliverer.leases.stop()  # attempts that did not end in time are repeated by the next process
         await self.outlets.close()
         await self.database.close()

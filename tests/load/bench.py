@@ -21,6 +21,7 @@ from tests.load import (
     bench_memory,
     bench_scorer,
     bench_sentiment,
+    bench_stall,
     bench_virality,
     bench_webhooks,
 )
@@ -34,6 +35,7 @@ MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
     "virality": bench_virality.run,
     "memory": bench_memory.run,
     "webhooks": bench_webhooks.run,
+    "stall": bench_stall.run,
 }
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16")
 

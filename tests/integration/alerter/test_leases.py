@@ -256,3 +256,21 @@ async def test_a_claim_whose_commit_took_as_long_as_a_lease_is_renewed_before_an
         gate.answers.set()
         await house.settle()
         assert await outcomes(house) == ["delivered"]
+
+
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
+async def test_a_stop_does_not_wait_beyond_its_deadline_for_a_receiver_that_stalls(make_house: MakeHouse) -> None:
+    gate = Gate()
+    house = make_house()
+    await house.receiver.start()
+    house.receiver.answers["/desk"] = gate
+    async with house.running():
+        await house.endpoint("desk")
+        await house.http.post("/v1/endpoints/desk/test")
+        await asyncio.wait_for(gate.asked.wait(), PATIENCE_SECONDS)
+        await house.alerter.stop(asyncio.get_running_loop().time() + 0.05)
+        assert all(task.done() for task in house.alerter._loops)
+    house.receiver.answers.clear()
+    async with house.running():
+        await house.settle()
+        assert await outcomes(house) == ["unknown", "delivered"]
