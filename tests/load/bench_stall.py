@@ -135,7 +135,8 @@ async def charged(one: Alerter) -> int:
         .select_from(attempts.join(deliveries, deliveries.c.id == attempts.c.delivery))
         .where(deliveries.c.endpoint.like("well%"), attempts.c.outcome.not_in(("delivered", "begun")))
     )
-    return int(await one.database.read(lambda c: c.scalar(query)) or 0)
+    count: int = await one.database.read(lambda c: c.execute(query).scalar_one())
+    return count
 
 
 async def measured() -> dict[str, Any]:

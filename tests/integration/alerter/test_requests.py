@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from alerter.notify import connections, egress
+from alerter.notify import egress
 from alerter.notify.connections import MAX_IDLE, Connections
 from alerter.notify.egress import GuardedBackend, resolve
 from alerter.notify.http import HttpSender, Request
@@ -168,7 +168,7 @@ async def test_connections_that_nobody_asks_for_again_are_closed(
     kept: Connections = sender._connections
     assert kept._count == 2
     now = time.monotonic() + 3600
-    monkeypatch.setattr(connections.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     await sender.send(Request(other.url("/x"), {}, b"{}"))
     assert (kept._count, len(kept._idle)) == (1, 1)
     await sender.close()
