@@ -2,7 +2,7 @@
 
 The library opens connections as it likes and blocks while it does, so it runs in processes of its own. There a hook
 below all Python code checks every connection against our list of addresses. A call that hangs is killed. The time limit
-begins with the call: an attempt waits for nothing of ours but the start of its process, which is not charged to it.
+begins with the call, and not with the start of a process for it.
 """
 
 from __future__ import annotations
