@@ -188,7 +188,10 @@ class Alerter:
         self.publisher.stop()
         if self._loops:
             left = max(0.0, deadline - asyncio.get_running_loop().time())
-            await asyncio.wait(self._loops, timeout=left)
+            _, late = await asyncio.wait(self._loops, timeout=left)
+            for loop in late:  # what it has in flight is repeated by the next process, under the same ids
+                loop.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         if self.started:
             with contextlib.suppress(DatabaseAway):
                 await self.clock_notes.turn()

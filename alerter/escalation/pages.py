@@ -81,13 +81,17 @@ def void(connection: Connection, incident: str) -> None:
     )
 
 
-def arrived(connection: Connection, delivery: str) -> None:
-    """Note that a delivery reached its endpoint."""
-    connection.execute(
-        update(pages)
-        .where(pages.c.delivery == delivery, pages.c.state == PageState.SENT)
-        .values(state=PageState.ARRIVED)
-    )
+_ARRIVED: Final = (
+    update(pages)
+    .where(pages.c.delivery == bindparam("which"), pages.c.state == PageState.SENT)
+    .values(state=PageState.ARRIVED)
+)
+
+
+def arrived(connection: Connection, ids: Sequence[str]) -> None:
+    """Note that these deliveries reached their endpoints."""
+    if ids:
+        connection.execute(_ARRIVED, [{"which": one} for one in ids])
 
 
 def failing(connection: Connection, delivery: str, tries: int, ended: bool, now: datetime) -> bool:

@@ -1,7 +1,8 @@
 """Delivers by e-mail, text message and the hundred other services of the `apprise` library, addressed by its URLs.
 
 The library opens connections as it likes and blocks while it does, so it runs in processes of its own. There a hook
-below all Python code checks every connection against our list of addresses. A call that hangs is killed.
+below all Python code checks every connection against our list of addresses. A call that hangs is killed. The time limit
+begins with the call, and not with the start of a process for it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -20,7 +22,8 @@ from alerter.notify.formats.notice import Notice, Status, notice_of
 from alerter.notify.outlet import OutboundMessage
 from alerter.states import AttemptOutcome
 
-WORKERS: Final = 4
+IDLE_WORKERS: Final = 4
+"""Processes that are kept for the next attempt. How many may run at once is decided by `places`."""
 TIMEOUT_SECONDS: Final = 20.0
 START_SECONDS: Final = 30.0
 _TYPES: Final = {
@@ -39,7 +42,6 @@ class AppriseOutlet:
     def __init__(self, allowed: Sequence[Network], body: Callable[[OutboundMessage], bytes]) -> None:
         self._allowed = [str(network) for network in allowed]
         self._body = body
-        self._places = asyncio.Semaphore(WORKERS)
         self._idle: list[Started] = []
         self._all: set[Started] = set()
 
@@ -49,24 +51,23 @@ class AppriseOutlet:
             return Result(
                 AttemptOutcome.DELIVERED, detail="nothing to send: this receiver never got the text of a post"
             )
-        async with self._places:
-            loop = asyncio.get_running_loop()
-            began = loop.time()
-            worker = self._idle.pop() if self._idle else None
-            try:
-                worker = worker or await self._start()
-                async with asyncio.timeout(TIMEOUT_SECONDS):
-                    answer = await _asked(worker, message.url, notice)
+        began = time.monotonic()
+        worker = self._idle.pop() if self._idle else None
+        try:
+            worker = worker or await self._start()
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                answer = await _asked(worker, message.url, notice)
+            if len(self._idle) < IDLE_WORKERS:
                 self._idle.append(worker)
                 worker = None
-            except TimeoutError:
-                return Result(AttemptOutcome.TIMEOUT, detail=f"no answer within {TIMEOUT_SECONDS:g} s")
-            except (OSError, ValueError, EOFError) as error:
-                return Result(AttemptOutcome.UNREACHABLE, detail=f"the Apprise process ended: {type(error).__name__}")
-            finally:
-                if worker is not None:
-                    await self._end(worker)
-            return Result(AttemptOutcome(answer["outcome"]), detail=answer["detail"], seconds=loop.time() - began)
+        except TimeoutError:
+            return Result(AttemptOutcome.TIMEOUT, detail=f"no answer within {TIMEOUT_SECONDS:g} s")
+        except (OSError, ValueError, EOFError) as error:
+            return Result(AttemptOutcome.UNREACHABLE, detail=f"the Apprise process ended: {type(error).__name__}")
+        finally:
+            if worker is not None:
+                await self._end(worker)
+        return Result(AttemptOutcome(answer["outcome"]), detail=answer["detail"], seconds=time.monotonic() - began)
 
     async def _start(self) -> Started:
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -80,9 +81,16 @@ class AppriseOutlet:
         )
         self._all.add(worker)
         assert worker.stdout is not None
-        async with asyncio.timeout(START_SECONDS):
-            if not await worker.stdout.readline():
-                raise EOFError
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                if not await worker.stdout.readline():
+                    raise EOFError
+        except TimeoutError:
+            await self._end(worker)
+            raise OSError("it did not start in time") from None
+        except BaseException:
+            await self._end(worker)
+            raise
         return worker
 
     async def _end(self, worker: Started) -> None:

@@ -3,14 +3,14 @@
 Claim (lease it, record the attempt as begun) -> send -> record the end, with a crash seam after each. After a kill only
 attempts in flight may be repeated, under the same id. One transaction records what ended and claims what is due, so the
 more there is to do, the less each delivery costs. An endpoint that stalls takes up its own places and nobody else's.
+What is in hand here keeps its lease, and is never claimed here again, however long the database keeps us waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from random import Random
 from typing import Final
@@ -19,12 +19,16 @@ import structlog
 from sqlalchemy import Connection
 
 from alerter.metrics import AlerterMetrics
-from alerter.notify import claims, endpoint_health, outbox
+from alerter.notify import claims, endpoint_health, leases, outbox
 from alerter.notify.attempt import Result
-from alerter.notify.claims import Claimed, Claims, Ended, Recording
+from alerter.notify.claims import Claimant, Claimed, Claims
 from alerter.notify.health import Turn
+from alerter.notify.kinds import TRAITS
+from alerter.notify.leases import LeaseKeeper
 from alerter.notify.listener import DeliveryListener
-from alerter.notify.outlet import Outlet
+from alerter.notify.outlet import OutboundMessage, Outlet
+from alerter.notify.places import PROCESSES, REQUESTS, Places
+from alerter.notify.recording import Ended, Recording, record_attempts
 from alerter.states import AttemptOutcome, DeliveryState
 from alerter.store.database import Database, DatabaseAway
 from alerter.store.wakeup import GLANCE_SECONDS, until_due
@@ -33,7 +37,7 @@ from services.base.crashpoints import seam
 
 logger = structlog.get_logger()
 
-MOST_AT_ONCE: Final = 256
+MOST_AT_ONCE: Final = REQUESTS.total + PROCESSES.total
 """Attempts in flight from one process."""
 FALLBACKS_EVERY_SECONDS: Final = 1.0
 
@@ -62,7 +66,10 @@ class Deliverer:
         self.page_failed: Callable[[], None] = lambda: None
         """Called when a page failed, so that the engine acts at once."""
         self._stop = asyncio.Event()
-        self._busy: Counter[str] = Counter()
+        self._places = {True: Places(REQUESTS), False: Places(PROCESSES)}
+        self._held: dict[str, int] = {}
+        """What is in hand, by id, with the number of the attempt: claimed, and its end not recorded yet."""
+        self.leases = LeaseKeeper(database, owner, lambda: self._held, self.wall_now, clock.now, self.bell.set, metrics)
         self._ended: list[Ended] = []
         self._looked_for_fallbacks = 0.0
 
@@ -76,7 +83,8 @@ class Deliverer:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as flights:
-            while not self._stop.is_set() or self._busy or self._ended:
+            flights.create_task(self.leases.run(), name="delivery-leases")
+            while not self._stop.is_set() or self._held:
                 self.bell.clear()
                 try:
                     found = await self._turn()
@@ -93,11 +101,13 @@ class Deliverer:
                     await asyncio.sleep(0.2)
                     if self._stop.is_set():
                         # Their leases end by themselves, and they are tried again under the same ids.
-                        self._forget_ended()
+                        self._let_go(self._ended)
+                        self._ended.clear()
+            self.leases.stop()
 
     async def _wait(self, seconds: float | None) -> None:
         if self._stop.is_set():
-            if self._busy:  # with nothing in flight nobody would ring the bell
+            if self._held:  # with nothing in flight nobody would ring the bell
                 await self.bell.wait()
             return
         now = self._clock.now()
@@ -106,39 +116,37 @@ class Deliverer:
         due = min(later, default=None)
         await until_due(due, self.bell, self._stop, self._clock, GLANCE_SECONDS if seconds is None else seconds)
 
-    def _room(self) -> int:
-        return 0 if self._stop.is_set() else MOST_AT_ONCE - self._busy.total()
-
     async def _turn(self) -> Claims:
         """Record what ended and claim what is due, in one transaction."""
         ended, self._ended = self._ended, []
-        now, wall, busy = self._clock.now(), self.wall_now(), self._busy.copy()
-        for claimed, _ in ended:
-            busy[claimed.message.endpoint] -= 1
-        room = self._room() + (len(ended) if not self._stop.is_set() else 0)
-
+        now = self._clock.now()
         if ended:
             fallbacks = self._look_for_fallbacks(ended)
         else:  # a read costs less than a transaction that may write
             due, forsaken = await self._next()
             fallbacks = forsaken is not None and forsaken <= now
-            if not fallbacks and (not room or due is None or due > now):
+            if not fallbacks and (self._stop.is_set() or due is None or due > now):
                 return Claims()
+        mono = time.monotonic()
+        places = {} if self._stop.is_set() else {http: some.view(mono) for http, some in self._places.items()}
+        claimant = Claimant(self._owner, places, frozenset(self._held))
 
         def work(connection: Connection) -> tuple[Recording, Claims]:
-            recorded = claims.record_attempts(connection, ended, now, wall, self._rng, self._listener)
+            # Now, and not before the wait for the writer, or else a lease would have run out when it is committed.
+            wall = self.wall_now()
+            recorded = record_attempts(connection, ended, now, wall, self._rng, self._listener)
             if fallbacks:
                 endpoint_health.fall_back(connection, now, wall)
-            return recorded, claims.claim(connection, self._owner, now, wall, room, busy)
+            return recorded, claims.claim(connection, claimant, now, wall)
 
         try:
             recorded, found = await self._database.write(work)
         except BaseException:
             self._ended = ended + self._ended
             raise
-        self._busy.subtract(claimed.message.endpoint for claimed, _ in ended)
-        self._busy.update(one.message.endpoint for one in found.claimed)
-        self._busy += Counter()
+        self._let_go(ended)
+        for one in found.claimed:
+            self._held[one.message.delivery] = one.number
         for one, result in ended:
             seam("delivery.recorded")
             self._say(one, result, recorded)
@@ -148,17 +156,36 @@ class Deliverer:
         if found.claimed:
             seam("delivery.claimed")
             self._metrics.swept.inc(sum(one.swept for one in found.claimed))
+            await self._keep_fresh(found)
+        began = time.monotonic()
+        for one in found.claimed:
+            self._places_of(one.message).begin(one.message.endpoint, one.message.delivery, began)
         return found
 
-    def _forget_ended(self) -> None:
-        self._busy.subtract(claimed.message.endpoint for claimed, _ in self._ended)
-        self._busy += Counter()
-        self._ended.clear()
+    async def _keep_fresh(self, found: Claims) -> None:
+        """Renew leases that are half over when their claim is committed: the writer was busy. What is not ours any more
+        is let go. Raises `DatabaseAway`; then nothing of it is sent, and the leases end by themselves."""
+        if found.ends is None or found.ends - self.wall_now() >= leases.FRESH:
+            return
+        numbers = {one.message.delivery: one.number for one in found.claimed}
+        ours: Collection[str] = ()
+        try:
+            ours = await self._database.write_beside(lambda c: leases.renewed(c, self._owner, numbers, self.wall_now()))
+        finally:
+            for one in numbers.keys() - set(ours):
+                self._held.pop(one, None)
+        found.claimed = [one for one in found.claimed if one.message.delivery in self._held]
+
+    def _let_go(self, ended: Sequence[Ended]) -> None:
+        for claimed, _ in ended:
+            self._held.pop(claimed.message.delivery, None)
+
+    def _places_of(self, message: OutboundMessage) -> Places:
+        return self._places[TRAITS[message.kind].http]
 
     async def _next(self) -> tuple[datetime | None, datetime | None]:
         """Returns when the next delivery is due, and when the next message goes to a fallback."""
-        wall = self.wall_now()
-        return await self._database.read(lambda c: (outbox.next_due(c, wall), outbox.next_fallback(c)))
+        return await self._database.read(lambda c: (outbox.next_due(c), outbox.next_fallback(c)))
 
     def _look_for_fallbacks(self, ended: Sequence[Ended]) -> bool:
         """Returns True if it is time to look for messages to send to fallbacks."""
@@ -175,6 +202,8 @@ class Deliverer:
     async def _deliver(self, claimed: Claimed) -> None:
         result = await self._send(claimed)
         seam("delivery.sent")
+        message = claimed.message
+        self._places_of(message).end(message.endpoint, message.delivery, time.monotonic())
         self._ended.append(Ended(claimed, result))
         self.bell.set()
 

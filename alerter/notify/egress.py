@@ -12,9 +12,10 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextvars import ContextVar
+from concurrent.futures import Future
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -29,6 +30,8 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 MAX_URL_CHARS: Final = 2000
 LIFETIME_SECONDS: Final = 60.0
 """How long a connection is used: after that we notice that a name moved, or is no longer allowed."""
+MAX_LOOKUPS: Final = 512
+"""Names that are looked up at once. Each has a thread; attempts in flight are fewer, so only hanging names get there."""
 MAX_ADDRESSES: Final = 16
 """How many addresses of a name are looked at; each would be tried in turn. No webhook endpoint has more."""
 
@@ -128,13 +131,48 @@ def check_url(url: str, allowed: Iterable[Network]) -> None:
 
 async def resolve(host: str, port: int) -> Sequence[str]:
     """Returns the addresses of a name, by the system's resolver."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(place[4][0]) for place in found))
+    return await _LOOKUPS.addresses(host, port)
 
 
-opened: ContextVar[list[str] | None] = ContextVar("opened", default=None)
-"""A caller that wants to know whether its request opened a connection puts a list here, which gets its address."""
+class _Lookups:
+    """Each name is looked up by a thread of its own, so that a name that hangs holds up no other.
+
+    The loop's own lookups share four threads, and a hanging one cannot be ended. Whoever asks for a name that is being
+    looked up waits for the same answer.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[tuple[str, int], Future[Sequence[str]]] = {}
+        self._lock = threading.Lock()
+
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """Raises `OSError` if the name has no address, or too many names hang."""
+        with self._lock:
+            found = self._running.get((host, port))
+            if found is None:
+                if len(self._running) >= MAX_LOOKUPS:
+                    raise OSError(f"{MAX_LOOKUPS} names are being looked up already")
+                found = self._running[host, port] = Future()
+                # A daemon: a process that ends does not wait for it.
+                threading.Thread(target=self._look_up, args=(host, port, found), name="dns", daemon=True).start()
+        # Shielded, since others may wait for the same answer.
+        return await asyncio.shield(asyncio.wrap_future(found))
+
+    def _look_up(self, host: str, port: int, found: Future[Sequence[str]]) -> None:
+        try:
+            answer = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            outcome: Sequence[str] | Exception = list(dict.fromkeys(str(place[4][0]) for place in answer))
+        except Exception as error:  # noqa: BLE001 - it belongs to those who wait
+            outcome = error
+        with self._lock:
+            del self._running[host, port]
+        if isinstance(outcome, Exception):
+            found.set_exception(outcome)
+        else:
+            found.set_result(outcome)
+
+
+_LOOKUPS: Final = _Lookups()
 
 
 class Aging(httpcore2.AsyncNetworkStream):
@@ -156,7 +194,12 @@ class Aging(httpcore2.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.AsyncNetworkStream:
-        return Aging(await self._stream.start_tls(ssl_context, server_hostname, timeout), self._born)
+        try:
+            return Aging(await self._stream.start_tls(ssl_context, server_hostname, timeout), self._born)
+        except BaseException:
+            # A handshake that is given up: nobody else knows of this connection, and it would stay open for ever.
+            await self._stream.aclose()
+            raise
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable" and time.monotonic() - self._born > LIFETIME_SECONDS:
@@ -188,8 +231,6 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
                 continue
-            if (made := opened.get()) is not None:
-                made.append(address)
             return Aging(stream, time.monotonic())
         assert failure is not None
         raise failure

@@ -2,14 +2,17 @@
 
 Only 2xx is success; a redirect is a failure. The status decides the attempt. A body that stalls or never ends changes
 nothing: it is read up to 4 KiB for the record, then dropped with its connection.
+
+The time limit begins with the request, which waits for nothing of ours before. If this process itself was late (it was
+suspended, or had too much to do), the answer may be there already, so it is looked for once more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Final
@@ -17,7 +20,8 @@ from typing import Final
 import httpcore2
 
 from alerter.notify.attempt import Result
-from alerter.notify.egress import Blocked, GuardedBackend, opened
+from alerter.notify.connections import Connections
+from alerter.notify.egress import Blocked, GuardedBackend
 from alerter.notify.retries import parse_retry_after
 from alerter.states import AttemptOutcome
 
@@ -25,9 +29,9 @@ TIMEOUT_SECONDS: Final = 15.0
 """Of the whole attempt, up to the status, including resolving the name."""
 BODY_SECONDS: Final = 2.0
 KEPT_BODY_BYTES: Final = 4096
-MAX_CONNECTIONS: Final = 160
-IDLE_SECONDS: Final = 15.0
-"""Receivers commonly close an idle connection after a minute or less."""
+LATE_SECONDS: Final = 0.25
+"""A time limit that is noticed this much too late says that this process was late, and little of the receiver."""
+SECOND_LOOK_SECONDS: Final = 0.5
 _SLOW_DOWN: Final = frozenset({429, 502, 503, 504})
 _GONE: Final = 410
 
@@ -54,29 +58,14 @@ class HttpSender:
     ) -> None:
         self._wall = wall
         self.timeout_seconds = timeout_seconds
-        # The backend bounds how old a connection may grow; its address was checked when it was opened.
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=MAX_CONNECTIONS,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=backend,
-        )
+        self._connections = Connections(backend, tls)
 
     async def send(self, request: Request) -> Result:
         """Make one attempt. Never raises because of what the receiver does."""
         began = perf_counter()
         try:
-            async with asyncio.timeout(self.timeout_seconds) as patience:
-                made: list[str] = []
-                opened.set(made)
-                try:
-                    result = await self._exchange(request, patience)
-                except (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolError):
-                    if made:
-                        raise
-                    # The receiver had closed a connection that we kept open: that is no failure of the receiver.
-                    result = await self._exchange(request, patience)
+            async with _patience(self.timeout_seconds) as answered:
+                result = await self._sent(request, answered)
         except (TimeoutError, httpcore2.TimeoutException):
             result = Result(AttemptOutcome.TIMEOUT, detail=f"no answer within {self.timeout_seconds:g} s")
         except Blocked as error:
@@ -85,23 +74,37 @@ class HttpSender:
             result = Result(AttemptOutcome.UNREACHABLE, detail=f"{type(error).__name__}: {error}"[:500])
         return replace(result, seconds=perf_counter() - began)
 
-    async def _exchange(self, request: Request, patience: asyncio.Timeout) -> Result:
+    async def _sent(self, request: Request, answered: Callable[[], None]) -> Result:
+        origin = httpcore2.URL(request.url).origin
+        kept = await self._connections.kept(origin)
+        if kept is not None:
+            try:
+                return await self._exchange(origin, kept, request, answered)
+            except (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolError):
+                pass  # The receiver had closed a connection that we kept open: that is no failure of the receiver.
+        return await self._exchange(origin, self._connections.opened(origin), request, answered)
+
+    async def _exchange(
+        self,
+        origin: httpcore2.Origin,
+        connection: httpcore2.AsyncHTTPConnection,
+        request: Request,
+        answered: Callable[[], None],
+    ) -> Result:
         headers = {
             "content-type": "application/json",
             "user-agent": "Firebreak-Webhooks/1",
             "content-length": str(len(request.body)),
             **request.headers,
         }
-        timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self.timeout_seconds)
-        async with self._pool.stream(
-            "POST",
-            request.url,
-            headers=list(headers.items()),
-            content=request.body,
-            extensions={"timeout": timeouts},
-        ) as response:
-            patience.reschedule(None)  # the status decides; what follows has its own, shorter bound
-            return await self._judge(response)
+        try:
+            async with connection.stream(
+                "POST", request.url, headers=list(headers.items()), content=request.body
+            ) as response:
+                answered()  # the status decides; what follows has its own, shorter bound
+                return await self._judge(response)
+        finally:
+            await self._connections.keep(origin, connection)
 
     async def _judge(self, response: httpcore2.Response) -> Result:
         status = response.status
@@ -118,7 +121,7 @@ class HttpSender:
         return Result(AttemptOutcome.REFUSED, status, text, retry_after)
 
     async def close(self) -> None:
-        await self._pool.aclose()
+        await self._connections.close()
 
 
 async def _beginning(response: httpcore2.Response) -> str:
@@ -133,3 +136,26 @@ async def _beginning(response: httpcore2.Response) -> str:
     except (TimeoutError, httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError):
         pass
     return bytes(kept[:KEPT_BODY_BYTES]).decode("utf-8", "replace").replace("\x00", "\ufffd")
+
+
+@asynccontextmanager
+async def _patience(seconds: float) -> AsyncIterator[Callable[[], None]]:
+    """Raises `TimeoutError` in what takes longer than `seconds`, unless the function that it yields was called."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + seconds
+    async with asyncio.timeout(None) as limit:
+
+        def over() -> None:
+            late = loop.time() - ends > LATE_SECONDS
+            limit.reschedule(loop.time() + (SECOND_LOOK_SECONDS if late else 0.0))
+
+        timer = loop.call_at(ends, over)
+
+        def answered() -> None:
+            timer.cancel()
+            limit.reschedule(None)
+
+        try:
+            yield answered
+        finally:
+            timer.cancel()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -14,8 +15,8 @@ from sqlalchemy import Connection
 class DeliveryListener(Protocol):
     """Called inside the transaction that records how a delivery ended."""
 
-    def arrived(self, connection: Connection, delivery: str) -> None:
-        """A delivery reached its endpoint."""
+    def arrived(self, connection: Connection, ids: Sequence[str]) -> None:
+        """These deliveries reached their endpoints."""
 
     def failing(self, connection: Connection, delivery: str, tries: int, ended: bool, now: datetime) -> bool:
         """A delivery failed `tries` times, or was given up (`ended`). Returns True if a page fails by that."""

@@ -28,6 +28,7 @@ _PUBLISH: Final = insert(publications)
 _WELL: Final = {"failures": 0, "failing_since": None, "told_failing": False, "paused_until": None}
 
 
+MOST_ORPHANS: Final = 1000
 FALLBACK_TRIES: Final = 3
 FALLBACK_AFTER: Final = timedelta(seconds=60)
 """A message goes to the fallback too, if its endpoint failed to accept it this often or for this long."""
@@ -115,9 +116,23 @@ def published(connection: Connection, ids: Sequence[int]) -> None:
     connection.execute(delete(publications).where(publications.c.id.in_(ids)))
 
 
-def free(wall: datetime) -> ColumnElement[bool]:
-    """Returns a condition: no process has a lease on the delivery."""
-    return or_(deliveries.c.lease_ends_wall.is_(None), deliveries.c.lease_ends_wall < wall)
+FREE: Final = deliveries.c.lease_ends_wall.is_(None)
+"""A condition: no process has a lease on the delivery. Leases of the dead are ended by `leases`."""
+WAITING: Final = and_(deliveries.c.state == DeliveryState.PENDING, FREE)
+_FIRST: Final = (
+    select(deliveries.c.next_attempt_at)
+    .where(deliveries.c.endpoint == endpoints.c.name, WAITING)
+    .order_by(deliveries.c.next_attempt_at)
+    .limit(1)
+    .correlate(endpoints)
+    .scalar_subquery()
+)
+_HEADS: Final = (
+    select(endpoints, _FIRST.label("first_due")).where(endpoints.c.state == EndpointState.ENABLED).subquery()
+)
+HEADS: Final = select(_HEADS).where(_HEADS.c.first_due.is_not(None))
+"""The enabled endpoints that something waits for, each with the time at which the first of it is due. What waits for
+others is not read: a backlog of one endpoint must cost the others nothing."""
 
 
 def ready(now: datetime) -> ColumnElement[bool]:
@@ -174,14 +189,26 @@ def release_leases(connection: Connection, owner: str | None) -> int:
     return connection.execute(query.values(lease_owner=None, lease_ends_wall=None)).rowcount
 
 
-def next_due(connection: Connection, wall: datetime) -> datetime | None:
+def is_due(now: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """Returns a condition on `HEADS`: the first of what waits may be sent now."""
+    return and_(_HEADS.c.first_due <= now, or_(_HEADS.c.paused_until.is_(None), _HEADS.c.paused_until <= now))
+
+
+_PAUSED: Final = _HEADS.c.paused_until > _HEADS.c.first_due
+_NEXT_DUE: Final = select(func.min(case((_PAUSED, _HEADS.c.paused_until), else_=_HEADS.c.first_due)))
+
+
+def next_due(connection: Connection) -> datetime | None:
     """Returns when the next delivery without a lease is due, considering the pauses of endpoints."""
-    later = endpoints.c.paused_until > deliveries.c.next_attempt_at
-    due = case((later, endpoints.c.paused_until), else_=deliveries.c.next_attempt_at)
-    query = select(func.min(due)).select_from(WITH_ENDPOINTS)
-    return cast(
-        "datetime | None", connection.scalar(query.where(deliveries.c.state == DeliveryState.PENDING, free(wall)))
+    return cast("datetime | None", connection.scalar(_NEXT_DUE))
+
+
+def orphans(connection: Connection) -> list[str]:
+    """Returns deliveries that wait for an endpoint that is not there any more, or disabled."""
+    there = select(endpoints.c.name).where(
+        endpoints.c.name == deliveries.c.endpoint, endpoints.c.state == EndpointState.ENABLED
     )
+    return list(connection.scalars(select(deliveries.c.id).where(WAITING, ~there.exists()).limit(MOST_ORPHANS)))
 
 
 def forsaken(now: datetime) -> ColumnElement[bool]:
@@ -197,11 +224,23 @@ def forsaken(now: datetime) -> ColumnElement[bool]:
     )
 
 
+_OLDEST: Final = (
+    select(func.min(deliveries.c.created_at))
+    .where(
+        deliveries.c.endpoint == endpoints.c.name,
+        deliveries.c.state == DeliveryState.PENDING,
+        deliveries.c.fell_back.is_(False),
+    )
+    .correlate(endpoints)
+    .scalar_subquery()
+)
+_WITH_FALLBACK: Final = select(_OLDEST.label("oldest")).where(endpoints.c.fallback.is_not(None)).subquery()
+_NEXT_FALLBACK: Final = select(func.min(_WITH_FALLBACK.c.oldest))
+
+
 def next_fallback(connection: Connection) -> datetime | None:
     """Returns when the next message has waited long enough to go to its endpoint's fallback."""
-    query = select(func.min(deliveries.c.created_at)).select_from(WITH_ENDPOINTS)
-    waits = (deliveries.c.state == DeliveryState.PENDING, deliveries.c.fell_back.is_(False))
-    oldest = connection.scalar(query.where(*waits, endpoints.c.fallback.is_not(None)))
+    oldest = connection.scalar(_NEXT_FALLBACK)
     return None if oldest is None else oldest + FALLBACK_AFTER
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from alerter.notify import signing
 from alerter.notify.apprise_outlet import AppriseOutlet
@@ -22,6 +22,9 @@ from alerter.states import AttemptOutcome
 
 NOTHING_TO_TELL = Result(AttemptOutcome.DELIVERED, detail="nothing to send: this receiver never got the text of a post")
 OVERTAKEN = Result(AttemptOutcome.DELIVERED, detail="nothing to send: a newer message about the incident has arrived")
+
+OTHERS_SECONDS: Final = 0.5
+"""How long the other members of a cluster are waited for, from one answer to the next, once one has accepted."""
 
 
 class Outlets:
@@ -81,7 +84,7 @@ class HttpOutlet:
 
 class AlertmanagerPush:
     """Sends alerts to every member of the cluster, because they do not pass them on. An attempt succeeds if one member
-    accepts: all of them get the alert again soon."""
+    accepts: all of them get the alert again soon. So a member that stalls is not waited for once another has accepted."""
 
     def __init__(self, sender: HttpSender, wall: Callable[[], float], links: LinkSigner) -> None:
         self._sender = sender
@@ -108,11 +111,29 @@ class AlertmanagerPush:
         peers = (url, *AlertmanagerOptions.model_validate(options).peers)
         body = alertmanager.encoded(alerts)
         requests = [Request(f"{peer.rstrip('/')}/api/v2/alerts", {}, body) for peer in peers]
-        results = await asyncio.gather(*(self._sender.send(request) for request in requests))
-        return min(results, key=lambda result: result.outcome is not AttemptOutcome.DELIVERED)
+        return await _first_accepted([asyncio.create_task(self._sender.send(request)) for request in requests])
 
     async def close(self) -> None:
         await self._sender.close()
+
+
+async def _first_accepted(sending: Sequence[asyncio.Task[Result]]) -> Result:
+    """Returns an acceptance, once there is one and the others had `OTHERS_SECONDS`; or else one of the failures."""
+    try:
+        left: set[asyncio.Task[Result]] = set(sending)
+        patience = None
+        while left:
+            done, left = await asyncio.wait(left, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                break
+            if any(one.result().outcome is AttemptOutcome.DELIVERED for one in done):
+                patience = OTHERS_SECONDS
+        results = [one.result() for one in sending if one.done()]
+        return min(results, key=lambda result: result.outcome is not AttemptOutcome.DELIVERED)
+    finally:
+        for one in sending:
+            one.cancel()
+        await asyncio.gather(*sending, return_exceptions=True)
 
 
 def signed(message: OutboundMessage, timestamp: int, links: LinkSigner) -> Request:

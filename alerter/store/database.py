@@ -106,6 +106,17 @@ class Database:
 
         return await self._on(self._readers, lambda: self._passing(transact))
 
+    async def write_beside(self, work: Callable[[Connection], T]) -> T:
+        """Like `write`, without waiting for the writes before it where the database allows two at once (PostgreSQL)."""
+        if self._engine.dialect.name == "sqlite":
+            return await self.write(work)
+
+        def transact() -> T:
+            with self._engine.begin() as connection:
+                return work(connection)
+
+        return await self._on(self._readers, lambda: self._passing(transact))
+
     async def aside(self, work: Callable[[], T]) -> T:
         """Run `work` on a thread of its own, because neither transactions nor reads are to wait for computations."""
         return await self._on(self._aside, work)

@@ -26,6 +26,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    text,
 )
 
 _BEGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -332,6 +333,8 @@ secrets = Table(
 )
 """A table of their own, so that no list of endpoints shows one by mistake. Several may sign while one is rotated out."""
 
+_LEASED: Final = text("lease_ends_wall IS NOT NULL")
+
 deliveries = Table(
     "deliveries",
     metadata,
@@ -356,7 +359,8 @@ deliveries = Table(
     Index("deliveries_due", "state", "next_attempt_at"),
     Index("deliveries_of_incident", "incident"),
     Index("deliveries_newest", "created_at", "id"),
-    Index("deliveries_of_endpoint", "endpoint", "state"),
+    Index("deliveries_of_endpoint", "endpoint", "state", "next_attempt_at"),
+    Index("deliveries_leased", "lease_ends_wall", sqlite_where=_LEASED, postgresql_where=_LEASED),
 )
 """`id` is the `webhook-id`, for ever. `attempts` counts all attempts, `tries` is the place in the retry schedule.
 

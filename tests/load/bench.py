@@ -22,6 +22,7 @@ from tests.load import (
     bench_opening,
     bench_scorer,
     bench_sentiment,
+    bench_stall,
     bench_storm,
     bench_virality,
     bench_webhooks,
@@ -38,6 +39,7 @@ MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
     "webhooks": bench_webhooks.run,
     "opening": bench_opening.run,
     "storm": bench_storm.run,
+    "stall": bench_stall.run,
 }
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16")
 

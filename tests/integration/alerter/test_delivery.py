@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from alerter.notify import claims, http
+from alerter.notify import claims, http, leases, outbox
 from alerter.notify.health import LONGEST_PAUSE_SECONDS
+from alerter.notify.places import REQUESTS, Places
 from alerter.notify.retries import WAITS_SECONDS
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import House, MakeHouse
@@ -136,7 +137,7 @@ async def test_an_endpoint_that_stalls_holds_up_nobody_else(make_house: MakeHous
         async with asyncio.timeout(PATIENCE_SECONDS):
             while len(house.receiver.at("/desk")) < many:
                 await asyncio.sleep(0.01)
-        assert len(house.receiver.at("/slow")) == claims.USUAL_PLACES
+        assert len(house.receiver.at("/slow")) == REQUESTS.unknown
         house.alerter.outlets.sender.timeout_seconds = 0.1
         await house.receiver.stop()
 
@@ -171,16 +172,23 @@ async def test_a_lease_that_a_dead_process_left_is_swept(house: House) -> None:
     await house.settle()
     now, wall = house.clock.now(), house.alerter.deliverer.wall_now()
     later = now + timedelta(seconds=5)
-    (stolen,) = await house.alerter.database.write(
-        lambda c: claims.claim(c, "a dead replica", later, wall, 10, {}).claimed
-    )
+    dead = claims.Claimant("a dead replica", {True: Places(REQUESTS).view(0.0)})
+    (stolen,) = await house.alerter.database.write(lambda c: claims.claim(c, dead, later, wall).claimed)
     assert stolen.number == 2
     house.receiver.answers.pop("/desk")
     house.clock.advance(60)
     await asyncio.sleep(0.05)
     assert len(house.receiver.at("/desk")) == 1
-    house.alerter.deliverer._wall = lambda: time.time() + claims.LEASE.total_seconds() + 1
-    house.alerter.ring()
+    house.alerter.deliverer._wall = lambda: time.time() + leases.LEASE.total_seconds() + 1
+    mono = 1000.0
+    keeper = house.alerter.deliverer.leases
+    keeper._monotonic = lambda: mono
+    await keeper.turn()
+    mono += leases.GRACE_SECONDS / 2
+    await keeper.turn()
+    assert await house.alerter.database.read(outbox.next_due) is None, "it may still be renewed"
+    mono += leases.GRACE_SECONDS / 2
+    await keeper.turn()
     await house.settle()
     delivery = await the_delivery(house)
     assert [a["outcome"] for a in delivery["attempts"]] == ["refused", "unknown", "delivered"]
