@@ -12,7 +12,7 @@ from services.base.metrics import LATENCY_SECONDS
 from services.contracts.incident import Change
 
 STAGE = "alerter"
-LOOPS = ("deliverer", "publisher", "engine", "gauges", "purger", "repeater")
+LOOPS = ("deliverer", "publisher", "engine", "gauges", "purger", "repeater", "config-news")
 
 
 class AlerterMetrics:

@@ -33,6 +33,7 @@ from alerter.notify.publisher import Publisher
 from alerter.store.database import Database, default_url
 from alerter.store.installation import shared_key
 from alerter.timekeeper import engine as escalation
+from alerter.timekeeper.config_news import ConfigNews
 from alerter.timekeeper.engine import Engine
 from alerter.timekeeper.gauges import GaugeReader
 from alerter.timekeeper.retention import Keep, Purger
@@ -74,6 +75,7 @@ class Alerter:
         self.publisher = Publisher(self.database, context.log, context.clock, self.metrics)
         self.engine = Engine(self.database, context.clock, self.context, self.ring, self.metrics)
         self.gauges = GaugeReader(self.database, self.context, self.metrics)
+        self.config_news = ConfigNews(self.database, context.current, self.context, self.ring, self.metrics)
         self.deliverer.page_failed = self.engine.bell.set
         self.consumer = Consumer(context, self.database, self.context, self.ring, self.metrics)
         self.live_updates = LiveUpdates(self.database)
@@ -114,6 +116,7 @@ class Alerter:
             tasks.spawn("alerter-publisher", self.publisher.run, stopping),
             tasks.spawn("alerter-engine", self.engine.run, stopping),
             tasks.spawn("alerter-gauges", self.gauges.run, stopping),
+            tasks.spawn("alerter-config-news", self.config_news.run, stopping),
             tasks.spawn("alerter-live-updates", self.live_updates.run, stopping),
         ]
         await self.consumer.lanes.start(tasks)
@@ -166,6 +169,7 @@ class Alerter:
         self.repeater.stop()
         self.purger.stop()
         self.gauges.stop()
+        self.config_news.stop()
         self.publisher.stop()
         if self._loops:
             left = max(0.0, deadline - asyncio.get_running_loop().time())

@@ -1,10 +1,10 @@
-"""Keys that all replicas of an installation share. The first replica to start makes them."""
+"""What all replicas of an installation share: keys, made by the first replica to start, and what was told already."""
 
 from __future__ import annotations
 
 import secrets
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from alerter.store.database import insert_missing
 from alerter.store.tables import installation
@@ -16,3 +16,11 @@ def shared_key(connection: Connection, name: str) -> bytes:
     value = connection.scalar(select(installation.c.value).where(installation.c.name == name))
     assert value is not None
     return bytes(value)
+
+
+def turned(connection: Connection, name: str, state: str) -> bool:
+    """Note the state of something that all replicas see. Returns True to the one that notes it first; nothing noted is the
+    same as the empty state."""
+    insert_missing(connection, installation, [{"name": name, "value": b""}])
+    other = (installation.c.name == name, installation.c.value != state.encode())
+    return bool(connection.execute(update(installation).where(*other).values(value=state.encode())).rowcount)

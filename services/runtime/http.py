@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -17,13 +17,18 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from services.base.errors import ConfigError
 from services.base.metrics import FloorMetrics
+from services.config.current import CurrentConfig
 from services.runtime.lifecycle import Service
 
 DRAIN_SECONDS: Final = 5
 
 
 def application(
-    services: Sequence[Service], registry: CollectorRegistry, metrics: FloorMetrics, waiting: Callable[[], str | None]
+    services: Sequence[Service],
+    registry: CollectorRegistry,
+    metrics: FloorMetrics,
+    waiting: Callable[[], str | None],
+    config: CurrentConfig,
 ) -> FastAPI:
     """Returns the application of a process. `waiting()` returns what the process still waits for before its services start,
     or `None` once they have started."""
@@ -51,7 +56,8 @@ def application(
         for name, state in states.items():
             metrics.ready.labels(name).set(state.ok)
         ok = all(state.ok for state in states.values())
-        return JSONResponse({n: {"ok": s.ok, **s.detail} for n, s in states.items()}, 200 if ok else 503)
+        body = {n: {"ok": s.ok, **s.detail} for n, s in states.items()}
+        return JSONResponse({**body, "config": _config_shown(config)}, 200 if ok else 503)
 
     @app.get("/idlez", tags=["operation"], summary="Whether nothing is left to do now; for drills")
     async def idlez() -> JSONResponse:
@@ -68,6 +74,16 @@ def application(
     for service in services:
         service.mount(app)
     return app
+
+
+def _config_shown(config: CurrentConfig) -> dict[str, Any]:
+    """Which configuration is in force. What is wrong with another one names brands: that is for the log and the console."""
+    refused = config.refused
+    shown: dict[str, Any] = {"version": config.version}
+    if refused is not None:
+        why = f"the file has mistakes ({len(refused.mistakes)}; the log names them): the last good configuration is in force"
+        shown |= {"refused": refused.version, "since": refused.since.isoformat(), "why": why}
+    return shown
 
 
 class Server(uvicorn.Server):

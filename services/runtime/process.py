@@ -22,6 +22,7 @@ from services.base.metrics import FloorMetrics
 from services.base.retry import backoff
 from services.base.settings import Settings
 from services.base.tasks import Tasks
+from services.config.current import CurrentConfig, Reload
 from services.config.model import Config
 from services.eventlog.base import EventLog, Unavailable
 from services.runtime.http import DRAIN_SECONDS, Server, application
@@ -65,17 +66,25 @@ def clock_of(settings: Settings) -> Clock:
 class Process:
     """Runs the services in `names`, any of `ingest`, `scorer`, `alerter` in any order."""
 
-    def __init__(self, settings: Settings, config: Config, names: Sequence[str], clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Settings, config: Config | CurrentConfig, names: Sequence[str], clock: Clock | None = None
+    ) -> None:
+        """A bare `Config` stays in force for as long as the process runs."""
         self.settings = settings
+        self.config = config if isinstance(config, CurrentConfig) else CurrentConfig.of(config)
         self.registry = CollectorRegistry()
         self.metrics = FloorMetrics(self.registry)
         ProcessCollector(registry=self.registry)
         self.log = open_log(settings)
         self.clock = clock or clock_of(settings)
-        context = ServiceContext(settings, config, self.log, self.clock, self.registry, self.metrics)
+        context = ServiceContext(settings, self.config, self.log, self.clock, self.registry, self.metrics)
         self.services: list[Service] = [build(name, context) for name in SERVICES if name in names]
         self._waiting: str | None = "start"
-        app = application(self.services, self.registry, self.metrics, lambda: self._waiting)
+        self.config.after.append(self._count_reload)
+        for outcome in Reload:
+            self.metrics.config_reloads.labels(outcome)
+        self._show_config()
+        app = application(self.services, self.registry, self.metrics, lambda: self._waiting, self.config)
         self.server = Server(app, settings.host, settings.port)
 
     async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
@@ -86,6 +95,7 @@ class Process:
                 http = tasks.spawn("http", self.server.run_until_stopped)
                 group.create_task(self._stop_when_asked(stop, tasks, http), name="stop")
                 tasks.spawn("loop-lag", self._measure_loop_lag)
+                tasks.spawn("config", self.config.watch)
                 await self._start(stop, tasks)
                 if not stop.is_set():
                     logger.info("started", services=[s.name for s in self.services], url=self.server.url)
@@ -126,6 +136,15 @@ class Process:
         await asyncio.wait([http], timeout=DRAIN_SECONDS + 1)
         tasks.cancel_rest()
 
+    def _count_reload(self, outcome: Reload) -> None:
+        self.metrics.config_reloads.labels(outcome).inc()
+        self._show_config()
+
+    def _show_config(self) -> None:
+        self.metrics.config_info.clear()
+        self.metrics.config_info.labels(self.config.version).set(1)
+        self.metrics.config_refused.set(self.config.refused is not None)
+
     async def _measure_loop_lag(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
@@ -151,8 +170,10 @@ def collect_rarely() -> None:
 
 
 def run_until_signalled(process: Callable[[], Process], started: Callable[[Process], None] = lambda _: None) -> None:
-    """Run on uvloop until SIGTERM or SIGINT. A second signal ends the process at once. So does the deadline of the stop,
-    also of one that nobody asked for, which is safe: what was in hand is either committed, or done again by the successor."""
+    """Run on uvloop until SIGTERM or SIGINT; SIGHUP reads the configuration file again.
+
+    A second signal to stop ends the process at once. So does the deadline of the stop, also of one that nobody asked for,
+    which is safe: what was in hand is either committed, or done again by the successor."""
     import uvloop
 
     async def main() -> None:
@@ -169,8 +190,12 @@ def run_until_signalled(process: Callable[[], Process], started: Callable[[Proce
             stop.set()
             end_in_time()
 
+        def read_again() -> None:
+            running.config.ask()
+
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, asked, number)
+        loop.add_signal_handler(signal.SIGHUP, read_again)
         collect_rarely()
         try:
             await running.run(stop, lambda: started(running))

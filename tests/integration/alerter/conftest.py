@@ -22,6 +22,7 @@ from services.base.clock import ManualClock
 from services.base.metrics import FloorMetrics
 from services.base.settings import Settings
 from services.base.tasks import Tasks
+from services.config.current import CurrentConfig
 from services.config.model import Config
 from services.contracts.base import Event, event_id
 from services.contracts.codec import decode, encode
@@ -72,7 +73,12 @@ class House:
         self.log = SqliteLog(self.settings.data / "log.db", self.settings.partitions, retention=False)
         await self.log.start()
         context = ServiceContext(
-            self.settings, self.config, self.log, self.clock, self.registry, FloorMetrics(self.registry)
+            self.settings,
+            CurrentConfig.of(self.config),
+            self.log,
+            self.clock,
+            self.registry,
+            FloorMetrics(self.registry),
         )
         self.alerter = Alerter(context, **more)
         loop = asyncio.get_running_loop()

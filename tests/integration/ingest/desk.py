@@ -19,6 +19,7 @@ from services.base.clock import ManualClock
 from services.base.metrics import FloorMetrics
 from services.base.settings import Settings
 from services.base.tasks import Spawn, Tasks, spawn_alone
+from services.config.current import CurrentConfig
 from services.config.loading import parse
 from services.config.model import Config
 from services.contracts.codec import decode
@@ -94,7 +95,7 @@ def context_of(log: EventLog, config: Config | None = None, **settings: Any) -> 
     given = {"api_keys": f"tests:{KEY}", "retention": False, **settings}
     return ServiceContext(
         settings=Settings(**given),
-        config=config or parse(CONFIG),
+        current=CurrentConfig.of(config or parse(CONFIG)),
         log=log,
         clock=ManualClock(NOW),
         registry=registry,
