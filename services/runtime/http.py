@@ -1,4 +1,4 @@
-"""The process's one HTTP server: health, readiness and metrics of everything in it, and the routes its services mount.
+"""The process's HTTP server: health and readiness of everything in it, and the routes its services mount.
 
 uvicorn must not take the signals: by default it ends the process on SIGTERM before the other tasks have drained.
 """
@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from services.base.errors import ConfigError
 from services.base.metrics import FloorMetrics
@@ -25,7 +24,6 @@ DRAIN_SECONDS: Final = 5
 
 def application(
     services: Sequence[Service],
-    registry: CollectorRegistry,
     metrics: FloorMetrics,
     waiting: Callable[[], str | None],
     config: CurrentConfig,
@@ -63,13 +61,6 @@ def application(
     async def idlez() -> JSONResponse:
         states = {service.name: waiting() is None and await service.idle() for service in services}
         return JSONResponse(states, 200 if all(states.values()) else 503)
-
-    @app.get("/metrics", tags=["operation"], summary="Prometheus text format", response_class=Response)
-    async def exposition(_: Request) -> Response:
-        for service in services:
-            metrics.live.labels(service.name).set(service.live().ok)
-            metrics.ready.labels(service.name).set(waiting() is None and service.ready().ok)
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     for service in services:
         service.mount(app)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import structlog
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from services.base.clock import Clock, RealClock, ScaledClock, moment, set_within
@@ -25,6 +26,7 @@ from services.base.tasks import Tasks
 from services.config.current import CurrentConfig, Reload
 from services.config.model import Config
 from services.eventlog.base import EventLog, Unavailable
+from services.runtime.exposition import Exposition
 from services.runtime.http import DRAIN_SECONDS, Server, application
 from services.runtime.lifecycle import Service, ServiceContext
 from services.runtime.registry import SERVICES, build
@@ -84,7 +86,15 @@ class Process:
         for outcome in Reload:
             self.metrics.config_reloads.labels(outcome)
         self._show_config()
-        app = application(self.services, self.registry, self.metrics, lambda: self._waiting, self.config)
+        app = application(self.services, self.metrics, lambda: self._waiting, self.config)
+        exposition = Exposition(settings, self.registry, self._refresh)
+        self.metrics_server: Server | None = None
+        if settings.metrics_port is None:
+            exposition.mount(app)
+        else:
+            own = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+            exposition.mount(own)
+            self.metrics_server = Server(own, settings.host, settings.metrics_port)
         self.server = Server(app, settings.host, settings.port)
 
     async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
@@ -93,12 +103,16 @@ class Process:
             async with asyncio.TaskGroup() as group:
                 tasks = Tasks(group)
                 http = tasks.spawn("http", self.server.run_until_stopped)
+                if self.metrics_server is not None:
+                    tasks.spawn("metrics-http", self.metrics_server.run_until_stopped)
                 group.create_task(self._stop_when_asked(stop, tasks, http), name="stop")
                 tasks.spawn("loop-lag", self._measure_loop_lag)
                 tasks.spawn("config", self.config.watch)
                 await self._start(stop, tasks)
                 if not stop.is_set():
-                    logger.info("started", services=[s.name for s in self.services], url=self.server.url)
+                    metrics = self.metrics_server or self.server
+                    names = [s.name for s in self.services]
+                    logger.info("started", services=names, url=self.server.url, metrics=f"{metrics.url}/metrics")
                     started()
         except BaseExceptionGroup as group:
             for reason in _reasons(group):
@@ -133,8 +147,15 @@ class Process:
             await service.stop(deadline)
         await self.log.close()
         self.server.stop()
+        if self.metrics_server is not None:
+            self.metrics_server.stop()
         await asyncio.wait([http], timeout=DRAIN_SECONDS + 1)
         tasks.cancel_rest()
+
+    def _refresh(self) -> None:
+        for service in self.services:
+            self.metrics.live.labels(service.name).set(service.live().ok)
+            self.metrics.ready.labels(service.name).set(self._waiting is None and service.ready().ok)
 
     def _count_reload(self, outcome: Reload) -> None:
         self.metrics.config_reloads.labels(outcome).inc()

@@ -42,6 +42,7 @@ class Running:
 
     async def until(self, member: Member, **wanted: bool) -> dict[str, Any]:
         """What `/readyz` says of the configuration, once it says that it is refused or not."""
+        said: dict[str, Any]
         async with asyncio.timeout(PATIENCE_SECONDS):
             while ("refused" in (said := (await self.ready(member)).get("config", {}))) != wanted["refused"]:
                 await asyncio.sleep(0.05)
@@ -94,8 +95,9 @@ async def test_the_command_the_signal_and_a_restart_meet_a_broken_file(tmp_path:
 
         async def reload() -> Any:
             # In a thread, so that this loop goes on reading; the URL as an operator on the same machine has it.
-            settings = {"ADMIN_KEY": here.keys.admin, "PORT": str(member.port)}
-            return await asyncio.to_thread(firebreak, "reload", **settings)
+            return await asyncio.to_thread(
+                lambda: firebreak("reload", ADMIN_KEY=here.keys.admin, PORT=str(member.port))
+            )
 
         version = (await here.ready(member))["config"]["version"]
         here.file.write_text(TWO)

@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
+from alerter.api.webhook_schema import webhook_schema
 from services.config.file import ConfigFile
 from services.config.model import Config
 from tests.integration.alerter.conftest import House, MakeDatabase, MakeHouse
@@ -108,6 +110,9 @@ async def test_operators_are_told_once_that_the_file_is_broken_and_once_that_it_
         path.write_text(BROKEN)
         await house.alerter.process.current.reload()
         assert len(await operators_told(house)) == 3, "the same mistake, another day"
+        validator = jsonschema_rs.validator_for(webhook_schema())
+        for got in house.receiver.at("/operator"):
+            assert list(validator.iter_errors(got.body)) == []
         said = [line["what"] for line in (await house.http.get("/v1/audit")).json()["items"]]
         assert said[:3] == ["config.refused", "config.accepted", "config.refused"]
 

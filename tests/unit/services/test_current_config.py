@@ -59,7 +59,12 @@ async def test_what_is_made_of_a_configuration_changes_with_it_in_one_moment(ope
     current = operator.starts()
     seen: list[tuple[int, str]] = []
     counted = current.derive(lambda config: len(config.brands))
-    named = current.derive(lambda config: (seen.append((counted.now, current.version)), config.brands[-1].name)[1])
+
+    def name(config: Config) -> str:
+        seen.append((counted.now, current.version))
+        return config.brands[-1].name
+
+    named = current.derive(name)
     old = current.version
     assert (counted.now, named.now) == (1, "Acme")
     operator.writes(OTHER)
