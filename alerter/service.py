@@ -30,13 +30,15 @@ from alerter.notify.http import HttpSender
 from alerter.notify.links import LinkSigner
 from alerter.notify.outlets import Outlets
 from alerter.notify.publisher import Publisher
-from alerter.store.database import Database, default_url
+from alerter.store.database import Database, DatabaseAway, default_url
 from alerter.store.installation import shared_key
 from alerter.timekeeper import engine as escalation
 from alerter.timekeeper.config_news import ConfigNews
 from alerter.timekeeper.engine import Engine
 from alerter.timekeeper.gauges import GaugeReader
 from alerter.timekeeper.retention import Keep, Purger
+from services.base.clock import set_within
+from services.base.retry import backoff
 from services.base.tasks import Health, Tasks
 from services.runtime.lifecycle import Service, ServiceContext
 
@@ -96,8 +98,8 @@ class Alerter:
         self.live_updates.bell.set()
 
     async def start(self, tasks: Tasks) -> None:
-        await self.database.start()
-        self.links.key = await self.database.write(lambda c: shared_key(c, "links"))
+        if not await self._opened_database():
+            return
         alone, instance = self.database.alone(), self.process.settings.instance
         if alone or instance is not None:
             freed = await self.database.write(lambda c: outbox.release_leases(c, None if alone else instance))
@@ -122,9 +124,24 @@ class Alerter:
         await self.consumer.lanes.start(tasks)
         self.started = True
 
+    async def _opened_database(self) -> bool:
+        """Wait for a database that is locked or away: a new process would only wait again. Returns False if asked to stop."""
+        waits = backoff(0.5, 10)
+        while not self._stopping.is_set():
+            try:
+                await self.database.start()
+                self.links.key = await self.database.write(lambda c: shared_key(c, "links"))
+                return True
+            except DatabaseAway as error:
+                logger.warning("database_away", why=str(error))
+                await set_within(self._stopping, next(waits))
+        return False
+
     def ready(self) -> Health:
         ok, detail = self.consumer.lanes.ready()
-        return Health(self.started and ok, detail)
+        if self.database.away:
+            detail = {**detail, "waiting": "the database is locked or does not answer"}
+        return Health(self.started and ok and not self.database.away, detail)
 
     def live(self) -> Health:
         return self.consumer.lanes.live()

@@ -94,6 +94,7 @@ class GaugeReader(PeriodicLoop):
         self._schedules: Sequence[Schedule] = ()
 
     async def turn(self) -> None:
+        await self._database.probe()  # or nobody would know that it is locked while nothing is to be written
         context, metrics = self._context(), self._metrics
         counts, depths = await self._database.read(lambda c: (store.counts(c), outbox.depths(c)))
         since = context.now - WORTH_OVER

@@ -16,7 +16,6 @@ from fastapi.responses import JSONResponse
 
 from services.base.errors import ConfigError
 from services.base.metrics import FloorMetrics
-from services.config.current import CurrentConfig
 from services.runtime.lifecycle import Service
 
 DRAIN_SECONDS: Final = 5
@@ -26,10 +25,10 @@ def application(
     services: Sequence[Service],
     metrics: FloorMetrics,
     waiting: Callable[[], str | None],
-    config: CurrentConfig,
+    shown: Callable[[], dict[str, Any]],
 ) -> FastAPI:
     """Returns the application of a process. `waiting()` returns what the process still waits for before its services start,
-    or `None` once they have started."""
+    or `None` once they have started; `shown()` what readiness says besides."""
     app = FastAPI(
         title="Firebreak",
         summary="Hears the complaint that is about to go viral and gets a human to it in time.",
@@ -55,7 +54,7 @@ def application(
             metrics.ready.labels(name).set(state.ok)
         ok = all(state.ok for state in states.values())
         body = {n: {"ok": s.ok, **s.detail} for n, s in states.items()}
-        return JSONResponse({**body, "config": _config_shown(config)}, 200 if ok else 503)
+        return JSONResponse({**body, **shown()}, 200 if ok else 503)
 
     @app.get("/idlez", tags=["operation"], summary="Whether nothing is left to do now; for drills")
     async def idlez() -> JSONResponse:
@@ -65,16 +64,6 @@ def application(
     for service in services:
         service.mount(app)
     return app
-
-
-def _config_shown(config: CurrentConfig) -> dict[str, Any]:
-    """Which configuration is in force. What is wrong with another one names brands: that is for the log and the console."""
-    refused = config.refused
-    shown: dict[str, Any] = {"version": config.version}
-    if refused is not None:
-        why = f"the file has mistakes ({len(refused.mistakes)}; the log names them): the last good configuration is in force"
-        shown |= {"refused": refused.version, "since": refused.since.isoformat(), "why": why}
-    return shown
 
 
 class Server(uvicorn.Server):

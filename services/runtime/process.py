@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI
@@ -27,6 +27,7 @@ from services.config.current import CurrentConfig, Reload
 from services.config.model import Config
 from services.eventlog.base import EventLog, Unavailable
 from services.runtime.exposition import Exposition
+from services.runtime.folder_lock import FolderLock
 from services.runtime.http import DRAIN_SECONDS, Server, application
 from services.runtime.lifecycle import Service, ServiceContext
 from services.runtime.registry import SERVICES, build
@@ -82,11 +83,12 @@ class Process:
         context = ServiceContext(settings, self.config, self.log, self.clock, self.registry, self.metrics)
         self.services: list[Service] = [build(name, context) for name in SERVICES if name in names]
         self._waiting: str | None = "start"
+        self.folder = FolderLock(settings, [service.name for service in self.services])
         self.config.after.append(self._count_reload)
         for outcome in Reload:
             self.metrics.config_reloads.labels(outcome)
         self._show_config()
-        app = application(self.services, self.metrics, lambda: self._waiting, self.config)
+        app = application(self.services, self.metrics, lambda: self._waiting, self._shown)
         exposition = Exposition(settings, self.registry, self._refresh)
         self.metrics_server: Server | None = None
         if settings.metrics_port is None:
@@ -99,6 +101,7 @@ class Process:
 
     async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
         """Run until `stop` is set. Raises an `ExceptionGroup` with the reason when a long task fails or ends unasked."""
+        self.folder.take()
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = Tasks(group)
@@ -120,6 +123,7 @@ class Process:
             raise
         finally:
             await self.log.close()
+            self.folder.release()
 
     async def _start(self, stop: asyncio.Event, tasks: Tasks) -> None:
         waits = backoff(0.5, 10)
@@ -156,6 +160,19 @@ class Process:
         for service in self.services:
             self.metrics.live.labels(service.name).set(service.live().ok)
             self.metrics.ready.labels(service.name).set(self._waiting is None and service.ready().ok)
+
+    def _shown(self) -> dict[str, Any]:
+        """What `/readyz` says besides: which configuration is in force, and whether somebody else uses the data folder.
+
+        Anybody may read it. What is wrong with another configuration names brands: that is for the log and the console.
+        """
+        config: dict[str, Any] = {"version": self.config.version}
+        refused = self.config.refused
+        if refused is not None:
+            why = f"the file has mistakes ({len(refused.mistakes)}; the log has them): the last good one is in force"
+            config |= {"refused": refused.version, "since": refused.since.isoformat(), "why": why}
+        others = self.folder.others()
+        return {"config": config} | ({"data_folder": {"also_used_by": others}} if others else {})
 
     def _count_reload(self, outcome: Reload) -> None:
         self.metrics.config_reloads.labels(outcome).inc()
