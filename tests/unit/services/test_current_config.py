@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,16 @@ async def test_what_is_made_of_a_configuration_changes_with_it_in_one_moment(ope
     assert await current.reload() is Reload.TAKEN
     assert (counted.now, named.now, ids(current)) == (2, "Blue", ["acme", "blue"])
     assert seen == [(1, old), (1, old)], "while the second was made, everything else was still of the first"
+
+
+async def test_what_is_made_is_made_off_the_event_loop(operator: Operator) -> None:
+    current = operator.starts()
+    threads: list[int] = []
+    current.derive(lambda _: threads.append(threading.get_ident()))
+    operator.writes(OTHER)
+    await current.reload()
+    assert len(threads) == 2
+    assert threads[0] == threading.get_ident() != threads[1]
 
 
 async def test_the_version_is_of_the_content_and_the_same_in_every_process(operator: Operator, tmp_path: Path) -> None:
