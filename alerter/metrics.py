@@ -12,7 +12,9 @@ from services.base.metrics import LATENCY_SECONDS
 from services.contracts.incident import Change
 
 STAGE = "alerter"
-LOOPS = ("deliverer", "leases", "publisher", "engine", "gauges", "purger", "repeater")
+LOOPS = (
+    "deliverer", "leases", "publisher", "engine", "gauges", "purger", "repeater", "clock-notes", "config-news",
+)  # fmt: skip
 
 
 class AlerterMetrics:

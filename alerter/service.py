@@ -35,11 +35,13 @@ from alerter.store.database import Database, DatabaseAway, default_url
 from alerter.store.installation import shared_key
 from alerter.timekeeper import engine as escalation
 from alerter.timekeeper import set_back
+from alerter.timekeeper.config_news import ConfigNews
 from alerter.timekeeper.engine import Engine
 from alerter.timekeeper.gauges import GaugeReader
 from alerter.timekeeper.retention import Keep, Purger
 from alerter.timekeeper.set_back import ClockNotes
-from services.base.clock import steady_time
+from services.base.clock import set_within, steady_time
+from services.base.retry import backoff
 from services.base.tasks import Health, Tasks
 from services.runtime.lifecycle import Service, ServiceContext
 
@@ -87,6 +89,7 @@ class Alerter:
         self.engine = Engine(self.database, context.clock, self.context, self.ring, self.metrics)
         self.clock_notes = ClockNotes(self.database, self.context, self.metrics)
         self.gauges = GaugeReader(self.database, self.context, self.metrics)
+        self.config_news = ConfigNews(self.database, context.current, self.context, self.ring, self.metrics)
         self.deliverer.page_failed = self.engine.bell.set
         self.consumer = Consumer(context, self.database, self.context, self.ring, self.metrics, monotonic)
         self.live_updates = LiveUpdates(self.database)
@@ -107,8 +110,8 @@ class Alerter:
         self.live_updates.bell.set()
 
     async def start(self, tasks: Tasks) -> None:
-        await self.database.start()
-        self.links.key = await self.database.write(lambda c: shared_key(c, "links"))
+        if not await self._opened_database():
+            return
         at = self.context()
         back = await self.database.write(lambda c: set_back.mend(c, at.now, at.wall))
         if back:
@@ -132,14 +135,30 @@ class Alerter:
             tasks.spawn("alerter-engine", self.engine.run, stopping),
             tasks.spawn("alerter-clock-notes", self.clock_notes.run, stopping),
             tasks.spawn("alerter-gauges", self.gauges.run, stopping),
+            tasks.spawn("alerter-config-news", self.config_news.run, stopping),
             tasks.spawn("alerter-live-updates", self.live_updates.run, stopping),
         ]
         await self.consumer.lanes.start(tasks)
         self.started = True
 
+    async def _opened_database(self) -> bool:
+        """Wait for a database that is locked or away: a new process would only wait again. Returns False if asked to stop."""
+        waits = backoff(0.5, 10)
+        while not self._stopping.is_set():
+            try:
+                await self.database.start()
+                self.links.key = await self.database.write(lambda c: shared_key(c, "links"))
+                return True
+            except DatabaseAway as error:
+                logger.warning("database_away", why=str(error))
+                await set_within(self._stopping, next(waits))
+        return False
+
     def ready(self) -> Health:
         ok, detail = self.consumer.lanes.ready()
-        return Health(self.started and ok, detail)
+        if self.database.away:
+            detail = {**detail, "waiting": "the database is locked or does not answer"}
+        return Health(self.started and ok and not self.database.away, detail)
 
     def live(self) -> Health:
         return self.consumer.lanes.live()
@@ -185,6 +204,7 @@ class Alerter:
         self.purger.stop()
         self.clock_notes.stop()
         self.gauges.stop()
+        self.config_news.stop()
         self.publisher.stop()
         if self._loops:
             left = max(0.0, deadline - asyncio.get_running_loop().time())

@@ -33,6 +33,7 @@ from ingest.publisher import BREATH_ITEMS, Publisher
 from ingest.schemas import ItemError, Results
 from services.base.clock import Clock
 from services.base.settings import Settings
+from services.config.current import Derived
 from services.eventlog.base import Unavailable
 
 logger = structlog.get_logger()
@@ -81,7 +82,7 @@ class PostsEndpoint:
     keys: ApiKeys
     admission: Admission
     parser: Parser
-    normalizer: Normalizer
+    normalizer: Derived[Normalizer]
     publisher: Publisher
     metrics: IngestMetrics
 
@@ -187,7 +188,7 @@ class PostsEndpoint:
 
     async def _take(self, items: Sequence[Any]) -> list[dict[str, Any]]:
         """Normalise and publish all items that can be. Returns one result for each."""
-        now = self.clock.now()
+        now, normalizer = self.clock.now(), self.normalizer.now
         normal: dict[int, NormalizedPost] = {}
         errors: dict[int, ItemError] = {}
         for index, item in enumerate(items):
@@ -196,7 +197,7 @@ class PostsEndpoint:
             else:
                 post, unread = item if isinstance(item, Reduced) else (item, ())
                 try:
-                    normal[index] = self.normalizer.normalize(post, now, unread)
+                    normal[index] = normalizer.normalize(post, now, unread)
                 except ItemRefused as refused:
                     errors[index] = refused.error
             if index % BREATH_ITEMS == BREATH_ITEMS - 1:

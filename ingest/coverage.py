@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from ingest.admission import Visit
 from ingest.api import BEARER, PostsEndpoint, RequestRefused, rejected
+from ingest.brands import BrandBook
 from ingest.metrics import RequestOutcome
 from ingest.normalize import AHEAD
 from ingest.openapi import RESPONSES, coverage_body
@@ -54,9 +55,10 @@ class CoverageEndpoint:
     async def _take(self, body: bytes, ndjson: bool, visit: Visit) -> list[dict[str, Any]]:
         items = _items(body, ndjson, visit)
         now, results, messages = self.door.clock.now(), [], []
+        book = self.door.normalizer.now.book
         for index, item in enumerate(items):
             try:
-                event, id_ = self._normalize(CoverageIn.model_validate_json(pydantic_core.to_json(item)), now)
+                event, id_ = _normalize(CoverageIn.model_validate_json(pydantic_core.to_json(item)), book, now)
             except ValidationError as error:
                 results.append(rejected(index, explain(error)))
                 continue
@@ -69,38 +71,39 @@ class CoverageEndpoint:
             await self.door.publisher.report(messages)
         return results
 
-    def _normalize(self, report: CoverageIn, now: datetime) -> tuple[SourceCoverage, EventId]:
-        """The report as an event, with an id that is the same whenever it is sent again. Raises `ReportRefused`."""
-        gap = report.state is CoverageState.GAP
-        begins = None if report.begins is None else report.begins.astimezone(UTC)
-        ends = None if report.ends is None else report.ends.astimezone(UTC)
-        for brand in report.brands:
-            if brand not in self.door.normalizer.book:
-                raise ReportRefused(Reason.UNKNOWN_BRAND, "brands", f"there is no brand {brand!r}")
-        if gap and begins is None:
-            raise ReportRefused(Reason.MISSING, "begins", "a gap needs the time at which it began")
-        if gap and report.every_seconds is not None:
-            raise ReportRefused(Reason.CONTRADICTION, "every_seconds", "a gap promises no heartbeat")
-        if not gap and report.missed is not None:
-            raise ReportRefused(Reason.CONTRADICTION, "missed", "a heartbeat misses nothing; report a gap")
-        if begins is not None and ends is not None and ends < begins:
-            raise ReportRefused(Reason.CONTRADICTION, "ends", "it ends before it begins")
-        if any(at is not None and at > now + AHEAD for at in (begins, ends)):
-            raise ReportRefused(Reason.BAD_TIME, "begins", "more than an hour ahead of our clock")
-        event = SourceCoverage(
-            network=report.network,
-            connector=report.connector,
-            state=report.state,
-            begins=begins or ends or now,
-            ends=ends if gap else ends or now,
-            every_seconds=report.every_seconds,
-            brands=tuple(sorted(map(BrandId, set(report.brands)))),
-            missed=report.missed,
-            reason=report.reason,
-            observed_at=now,
-        )
-        said = (event.network, event.connector, event.state, event.begins, event.ends, event.missed, event.reason)
-        return event, event_id("coverage", *said, event.every_seconds, *event.brands)
+
+def _normalize(report: CoverageIn, book: BrandBook, now: datetime) -> tuple[SourceCoverage, EventId]:
+    """The report as an event, with an id that is the same whenever it is sent again. Raises `ReportRefused`."""
+    gap = report.state is CoverageState.GAP
+    begins = None if report.begins is None else report.begins.astimezone(UTC)
+    ends = None if report.ends is None else report.ends.astimezone(UTC)
+    for brand in report.brands:
+        if brand not in book:
+            raise ReportRefused(Reason.UNKNOWN_BRAND, "brands", f"there is no brand {brand!r}")
+    if gap and begins is None:
+        raise ReportRefused(Reason.MISSING, "begins", "a gap needs the time at which it began")
+    if gap and report.every_seconds is not None:
+        raise ReportRefused(Reason.CONTRADICTION, "every_seconds", "a gap promises no heartbeat")
+    if not gap and report.missed is not None:
+        raise ReportRefused(Reason.CONTRADICTION, "missed", "a heartbeat misses nothing; report a gap")
+    if begins is not None and ends is not None and ends < begins:
+        raise ReportRefused(Reason.CONTRADICTION, "ends", "it ends before it begins")
+    if any(at is not None and at > now + AHEAD for at in (begins, ends)):
+        raise ReportRefused(Reason.BAD_TIME, "begins", "more than an hour ahead of our clock")
+    event = SourceCoverage(
+        network=report.network,
+        connector=report.connector,
+        state=report.state,
+        begins=begins or ends or now,
+        ends=ends if gap else ends or now,
+        every_seconds=report.every_seconds,
+        brands=tuple(sorted(map(BrandId, set(report.brands)))),
+        missed=report.missed,
+        reason=report.reason,
+        observed_at=now,
+    )
+    said = (event.network, event.connector, event.state, event.begins, event.ends, event.missed, event.reason)
+    return event, event_id("coverage", *said, event.every_seconds, *event.brands)
 
 
 def _items(body: bytes, ndjson: bool, visit: Visit) -> list[Any]:

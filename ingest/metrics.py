@@ -76,15 +76,15 @@ class IngestMetrics:
             buckets=LATENCY_SECONDS,
         )
         self.events = Counter("firebreak_ingest_events_appended_total", "Events appended to the log", registry=registry)
-        self._networks = frozenset(networks)
+        self._networks: frozenset[str] = frozenset()
         self._last_post = Gauge(
             "firebreak_ingest_last_post_timestamp_seconds",
-            "When the last post of a network was accepted, in epoch seconds; before the first one, when the process started",
+            "When the last post of a network was accepted, in epoch seconds; before the first one, when the process started or "
+            "the configuration began to name the network",
             ["network"],
             registry=registry,
         )
-        for network in self._networks:
-            self._last_post.labels(network).set_to_current_time()
+        self.expect(networks)
         self.requests_in_flight = Gauge(
             "firebreak_ingest_requests_in_flight", "Requests that are being served", registry=registry
         )
@@ -99,6 +99,14 @@ class IngestMetrics:
             "Times the log did not say how far the scorer is behind",
             registry=registry,
         )
+
+    def expect(self, networks: Collection[str]) -> None:
+        """From now on the configuration names these networks. One that it no longer names is not missed either."""
+        before, self._networks = self._networks, frozenset(networks)
+        for network in before - self._networks:
+            self._last_post.remove(network)
+        for network in self._networks - before:
+            self._last_post.labels(network).set_to_current_time()
 
     def heard(self, networks: Iterable[str]) -> None:
         """Note that posts of these networks were accepted now."""

@@ -22,6 +22,7 @@ from ingest.normalize import Normalizer
 from ingest.parsing import Parser
 from ingest.publisher import Publisher
 from services.base.tasks import Health, Tasks
+from services.config.model import Config
 from services.runtime.lifecycle import ServiceContext
 
 logger = structlog.get_logger()
@@ -78,9 +79,9 @@ class IngestService:
 
 def build(context: ServiceContext) -> IngestService:
     """The ingest service of one process. Raises `ConfigError` if an API key cannot be used."""
-    settings, config = context.settings, context.config
-    policies = {source.network: config.source_policy(source.network) for source in config.sources}
-    metrics = IngestMetrics(context.registry, config.networks)
+    settings, current = context.settings, context.current
+    metrics = IngestMetrics(context.registry, current.config.networks)
+    current.after.append(lambda _: metrics.expect(current.config.networks))
     watch = LagWatch(context.log, metrics)
     endpoint = PostsEndpoint(
         settings=settings,
@@ -88,8 +89,13 @@ def build(context: ServiceContext) -> IngestService:
         keys=ApiKeys(settings.api_keys),
         admission=Admission(settings, watch, metrics),
         parser=Parser(settings.max_batch_posts),
-        normalizer=Normalizer(BrandBook(config.brands), policies, settings.max_text_chars),
+        normalizer=current.derive(lambda config: _normalizer(config, settings.max_text_chars)),
         publisher=Publisher(context.log, metrics, settings.append_timeout_seconds),
         metrics=metrics,
     )
     return IngestService(endpoint, watch)
+
+
+def _normalizer(config: Config, max_text_chars: int) -> Normalizer:
+    policies = {source.network: config.source_policy(source.network) for source in config.sources}
+    return Normalizer(BrandBook(config.brands), policies, max_text_chars)

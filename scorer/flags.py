@@ -40,6 +40,11 @@ class Flags:
                 found[brand] = said[id(finder)]
         return found
 
+    def prepare(self, brands: Iterable[BrandId]) -> None:
+        """Build the finders of these brands, so that no step has to."""
+        for brand in brands:
+            self._finder(brand)
+
     def _finder(self, brand: BrandId) -> TopicFinder:
         topics = self._topics_about(brand)
         known = self._finders.get(id(topics))

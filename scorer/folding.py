@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from scorer.flags import Flags, speaks_here
+from scorer.flags import speaks_here
 from scorer.folded import FoldedPost
 from scorer.forwarding import Forwarding
 from scorer.lane_state import LaneState
@@ -38,17 +38,13 @@ class Folding:
         self,
         lane: int,
         state: LaneState,
-        brands: Mapping[str, Brand],
         metrics: ScorerMetrics,
         forwarding: Forwarding,
         *,
         model: str,
-        flags: Flags,
     ) -> None:
-        self._flags = flags
         self._lane = lane
         self._state = state
-        self._brands = brands
         self._metrics = metrics
         self._forwarding = forwarding
         self._model = model
@@ -90,7 +86,7 @@ class Folding:
     def _pass_on(self, event: SourceCoverage, record: Record, step: Step) -> None:
         """What a connector covered or missed, to each brand that it watches for; to all where it names none."""
         self._metrics.coverage.labels(event.network, event.state).inc()
-        for brand in event.brands or map(BrandId, self._brands):
+        for brand in event.brands or map(BrandId, step.watched.brands):
             step.signals.coverage(event, brand, record)
 
     def _fold_link(self, link: StoryLinked, arrival: Arrival, step: Step) -> None:
@@ -128,7 +124,7 @@ class Folding:
         at = min(epoch(post.at) if place is None else place.at, step.now)
         if place is not None and place.late:
             self._metrics.late.inc()
-        self._learn_brands(cascade, post)
+        self._learn_brands(cascade, post, step)
         # It may have been read only because a later post of its batch names a brand: what counts must not depend on batches.
         reading = arrival.reading if cascade.brands else None
         if post.kind is PostKind.COUNTERS:
@@ -161,7 +157,7 @@ class Folding:
             return
         cascade = None if known is None else self._admit(conversation, known, arrival, step)
         if cascade is not None:
-            self._learn_brands(cascade, post)
+            self._learn_brands(cascade, post, step)
             self._forwarding.redact(conversation, cascade, post.network, post.post_id, post.at, step)
 
     def _is_deleted(self, post: PostObserved) -> bool:
@@ -194,13 +190,13 @@ class Folding:
             if shows:
                 cascade.show(card)
 
-    def _learn_brands(self, cascade: Cascade, post: PostObserved) -> None:
+    def _learn_brands(self, cascade: Cascade, post: PostObserved, step: Step) -> None:
         """What the root or a reply names is what the conversation is about; a brand's own post is about the brand."""
         named = post.brands if post.author_brand is None else (*post.brands, post.author_brand)
         if cascade.account is None:
             cascade.account = post.account
         for brand in named:
-            if brand in self._brands and brand not in cascade.brands:
+            if brand in step.watched.brands and brand not in cascade.brands:
                 cascade.brands.append(brand)
 
     def _follow_answers(self, cascade: Cascade, folded: FoldedPost, step: Step) -> None:
@@ -219,7 +215,7 @@ class Folding:
     def _conclude(self, cascade: Cascade, folded: FoldedPost, step: Step) -> None:
         """Say to each brand of the conversation what the post means for it, and count the post in the brand's minute."""
         post, reading = folded.post, folded.reading
-        about = self._complained_about(cascade, folded)
+        about = _complained_about(cascade, folded, step.watched.brands)
         # A question is one to whom it names; in a thread about a brand people ask each other.
         asked = post.brands if post.author_brand is None and post.home == post.conversation and asks(post.text) else ()
         abstains = reading is not None and reading.abstain is not None
@@ -254,7 +250,7 @@ class Folding:
         language = language_of(reading, post)
         for brand in cascade.brands:
             addressed = brand in post.brands
-            if brand in self._brands and speaks_here(post, brand) and (addressed or not is_wordless(reading)):
+            if brand in step.watched.brands and speaks_here(post, brand) and (addressed or not is_wordless(reading)):
                 if brand not in voices:
                     voices[brand] = self._state.copies.voice(brand, post.text)
                 step.signals.unread(cascade, folded, brand, language, addressed=addressed, voice=voices[brand])
@@ -264,36 +260,38 @@ class Folding:
         """Say to each brand which topics the post speaks of: after what else it means, so that the first signal about a
         post is the one that says most. What a brand writes itself is no news to it."""
         post = folded.post
-        concerned = [b for b in cascade.brands if b in self._brands and b != post.author_brand and speaks_here(post, b)]
-        found = self._flags.find(post, concerned) if concerned else {}
+        concerned = [
+            b for b in cascade.brands if b in step.watched.brands and b != post.author_brand and speaks_here(post, b)
+        ]
+        found = step.watched.flags.find(post, concerned) if concerned else {}
         if not found:
             return
-        about = relevances(post, cascade.brands, self._brands)
+        about = relevances(post, cascade.brands, step.watched.brands)
         for brand, spoken in found.items():
             if about[brand].counts:
                 heard = voices[brand] if brand in voices else self._state.copies.voice(brand, post.text)
                 step.signals.flagged(cascade, folded, brand, spoken, heard)
 
-    def _complained_about(self, cascade: Cascade, folded: FoldedPost) -> Mapping[str, BrandRelevance]:
-        """The brands of the conversation that the post is negative about: those that it is meant for, and that ask for no
-        surer reading.
 
-        A text that is negative about one brand is not negative about each that it names. A brand that is no longer
-        configured may still stand in the state of its conversations; nothing is said about it.
-        """
-        post, reading = folded.post, folded.reading
-        if reading is None or not _is_negative(reading):
-            return {}
-        found = relevances(post, cascade.brands, self._brands)
-        watched = ((name, self._brands.get(name), found.get(name)) for name in cascade.brands)
-        return {
-            name: relevance
-            for name, brand, relevance in watched
-            if brand is not None
-            and relevance is not None
-            and relevance.counts
-            and reading.negative >= brand.negative_from
-        }
+def _complained_about(
+    cascade: Cascade, folded: FoldedPost, brands: Mapping[str, Brand]
+) -> Mapping[str, BrandRelevance]:
+    """The brands of the conversation that the post is negative about: those that it is meant for, and that ask for no
+    surer reading.
+
+    A text that is negative about one brand is not negative about each that it names. A brand that is no longer
+    configured may still stand in the state of its conversations; nothing is said about it.
+    """
+    post, reading = folded.post, folded.reading
+    if reading is None or not _is_negative(reading):
+        return {}
+    found = relevances(post, cascade.brands, brands)
+    watched = ((name, brands.get(name), found.get(name)) for name in cascade.brands)
+    return {
+        name: relevance
+        for name, brand, relevance in watched
+        if brand is not None and relevance is not None and relevance.counts and reading.negative >= brand.negative_from
+    }
 
 
 def _add_counters(cascade: Cascade, post: PostObserved, at: float) -> None:

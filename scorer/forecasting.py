@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from scorer.forwarding import Forwarding
 from scorer.lane_state import LaneState
 from scorer.signals import Announcement
@@ -35,7 +33,6 @@ class Forecasting:
     def __init__(
         self,
         state: LaneState,
-        brands: Mapping[str, Brand],
         forecaster: Forecaster,
         forwarding: Forwarding,
         *,
@@ -43,7 +40,6 @@ class Forecasting:
         expire_seconds: float,
     ) -> None:
         self._state = state
-        self._brands = brands
         self._forecaster = forecaster
         self._forwarding = forwarding
         self._horizon = horizon_seconds
@@ -55,7 +51,7 @@ class Forecasting:
             cascade = self._state.cascades.get(conversation)
             if cascade is not None and step.now - cascade.newest >= self._expire:
                 self._state.moods.learn(cascade)
-                self._state.recalibrations.end(cascade, self._brands, self._horizon)
+                self._state.recalibrations.end(cascade, step.watched.brands, self._horizon)
                 self._forwarding.end(conversation, cascade, step)
             else:
                 step.moved[conversation] = None
@@ -67,20 +63,20 @@ class Forecasting:
             if cascade is None:
                 continue
             if cascade.claims and step.now - cascade.begins > self._horizon:
-                self._state.recalibrations.end(cascade, self._brands, self._horizon)
+                self._state.recalibrations.end(cascade, step.watched.brands, self._horizon)
             if (
                 cascade.brands
                 and has_evidence(cascade)
-                and (moved_enough(cascade, step.now) or self._has_news(cascade, step.now))
+                and (moved_enough(cascade, step.now) or self._has_news(cascade, step))
             ):
                 self._look(cascade, conversation, step)
             self._state.cascades.put(conversation, cascade, self._due(cascade, step.now))
 
-    def _has_news(self, cascade: Cascade, now: float) -> bool:
+    def _has_news(self, cascade: Cascade, step: Step) -> bool:
         """Returns True if a brand must hear of the conversation (`forecast.has_news`)."""
         for name in cascade.brands:
-            brand = self._brands.get(name)
-            if brand is not None and has_news(cascade, brand.line, cascade.told.get(name), now):
+            brand = step.watched.brands.get(name)
+            if brand is not None and has_news(cascade, brand.line, cascade.told.get(name), step.now):
                 return True
         return False
 
@@ -99,7 +95,7 @@ class Forecasting:
         """Forecast the conversation for each of its brands that is configured."""
         highest = 0.0
         for name in cascade.brands:
-            brand = self._brands.get(name)
+            brand = step.watched.brands.get(name)
             if brand is not None:
                 highest = max(highest, self._forecast_for(brand, cascade, conversation, step))
         cascade.looked = (cascade.engagements, cascade.everyone.reach, step.now, highest)

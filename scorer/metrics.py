@@ -89,10 +89,7 @@ class ScorerMetrics:
             ["network", "state"],
             registry=registry,
         )
-        # The series exist from the start: a rate over one that appears with its first gap never sees that gap.
-        for network in networks:
-            for state in CoverageState:
-                self.coverage.labels(network, state)
+        self.expect(networks)
         self._brands: set[str] = set()
         self._languages: set[str] = set()
         self.degraded = Gauge(
@@ -102,6 +99,12 @@ class ScorerMetrics:
         )
         for level in Level:
             self.forecasts.labels(level.value)
+
+    def expect(self, networks: Iterable[str]) -> None:
+        """Make the series of these networks: a rate over one that appears with its first gap never sees that gap."""
+        for network in networks:
+            for state in CoverageState:
+                self.coverage.labels(network, state)
 
     def count_brand(self, brand: str, posts: int, negative: int) -> None:
         """Count one minute of one brand. The number of labels is bounded, however many brands are configured."""

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from scorer.flags import Flags
 from scorer.folding import Folding
 from scorer.forecasting import Forecasting
 from scorer.forwarding import Forwarding
@@ -26,8 +25,8 @@ from scorer.metrics import ScorerMetrics
 from scorer.scoring import Score, Scoring
 from scorer.step import Arrival, Step
 from scorer.virality.forecast import Forecaster
+from scorer.watched import Watching
 from services.base.clock import moment
-from services.config.model import Brand
 from services.contracts.codec import Unreadable, decode
 from services.contracts.post import PostDeleted, PostObserved, PostPlaced, SourceCoverage, StoryLinked
 from services.eventlog.base import Record
@@ -50,22 +49,22 @@ class CascadeProcessor:
         score: Score,
         model: str,
         forecaster: Forecaster,
-        brands: Mapping[str, Brand],
+        watching: Watching,
         horizon_seconds: float,
         expire_seconds: float,
         metrics: ScorerMetrics,
-        flags: Flags | None = None,
     ) -> None:
-        """`model` is the name of the sentiment model behind `score`. Without `flags` the shipped topics are looked for."""
+        """`model` is the name of the sentiment model behind `score`; `watching` is asked once for each step."""
         self._partition = partition
         self._letters = letters
         self._metrics = metrics
+        self._watching = watching
         self._state = state = LaneState()
         scoring = Scoring(state, score)
         forwarding = Forwarding(state, metrics)
-        folding = Folding(partition, state, brands, metrics, forwarding, model=model, flags=flags or Flags())
+        folding = Folding(partition, state, metrics, forwarding, model=model)
         forecasting = Forecasting(
-            state, brands, forecaster, forwarding, horizon_seconds=horizon_seconds, expire_seconds=expire_seconds
+            state, forecaster, forwarding, horizon_seconds=horizon_seconds, expire_seconds=expire_seconds
         )
         self._score = scoring.score
         self._conclude = (folding.fold, forecasting.forecast, self._account)
@@ -75,7 +74,7 @@ class CascadeProcessor:
         self._state.restore(entries)
 
     async def process(self, records: Sequence[Record], now: datetime) -> StepResult:
-        step = Step.of(now, self._metrics, records)
+        step = Step.of(now, self._metrics, self._watching(), records)
         await off_loop(lambda: self._read(step))
         await self._score(step)
         await off_loop(lambda: _each(self._conclude, step))
@@ -86,7 +85,7 @@ class CascadeProcessor:
         return None if at is None else moment(at)
 
     async def fire(self, now: datetime) -> StepResult:
-        step = Step.of(now, self._metrics)
+        step = Step.of(now, self._metrics, self._watching())
         await off_loop(lambda: _each(self._timers, step))
         return step.out
 

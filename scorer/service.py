@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import structlog
 
-from scorer.flags import Flags
 from scorer.metrics import ScorerMetrics
 from scorer.pipeline import CascadeProcessor
 from scorer.sentiment.batcher import Batcher, BatcherMetrics
@@ -18,6 +17,7 @@ from scorer.sentiment.text import spell
 from scorer.surge_processor import SurgeProcessor
 from scorer.virality.forecast import Forecaster
 from scorer.virality.learned import shipped
+from scorer.watched import Watched
 from services.base.tasks import Health, Tasks
 from services.contracts.topics import BASELINES, CASCADES, POSTS, SIGNALS
 from services.eventlog.base import Group
@@ -48,11 +48,12 @@ class Scorer:
         settings = context.settings
         self._model = model
         self._forecaster = forecaster
-        self._metrics = ScorerMetrics(context.registry, context.config.networks)
+        current = context.current
+        self._metrics = ScorerMetrics(context.registry, current.config.networks)
+        current.after.append(lambda _: self._metrics.expect(current.config.networks))
         self._metrics.degraded.set(model.degraded)
         self._batcher = Batcher(model, BatcherMetrics(context.registry), spell=spell)
-        self._brands = {brand.id: brand for brand in context.config.brands}
-        self._flags = Flags(context.config.topics_about)
+        self._watched = current.derive(Watched.of)
         self._horizon = settings.horizon_hours * 3600
         self._expire = settings.expire_hours * 3600
         group = Group(GROUP, POSTS.name, CASCADES.name, settings.instance)
@@ -67,7 +68,7 @@ class Scorer:
             Stage(
                 "surges",
                 Group(SURGE_GROUP, SIGNALS.name, BASELINES.name, settings.instance),
-                lambda partition, letters: SurgeProcessor(partition, letters, self._metrics, self._brands),
+                lambda partition, letters: SurgeProcessor(partition, letters, self._metrics, self._watching),
                 settings.batch_records,
             ),
             context.log,
@@ -76,6 +77,9 @@ class Scorer:
             settings.dead_letters_per_minute,
         )
 
+    def _watching(self) -> Watched:
+        return self._watched.now
+
     def _lane(self, partition: int, letters: DeadLetters) -> CascadeProcessor:
         return CascadeProcessor(
             partition,
@@ -83,11 +87,10 @@ class Scorer:
             score=self._batcher.score,
             model=self._model.name,
             forecaster=self._forecaster,
-            brands=self._brands,
+            watching=self._watching,
             horizon_seconds=self._horizon,
             expire_seconds=self._expire,
             metrics=self._metrics,
-            flags=self._flags,
         )
 
     async def start(self, tasks: Tasks) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from scorer.metrics import ScorerMetrics
 from scorer.sentiment.model import Reading
 from scorer.signals import Signals
+from scorer.watched import Watched
 from services.base.clock import epoch
 from services.contracts.base import Event, EventId
 from services.contracts.post import PostKind
@@ -39,6 +40,8 @@ class Step:
     """Epoch seconds."""
     signals: Signals
     out: StepResult
+    watched: Watched
+    """One configuration from the first stage to the last, even if another takes its place meanwhile."""
     records: Sequence[Record] = ()
     arrivals: list[Arrival] = field(default_factory=list)
     moved: dict[str, None] = field(default_factory=dict)
@@ -49,7 +52,7 @@ class Step:
     """Older events of their conversations that were forgotten for these."""
 
     @classmethod
-    def of(cls, now: datetime, metrics: ScorerMetrics, records: Sequence[Record] = ()) -> Step:
+    def of(cls, now: datetime, metrics: ScorerMetrics, watched: Watched, records: Sequence[Record] = ()) -> Step:
         """A step at `now` that has been through no stage yet."""
         out = StepResult()
-        return cls(epoch(now), Signals(out, metrics), out, records)
+        return cls(epoch(now), Signals(out, metrics), out, watched, records)

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from scorer.metrics import ScorerMetrics
-from scorer.surge_model import BUCKET_SECONDS, HOUR, SENSITIVITIES, Deviation, SurgeModel, surprise
+from scorer.surge_model import BUCKET_SECONDS, HOUR, Deviation, SurgeModel, surprise
 from scorer.surge_state import STATE_VERSION, STORIES, WINDOW_SECONDS, BrandSurgeState, Voice
+from scorer.watched import Watching
 from services.base.clock import epoch, moment
-from services.config.model import Brand
 from services.contracts.base import BrandId, EventId, StoryId, event_id
 from services.contracts.codec import Unreadable, decode, encode
 from services.contracts.language_tags import language
@@ -79,19 +79,19 @@ class _Look(NamedTuple):
 class SurgeProcessor:
     """One lane over `firebreak.signals` (protocol `services.stream.processor.Processor`)."""
 
-    def __init__(
-        self, partition: int, letters: DeadLetters, metrics: ScorerMetrics, brands: Mapping[str, Brand]
-    ) -> None:
+    def __init__(self, partition: int, letters: DeadLetters, metrics: ScorerMetrics, watching: Watching) -> None:
         self._partition = partition
         self._letters = letters
         self._metrics = metrics
-        self._rules = {name: SENSITIVITIES[brand.surges] for name, brand in brands.items()}
+        self._watching = watching
+        self._watched = watching()
         self._brands = KeyedState("s:", BrandSurgeState, STATE_VERSION)
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         self._brands.restore(entries)
 
     async def process(self, records: Sequence[Record], now: datetime) -> StepResult:
+        self._watched = self._watching()
         return await off_loop(lambda: self._process(records, now))
 
     def _process(self, records: Sequence[Record], now: datetime) -> StepResult:
@@ -128,6 +128,7 @@ class SurgeProcessor:
         return None if due is None else moment(due)
 
     async def fire(self, now: datetime) -> StepResult:
+        self._watched = self._watching()
         return await off_loop(lambda: self._fire(now))
 
     def _fire(self, now: datetime) -> StepResult:
@@ -242,7 +243,7 @@ class SurgeProcessor:
         known, now, alarm = look.known, look.now, look.known.model.alarm
         deviation = known.model.measure(now) if past is None else past
         before = alarm.begins
-        change = alarm.step(self._rules.get(look.brand, SENSITIVITIES["balanced"]), now, deviation)
+        change = alarm.step(self._watched.sensitivity(look.brand), now, deviation)
         if change == "start":
             self._announce(look, SurgePhase.START, alarm.begins or now, deviation, out)
         elif change == "end":
@@ -266,7 +267,7 @@ class SurgeProcessor:
             return
         if alarm.begins is not None or voice.copies < WAVE_COPIES or now - voice.told_at < WAVE_TELL_AGAIN_SECONDS:
             return
-        rule = self._rules.get(look.brand, SENSITIVITIES["balanced"])
+        rule = self._watched.sensitivity(look.brand)
         deviation = known.model.measure(now)
         alike = surprise(voice.copies, deviation.expected, known.model.baseline.dispersion)
         if alike >= rule.start_cold and voice.copies >= rule.least_factor * deviation.expected:

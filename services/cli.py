@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -14,7 +15,8 @@ from pydantic import ValidationError
 from services.base import logs
 from services.base.errors import FirebreakError
 from services.base.settings import Settings
-from services.config.loading import load
+from services.config.current import CurrentConfig
+from services.config.file import ConfigFile
 from services.config.model import Config
 from services.runtime.registry import COMMANDS, SERVICES
 from services.runtime.registry import load as load_object
@@ -45,10 +47,6 @@ def settings() -> Settings:
         )
 
 
-def configuration(of: Settings) -> Config:
-    return load(of.config)
-
-
 def run_to_end(work: Coroutine[Any, Any, Any]) -> Any:
     import uvloop
 
@@ -61,7 +59,11 @@ def run(
         list[str] | None, typer.Argument(help=f"any of {', '.join(SERVICES)}; without any, all of them in one process")
     ] = None,
 ) -> None:
-    """Run the services until SIGTERM or Ctrl-C. Settings come from FIREBREAK_... variables (see `doctor --settings`)."""
+    """Run the services until SIGTERM or Ctrl-C. Settings come from FIREBREAK_... variables (see `doctor --settings`).
+
+    The configuration file is read again when it changes, on SIGHUP, and by `firebreak reload`."""
+    # Until the loop listens to it: a SIGHUP that comes while we start asks for what is being done.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from services.runtime.process import Process, run_until_signalled
     from services.tools import data_folder
 
@@ -70,10 +72,26 @@ def run(
         fail(f"there is no service {', '.join(sorted(unknown))}; choose from {', '.join(SERVICES)}", 2)
     of = settings()
     logs.configure(of.log_level, of.log_format)
-    config = configuration(of)
     if of.log == "sqlite" or ("alerter" in names and of.database is None):
         data_folder.check(of.data)
+    config = CurrentConfig.from_file(ConfigFile(of.config, of.data))
     run_until_signalled(lambda: Process(of, config, names))
+
+
+@app.command()
+def reload(
+    url: Annotated[
+        str | None,
+        typer.Option(help="URL of the process with the alerter; without it, FIREBREAK_HOST and FIREBREAK_PORT"),
+    ] = None,
+) -> None:
+    """Have the configuration file read again, and say whether it was taken. Needs FIREBREAK_ADMIN_KEY.
+
+    A file with mistakes changes nothing; the mistakes are printed and the exit code is 1. All other processes that read the
+    same file take it by themselves within seconds."""
+    from services.tools.reloading import ask_for_reload
+
+    ask_for_reload(settings(), url)
 
 
 @app.command()
@@ -195,7 +213,7 @@ def _lend_commands() -> None:
 
 
 def main() -> None:
-    known = {"run", "drill", "replay", "sink", "topics", "doctor"}
+    known = {"run", "reload", "drill", "replay", "sink", "topics", "doctor"}
     if not known & set(sys.argv[1:2]):
         _lend_commands()
     try:

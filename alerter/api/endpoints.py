@@ -12,7 +12,7 @@ from alerter.api.auth import Admin, Caller, Reader
 from alerter.api.context import ApiContext, found
 from alerter.api.endpoint_admin import mount_care
 from alerter.api.endpoint_checks import checked, wrong
-from alerter.api.keys import brands_for
+from alerter.api.keys import brands_for, check_name
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.desk.context import Context
 from alerter.escalation import pages
@@ -27,6 +27,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/endpoints", status_code=201, responses=CONFLICT)
     async def create_endpoint(caller: Admin, body: schemas.EndpointIn) -> schemas.Created:
         """Create an endpoint. Its secret is in this response and nowhere else."""
+        check_name(service, caller, body.name)
         brands = brands_for(service, caller, body.brands)
         secret = signing.new_secret() if TRAITS[body.kind].signs else None
         draft, context = checked(service, body, brands, secret), service.context()

@@ -71,10 +71,24 @@ def brands_for(service: ApiContext, caller: Caller, wanted: Collection[str]) -> 
     return tuple(wanted) or tuple(sorted(caller.brands or ()))
 
 
+def check_name(service: ApiContext, caller: Caller, name: str) -> None:
+    """A limited key makes names that begin with a brand of its own: if it could ask for any name, it would learn by the answer
+    which ones others have. Raises `Problem` 422."""
+    if caller.brands is None:
+        return
+    brands = caller.brands | {brand.id for brand in service.process.config.brands}
+    # Of `acme` and `acme-air` the longer one has `acme-air-desk`.
+    owner = max((brand for brand in brands if f"{name}-".startswith(f"{brand}-")), key=len, default=None)
+    if owner not in caller.brands:
+        why = f"must begin with a brand of your key, such as {min(caller.brands)}-{name}"
+        raise Problem(422, f"name {why}", errors=[{"at": "body.name", "why": why}])
+
+
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/keys", status_code=201, responses=CONFLICT)
     async def create_key(caller: Admin, body: schemas.KeyIn) -> schemas.KeyCreated:
         """Create a key. It is in this response and nowhere else. A limited key can only create keys within its own limits."""
+        check_name(service, caller, body.name)
         brands, context = brands_for(service, caller, body.brands), service.context()
         if body.expires_at is not None and body.expires_at <= context.wall:
             why = "is in the past"

@@ -11,6 +11,7 @@ from alerter.api import (
     actions,
     answers,
     audit,
+    config,
     deliveries,
     endpoints,
     feeds,
@@ -38,6 +39,7 @@ MODULES: Final = (
     answers,
     keys,
     audit,
+    config,
 )
 """Each has `mount(routes, service)`; `alerter.api.auth` tells what a new one must know."""
 MAX_BODY_BYTES: Final = 256_000
@@ -81,6 +83,11 @@ def _webhooks(app: FastAPI) -> None:
 
         @app.webhooks.post(f"endpoint.{news}", description=about, operation_id=f"webhook_endpoint_{news}")
         def endpoint_message(body: schemas.EndpointMessage) -> None: ...
+
+    for outcome in ("refused", "accepted"):
+
+        @app.webhooks.post(f"config.{outcome}", description=about, operation_id=f"webhook_config_{outcome}")
+        def config_message(body: schemas.ConfigMessage) -> None: ...
 
     @app.webhooks.post("answer.due", description=about, operation_id="webhook_answer_due")
     def overdue_message(body: answers.OverdueMessage) -> None: ...

@@ -48,7 +48,9 @@ class Shape(BaseModel):
 
 Severity = Annotated[int, Field(ge=1, le=4)]
 TypePattern = Annotated[
-    str, StringConstraints(pattern=r"^(incident|endpoint|post|answer)\.([a-z]+|\*)$"), Field(examples=["incident.*"])
+    str,
+    StringConstraints(pattern=r"^(incident|endpoint|post|answer|config)\.([a-z]+|\*)$"),
+    Field(examples=["incident.*"]),
 ]
 
 
@@ -432,6 +434,23 @@ class EndpointMessage(BaseModel):
     type: str = Field(pattern=r"^endpoint\.(failing|recovered|disabled|test)$")
     timestamp: datetime
     data: EndpointNews
+
+
+class ConfigTrouble(BaseModel):
+    """What is the matter with the configuration file."""
+
+    file: str
+    because: str
+    version: str = Field(description="which version is in force, also after a restart")
+    mistakes: tuple[str, ...] = Field((), max_length=10, description="the first of them, with file, line and field")
+
+
+class ConfigMessage(BaseModel):
+    """Body of a `config.*` webhook: the configuration file cannot be taken, or it was mended."""
+
+    type: str = Field(pattern=r"^config\.(refused|accepted)$")
+    timestamp: datetime
+    data: ConfigTrouble
 
 
 class RedactionMessage(BaseModel):

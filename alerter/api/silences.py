@@ -31,8 +31,10 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
             why = "is before the start, or in the past"
             raise Problem(422, f"ends_at {why}", errors=[{"at": "body.ends_at", "why": why}])
         named = {value for m in body.matchers if m.field is Field.BRAND and not m.negate for value in m.values}
-        strange = sorted(v for v in named if "*" not in v and v not in {b.id for b in service.process.config.brands})
-        if strange:
+        known = {brand.id for brand in service.process.config.brands}
+        strange = sorted(value for value in named if "*" not in value and value not in known)
+        # To a limited key a brand of others is like one that does not exist: both are refused below.
+        if strange and not caller.outside:
             why = f"no brand {', '.join(strange)} in the configuration"
             raise Problem(422, why, errors=[{"at": "body.matchers", "why": why}])
 

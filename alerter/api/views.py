@@ -157,7 +157,7 @@ def _delivery_query() -> Select[Any]:
 def delivery_page(
     connection: Connection, caller: Caller, endpoint: str | None, state: str | None, cursor: str | None, limit: int
 ) -> schemas.Deliveries:
-    query = _delivery_query().where(_delivery_seen(connection, caller))
+    query = _delivery_query().where(deliveries_seen(connection, caller))
     if endpoint is not None:
         query = query.where(deliveries.c.endpoint == endpoint)
     if state is not None:
@@ -168,7 +168,7 @@ def delivery_page(
 
 def delivery_shown(connection: Connection, caller: Caller, delivery: str) -> schemas.DeliveryShown | None:
     """One delivery with its body."""
-    query = select(deliveries).where(deliveries.c.id == delivery, _delivery_seen(connection, caller))
+    query = select(deliveries).where(deliveries.c.id == delivery, deliveries_seen(connection, caller))
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
@@ -181,11 +181,13 @@ def delivery_brand(connection: Connection, caller: Caller, delivery: str) -> tup
     query = select(incidents.c.brand).select_from(
         deliveries.outerjoin(incidents, deliveries.c.incident == incidents.c.id)
     )
-    row = connection.execute(query.where(deliveries.c.id == delivery, _delivery_seen(connection, caller))).one_or_none()
+    row = connection.execute(
+        query.where(deliveries.c.id == delivery, deliveries_seen(connection, caller))
+    ).one_or_none()
     return row is not None, None if row is None else row.brand
 
 
-def _delivery_seen(connection: Connection, caller: Caller) -> ColumnElement[bool]:
+def deliveries_seen(connection: Connection, caller: Caller) -> ColumnElement[bool]:
     """Those about incidents of the caller's brands, and those about no incident to endpoints that are the caller's."""
     if caller.brands is None:
         return true()

@@ -12,9 +12,15 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from alerter.api.answers import OverdueMessage
-from alerter.api.schemas import EndpointMessage, IncidentMessage, RedactionMessage
+from alerter.api.schemas import ConfigMessage, EndpointMessage, IncidentMessage, RedactionMessage
 
-MESSAGES: Final[tuple[type[BaseModel], ...]] = (IncidentMessage, RedactionMessage, EndpointMessage, OverdueMessage)
+MESSAGES: Final[tuple[type[BaseModel], ...]] = (
+    IncidentMessage,
+    RedactionMessage,
+    EndpointMessage,
+    OverdueMessage,
+    ConfigMessage,
+)
 
 
 def webhook_schema() -> dict[str, Any]:

@@ -16,9 +16,10 @@ from functools import partial
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from alerter.answers.answer_clocks import WAITING
+from alerter.api import views
 from alerter.api.auth import Caller, seen_by
 from alerter.console.board import OPEN
 from alerter.states import DeliveryState
@@ -55,12 +56,28 @@ def fingerprint(connection: Connection, caller: Caller, about: About = About.INC
     own = seen_by(caller, incidents.c.brand)
     opened = select(func.count(), func.max(incidents.c.changed_at), func.sum(incidents.c.sequence))
     parts = [*connection.execute(opened.where(incidents.c.state.in_(OPEN), own)).one()]
-    # What follows says that something happened, of whatever brand: the page finds out by asking again.
-    pending = select(func.count()).select_from(deliveries).where(deliveries.c.state == DeliveryState.PENDING)
-    parts += [
-        connection.scalar(query) for query in (pending, select(func.max(attempts.c.id)), select(func.max(audit.c.id)))
-    ]
+    parts += _elsewhere(connection) if caller.brands is None else _elsewhere_of(connection, caller)
     return _short(parts)
+
+
+def _elsewhere(connection: Connection) -> list[object]:
+    """Says that something happened besides, of whatever brand: the page finds out by asking again."""
+    pending = select(func.count()).select_from(deliveries).where(deliveries.c.state == DeliveryState.PENDING)
+    newest = (select(func.max(attempts.c.id)), select(func.max(audit.c.id)))
+    return [connection.scalar(query) for query in (pending, *newest)]
+
+
+def _elsewhere_of(connection: Connection, caller: Caller) -> list[object]:
+    """The same of the caller's brands alone: when something happens to others is theirs."""
+    own = select(incidents.c.id).where(incidents.c.state.in_(OPEN), seen_by(caller, incidents.c.brand))
+    sent = select(func.sum(deliveries.c.attempts), func.max(deliveries.c.finished_at))
+    pending = select(func.count()).select_from(deliveries).where(deliveries.c.state == DeliveryState.PENDING)
+    changes = select(func.max(audit.c.id)).where(or_(seen_by(caller, audit.c.brand), audit.c.actor == caller.name))
+    return [
+        *connection.execute(sent.where(deliveries.c.incident.in_(own))).one(),
+        connection.scalar(pending.where(views.deliveries_seen(connection, caller))),
+        connection.scalar(changes),
+    ]
 
 
 def _short(parts: list[object]) -> str:
@@ -107,9 +124,11 @@ class LiveUpdates:
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _look(self) -> None:
-        found: dict[tuple[Brands, About], str] = {}
+        found: dict[tuple[Brands, str | None, About], str] = {}
         for page in list(self._pages):
-            key = page.caller.brands, page.about
+            # What a limited key changes itself is its own to see, whatever its brand.
+            name = None if page.caller.brands is None else page.caller.name
+            key = page.caller.brands, name, page.about
             if key not in found:
                 found[key] = await self._database.read(partial(fingerprint, caller=page.caller, about=page.about))
             if found[key] != page.known:

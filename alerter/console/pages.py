@@ -127,6 +127,8 @@ def _pages(routes: APIRouter, service: ApiContext) -> None:
             may_act=caller.may(Scope.RESPOND),
             said=flash.WORDS.get(done),
             state_words=words.STATE_WORDS,
+            refused=service.process.current.refused,
+            tell_mistakes=not caller.outside,
         )
 
     @routes.get("/incidents/{incident}")

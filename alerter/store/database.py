@@ -44,6 +44,8 @@ class Overtaken(FirebreakError):
 class DatabaseAway(Transient):
     """The database does not answer or is locked. Nothing took effect, unless only the answer to the commit was lost."""
 
+    restart_helps = False
+
 
 class _Job(NamedTuple):
     work: Callable[[Connection], Any]
@@ -64,10 +66,16 @@ class Database:
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alerter-aside")
         self._waiting: Turns[_Job] = Turns()
         self._lock: IO[bytes] | None = None
+        self.away = False
+        """Whether the last write found the database locked or away."""
 
     async def start(self) -> None:
-        """Bring the tables up to date. Raises `Damaged` if they have a version that we do not know."""
-        await self._on(self._writer, lambda: self._passing(lambda: migrate.up(self._engine)))
+        """Bring the tables up to date. Raises `Damaged` if they have a version that we do not know, and `DatabaseAway`."""
+        try:
+            await self._on(self._writer, lambda: self._passing(lambda: migrate.up(self._engine)))
+        except DatabaseAway:
+            self.away = True
+            raise
 
     def alone(self) -> bool:
         """Returns True if no other process has this database open, which only a SQLite file can tell.
@@ -95,7 +103,15 @@ class Database:
         done: Future[T] = Future()
         self._waiting.add(_Job(work, done), bulk=bulk)
         self._writer.submit(self._commit_together)
-        return await asyncio.wrap_future(done)
+        try:
+            return await asyncio.wrap_future(done)
+        finally:
+            if done.done() and not done.cancelled():
+                self.away = isinstance(done.exception(), DatabaseAway)
+
+    async def probe(self) -> None:
+        """Find out whether the database can be written, by writing nothing. Raises like `write`."""
+        await self.write(lambda _: None)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which changes nothing. It sees what is committed when it begins. Raises like `write`."""

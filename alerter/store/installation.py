@@ -28,3 +28,11 @@ def noted(connection: Connection, name: str) -> bytes | None:
     """Returns the note of this name, if there is one."""
     value = connection.scalar(select(installation.c.value).where(installation.c.name == name))
     return None if value is None else bytes(value)
+
+
+def turned(connection: Connection, name: str, state: str) -> bool:
+    """Note the state of something that all replicas see. Returns True to the one that notes it first; nothing noted is the
+    same as the empty state."""
+    insert_missing(connection, installation, [{"name": name, "value": b""}])
+    other = (installation.c.name == name, installation.c.value != state.encode())
+    return bool(connection.execute(update(installation).where(*other).values(value=state.encode())).rowcount)

@@ -26,6 +26,9 @@ class Turns(Generic[Job]):
         self._bulk: deque[Job] = deque()
         self._passes = 0
 
+    def __len__(self) -> int:
+        return len(self._urgent) + len(self._bulk)
+
     def add(self, job: Job, *, bulk: bool) -> None:
         (self._bulk if bulk else self._urgent).append(job)
 

@@ -6,7 +6,7 @@ Only endpoints in trouble and brands with open incidents have a series: those th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import nan
@@ -25,6 +25,7 @@ from alerter.states import ENDED, DeliveryState, EndpointState
 from alerter.store.database import Database
 from alerter.store.loops import PeriodicLoop
 from alerter.store.tables import deliveries, endpoints, incidents
+from services.config.rota import Schedule
 
 WORTH_OVER: Final = timedelta(days=30)
 """The gauges of precision and lead time cover the alarms of this period."""
@@ -90,8 +91,10 @@ class GaugeReader(PeriodicLoop):
         self._database = database
         self._context = context
         self._covered: datetime | None = None
+        self._schedules: Sequence[Schedule] = ()
 
     async def turn(self) -> None:
+        await self._database.probe()  # or nobody would know that it is locked while nothing is to be written
         context, metrics = self._context(), self._metrics
         counts, depths = await self._database.read(lambda c: (store.counts(c), outbox.depths(c)))
         since = context.now - WORTH_OVER
@@ -110,11 +113,15 @@ class GaugeReader(PeriodicLoop):
             metrics.answers_overdue.labels(brand).set(count)
         show(await self._database.read(lambda c: look(c, context.wall)), metrics)
 
+    def _changed(self, context: Context) -> bool:
+        """Returns True if the configuration has other schedules now: of one that is gone nobody is missing."""
+        return context.config.schedules != self._schedules
+
     async def _measure_coverage(self, context: Context) -> None:
         """Measure on-call coverage once a minute, on a thread: a thousand schedules over a week take a second."""
-        if not context.config.schedules or (self._covered is not None and context.now - self._covered < COVERAGE_EVERY):
+        if self._covered is not None and context.now - self._covered < COVERAGE_EVERY and not self._changed(context):
             return
-        self._covered = context.now
+        self._covered, self._schedules = context.now, context.config.schedules
         until = context.now + coverage.AHEAD
         held = await self._database.read(lambda c: overrides.between(c, context.now, until))
         found = await asyncio.to_thread(coverage.measure, context.config, held, context.now)

@@ -6,6 +6,8 @@ A record that will never work is no error: it becomes a dead letter (`services.s
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class FirebreakError(Exception):
     """The root of all errors that Firebreak raises on purpose."""
@@ -22,6 +24,9 @@ class Backpressure(FirebreakError):
 
 class Transient(FirebreakError):
     """It may work when tried again."""
+
+    restart_helps: ClassVar[bool] = True
+    """False for what is outside of this process, such as a file that a backup holds: a new one would wait like this one."""
 
 
 class ConfigError(FirebreakError):

@@ -60,6 +60,23 @@ class FloorMetrics:
         self.loop_lag_seconds = Gauge(
             "firebreak_loop_lag_seconds", "How late the event loop ran when it was last measured", registry=registry
         )
+        self.config_info = Gauge(
+            "firebreak_config_info",
+            "1 where the configuration of this version is in force: the beginning of the SHA-256 of its file",
+            ["version"],
+            registry=registry,
+        )
+        self.config_refused = Gauge(
+            "firebreak_config_refused",
+            "1 while the configuration file holds what cannot be taken, and an older one is in force, else 0",
+            registry=registry,
+        )
+        self.config_reloads = Counter(
+            "firebreak_config_reloads_total",
+            "Times the configuration file was read again, by how that ended (taken, unchanged, refused)",
+            ["outcome"],
+            registry=registry,
+        )
         self.clock_ahead_seconds = Gauge(
             "firebreak_clock_ahead_seconds",
             "How far the time by which the process works is ahead of the machine's clock, which was set back",

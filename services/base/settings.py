@@ -41,6 +41,15 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address that the HTTP server binds")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8080, description="port of the HTTP server; 0 picks a free one")
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
+        None, description="port of its own for /metrics, which the other port then does not serve; 0 picks a free one"
+    )
+    metrics_token: Annotated[SecretStr, Field(min_length=16)] | None = Field(
+        None, description="bearer token that /metrics asks for, at least 16 characters; without one it is open"
+    )
+    metrics_brands: bool = Field(
+        True, description="false: no metric has a brand as a label, and its series are added up over all brands"
+    )
     database: str | None = Field(None, description="SQLAlchemy URL of the alerter; default: SQLite in `data`")
     public_url: str | None = Field(None, description="where people reach this installation; used in links")
 

@@ -1,4 +1,4 @@
-"""The process's one HTTP server: health, readiness and metrics of everything in it, and the routes its services mount.
+"""The process's HTTP server: health and readiness of everything in it, and the routes its services mount.
 
 uvicorn must not take the signals: by default it ends the process on SIGTERM before the other tasks have drained.
 """
@@ -8,12 +8,11 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from services.base.errors import ConfigError
 from services.base.metrics import FloorMetrics
@@ -23,10 +22,13 @@ DRAIN_SECONDS: Final = 5
 
 
 def application(
-    services: Sequence[Service], registry: CollectorRegistry, metrics: FloorMetrics, waiting: Callable[[], str | None]
+    services: Sequence[Service],
+    metrics: FloorMetrics,
+    waiting: Callable[[], str | None],
+    shown: Callable[[], dict[str, Any]],
 ) -> FastAPI:
     """Returns the application of a process. `waiting()` returns what the process still waits for before its services start,
-    or `None` once they have started."""
+    or `None` once they have started; `shown()` what readiness says besides."""
     app = FastAPI(
         title="Firebreak",
         summary="Hears the complaint that is about to go viral and gets a human to it in time.",
@@ -51,19 +53,13 @@ def application(
         for name, state in states.items():
             metrics.ready.labels(name).set(state.ok)
         ok = all(state.ok for state in states.values())
-        return JSONResponse({n: {"ok": s.ok, **s.detail} for n, s in states.items()}, 200 if ok else 503)
+        body = {n: {"ok": s.ok, **s.detail} for n, s in states.items()}
+        return JSONResponse({**body, **shown()}, 200 if ok else 503)
 
     @app.get("/idlez", tags=["operation"], summary="Whether nothing is left to do now; for drills")
     async def idlez() -> JSONResponse:
         states = {service.name: waiting() is None and await service.idle() for service in services}
         return JSONResponse(states, 200 if all(states.values()) else 503)
-
-    @app.get("/metrics", tags=["operation"], summary="Prometheus text format", response_class=Response)
-    async def exposition(_: Request) -> Response:
-        for service in services:
-            metrics.live.labels(service.name).set(service.live().ok)
-            metrics.ready.labels(service.name).set(waiting() is None and service.ready().ok)
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     for service in services:
         service.mount(app)

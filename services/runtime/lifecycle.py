@@ -11,6 +11,7 @@ from services.base.clock import Clock
 from services.base.metrics import FloorMetrics
 from services.base.settings import Settings
 from services.base.tasks import Health, Tasks
+from services.config.current import CurrentConfig
 from services.config.model import Config
 from services.eventlog.base import EventLog
 
@@ -20,11 +21,16 @@ class ServiceContext:
     """What every service is built from."""
 
     settings: Settings
-    config: Config
+    current: CurrentConfig
     log: EventLog
     clock: Clock
     registry: CollectorRegistry
     metrics: FloorMetrics
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force. Read it once in a step: the next step may see another."""
+        return self.current.config
 
 
 class Service(Protocol):

@@ -12,9 +12,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import structlog
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from services.base.clock import Clock, RealClock, ScaledClock, moment, set_within
@@ -22,8 +23,11 @@ from services.base.metrics import FloorMetrics
 from services.base.retry import backoff
 from services.base.settings import Settings
 from services.base.tasks import Tasks
+from services.config.current import CurrentConfig, Reload
 from services.config.model import Config
 from services.eventlog.base import EventLog, Unavailable
+from services.runtime.exposition import Exposition
+from services.runtime.folder_lock import FolderLock
 from services.runtime.http import DRAIN_SECONDS, Server, application
 from services.runtime.lifecycle import Service, ServiceContext
 from services.runtime.registry import SERVICES, build
@@ -65,30 +69,53 @@ def clock_of(settings: Settings) -> Clock:
 class Process:
     """Runs the services in `names`, any of `ingest`, `scorer`, `alerter` in any order."""
 
-    def __init__(self, settings: Settings, config: Config, names: Sequence[str], clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Settings, config: Config | CurrentConfig, names: Sequence[str], clock: Clock | None = None
+    ) -> None:
+        """A bare `Config` stays in force for as long as the process runs."""
         self.settings = settings
+        self.config = config if isinstance(config, CurrentConfig) else CurrentConfig.of(config)
         self.registry = CollectorRegistry()
         self.metrics = FloorMetrics(self.registry)
         ProcessCollector(registry=self.registry)
         self.log = open_log(settings)
         self.clock = clock or clock_of(settings)
-        context = ServiceContext(settings, config, self.log, self.clock, self.registry, self.metrics)
+        context = ServiceContext(settings, self.config, self.log, self.clock, self.registry, self.metrics)
         self.services: list[Service] = [build(name, context) for name in SERVICES if name in names]
         self._waiting: str | None = "start"
-        app = application(self.services, self.registry, self.metrics, lambda: self._waiting)
+        self.folder = FolderLock(settings, [service.name for service in self.services])
+        self.config.after.append(self._count_reload)
+        for outcome in Reload:
+            self.metrics.config_reloads.labels(outcome)
+        self._show_config()
+        app = application(self.services, self.metrics, lambda: self._waiting, self._shown)
+        exposition = Exposition(settings, self.registry, self._refresh)
+        self.metrics_server: Server | None = None
+        if settings.metrics_port is None:
+            exposition.mount(app)
+        else:
+            own = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+            exposition.mount(own)
+            self.metrics_server = Server(own, settings.host, settings.metrics_port)
         self.server = Server(app, settings.host, settings.port)
 
     async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
         """Run until `stop` is set. Raises an `ExceptionGroup` with the reason when a long task fails or ends unasked."""
+        self.folder.take()
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = Tasks(group)
                 http = tasks.spawn("http", self.server.run_until_stopped)
+                if self.metrics_server is not None:
+                    tasks.spawn("metrics-http", self.metrics_server.run_until_stopped)
                 group.create_task(self._stop_when_asked(stop, tasks, http), name="stop")
                 tasks.spawn("loop-lag", self._measure_loop_lag)
+                tasks.spawn("config", self.config.watch)
                 await self._start(stop, tasks)
                 if not stop.is_set():
-                    logger.info("started", services=[s.name for s in self.services], url=self.server.url)
+                    metrics = self.metrics_server or self.server
+                    names = [s.name for s in self.services]
+                    logger.info("started", services=names, url=self.server.url, metrics=f"{metrics.url}/metrics")
                     started()
         except BaseExceptionGroup as group:
             for reason in _reasons(group):
@@ -96,6 +123,7 @@ class Process:
             raise
         finally:
             await self.log.close()
+            self.folder.release()
 
     async def _start(self, stop: asyncio.Event, tasks: Tasks) -> None:
         waits = backoff(0.5, 10)
@@ -123,8 +151,37 @@ class Process:
             await service.stop(deadline)
         await self.log.close()
         self.server.stop()
+        if self.metrics_server is not None:
+            self.metrics_server.stop()
         await asyncio.wait([http], timeout=DRAIN_SECONDS + 1)
         tasks.cancel_rest()
+
+    def _refresh(self) -> None:
+        for service in self.services:
+            self.metrics.live.labels(service.name).set(service.live().ok)
+            self.metrics.ready.labels(service.name).set(self._waiting is None and service.ready().ok)
+
+    def _shown(self) -> dict[str, Any]:
+        """What `/readyz` says besides: which configuration is in force, and whether somebody else uses the data folder.
+
+        Anybody may read it. What is wrong with another configuration names brands: that is for the log and the console.
+        """
+        config: dict[str, Any] = {"version": self.config.version}
+        refused = self.config.refused
+        if refused is not None:
+            why = f"the file has mistakes ({len(refused.mistakes)}; the log has them): the last good one is in force"
+            config |= {"refused": refused.version, "since": refused.since.isoformat(), "why": why}
+        others = self.folder.others()
+        return {"config": config} | ({"data_folder": {"also_used_by": others}} if others else {})
+
+    def _count_reload(self, outcome: Reload) -> None:
+        self.metrics.config_reloads.labels(outcome).inc()
+        self._show_config()
+
+    def _show_config(self) -> None:
+        self.metrics.config_info.clear()
+        self.metrics.config_info.labels(self.config.version).set(1)
+        self.metrics.config_refused.set(self.config.refused is not None)
 
     async def _measure_loop_lag(self) -> None:
         loop = asyncio.get_running_loop()
@@ -151,8 +208,10 @@ def collect_rarely() -> None:
 
 
 def run_until_signalled(process: Callable[[], Process], started: Callable[[Process], None] = lambda _: None) -> None:
-    """Run on uvloop until SIGTERM or SIGINT. A second signal ends the process at once. So does the deadline of the stop,
-    also of one that nobody asked for, which is safe: what was in hand is either committed, or done again by the successor."""
+    """Run on uvloop until SIGTERM or SIGINT; SIGHUP reads the configuration file again.
+
+    A second signal to stop ends the process at once. So does the deadline of the stop, also of one that nobody asked for,
+    which is safe: what was in hand is either committed, or done again by the successor."""
     import uvloop
 
     async def main() -> None:
@@ -169,8 +228,12 @@ def run_until_signalled(process: Callable[[], Process], started: Callable[[Proce
             stop.set()
             end_in_time()
 
+        def read_again() -> None:
+            running.config.ask()
+
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, asked, number)
+        loop.add_signal_handler(signal.SIGHUP, read_again)
         collect_rarely()
         try:
             await running.run(stop, lambda: started(running))

@@ -21,7 +21,7 @@ import structlog
 
 from services.base.clock import set_within
 from services.base.crashpoints import seam
-from services.base.errors import FirebreakError
+from services.base.errors import FirebreakError, Transient
 from services.base.metrics import FloorMetrics
 from services.base.tasks import Health, Tasks
 from services.eventlog.base import (
@@ -150,6 +150,8 @@ class Lane:
 
     async def _pause(self, error: Exception) -> None:
         name = self._lanes.name
+        if isinstance(error, Transient) and not error.restart_helps:
+            self.last_advance = time.monotonic()  # it waits for what a new process would wait for
         self._lanes.metrics.lane_restarts.labels(name).inc()
         logger.warning("lane_restarts", stage=name, partition=self.partition, kind=type(error).__name__, why=str(error))
         await set_within(self._stopping, random.uniform(0.2, 1.2))  # noqa: S311 - jitter

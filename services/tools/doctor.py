@@ -16,6 +16,7 @@ from rich.table import Table
 from services.base.errors import ConfigError, FirebreakError
 from services.base.settings import Settings
 from services.base.terminal import console, say
+from services.config.file import ConfigFile
 from services.config.loading import load
 from services.config.model import Brand
 from services.contracts.spelling import fold
@@ -76,6 +77,9 @@ def _check_configuration(found: Findings, settings: Settings) -> None:
         config = load(settings.config)
     except ConfigError as error:
         found.bad(f"configuration:\n{error}", "correct the file; `firebreak doctor --schema` has every field")
+        last = ConfigFile(settings.config, settings.data).last_good()
+        if last is not None:
+            found.note(f"until then a start runs on the last good configuration, version {last.version}")
         return
     accounts = sum(len(brand.accounts) for brand in config.brands)
     parts = ((len(config.brands), "brand"), (accounts, "account"), (len(config.rules), "rule"))

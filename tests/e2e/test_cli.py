@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("run", "drill", "replay", "sink", "topics", "doctor")
+COMMANDS = ("run", "reload", "drill", "replay", "sink", "topics", "doctor")
 CONFIG = "brands: [{id: acme, name: Acme, line: {engagements: 20}}]\n"
 
 
@@ -51,6 +51,16 @@ def test_a_wrong_configuration_is_named_with_its_line(tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert f"{path}:3: brands.0.nmae" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_the_doctor_says_that_a_start_would_run_on_the_last_good_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "firebreak.yaml"
+    path.write_text("brands:\n  - id: acme\n    nmae: Acme\n")
+    assert "last good" not in firebreak("doctor", CONFIG=str(path), DATA=str(tmp_path)).stdout
+    (tmp_path / "config.last-good.yaml").write_text(CONFIG)
+    answer = firebreak("doctor", CONFIG=str(path), DATA=str(tmp_path))
+    assert answer.returncode == 1
+    assert "runs on the last good configuration" in answer.stdout
 
 
 def test_a_wrong_setting_is_named_and_its_value_is_not_shown() -> None:

@@ -26,6 +26,7 @@ from services.base.clock import RealClock
 from services.base.metrics import FloorMetrics
 from services.base.settings import Settings
 from services.base.tasks import Tasks
+from services.config.current import CurrentConfig
 from services.contracts.base import event_id
 from services.contracts.codec import encode
 from services.contracts.topics import SIGNALS
@@ -97,9 +98,8 @@ async def alerter(folder: Path, port: int, names: int) -> AsyncIterator[tuple[Al
     registry = CollectorRegistry()
     log = SqliteLog(folder / "log.db", 4, retention=False)
     await log.start()
-    one = Alerter(
-        ServiceContext(settings, make.config(policies=[policy]), log, RealClock(), registry, FloorMetrics(registry))
-    )
+    config = CurrentConfig.of(make.config(policies=[policy]))
+    one = Alerter(ServiceContext(settings, config, log, RealClock(), registry, FloorMetrics(registry)))
     await one.database.start()
     for number in range(names):
         url, secrets = f"http://127.0.0.1:{port}/{number}", {Purpose.SIGNING: signing.new_secret()}

@@ -8,7 +8,7 @@ long words of ours; what happened, why, by when and who has it always arrive.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ MAX_BODY_BYTES: Final = 20_000
 _TEXT_CHARS: Final = 600
 _SHORT_CHARS: Final = 200
 _WORDS_CHARS: Final = 300
+_MISTAKES: Final = 10
+"""Whoever mends the file sees them all; a message says where to begin."""
 
 Body = dict[str, Any]
 
@@ -82,6 +84,18 @@ def render_endpoint(
         "waiting": waiting,
     }
     return _bytes({"type": f"endpoint.{turn}", "timestamp": now.isoformat(), "data": data})
+
+
+def render_config(because: str, version: str, mistakes: Sequence[str], now: datetime) -> bytes:
+    """Tells the operators that the configuration file has these mistakes, or, without any, that it is in force again."""
+    data = {
+        "file": "configuration",
+        "because": _cut(because, _WORDS_CHARS),
+        "version": version,
+        "mistakes": [_cut(mistake, _WORDS_CHARS) for mistake in mistakes[:_MISTAKES]],
+    }
+    kind = "config.refused" if mistakes else "config.accepted"
+    return _bytes({"type": kind, "timestamp": now.isoformat(), "data": data})
 
 
 def without(body: bytes, post: PostKey) -> bytes | None:

@@ -65,7 +65,7 @@ def notice_of(body: bytes) -> Notice | None:
     facts = tuple((name, str(data[key])) for key, name in _PLAIN if data.get(key) not in (None, ""))
     return Notice(
         type=kind,
-        key=f"{kind.split('.')[0]}:{data.get('endpoint') or data.get('owner') or kind}",
+        key=f"{kind.split('.')[0]}:{data.get('endpoint') or data.get('owner') or data.get('file') or kind}",
         status=status,
         severity=severity,
         title=title,
@@ -82,6 +82,7 @@ _PLAIN: Final = (
     ("failing_since", "Failing since"),
     ("waiting", "Messages waiting"),
     ("overdue", "Overdue"),
+    ("version", "In force"),
 )
 
 
@@ -93,6 +94,10 @@ def _about(kind: str, data: dict[str, Any]) -> tuple[Status, int, str]:
         return Status.FIRING, 2, f"The endpoint {endpoint} was disabled: nothing more is sent to it"
     if kind == "endpoint.recovered":
         return Status.RESOLVED, 4, f"The endpoint {endpoint} accepts messages again"
+    if kind == "config.refused":
+        return Status.FIRING, 2, "The configuration file has mistakes: what was in force before stays in force"
+    if kind == "config.accepted":
+        return Status.RESOLVED, 4, "The configuration file is in force again"
     if kind == "endpoint.test":
         return Status.NOTE, 4, f"A test message for the endpoint {endpoint}"
     return Status.NOTE, 4, str(data.get("title") or data.get("because") or kind)

@@ -176,6 +176,12 @@ class SqliteFile:
                 connection.close()
 
 
+class LogFileHeld(Unavailable):
+    """Another program has the file locked, or the disk is full or away."""
+
+    restart_helps = False
+
+
 class _translated:  # noqa: N801 - reads as a context, not as a class
     """Turns SQLite's errors into the log's."""
 
@@ -183,6 +189,6 @@ class _translated:  # noqa: N801 - reads as a context, not as a class
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, sqlite3.OperationalError | sqlite3.InterfaceError):
-            raise Unavailable(f"the log's file cannot be used: {error}") from error
+            raise LogFileHeld(f"the log's file cannot be used: {error}") from error
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.IntegrityError):
             raise Damaged(f"the log's file is damaged: {error}") from error

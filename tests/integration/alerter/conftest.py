@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 import httpx2
 import pytest
+import yaml
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
@@ -22,6 +23,8 @@ from services.base.clock import ManualClock
 from services.base.metrics import FloorMetrics
 from services.base.settings import Settings
 from services.base.tasks import Tasks
+from services.config.current import CurrentConfig, Reload
+from services.config.file import ConfigFile
 from services.config.model import Config
 from services.contracts.base import Event, event_id
 from services.contracts.codec import decode, encode
@@ -53,6 +56,8 @@ class House:
         }
         self.settings = Settings(_env_file=None, **(fields | settings))
         self.config = config
+        self.file: ConfigFile | None = None
+        """Where `running` reads the configuration from, instead of `config`."""
         self.clock = ManualClock(make.NOW)
         self.receiver = Receiver()
         self.secrets: dict[str, str] = {}
@@ -71,8 +76,14 @@ class House:
             migrated_file(self.settings.data)
         self.log = SqliteLog(self.settings.data / "log.db", self.settings.partitions, retention=False)
         await self.log.start()
+        current = CurrentConfig.of(self.config) if self.file is None else CurrentConfig.from_file(self.file)
         context = ServiceContext(
-            self.settings, self.config, self.log, self.clock, self.registry, FloorMetrics(self.registry)
+            self.settings,
+            current,
+            self.log,
+            self.clock,
+            self.registry,
+            FloorMetrics(self.registry),
         )
         self.alerter = Alerter(context, **more)
         loop = asyncio.get_running_loop()
@@ -90,6 +101,14 @@ class House:
                     tasks.stopping()
                     await self.alerter.stop(loop.time() + 10)
                     await self.log.close()
+
+    async def reconfigure(self, config: Config) -> None:
+        """Put another configuration in force, as a reload does."""
+        if self.file is None:
+            self.file = ConfigFile(self.settings.data / "firebreak.yaml", self.settings.data)
+            self.alerter.process.current._file = self.file
+        self.file.path.write_text(yaml.safe_dump(config.model_dump(mode="json", exclude_defaults=True)))
+        assert await self.alerter.process.current.reload() is Reload.TAKEN
 
     async def signal(self, *events: Event, id: str | None = None) -> None:  # noqa: A002 - it is the id
         messages = [

@@ -26,6 +26,7 @@ from services.base.clock import Clock, ManualClock
 from services.base.metrics import FloorMetrics
 from services.base.settings import Settings
 from services.base.tasks import Tasks
+from services.config.current import CurrentConfig
 from services.config.model import Config
 from services.contracts.base import Event, event_id
 from services.contracts.codec import encode
@@ -118,7 +119,7 @@ async def _opened(log: EventLog) -> None:
 
 def context_of(settings: Settings, config: Config, clock: Clock, log: SqliteLog) -> ServiceContext:
     registry = CollectorRegistry()
-    return ServiceContext(settings, config, log, clock, registry, FloorMetrics(registry))
+    return ServiceContext(settings, CurrentConfig.of(config), log, clock, registry, FloorMetrics(registry))
 
 
 def main() -> None:

@@ -156,6 +156,7 @@ async def test_the_webhooks_are_described_too(house: House) -> None:
         *(f"incident.{change}" for change in ("opened", "updated", "escalated", "acknowledged", "resolved")),
         *(f"endpoint.{news}" for news in ("failing", "recovered", "disabled", "test")),
         "post.redacted",
+        *(f"config.{outcome}" for outcome in ("refused", "accepted")),
         "answer.due",
     }
     await house.signal(make.forecast(), make.forecast(2, Level.CROSSED))

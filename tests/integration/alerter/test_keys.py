@@ -123,18 +123,20 @@ async def test_a_limited_key_works_within_its_limits(house: House) -> None:
     taken = await house.http.post(f"/v1/incidents/{ids['acme']}/acknowledge", json={"by": "dana"}, headers=key)
     assert taken.json()["acknowledged_by"] == "dana"
     # What names no brand is for its own; what names another brand is refused like one that does not exist.
-    made = await house.http.post("/v1/endpoints", json={"name": "mine", "url": "https://x.example"}, headers=key)
+    made = await house.http.post("/v1/endpoints", json={"name": "acme-mine", "url": "https://x.example"}, headers=key)
     assert made.json()["brands"] == ["acme"]
     for brands in (["other"], ["acme", "other"], ["nobody"]):
-        body = {"name": "theirs", "url": "https://x.example", "brands": brands}
+        body = {"name": "acme-theirs", "url": "https://x.example", "brands": brands}
         answer = await house.http.post("/v1/endpoints", json=body, headers=key)
         assert (answer.status_code, answer.json()["errors"][0]["at"]) == (422, "body.brands")
-        answer = await house.http.post("/v1/keys", json={"name": "k", "scope": "read", "brands": brands}, headers=key)
+        answer = await house.http.post(
+            "/v1/keys", json={"name": "acme-k", "scope": "read", "brands": brands}, headers=key
+        )
         assert answer.status_code == 422
-    second = await make_key(house, "colleague", "respond", by=key)
+    second = await make_key(house, "acme-colleague", "respond", by=key)
     assert (await house.http.get("/v1/incidents", headers=second)).json()["items"][0]["brand"] == "acme"
     listed = (await house.http.get("/v1/keys", headers=key)).json()["items"]
-    assert {one["name"]: one["brands"] for one in listed} == {"acme-centre": ["acme"], "colleague": ["acme"]}
+    assert {one["name"]: one["brands"] for one in listed} == {"acme-centre": ["acme"], "acme-colleague": ["acme"]}
     (resent,) = [d for d in await house.deliveries() if d["incident"] == ids["acme"] and d["type"] == "incident.opened"]
     assert (await house.http.post(f"/v1/deliveries/{resent['id']}/resend", headers=second)).status_code == 202
 

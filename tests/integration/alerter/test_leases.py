@@ -242,14 +242,14 @@ async def test_a_claim_whose_commit_took_as_long_as_a_lease_is_renewed_before_an
         database = house.alerter.database
         write = database.write
 
-        async def late(work: Callable[[Connection], Any]) -> Any:
-            done = await write(work)
+        async def late(work: Callable[[Connection], Any], *, bulk: bool = False) -> Any:
+            done = await write(work, bulk=bulk)
             if isinstance(done, tuple) and isinstance(done[1], Claims) and done[1].claimed:
                 database.write = write  # type: ignore[method-assign]
                 wall.ahead += LONG
             return done
 
-        database.write = late  # type: ignore[method-assign]
+        database.write = late  # type: ignore[method-assign, assignment]
         await house.http.post("/v1/endpoints/desk/test")
         await asyncio.wait_for(gate.asked.wait(), PATIENCE_SECONDS)
         assert (await lease_of(house)).lease_ends_wall > house.alerter.deliverer.wall_now()

@@ -19,8 +19,8 @@ from services.base.clock import ManualClock
 from services.base.metrics import FloorMetrics
 from services.base.settings import Settings
 from services.base.tasks import Spawn, Tasks, spawn_alone
+from services.config.current import CurrentConfig
 from services.config.loading import parse
-from services.config.model import Config
 from services.contracts.codec import decode
 from services.contracts.post import PostDeleted, PostObserved, PostPlaced
 from services.contracts.topics import POSTS
@@ -89,12 +89,12 @@ class FaultyLog:
         await self.inner.close()
 
 
-def context_of(log: EventLog, config: Config | None = None, **settings: Any) -> ServiceContext:
+def context_of(log: EventLog, current: CurrentConfig | None = None, **settings: Any) -> ServiceContext:
     registry = CollectorRegistry()
     given = {"api_keys": f"tests:{KEY}", "retention": False, **settings}
     return ServiceContext(
         settings=Settings(**given),
-        config=config or parse(CONFIG),
+        current=current or CurrentConfig.of(parse(CONFIG)),
         log=log,
         clock=ManualClock(NOW),
         registry=registry,
@@ -139,11 +139,11 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk_at(path: Path, **settings: Any) -> AsyncIterator[Desk]:
+async def desk_at(path: Path, current: CurrentConfig | None = None, **settings: Any) -> AsyncIterator[Desk]:
     """A started service; its tasks and its log end with the block."""
     log = FaultyLog(SqliteLog(path / "log.db", partitions=2, retention=False))
     await log.start()
-    context = context_of(log, **settings)
+    context = context_of(log, current, **settings)
     service = build(context)
     app = FastAPI()
     service.mount(app)

@@ -16,6 +16,7 @@ from scorer.metrics import ScorerMetrics
 from scorer.pipeline import CascadeProcessor
 from scorer.sentiment.model import Reading
 from scorer.virality.forecast import ClosedForm
+from scorer.watched import Watched
 from services.base.clock import ManualClock
 from services.base.metrics import FloorMetrics
 from services.config.loading import parse
@@ -60,7 +61,8 @@ async def _scored(records: Sequence[Record]) -> list[Heard]:
     registry, clock = CollectorRegistry(), ManualClock(NOW)
     lane = CascadeProcessor(
         0, DeadLetters("cascades", 100, clock, FloorMetrics(registry).dead_letters),
-        score=score, model="test", forecaster=ClosedForm(), brands={brand.id: brand for brand in BRANDS},
+        score=score, model="test", forecaster=ClosedForm(),
+        watching=lambda: Watched({brand.id: brand for brand in BRANDS}),
         horizon_seconds=3600, expire_seconds=3600, metrics=ScorerMetrics(registry),
     )  # fmt: skip
     outcome = await lane.process(records, NOW)

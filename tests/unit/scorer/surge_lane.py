@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from scorer.metrics import ScorerMetrics
 from scorer.surge_processor import SurgeProcessor
+from scorer.watched import Watched
 from services.base.clock import ManualClock
 from services.base.metrics import FloorMetrics
 from services.config.model import Brand
@@ -43,7 +44,7 @@ class Lane:
         self.restart()
 
     def restart(self) -> None:
-        self.processor = SurgeProcessor(0, self.letters, self.metrics, self.brands)
+        self.processor = SurgeProcessor(0, self.letters, self.metrics, lambda: Watched(self.brands))
         self.processor.restore(self.state)
 
     def commit(self, outcome: StepResult) -> list[Event]:

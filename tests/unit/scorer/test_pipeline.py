@@ -15,6 +15,7 @@ from scorer.seen import MOST_IDS
 from scorer.sentiment.lexicon import Lexicon
 from scorer.sentiment.model import Reading
 from scorer.virality.forecast import ClosedForm
+from scorer.watched import Watched
 from services.base.clock import ManualClock
 from services.base.metrics import FloorMetrics
 from services.config.model import Brand
@@ -70,7 +71,8 @@ class Lane:
     def restart(self) -> None:
         letters = DeadLetters("cascades", 100, self.clock, self.floor.dead_letters)
         self.processor = CascadeProcessor(
-            0, letters, score=self.score, model="lexicon-1", forecaster=ClosedForm(), brands=self.brands,
+            0, letters, score=self.score, model="lexicon-1", forecaster=ClosedForm(),
+            watching=lambda: Watched(self.brands),
             horizon_seconds=72 * 3600, expire_seconds=96 * 3600, metrics=self.metrics,
         )  # fmt: skip
         self.processor.restore(self.committed)

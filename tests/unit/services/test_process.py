@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -175,3 +177,34 @@ run_until_signalled(lambda: SimpleNamespace(settings=SimpleNamespace(stop_second
 def test_a_thread_that_hangs_does_not_keep_a_process_that_failed() -> None:
     ended = subprocess.run([sys.executable, "-c", HANGS], timeout=PATIENCE_SECONDS, check=False)
     assert ended.returncode == EXIT_STUCK
+
+
+async def test_a_second_process_on_one_data_folder_is_told_with_the_first_one_s_id(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pid = str(os.getpid())
+    async with running(Process(settings(tmp_path), CONFIG, ("ingest", "alerter"))) as first:
+        assert "data_folder" not in (await readiness(first)).json()
+        assert "data_folder_in_use" not in capsys.readouterr().out
+        async with running(Process(settings(tmp_path), CONFIG, ("alerter",))) as second:
+            said = capsys.readouterr().out
+            assert "data_folder_in_use" in said
+            assert f"pid={pid}" in said
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                answer = (await second.get("/readyz")).json()
+            assert answer["data_folder"] == {"also_used_by": {"alerter": pid}}
+            assert "data_folder" not in (await first.get("/readyz")).json(), "the first one has the folder"
+    async with running(Process(settings(tmp_path), CONFIG, ("alerter",))) as later:
+        assert "data_folder" not in (await readiness(later)).json()
+    assert stat.S_IMODE((tmp_path / "alerter.lock").stat().st_mode) == 0o600
+
+
+async def test_two_services_of_one_installation_share_a_folder_in_peace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with (
+        running(Process(settings(tmp_path), CONFIG, ("ingest",))),
+        running(Process(settings(tmp_path), CONFIG, ("alerter",))) as other,
+    ):
+        assert "data_folder" not in (await other.get("/readyz")).json()
+    assert "data_folder_in_use" not in capsys.readouterr().out

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -12,8 +14,9 @@ from prometheus_client import CollectorRegistry
 from services.base.metrics import FloorMetrics
 from services.base.tasks import Tasks
 from services.contracts.topics import POSTS
-from services.eventlog.base import Group, Message, Owner
+from services.eventlog.base import Group, Message, Owner, Unavailable
 from services.eventlog.sqlite import SqliteLog
+from services.eventlog.sqlite.file import LogFileHeld
 from services.stream import lanes
 from services.stream.lanes import Lane, Lanes
 
@@ -51,4 +54,37 @@ async def test_a_lane_that_has_input_and_does_not_move_is_not_live(
         await stage.stop(asyncio.get_running_loop().time() + 5)
         tasks.stopping()
         tasks.cancel_rest()
+    await log.close()
+
+
+@pytest.mark.parametrize(("error", "live"), [(LogFileHeld, True), (Unavailable, False)])
+async def test_a_lane_that_waits_for_what_a_new_process_would_wait_for_is_live_and_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Unavailable], live: bool
+) -> None:
+    monkeypatch.setattr(lanes, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(lanes, "STUCK_SECONDS", 0.5)
+    tries = 0
+
+    async def serve(_lane: Lane, _owner: Owner) -> None:
+        """Cannot commit what it reads. It has its partition for most of the time, so that its records are counted."""
+        nonlocal tries
+        tries += 1
+        await asyncio.sleep(0.02)
+        raise error("the file is locked")
+
+    log = SqliteLog(tmp_path / "log.db", partitions=1, retention=False)
+    await log.start()
+    stage = Lanes("held", Group("held", POSTS.name), serve, log, FloorMetrics(CollectorRegistry()))
+    began = asyncio.get_running_loop().time()
+    with patch.object(random, "uniform", lambda *_: 0.0):
+        async with asyncio.TaskGroup() as group:
+            tasks = Tasks(group)
+            await stage.start(tasks)
+            await log.append([Message(POSTS.name, "k", b"a post", 0)])
+            await until(lambda: tries > 20 and asyncio.get_running_loop().time() - began > 1.5)
+            await until(lambda: stage.live().ok is live)
+            assert not stage.ready().ok
+            await stage.stop(asyncio.get_running_loop().time() + 5)
+            tasks.stopping()
+            tasks.cancel_rest()
     await log.close()

@@ -31,11 +31,11 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 metadata:
   labels:
     {{- include "firebreak.labels" . | nindent 4 }}
+  # No checksum of the configuration: processes take a changed one themselves, and refuse a broken one, which no new pod could.
+  {{- with $root.Values.podAnnotations }}
   annotations:
-    checksum/config: {{ $root.Values.config | sha256sum }}
-    {{- with $root.Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
-    {{- end }}
+  {{- end }}
 spec:
   automountServiceAccountToken: false
   # Or a Service named firebreak in the namespace would set FIREBREAK_PORT to an address.
