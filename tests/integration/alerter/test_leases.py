@@ -249,7 +249,7 @@ async def test_a_claim_whose_commit_took_as_long_as_a_lease_is_renewed_before_an
                 wall.ahead += LONG
             return done
 
-        database.write = late  # type: ignore[method-assign, assignment]
+        database.write = late  # type: ignore[method-assign]
         await house.http.post("/v1/endpoints/desk/test")
         await asyncio.wait_for(gate.asked.wait(), PATIENCE_SECONDS)
         assert (await lease_of(house)).lease_ends_wall > house.alerter.deliverer.wall_now()
