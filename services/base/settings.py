@@ -79,7 +79,14 @@ class Settings(BaseSettings):
         64_000_000, description="bytes of bodies held at once; further requests get 503"
     )
     body_timeout_seconds: Annotated[float, Field(gt=0)] = Field(
-        30, description="a request whose body takes longer to arrive gets 408"
+        30, description="a request to any route whose body takes longer to arrive gets 408"
+    )
+
+    head_timeout_seconds: Annotated[float, Field(gt=0)] = Field(
+        10, description="a connection whose request line and headers take longer to arrive is closed"
+    )
+    max_connections: Annotated[int, Field(ge=1)] = Field(
+        1000, description="open connections of the HTTP server; beyond, the one that waits longest is closed"
     )
 
     sentiment: str = Field(

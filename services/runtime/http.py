@@ -5,9 +5,11 @@ uvicorn must not take the signals: by default it ends the process on SIGTERM bef
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import uvicorn
@@ -17,6 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from services.base.errors import ConfigError
 from services.base.metrics import FloorMetrics
+from services.runtime.connections import LAST_LOOK_SECONDS, BoundedConnection, Limits
 from services.runtime.lifecycle import Service
 
 DRAIN_SECONDS: Final = 5
@@ -71,12 +74,16 @@ def application(
 
 
 class Server(uvicorn.Server):
-    """Serves on sockets that are bound before it starts, and leaves signals alone."""
+    """Serves on a socket that is bound before it starts, every connection within `limits`, and leaves signals alone."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, app: FastAPI, host: str, port: int, limits: Limits | None = None) -> None:
+        self._draining = False
+        connection = partial(BoundedConnection, limits or Limits(), lambda: self._draining)
         super().__init__(
             uvicorn.Config(
                 app,
+                http=connection,  # type: ignore[arg-type]
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -110,5 +117,14 @@ class Server(uvicorn.Server):
         finally:
             self._socket.close()
 
+    def drain(self) -> None:
+        """From now on every answer says that the connection ends with it."""
+        self._draining = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.sleep(LAST_LOOK_SECONDS)  # what lies in a socket already is answered, and not reset
+        await super().shutdown(sockets)
+
     def stop(self) -> None:
+        self.drain()
         self.should_exit = True

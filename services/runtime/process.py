@@ -24,6 +24,7 @@ from services.base.settings import Settings
 from services.base.tasks import Tasks
 from services.config.model import Config
 from services.eventlog.base import EventLog, Unavailable
+from services.runtime.connections import BODY_MARGIN, Limits
 from services.runtime.http import DRAIN_SECONDS, Server, application
 from services.runtime.lifecycle import Service, ServiceContext
 from services.runtime.registry import SERVICES, build
@@ -62,6 +63,16 @@ def clock_of(settings: Settings) -> Clock:
     return ScaledClock(moment(settings.clock_begin), settings.clock_speed, settings.clock_origin)
 
 
+def limits_of(settings: Settings, metrics: FloorMetrics) -> Limits:
+    """Returns the bounds of every connection."""
+    return Limits(
+        head_seconds=settings.head_timeout_seconds,
+        body_seconds=settings.body_timeout_seconds * BODY_MARGIN,
+        places=settings.max_connections,
+        count=lambda why: metrics.http_closed.labels(why.value).inc(),
+    )
+
+
 class Process:
     """Runs the services in `names`, any of `ingest`, `scorer`, `alerter` in any order."""
 
@@ -76,7 +87,7 @@ class Process:
         self.services: list[Service] = [build(name, context) for name in SERVICES if name in names]
         self._waiting: str | None = "start"
         app = application(self.services, self.registry, self.metrics, lambda: self._waiting)
-        self.server = Server(app, settings.host, settings.port)
+        self.server = Server(app, settings.host, settings.port, limits_of(settings, self.metrics))
 
     async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
         """Run until `stop` is set. Raises an `ExceptionGroup` with the reason when a long task fails or ends unasked."""
@@ -119,6 +130,7 @@ class Process:
         deadline = loop.time() + self.settings.stop_seconds
         logger.info("stopping", seconds=self.settings.stop_seconds)
         tasks.stopping()
+        self.server.drain()
         for service in self.services:
             await service.stop(deadline)
         await self.log.close()
