@@ -53,6 +53,7 @@ def mount_console(app: FastAPI, service: ApiContext, live_updates: LiveUpdates) 
         app.include_router(routes)
 
     @app.get("/", include_in_schema=False)
+    @app.get(f"{HOME}/", include_in_schema=False)
     async def front() -> Response:
         return RedirectResponse(HOME, 307)
 

@@ -17,6 +17,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from starlette.requests import ClientDisconnect
+
 from services.base.errors import ConfigError
 from services.base.metrics import FloorMetrics
 from services.runtime.connections import LAST_LOOK_SECONDS, BoundedConnection, Limits
@@ -36,7 +38,12 @@ def application(
         version="1",
         docs_url="/docs",
         redoc_url=None,
+        redirect_slashes=False,  # such a redirect leads to the host that the request names
     )
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: Exception) -> Response:
+        return Response(status_code=400)  # nobody reads it: the client left, or was closed because it was too slow
 
     @app.get("/healthz", tags=["operation"], summary="Whether every service makes progress")
     async def healthz() -> JSONResponse:
