@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
 import pydantic_core
@@ -43,6 +45,12 @@ NDJSON: Final = frozenset(
 )
 UTF8: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
 LOG_AWAY_SECONDS: Final = 5.0
+LARGE_BYTES: Final = 65_536
+"""A larger body is read off the event loop."""
+BYTES_OF_A_POST: Final = 1000
+"""So many bytes count as a post towards the rate of a key, however few posts they hold."""
+_READERS: Final = ThreadPoolExecutor(1, "ingest-reader")
+"""One at a time: more would only share the interpreter."""
 BEARER: Final = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="A key of `FIREBREAK_API_KEYS`")
 
 STATUS: Final = {
@@ -136,7 +144,7 @@ class PostsEndpoint:
         return Response(content, status_code=202, media_type="application/json"), outcome
 
     async def _take_posts(self, body: bytes, ndjson: bool, visit: Visit) -> list[dict[str, Any]]:
-        return await self._take(self._items(body, ndjson, visit))
+        return await self._take(await self._items(body, ndjson, visit))
 
     async def _body(self, request: Request, visit: Visit) -> bytes:
         limit = self.settings.max_body_bytes
@@ -172,17 +180,22 @@ class PostsEndpoint:
         self.metrics.body_bytes.inc(len(body))
         return body
 
-    def _items(self, body: bytes, ndjson: bool, visit: Visit) -> Sequence[Any]:
+    async def _items(self, body: bytes, ndjson: bool, visit: Visit) -> Sequence[Any]:
         try:
-            items = self.parser.items(body, ndjson)
+            if len(body) <= LARGE_BYTES:
+                items = self.parser.items(body, ndjson)
+            else:
+                reading = partial(self.parser.items, body, ndjson)
+                items = await asyncio.get_running_loop().run_in_executor(_READERS, reading)
         except TooMany as error:
+            visit.charge(_cost(1, body))
             raise RequestRefused(RequestOutcome.TOO_LARGE, str(error)) from error
         except Malformed as error:
-            visit.charge(1)
+            visit.charge(_cost(1, body))
             raise RequestRefused(RequestOutcome.MALFORMED, str(error)) from error
         if not items:
             raise RequestRefused(RequestOutcome.MALFORMED, "the body contains no post")
-        visit.charge(len(items))
+        visit.charge(_cost(len(items), body))
         return items
 
     async def _take(self, items: Sequence[Any]) -> list[dict[str, Any]]:
@@ -273,6 +286,11 @@ def _accepted(index: int, normal: NormalizedPost) -> dict[str, Any]:
 
 def rejected(index: int, error: ItemError) -> dict[str, Any]:
     return {"index": index, "status": "rejected", "error": error._asdict()}
+
+
+def _cost(items: int, body: bytes) -> int:
+    """What a body costs its key, in posts: what is no post, or a huge one, is read as well."""
+    return max(items, len(body) // BYTES_OF_A_POST)
 
 
 def _whole_seconds(seconds: float) -> str:

@@ -23,6 +23,7 @@ from ingest.normalize import AHEAD
 from ingest.openapi import RESPONSES, coverage_body
 from ingest.parsing import explain
 from ingest.schemas import CoverageIn, CoverageResults, ItemError, Reason
+from ingest.strangers import without_strangers
 from services.contracts.base import BrandId, EventId, event_id
 from services.contracts.codec import encode
 from services.contracts.post import CoverageState, SourceCoverage
@@ -31,6 +32,8 @@ from services.eventlog.base import Message
 
 MAX_REPORTS: Final = 100
 """In one request."""
+MAX_BYTES: Final = 500_000
+"""Of all of them: so small that they are read on the event loop."""
 
 
 class ReportRefused(Exception):
@@ -55,10 +58,11 @@ class CoverageEndpoint:
         items = _items(body, ndjson, visit)
         now, results, messages = self.door.clock.now(), [], []
         for index, item in enumerate(items):
+            strangers = without_strangers(item, CoverageIn) if isinstance(item, dict) else 0
             try:
                 event, id_ = self._normalize(CoverageIn.model_validate_json(pydantic_core.to_json(item)), now)
             except ValidationError as error:
-                results.append(rejected(index, explain(error)))
+                results.append(rejected(index, explain(error, besides=strangers)))
                 continue
             except ReportRefused as refused:
                 results.append(rejected(index, refused.error))
@@ -105,6 +109,8 @@ class CoverageEndpoint:
 
 def _items(body: bytes, ndjson: bool, visit: Visit) -> list[Any]:
     """The reports of a body. Raises `RequestRefused` if it is not JSON, or holds none or too many."""
+    if len(body) > MAX_BYTES:
+        raise RequestRefused(RequestOutcome.TOO_LARGE, f"more than {MAX_BYTES} bytes of reports in one request")
     try:
         found = [pydantic_core.from_json(line) for line in body.splitlines() if line.strip()] if ndjson else None
         value = found if found is not None else pydantic_core.from_json(body)

@@ -61,7 +61,8 @@ class Settings(BaseSettings):
         20_000, description="longest text of a post; a longer one is refused"
     )
     key_posts_per_second: Annotated[float, Field(gt=0)] = Field(
-        2000, description="posts a second that each key may send (token bucket: refill)"
+        2000,
+        description="posts a second that each key may send (token bucket: refill); 1000 bytes count as a post at least",
     )
     key_posts_burst: Annotated[float, Field(gt=0)] = Field(
         10_000, description="posts that each key may send at once (token bucket: size)"

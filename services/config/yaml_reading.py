@@ -47,7 +47,12 @@ class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoa
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
-        except (ValueError, KeyError, AttributeError, OverflowError):  # PyYAML's own, for a tag that the value does not fit
+        except (
+            ValueError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+        ):  # PyYAML's own, for a tag that the value does not fit
             what = f"this is no {node.tag.rpartition(':')[2]}, or too long for one"
             raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from None
 
