@@ -14,6 +14,8 @@ from ingest.schemas import ItemError, PostIn, Reason
 from ingest.strangers import without_strangers
 
 PARSER = Parser(max_posts=1000)
+MOST = 25
+"""Times as long as Python takes to read the same JSON. It is 3 to 10; describing every error, it was 43 to 63."""
 KEYS = b",".join(b'"k%d":1' % n for n in range(75_000))
 GOOD = b'"network":"x","post_id":"1","kind":"original"'
 SNAPSHOT = b'"network":"x","post_id":"1","kind":"counters"'
@@ -48,17 +50,17 @@ def test_what_is_wrong_is_said_once_and_costs_little_more_than_reading_it(body: 
     assert isinstance(item, ItemError)
     assert len(item.message) < 200
     plain = max(0.01, seconds(lambda: json.loads(body)))
-    assert seconds(lambda: PARSER.items(body, ndjson=False)) < 12 * plain
+    assert seconds(lambda: PARSER.items(body, ndjson=False)) < MOST * plain
 
 
 @pytest.mark.parametrize("ndjson", [False, True])
 def test_lines_of_unknown_fields_cost_little_more_than_reading_them(ndjson: bool) -> None:
     line = b"{" + KEYS[:5000].rpartition(b",")[0] + b"}"
-    body = b"\n".join([line] * 500) if ndjson else b"[" + b",".join([line] * 500) + b"]"
+    body = b"\n".join([line] * 200) if ndjson else b"[" + b",".join([line] * 200) + b"]"
     items = PARSER.items(body, ndjson)
     assert {item.code for item in items if isinstance(item, ItemError)} == {Reason.UNKNOWN_FIELD}
-    plain = seconds(lambda: [json.loads(line) for _ in range(500)])
-    assert seconds(lambda: PARSER.items(body, ndjson)) < 12 * plain
+    plain = seconds(lambda: [json.loads(line) for _ in range(200)])
+    assert seconds(lambda: PARSER.items(body, ndjson)) < MOST * plain
 
 
 def test_the_error_names_the_first_unknown_field_and_counts_the_others() -> None:
