@@ -183,8 +183,6 @@ def _playbook(config: Config, record: IncidentRecord) -> str | None:
 def _live(routes: APIRouter, service: ApiContext, live_updates: LiveUpdates) -> None:
     @routes.get("/live")
     async def listen(request: Request, visit: Signed, since: Since = "", about: About = About.INCIDENTS) -> Response:
-        if live_updates.full:
-            raise Problem(503, "too many pages are open")
         token = request.cookies.get(sessions.COOKIE)
 
         async def still() -> bool:
@@ -192,5 +190,5 @@ def _live(routes: APIRouter, service: ApiContext, live_updates: LiveUpdates) -> 
 
         known = request.headers.get("last-event-id", since)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        stream = live_updates.stream(visit.caller, known, still, about)
+        stream = live_updates.stream(visit.caller, known, still, about, visit.session)
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)

@@ -387,6 +387,37 @@ async def test_a_page_whose_session_ended_is_told_and_let_go(house: House, monke
     assert [chunk async for chunk in stream] == []
 
 
+async def test_a_page_too_many_ends_the_oldest_of_its_session_then_of_its_key_then_of_the_largest_key(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bound, most in (("PAGES_OF_A_SESSION", 2), ("PAGES_OF_A_KEY", 3), ("MAX_PAGES", 5)):
+        monkeypatch.setattr(f"alerter.console.live.{bound}", most)
+    opened: dict[str, AsyncIterator[bytes]] = {}
+
+    async def show(page: str, key: str, session: str) -> None:
+        stream = house.alerter.live_updates.stream(Caller(key, Scope.READ), "", yes, session=session)
+        await anext(stream)
+        opened[page] = stream
+
+    async def is_over(page: str) -> bool:
+        return [chunk async for chunk in opened.pop(page)][-1].startswith(b"event: crowded")
+
+    for number in range(3):
+        await show(f"tab {number}", "team", "dana")
+    assert await is_over("tab 0")
+    await show("phone", "team", "dana's phone")
+    await show("erin", "team", "erin")
+    assert await is_over("tab 1"), "the oldest of the key"
+    for number in range(2):
+        await show(f"desk {number}", "desk", f"desk {number}")
+    await show("night", "night", "night")
+    assert await is_over("tab 2"), "the oldest of those who have most"
+    assert len(house.alerter.live_updates._pages) == len(opened) == 5
+    for stream in opened.values():
+        await stream.aclose()  # type: ignore[attr-defined]
+    assert not house.alerter.live_updates._pages
+
+
 async def test_open_pages_do_not_hold_up_a_stop(make_house: MakeHouse) -> None:
     house = make_house()
     async with house.running():
