@@ -14,9 +14,11 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection
 
+from alerter.api.auth import check_root_key
 from alerter.api.routes import mount_api
 from alerter.console.live import LiveUpdates
 from alerter.console.pages import mount_console
+from alerter.console.sign_ins import SignIns
 from alerter.desk.consumer import Consumer
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
@@ -45,6 +47,7 @@ T = TypeVar("T")
 
 
 def build(context: ServiceContext) -> Service:
+    """Raises `ConfigError` if a setting cannot be used."""
     return Alerter(context)
 
 
@@ -57,6 +60,7 @@ class Alerter:
         self, context: ServiceContext, *, wall: Callable[[], float] = time.time, resolver: Resolver = resolve
     ) -> None:
         settings = context.settings
+        check_root_key(settings.admin_key)
         self.process = context
         self.metrics = AlerterMetrics(context.registry)
         self._wall = wall
@@ -77,6 +81,7 @@ class Alerter:
         self.deliverer.page_failed = self.engine.bell.set
         self.consumer = Consumer(context, self.database, self.context, self.ring, self.metrics)
         self.live_updates = LiveUpdates(self.database)
+        self.sign_ins = SignIns(lambda what: self.metrics.sign_ins.labels(what.value).inc())
         self.started = False
         self._stopping = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
@@ -101,7 +106,7 @@ class Alerter:
             freed = await self.database.write(lambda c: outbox.release_leases(c, None if alone else instance))
             if freed:
                 logger.warning("leases_of_an_earlier_process_released", deliveries=freed)
-        if self.process.settings.admin_key is None:
+        if not (self.process.settings.admin_key and self.process.settings.admin_key.get_secret_value()):
             logger.warning(
                 "api_closed", why="FIREBREAK_ADMIN_KEY is not set; every call of the alerter's API answers 401"
             )
@@ -142,7 +147,7 @@ class Alerter:
 
     def mount(self, app: Any) -> None:
         mount_api(app, self)
-        mount_console(app, self, self.live_updates)
+        mount_console(app, self, self.live_updates, self.sign_ins)
 
     async def act(self, work: Callable[[IncidentService], T]) -> T:
         """Do what a person asked for, in one transaction. Returns the result of `work`."""

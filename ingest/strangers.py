@@ -26,9 +26,9 @@ def without_strangers(value: dict[str, Any], model: type[BaseModel]) -> int:
 @cache
 def _parts(model: type[BaseModel]) -> tuple[tuple[str, type[BaseModel]], ...]:
     """The fields that are models themselves, or `None`."""
-    found = []
-    for name, field in model.model_fields.items():
-        for kind in (field.annotation, *typing.get_args(field.annotation)):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                found.append((name, kind))
-    return tuple(found)
+    return tuple(
+        (name, kind)
+        for name, field in model.model_fields.items()
+        for kind in (field.annotation, *typing.get_args(field.annotation))
+        if isinstance(kind, type) and issubclass(kind, BaseModel)
+    )

@@ -47,7 +47,9 @@ class Settings(BaseSettings):
     api_keys: SecretStr = Field(
         SecretStr(""), description="comma-separated name:key for posting; a key has at least 16 characters"
     )
-    admin_key: SecretStr | None = Field(None, description="key of the alerter's API, which is closed without one")
+    admin_key: SecretStr | None = Field(
+        None, description="key of the alerter's API, 20 characters at least; the API is closed without one"
+    )
     egress_allow: str = Field("", description="comma-separated CIDR blocks that webhooks may reach besides public ones")
 
     keep_deliveries_days: Annotated[float, Field(gt=0)] = Field(

@@ -42,7 +42,7 @@ def check(text: str, loader: type[Any]) -> None:
     whole: dict[str, _Open] = {}
     inside = [_Open(None)]
     for event in yaml.parse(text, Loader=loader):
-        line = event.start_mark.line + 1
+        line = 1 + (event.start_mark.line if event.start_mark is not None else 0)
         if isinstance(event, yaml.CollectionStartEvent):
             inside.append(_Open(event.anchor))
             _bounded(line, inside, 0)
@@ -59,7 +59,7 @@ def check(text: str, loader: type[Any]) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if any(node.anchor == event.anchor for node in inside):
                 raise TooMuch(line, f"*{event.anchor} stands inside of what it repeats")
-            _add(line, inside, whole.get(event.anchor, _Open(None)))
+            _add(line, inside, whole.get(event.anchor or "", _Open(None)))
 
 
 def _add(line: int, inside: list[_Open], node: _Open) -> None:

@@ -16,7 +16,6 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-
 from starlette.requests import ClientDisconnect
 
 from services.base.errors import ConfigError

@@ -148,7 +148,7 @@ async def test_a_deed_is_done_as_the_person_and_written_down_with_the_key(house:
         assert answer.headers["location"] == "/console?done=acknowledged"
         board = (await client.get(answer.headers["location"])).text
         assert "You have it" in board
-        assert re.search(r"<strong>Jo Li</strong>\s+has it", board)
+        assert re.search(r"<strong>Jo Li \(night-shift\)</strong>\s+has it", board)
         answer = await client.post(f"/console/incidents/{incident}/resolve", data={"csrf": token})
         assert answer.headers["location"] == f"/console/incidents/{incident}?done=resolved"
         again = await client.post(f"/console/incidents/{incident}/resolve", data={"csrf": token})
@@ -156,7 +156,7 @@ async def test_a_deed_is_done_as_the_person_and_written_down_with_the_key(house:
         assert "resolved" in again.text
     changes = (await house.http.get("/v1/audit?actor=night-shift")).json()["items"]
     assert [c["what"] for c in changes] == ["incident.resolved", "incident.acknowledged"]
-    assert changes[1]["detail"] == {"by": "Jo Li", "comment": "calling"}
+    assert changes[1]["detail"] == {"by": "Jo Li (night-shift)", "comment": "calling"}
     await house.settle()
     assert house.receiver.types("/desk") == ["incident.opened", "incident.acknowledged", "incident.resolved"]
 

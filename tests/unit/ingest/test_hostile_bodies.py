@@ -8,9 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ingest.coverage import CoverageIn
 from ingest.parsing import MAX_ITEM_BYTES, Malformed, Parser
-from ingest.schemas import ItemError, PostIn, Reason
+from ingest.schemas import CoverageIn, ItemError, PostIn, Reason
 from ingest.strangers import without_strangers
 
 PARSER = Parser(max_posts=1000)

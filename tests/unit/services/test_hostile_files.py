@@ -19,10 +19,8 @@ from services.tools.drills import replay, script
 
 def multiplied(repeat: str, first: str = "[x, x]") -> str:
     """Twelve lines, each of which repeats the one before ten times."""
-    lines = [f"a0: &a0 {first}"]
-    for n in range(1, 12):
-        lines.append(f"a{n}: &a{n} " + repeat.replace("?", ", ".join([f"*a{n - 1}"] * 10)))
-    return "\n".join(lines)
+    repeated = (repeat.replace("?", ", ".join([f"*a{n - 1}"] * 10)) for n in range(1, 12))
+    return "\n".join([f"a0: &a0 {first}", *(f"a{n}: &a{n} {line}" for n, line in enumerate(repeated, 1))])
 
 
 LAUGHS = {
