@@ -22,6 +22,7 @@ from services.base.errors import ConfigError
 from services.base.metrics import FloorMetrics
 from services.runtime.connections import LAST_LOOK_SECONDS, BoundedConnection, Limits
 from services.runtime.lifecycle import Service
+from services.runtime.reference import mount_reference
 
 DRAIN_SECONDS: Final = 5
 
@@ -35,7 +36,8 @@ def application(
         title="Firebreak",
         summary="Hears the complaint that is about to go viral and gets a human to it in time.",
         version="1",
-        docs_url="/docs",
+        openapi_url=None,
+        docs_url=None,  # FastAPI's page loads its script from another host
         redoc_url=None,
         redirect_slashes=False,  # such a redirect leads to the host that the request names
     )
@@ -76,6 +78,7 @@ def application(
 
     for service in services:
         service.mount(app)
+    mount_reference(app)
     return app
 
 

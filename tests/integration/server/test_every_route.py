@@ -6,9 +6,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from html.parser import HTMLParser
 from pathlib import Path
 
 from services.runtime.connections import Closed
+from services.runtime.reference import page
 from tests.integration.server.routes import Running, host_of, running
 from tests.patience import PATIENCE_SECONDS
 
@@ -119,3 +121,66 @@ async def test_no_redirect_leads_to_the_host_that_the_request_names(tmp_path: Pa
                     assert host_of(location) == "", (method, variant, location)
                     assert not location.startswith(("//", "/\\")), (method, variant, location)
         assert redirects > 10, "some do redirect"
+
+
+class _Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def every(self, attribute: str) -> list[str]:
+        return [value for _, attributes in self.elements if (value := attributes.get(attribute)) is not None]
+
+
+async def test_the_reference_needs_no_other_host_and_no_script_and_has_every_route_and_field(tmp_path: Path) -> None:
+    async with running(tmp_path) as run:
+        answer = await run.client.get("/docs")
+        assert answer.status_code == 200
+        console = await run.client.get("/console/login")
+        policy = answer.headers["content-security-policy"]
+        assert policy == console.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        shown = _Page(answer.text)
+        assert not {"script", "style", "iframe"} & {tag for tag, _ in shown.elements}
+        assert not shown.every("style"), "the policy forbids it"
+        addresses = shown.every("href") + shown.every("src")
+        assert {one for one in addresses if not one.startswith("#")} == {"/docs/style.css", "/openapi.json"}
+        assert {one[1:] for one in addresses if one.startswith("#")} <= set(shown.every("id")), (
+            "every link leads somewhere"
+        )
+        for own in ("/docs/style.css", "/openapi.json"):
+            assert (await run.client.get(own)).status_code == 200
+        description = (await run.client.get("/openapi.json")).json()
+        for path in description["paths"]:
+            assert f" {path}</code>" in answer.text
+        for schema in description["components"]["schemas"].values():
+            for field in schema.get("properties", {}):
+                assert f"<code>{field}</code>" in answer.text
+
+
+def test_what_a_description_says_is_shown_and_not_run() -> None:
+    hostile = '<script>alert(1)</script>"`<b>`'
+    schema = {
+        "type": "object",
+        "description": hostile,
+        "properties": {hostile: {"enum": [hostile], "description": hostile}},
+    }
+    operation = {
+        "tags": [hostile],
+        "summary": hostile,
+        "description": hostile,
+        "responses": {hostile: {"description": hostile}},
+    }
+    text = page(
+        {
+            "info": {"title": hostile, "summary": hostile},
+            "paths": {hostile: {"get": operation | {"requestBody": {"content": {hostile: {"schema": schema}}}}}},
+            "components": {"schemas": {hostile: schema}},
+        }
+    )
+    assert "<script" not in text
+    assert "<b>`" not in text
