@@ -148,7 +148,7 @@ async def test_a_deed_is_done_as_the_person_and_written_down_with_the_key(house:
         assert answer.headers["location"] == "/console?done=acknowledged"
         board = (await client.get(answer.headers["location"])).text
         assert "You have it" in board
-        assert re.search(r"<strong>Jo Li \(night-shift\)</strong>\s+has it", board)
+        assert re.search(r"<strong><bdi>Jo Li \(night-shift\)</bdi></strong>\s+has it", board)
         answer = await client.post(f"/console/incidents/{incident}/resolve", data={"csrf": token})
         assert answer.headers["location"] == f"/console/incidents/{incident}?done=resolved"
         again = await client.post(f"/console/incidents/{incident}/resolve", data={"csrf": token})
@@ -463,9 +463,9 @@ async def test_what_a_person_may_say_of_an_incident_is_said_on_its_page(house: H
         assert "outcome: " in await say("outcome", outcome="splendid")
         assert "to: " in await say("reassign", to="")
         snoozed = await say("snooze", minutes="30", comment="after the meeting")
-        assert re.search(r"<b>dana</b> snoozed it until", snoozed)
+        assert re.search(r"<b><bdi>dana</bdi></b> snoozed it until", snoozed)
         assert "after the meeting" in snoozed
-        assert re.search(r"Assigned to <strong>lee", await say("reassign", to="lee"))
+        assert re.search(r"Assigned to <strong><bdi>lee", await say("reassign", to="lee"))
         assert "I still have it" in await say("acknowledge")
         assert 'aria-pressed="true">Too late' in await say("outcome", outcome="too_late")
         await say("resolve")
