@@ -16,7 +16,7 @@ from typing import Final
 from alerter.notify.attempt import Result
 from alerter.notify.egress import Network
 from alerter.notify.formats import plain
-from alerter.notify.formats.notice import Notice, Status, notice_of
+from alerter.notify.formats.notice import Status, notice_of
 from alerter.notify.outlet import OutboundMessage
 from alerter.states import AttemptOutcome
 
@@ -49,6 +49,19 @@ class AppriseOutlet:
             return Result(
                 AttemptOutcome.DELIVERED, detail="nothing to send: this receiver never got the text of a post"
             )
+        question = {
+            "url": message.url,
+            "title": plain.title(notice),
+            "body": plain.lines(notice),
+            "type": _TYPES[notice.status],
+        }
+        return await self._ask(question)
+
+    async def check(self, url: str) -> Result:
+        """Whether the URL can be an endpoint: `DELIVERED` if it can, although nothing is sent."""
+        return await self._ask({"url": url})
+
+    async def _ask(self, question: dict[str, str]) -> Result:
         async with self._places:
             loop = asyncio.get_running_loop()
             began = loop.time()
@@ -56,7 +69,7 @@ class AppriseOutlet:
             try:
                 worker = worker or await self._start()
                 async with asyncio.timeout(TIMEOUT_SECONDS):
-                    answer = await _asked(worker, message.url, notice)
+                    answer = await _asked(worker, question)
                 self._idle.append(worker)
                 worker = None
             except TimeoutError:
@@ -97,15 +110,9 @@ class AppriseOutlet:
         self._idle.clear()
 
 
-async def _asked(worker: Started, url: str, notice: Notice) -> dict[str, str]:
+async def _asked(worker: Started, question: dict[str, str]) -> dict[str, str]:
     assert worker.stdin is not None
     assert worker.stdout is not None
-    question = {
-        "url": url,
-        "title": plain.title(notice),
-        "body": plain.lines(notice),
-        "type": _TYPES[notice.status],
-    }
     worker.stdin.write(json.dumps(question).encode() + b"\n")
     await worker.stdin.drain()
     line = await worker.stdout.readline()
