@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import structlog
 from fastapi import APIRouter, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Route
 
 from ingest.admission import Admission, Shed, Visit
 from ingest.auth import ApiKeys
@@ -93,10 +95,14 @@ class PostsEndpoint:
     publisher: Publisher
     metrics: IngestMetrics
 
-    async def answer(self, request: Request, take: Take | None = None) -> Response:
-        """The response to one request, whose items `take` takes in: posts without it. Never raises."""
+    async def answer(self, request: Request) -> Response:
+        """The response to a request with posts. Never raises."""
+        return await self.answer_with(request, self._take_posts)
+
+    async def answer_with(self, request: Request, take: Take) -> Response:
+        """The response to one request, whose items `take` takes in. Never raises."""
         try:
-            response, outcome = await self._serve(request, take or self._take_posts)
+            response, outcome = await self._serve(request, take)
         except RequestRefused as refusal:
             response, outcome = _problem(refusal.outcome, refusal.detail, refusal.headers), refusal.outcome
         except Shed as shed:
@@ -223,18 +229,27 @@ class PostsEndpoint:
 
     def _count(self, accepted: dict[int, NormalizedPost]) -> None:
         self.metrics.heard({normal.observations[0].event.network for normal in accepted.values()})
-        for normal in accepted.values():
-            self.metrics.accepted.labels(normal.observations[0].event.kind.value).inc()
-            for match in normal.found.matches:
-                self.metrics.mentions.labels(match.why.value).inc()
-            for claim in normal.ignored:
-                self.metrics.ignored.labels(claim.field.value).inc()
-            if normal.dropped_claim:
-                self.metrics.unbelieved.inc()
+        every = accepted.values()
+        kinds = Counter(normal.observations[0].event.kind for normal in every)
+        reasons = Counter(match.why for normal in every for match in normal.found.matches)
+        fields = Counter(claim.field for normal in every for claim in normal.ignored)
+        for kind, count in kinds.items():
+            self.metrics.accepted.labels(kind.value).inc(count)
+        for why, count in reasons.items():
+            self.metrics.mentions.labels(why.value).inc(count)
+        for field, count in fields.items():
+            self.metrics.ignored.labels(field.value).inc(count)
+        self.metrics.unbelieved.inc(sum(normal.dropped_claim for normal in every))
+
+
+def direct_route(endpoint: PostsEndpoint) -> BaseRoute:
+    """The route of ingest as it is served: half of the time of a request with one post went into finding the route among all
+    others, and into parameters that it does not have."""
+    return Route("/v1/posts", endpoint.answer, methods=["POST"], include_in_schema=False)
 
 
 def posts_routes(endpoint: PostsEndpoint) -> APIRouter:
-    """The route of ingest, with its description for OpenAPI."""
+    """The same with its description for OpenAPI."""
     router = APIRouter()
 
     @router.post(

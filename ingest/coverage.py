@@ -52,7 +52,7 @@ class CoverageEndpoint:
 
     async def answer(self, request: Request) -> Response:
         """The response to one request. Never raises."""
-        return await self.door.answer(request, self._take)
+        return await self.door.answer_with(request, self._take)
 
     async def _take(self, body: bytes, ndjson: bool, visit: Visit) -> list[dict[str, Any]]:
         items = _items(body, ndjson, visit)

@@ -54,10 +54,10 @@ def test_every_option_of_every_service_that_may_name_a_file_is_refused_or_known_
     from apprise.manager_plugins import NotificationManager
     from apprise.plugins import details
 
-    manager = NotificationManager()
+    manager: Any = NotificationManager()  # type: ignore[no-untyped-call]
     options: set[str] = set()
     for schema in set(manager.schemas()):
-        known = details(manager[schema])
+        known: Any = details(manager[schema])  # type: ignore[no-untyped-call]
         options |= {name for kind in ("args", "tokens", "kwargs") for name in known[kind]}
     assert len(options) > 300
     suspicious = {name for name in options if any(word in name.lower() for word in SUSPICIOUS)}
