@@ -18,7 +18,7 @@ from alerter.api.auth import check_root_key
 from alerter.api.routes import mount_api
 from alerter.console.live import LiveUpdates
 from alerter.console.pages import mount_console
-from alerter.console.sign_ins import SignIns
+from alerter.console.sign_ins import SignIn, SignIns
 from alerter.desk.consumer import Consumer
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
@@ -81,6 +81,8 @@ class Alerter:
         self.deliverer.page_failed = self.engine.bell.set
         self.consumer = Consumer(context, self.database, self.context, self.ring, self.metrics)
         self.live_updates = LiveUpdates(self.database)
+        for outcome in SignIn:
+            self.metrics.sign_ins.labels(outcome.value)  # from zero, so that the first one shows as an increase
         self.sign_ins = SignIns(lambda what: self.metrics.sign_ins.labels(what.value).inc())
         self.started = False
         self._stopping = asyncio.Event()

@@ -23,14 +23,15 @@ LAST_LOOK_SECONDS: Final = 0.05
 MAX_HEAD_BYTES: Final = 65_536
 """Of the request line and all headers together. httptools itself would take them without end."""
 FLUSH_SECONDS: Final = 30.0
-"""How long a client may leave an answer unread."""
+MIN_READ_BYTES: Final = 65_536
+"""So much of an answer is read in so long, or all that is left."""
 BODY_MARGIN: Final = 1.1
 """So many times as long as a route has that bounds its body itself, whose answer says more."""
 PLACES_OF_FILES: Final = 2
 """One in so many of the files that the process may open is a connection at most: the others are the log and the database."""
 
 
-class Closed(StrEnum):
+class CloseReason(StrEnum):
     """Why we closed a connection: the label of a metric."""
 
     HEAD_TOO_SLOW = "head_too_slow"
@@ -50,7 +51,7 @@ class Limits:
     places: int = 1000
     keep_alive_seconds: float = KEEP_ALIVE_SECONDS
     flush_seconds: float = FLUSH_SECONDS
-    count: Callable[[Closed], None] = lambda _: None
+    count: Callable[[CloseReason], None] = lambda _: None
 
     @property
     def open_places(self) -> int:
@@ -68,10 +69,10 @@ class _Phase(Enum):
 
 
 _STATUS: Final = {
-    Closed.HEAD_TOO_SLOW: b"408 Request Timeout",
-    Closed.BODY_TOO_SLOW: b"408 Request Timeout",
-    Closed.HEAD_TOO_LARGE: b"431 Request Header Fields Too Large",
-    Closed.NO_PLACE: b"503 Service Unavailable",
+    CloseReason.HEAD_TOO_SLOW: b"408 Request Timeout",
+    CloseReason.BODY_TOO_SLOW: b"408 Request Timeout",
+    CloseReason.HEAD_TOO_LARGE: b"431 Request Header Fields Too Large",
+    CloseReason.NO_PLACE: b"503 Service Unavailable",
 }
 
 
@@ -95,7 +96,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_made(transport)
         self.waits_since = self.loop.time()
         if len(self.connections) > self.limits.open_places and not self._make_room():
-            self._refuse(Closed.NO_PLACE)
+            self._refuse(CloseReason.NO_PLACE)
         else:
             self._watch()
 
@@ -118,7 +119,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._give_up_unread()
             return
         if self._phase is _Phase.HEAD and self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(Closed.HEAD_TOO_LARGE)
+            self._refuse(CloseReason.HEAD_TOO_LARGE)
             return
         self._watch()
 
@@ -168,7 +169,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def make_room(self) -> None:
         """Close, in favour of a connection that has just been made."""
-        self._refuse(Closed.MAKES_ROOM)
+        self._refuse(CloseReason.MAKES_ROOM)
 
     def _expect_head(self) -> None:
         self._phase, self._head_bytes, self.waits_since = _Phase.HEAD, 0, self.loop.time()
@@ -192,7 +193,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._watched = None
             self._watch()
         else:
-            self._refuse(Closed.HEAD_TOO_SLOW if self._phase is _Phase.HEAD else Closed.BODY_TOO_SLOW)
+            self._refuse(CloseReason.HEAD_TOO_SLOW if self._phase is _Phase.HEAD else CloseReason.BODY_TOO_SLOW)
 
     def _make_room(self) -> bool:
         """Close the connection that has waited longest without a whole request. Returns False if all are being served."""
@@ -210,18 +211,24 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _give_up_unread(self) -> None:
         if self._unread is None:
-            self._unread = self.loop.call_later(self.limits.flush_seconds, self._not_read)
+            left = self.transport.get_write_buffer_size()
+            self._unread = self.loop.call_later(self.limits.flush_seconds, self._check_unread, left)
 
-    def _not_read(self) -> None:
-        self.limits.count(Closed.ANSWER_NOT_READ)
-        self.transport.abort()
+    def _check_unread(self, before: int) -> None:
+        """Close for good what the client does not read: less than `MIN_READ_BYTES` of the `before` that were left then."""
+        self._unread = None
+        if before - self.transport.get_write_buffer_size() >= MIN_READ_BYTES:
+            self._give_up_unread()
+        else:
+            self.limits.count(CloseReason.ANSWER_NOT_READ)
+            self.transport.abort()
 
-    def _refuse(self, why: Closed) -> None:
+    def _refuse(self, why: CloseReason) -> None:
         """Close, with an answer where the client waits for one, and tell a route that reads the body that it does not come."""
         self.limits.count(why)
         answering = self.cycle is not None and not self.cycle.response_complete
         begun = answering and self.cycle.response_started
-        asked = answering or self._head_bytes > 0 or why is Closed.NO_PLACE
+        asked = answering or self._head_bytes > 0 or why is CloseReason.NO_PLACE
         status = _STATUS.get(why)
         if status is not None and asked and not begun:
             self.transport.write(

@@ -24,7 +24,7 @@ from services.base.settings import Settings
 from services.base.tasks import Tasks
 from services.config.model import Config
 from services.eventlog.base import EventLog, Unavailable
-from services.runtime.connections import BODY_MARGIN, Limits
+from services.runtime.connections import BODY_MARGIN, CloseReason, Limits
 from services.runtime.http import DRAIN_SECONDS, Server, application
 from services.runtime.lifecycle import Service, ServiceContext
 from services.runtime.registry import SERVICES, build
@@ -65,6 +65,8 @@ def clock_of(settings: Settings) -> Clock:
 
 def limits_of(settings: Settings, metrics: FloorMetrics) -> Limits:
     """Returns the bounds of every connection."""
+    for reason in CloseReason:
+        metrics.http_closed.labels(reason.value)  # from zero, so that the first one shows as an increase
     return Limits(
         head_seconds=settings.head_timeout_seconds,
         body_seconds=settings.body_timeout_seconds * BODY_MARGIN,

@@ -9,7 +9,7 @@ import itertools
 from html.parser import HTMLParser
 from pathlib import Path
 
-from services.runtime.connections import Closed
+from services.runtime.connections import CloseReason
 from services.runtime.reference import page
 from tests.integration.server.routes import Running, host_of, running
 from tests.patience import PATIENCE_SECONDS
@@ -52,7 +52,7 @@ async def _drips(run: Running, method: str, path: str, opened: bool) -> tuple[st
     dripping = asyncio.create_task(drip())
     said = b""
     try:
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(ConnectionError):
             while piece := await reader.read(65_536):
                 said += piece
     finally:
@@ -71,7 +71,7 @@ async def test_every_route_closes_whoever_sends_half_a_body_with_a_key_and_witho
         assert [name for name, answer in said if b"HTTP/1.1 500" in answer] == []
         for sign_in in ("POST /console/login", "POST /v1/inbound/pagerduty/x", "POST /acknowledge/x"):
             assert [a for n, a in said if n == sign_in and not a.startswith((b"HTTP/1.1 408", b"HTTP/1.1 404"))] == []
-        closed = run.process.metrics.http_closed.labels(Closed.BODY_TOO_SLOW.value)._value.get()
+        closed = run.process.metrics.http_closed.labels(CloseReason.BODY_TOO_SLOW.value)._value.get()
         assert closed > 120, "the others closed by themselves"
         assert (await run.client.get("/healthz")).status_code == 200
 
@@ -82,7 +82,7 @@ async def test_eight_hundred_slow_heads_are_closed_and_hinder_nobody(tmp_path: P
         async def slow(number: int) -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
             writer.write(b"POST /console/login HTTP/1.1\r\nhost: a\r\nx-a: "[: 5 + number % 45])
-            with contextlib.suppress(ConnectionResetError):
+            with contextlib.suppress(ConnectionError):
                 await reader.read()
             writer.close()
 
@@ -90,7 +90,7 @@ async def test_eight_hundred_slow_heads_are_closed_and_hinder_nobody(tmp_path: P
             for number in range(800):
                 group.create_task(slow(number))
             assert (await run.client.get("/healthz")).status_code == 200
-        assert run.process.metrics.http_closed.labels(Closed.HEAD_TOO_SLOW.value)._value.get() == 800
+        assert run.process.metrics.http_closed.labels(CloseReason.HEAD_TOO_SLOW.value)._value.get() == 800
 
 
 async def test_a_hostile_body_is_refused_in_words_on_every_route(tmp_path: Path) -> None:
