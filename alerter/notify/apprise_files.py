@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 OPTIONS: Final = frozenset({"keyfile", "subfile", "pgppub", "pgpprv", "pgpkey", "attach", "config", "include", "cert"})
 """Options whose value is always a file. `template` is one for some services, and a name for others: see `attached`."""
-_CODE: Final = (".py", ".pyc", ".so")
+_CODE: Final = (".py", ".pyc", ".so", "/mime.types")
 _SYSTEM: Final = ("/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/usr/share", "/usr/lib", "/dev/null", "/dev/urandom")
 _NAMES: Final = (
     "/etc/hosts",
