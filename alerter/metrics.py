@@ -144,6 +144,12 @@ class AlerterMetrics:
             ["brand"],
             registry=registry,
         )
+        self.sign_ins = Counter(
+            "firebreak_sign_ins_total",
+            "Tries to sign in to the console, by outcome (ok, wrong, throttled)",
+            ["outcome"],
+            registry=registry,
+        )
         self.oncall_gap_seconds = Gauge(
             "firebreak_oncall_gap_seconds",
             "How long nobody is on call in the next seven days, by schedule",

@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection
 
+from alerter.api.auth import check_root_key
 from alerter.api.routes import mount_api
 from alerter.console.live import LiveUpdates
 from alerter.console.pages import mount_console
+from alerter.console.sign_ins import SignIn, SignIns
 from alerter.desk.consumer import Consumer
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
@@ -51,6 +53,7 @@ T = TypeVar("T")
 
 
 def build(context: ServiceContext) -> Service:
+    """Raises `ConfigError` if a setting cannot be used."""
     return Alerter(context)
 
 
@@ -69,6 +72,7 @@ class Alerter:
         resolver: Resolver = resolve,
     ) -> None:
         settings = context.settings
+        check_root_key(settings.admin_key)
         self.process = context
         self.metrics = AlerterMetrics(context.registry)
         # Receivers compare what is signed with their clock; leases and second tries only need one that goes on.
@@ -93,6 +97,9 @@ class Alerter:
         self.deliverer.page_failed = self.engine.bell.set
         self.consumer = Consumer(context, self.database, self.context, self.ring, self.metrics, monotonic)
         self.live_updates = LiveUpdates(self.database)
+        for outcome in SignIn:
+            self.metrics.sign_ins.labels(outcome.value)  # from zero, so that the first one shows as an increase
+        self.sign_ins = SignIns(lambda what: self.metrics.sign_ins.labels(what.value).inc())
         self.started = False
         self._stopping = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
@@ -121,7 +128,7 @@ class Alerter:
             freed = await self.database.write(lambda c: outbox.release_leases(c, None if alone else instance))
             if freed:
                 logger.warning("leases_of_an_earlier_process_released", deliveries=freed)
-        if self.process.settings.admin_key is None:
+        if not (self.process.settings.admin_key and self.process.settings.admin_key.get_secret_value()):
             logger.warning(
                 "api_closed", why="FIREBREAK_ADMIN_KEY is not set; every call of the alerter's API answers 401"
             )
@@ -179,7 +186,7 @@ class Alerter:
 
     def mount(self, app: Any) -> None:
         mount_api(app, self)
-        mount_console(app, self, self.live_updates)
+        mount_console(app, self, self.live_updates, self.sign_ins)
 
     async def act(self, work: Callable[[IncidentService], T]) -> T:
         """Do what a person asked for, in one transaction. Returns the result of `work`."""

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
 import pydantic_core
@@ -20,6 +23,7 @@ import structlog
 from fastapi import APIRouter, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Route
 
 from ingest.admission import Admission, Shed, Visit
 from ingest.auth import ApiKeys
@@ -44,6 +48,12 @@ NDJSON: Final = frozenset(
 )
 UTF8: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
 LOG_AWAY_SECONDS: Final = 5.0
+LARGE_BYTES: Final = 65_536
+"""A larger body is read off the event loop."""
+BYTES_OF_A_POST: Final = 1000
+"""So many bytes count as a post towards the rate of a key, however few posts they hold."""
+_READERS: Final = ThreadPoolExecutor(1, "ingest-reader")
+"""One at a time: more would only share the interpreter."""
 BEARER: Final = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="A key of `FIREBREAK_API_KEYS`")
 
 STATUS: Final = {
@@ -86,10 +96,14 @@ class PostsEndpoint:
     publisher: Publisher
     metrics: IngestMetrics
 
-    async def answer(self, request: Request, take: Take | None = None) -> Response:
-        """The response to one request, whose items `take` takes in: posts without it. Never raises."""
+    async def answer(self, request: Request) -> Response:
+        """The response to a request with posts. Never raises."""
+        return await self.answer_with(request, self._take_posts)
+
+    async def answer_with(self, request: Request, take: Take) -> Response:
+        """The response to one request, whose items `take` takes in. Never raises."""
         try:
-            response, outcome = await self._serve(request, take or self._take_posts)
+            response, outcome = await self._serve(request, take)
         except RequestRefused as refusal:
             response, outcome = _problem(refusal.outcome, refusal.detail, refusal.headers), refusal.outcome
         except Shed as shed:
@@ -137,7 +151,7 @@ class PostsEndpoint:
         return Response(content, status_code=202, media_type="application/json"), outcome
 
     async def _take_posts(self, body: bytes, ndjson: bool, visit: Visit) -> list[dict[str, Any]]:
-        return await self._take(self._items(body, ndjson, visit))
+        return await self._take(await self._items(body, ndjson, visit))
 
     async def _body(self, request: Request, visit: Visit) -> bytes:
         limit = self.settings.max_body_bytes
@@ -173,17 +187,22 @@ class PostsEndpoint:
         self.metrics.body_bytes.inc(len(body))
         return body
 
-    def _items(self, body: bytes, ndjson: bool, visit: Visit) -> Sequence[Any]:
+    async def _items(self, body: bytes, ndjson: bool, visit: Visit) -> Sequence[Any]:
         try:
-            items = self.parser.items(body, ndjson)
+            if len(body) <= LARGE_BYTES:
+                items = self.parser.items(body, ndjson)
+            else:
+                reading = partial(self.parser.items, body, ndjson)
+                items = await asyncio.get_running_loop().run_in_executor(_READERS, reading)
         except TooMany as error:
+            visit.charge(_cost(1, body))
             raise RequestRefused(RequestOutcome.TOO_LARGE, str(error)) from error
         except Malformed as error:
-            visit.charge(1)
+            visit.charge(_cost(1, body))
             raise RequestRefused(RequestOutcome.MALFORMED, str(error)) from error
         if not items:
             raise RequestRefused(RequestOutcome.MALFORMED, "the body contains no post")
-        visit.charge(len(items))
+        visit.charge(_cost(len(items), body))
         return items
 
     async def _take(self, items: Sequence[Any]) -> list[dict[str, Any]]:
@@ -211,18 +230,27 @@ class PostsEndpoint:
 
     def _count(self, accepted: dict[int, NormalizedPost]) -> None:
         self.metrics.heard({normal.observations[0].event.network for normal in accepted.values()})
-        for normal in accepted.values():
-            self.metrics.accepted.labels(normal.observations[0].event.kind.value).inc()
-            for match in normal.found.matches:
-                self.metrics.mentions.labels(match.why.value).inc()
-            for claim in normal.ignored:
-                self.metrics.ignored.labels(claim.field.value).inc()
-            if normal.dropped_claim:
-                self.metrics.unbelieved.inc()
+        every = accepted.values()
+        kinds = Counter(normal.observations[0].event.kind for normal in every)
+        reasons = Counter(match.why for normal in every for match in normal.found.matches)
+        fields = Counter(claim.field for normal in every for claim in normal.ignored)
+        for kind, count in kinds.items():
+            self.metrics.accepted.labels(kind.value).inc(count)
+        for why, count in reasons.items():
+            self.metrics.mentions.labels(why.value).inc(count)
+        for field, count in fields.items():
+            self.metrics.ignored.labels(field.value).inc(count)
+        self.metrics.unbelieved.inc(sum(normal.dropped_claim for normal in every))
+
+
+def direct_route(endpoint: PostsEndpoint) -> BaseRoute:
+    """The route of ingest as it is served: half of the time of a request with one post went into finding the route among all
+    others, and into parameters that it does not have."""
+    return Route("/v1/posts", endpoint.answer, methods=["POST"], include_in_schema=False)
 
 
 def posts_routes(endpoint: PostsEndpoint) -> APIRouter:
-    """The route of ingest, with its description for OpenAPI."""
+    """The same with its description for OpenAPI."""
     router = APIRouter()
 
     @router.post(
@@ -274,6 +302,11 @@ def _accepted(index: int, normal: NormalizedPost) -> dict[str, Any]:
 
 def rejected(index: int, error: ItemError) -> dict[str, Any]:
     return {"index": index, "status": "rejected", "error": error._asdict()}
+
+
+def _cost(items: int, body: bytes) -> int:
+    """What a body costs its key, in posts: what is no post, or a huge one, is read as well."""
+    return max(items, len(body) // BYTES_OF_A_POST)
 
 
 def _whole_seconds(seconds: float) -> str:

@@ -24,6 +24,7 @@ from ingest.normalize import AHEAD
 from ingest.openapi import RESPONSES, coverage_body
 from ingest.parsing import explain
 from ingest.schemas import CoverageIn, CoverageResults, ItemError, Reason
+from ingest.strangers import without_strangers
 from services.contracts.base import BrandId, EventId, event_id
 from services.contracts.codec import encode
 from services.contracts.post import CoverageState, SourceCoverage
@@ -32,6 +33,8 @@ from services.eventlog.base import Message
 
 MAX_REPORTS: Final = 100
 """In one request."""
+MAX_BYTES: Final = 500_000
+"""Of all of them: so small that they are read on the event loop."""
 
 
 class ReportRefused(Exception):
@@ -50,17 +53,18 @@ class CoverageEndpoint:
 
     async def answer(self, request: Request) -> Response:
         """The response to one request. Never raises."""
-        return await self.door.answer(request, self._take)
+        return await self.door.answer_with(request, self._take)
 
     async def _take(self, body: bytes, ndjson: bool, visit: Visit) -> list[dict[str, Any]]:
         items = _items(body, ndjson, visit)
         now, results, messages = self.door.clock.now(), [], []
         book = self.door.normalizer.now.book
         for index, item in enumerate(items):
+            strangers = without_strangers(item, CoverageIn) if isinstance(item, dict) else 0
             try:
                 event, id_ = _normalize(CoverageIn.model_validate_json(pydantic_core.to_json(item)), book, now)
             except ValidationError as error:
-                results.append(rejected(index, explain(error)))
+                results.append(rejected(index, explain(error, besides=strangers)))
                 continue
             except ReportRefused as refused:
                 results.append(rejected(index, refused.error))
@@ -108,6 +112,8 @@ def _normalize(report: CoverageIn, book: BrandBook, now: datetime) -> tuple[Sour
 
 def _items(body: bytes, ndjson: bool, visit: Visit) -> list[Any]:
     """The reports of a body. Raises `RequestRefused` if it is not JSON, or holds none or too many."""
+    if len(body) > MAX_BYTES:
+        raise RequestRefused(RequestOutcome.TOO_LARGE, f"more than {MAX_BYTES} bytes of reports in one request")
     try:
         found = [pydantic_core.from_json(line) for line in body.splitlines() if line.strip()] if ndjson else None
         value = found if found is not None else pydantic_core.from_json(body)

@@ -24,6 +24,7 @@ from ingest.markup import as_text
 from ingest.placeholders import is_placeholder
 from ingest.schemas import AuthorIn, ItemError, PostIn, Reason
 from services.contracts.base import ConversationId, EventId, event_id
+from services.contracts.direction import shown_name
 from services.contracts.post import (
     Author,
     Counters,
@@ -270,7 +271,7 @@ def _author(author: AuthorIn | None, handle: str | None, created: datetime | Non
 
 
 def _without_at(handle: str | None) -> str | None:
-    return None if handle is None else handle.removeprefix("@") or None
+    return None if handle is None else shown_name(handle).removeprefix("@") or None
 
 
 def _language(claimed: str | None, ignored: list[Ignored]) -> str | None:

@@ -21,9 +21,13 @@ from pydantic_core import ErrorDetails
 
 from ingest.claims import Claim, Ignored, Reduced, claim_at, without
 from ingest.schemas import SAYS, ItemError, PostIn, Reason
+from ingest.strangers import without_strangers
 
 Item = PostIn | Reduced | ItemError
 
+MAX_ITEM_BYTES: Final = 1_000_000
+"""The longest text, every character escaped, takes a quarter of it. A larger item is not even parsed: both readers hold
+everything else up until they are through with it."""
 BLANKS: Final = b" \t\r\n"
 FIELD_CHARS: Final = 100
 """Field names in errors are cut to this length: they come from the client, and may be a megabyte long."""
@@ -76,15 +80,18 @@ class Parser:
         start = body.lstrip(BLANKS)[:1]
         if start == b"[":
             try:
-                return [*self._many.validate_json(body)]
+                return [*self._many.validate_json(body)] if len(body) <= MAX_ITEM_BYTES else self._cut(body)
             except ValidationError:
-                return self._bounded(_of_array(body))
+                return self._cut(body)
         if start == b"{":
-            return [_of_object(body)]
+            return [_of_object(body) if len(body) <= MAX_ITEM_BYTES else _TOO_LARGE]
         if not start:
             raise Malformed("the body is empty: expected a post, an array of posts, or NDJSON")
         _parsed(body.decode("utf-8", "surrogateescape"))
         raise Malformed("expected a JSON object or an array of objects")
+
+    def _cut(self, body: bytes) -> list[Item]:
+        return self._bounded(_of_array(body))
 
     def _bounded(self, items: Iterator[Item]) -> list[Item]:
         some: list[Item] = []
@@ -122,6 +129,9 @@ def _of_lines(body: bytes) -> Iterator[Item]:
         # Files that were joined have a mark at the beginning of each.
         if not (line := line.removeprefix(codecs.BOM_UTF8).strip(BLANKS)):
             continue
+        if len(line) > MAX_ITEM_BYTES:
+            yield _TOO_LARGE
+            continue
         try:
             yield PostIn.model_validate_json(line)
         except ValidationError as error:
@@ -146,7 +156,7 @@ def _of_array(body: bytes) -> Iterator[Item]:
     else:
         while True:
             value, end = _next_value(text, at)
-            yield _judge(text[at:end], value)
+            yield value if value is _TOO_DEEP or value is _TOO_LARGE else _judge(text[at:end], value)
             at = _skip(text, end)
             if text[at : at + 1] != ",":
                 break
@@ -158,21 +168,23 @@ def _of_array(body: bytes) -> Iterator[Item]:
         raise _malformed(json.JSONDecodeError("Extra data", text, _skip(text, at)))
 
 
-_DEEP: Final = object()
-
-
 def _next_value(text: str, at: int) -> tuple[Any, int]:
+    """The value that begins at `at`, or the error that stands for it; and where it ends."""
     try:
+        if (
+            len(text) - at > MAX_ITEM_BYTES
+            and text[at] in "[{"
+            and (end := _end_of_nested(text, at)) > at + MAX_ITEM_BYTES
+        ):
+            return _TOO_LARGE, end
         return _DECODER.raw_decode(text, at)
     except RecursionError:
-        return _DEEP, _end_of_nested(text, at)
+        return _TOO_DEEP, _end_of_nested(text, at)
     except json.JSONDecodeError as error:
         raise _malformed(error) from None
 
 
 def _judge(piece: str, value: Any) -> Item:
-    if value is _DEEP:
-        return _TOO_DEEP
     try:
         return PostIn.model_validate_json(piece.encode("utf-8", "surrogateescape"))
     except ValidationError as error:
@@ -221,10 +233,14 @@ def _whole(digits: str) -> Any:
 _DECODER: Final = json.JSONDecoder(parse_int=_whole)
 _load: Final = _DECODER.decode
 _TOO_DEEP: Final = ItemError(Reason.NESTED_TOO_DEEPLY, None, "nested too deeply")
+_TOO_LARGE: Final = ItemError(Reason.TOO_LARGE, None, f"more than {MAX_ITEM_BYTES} bytes in one post")
 
 
 def _is_json_trouble(error: ValidationError) -> bool:
-    return error.errors(include_url=False, include_input=False, include_context=False)[0]["type"] == "json_invalid"
+    # The only error then: whoever asks for the first one gets them all described.
+    return (
+        error.error_count() == 1 and error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid"
+    )
 
 
 def _without_claims(value: Any, trouble: ValidationError) -> Item:
@@ -236,7 +252,10 @@ def _without_claims(value: Any, trouble: ValidationError) -> Item:
     if not isinstance(value, dict):
         return _unreadable(value, trouble) if _is_json_trouble(trouble) else explain(trouble)
     dropped: dict[Claim, str] = {}
-    mended = _mend_text(value)
+    mended, strangers = _mend_text(value), without_strangers(value, PostIn)
+    if strangers:
+        checked = _checked(value)
+        trouble = checked if isinstance(checked, ValidationError) else trouble
     for _ in range(2):
         found = _unreadable_claims(value) if _is_json_trouble(trouble) else _wrong_claims(value, trouble)
         if not found and not mended:
@@ -245,13 +264,18 @@ def _without_claims(value: Any, trouble: ValidationError) -> Item:
         for claim, why in found:
             dropped.setdefault(claim, why)
             without(value, claim)
-        try:
-            post = PostIn.model_validate_json(json.dumps(value, default=str).encode())
-        except ValidationError as error:
-            trouble = error
-        else:
-            return Reduced(post, tuple(Ignored(claim, why) for claim, why in dropped.items()))
-    return _unreadable(value, trouble) if _is_json_trouble(trouble) else explain(trouble, value)
+        checked = _checked(value)
+        if isinstance(checked, PostIn):
+            return Reduced(checked, tuple(Ignored(claim, why) for claim, why in dropped.items()))
+        trouble = checked
+    return _unreadable(value, trouble) if _is_json_trouble(trouble) else explain(trouble, value, strangers)
+
+
+def _checked(value: dict[str, Any]) -> PostIn | ValidationError:
+    try:
+        return PostIn.model_validate_json(json.dumps(value, default=str).encode())
+    except ValidationError as error:
+        return error
 
 
 def _mend_text(value: dict[str, Any]) -> bool:
@@ -336,13 +360,14 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def explain(error: ValidationError, value: Any = None) -> ItemError:
-    """The error for the first field that is wrong; a claim in the item `value` is none where anything else is."""
+def explain(error: ValidationError, value: Any = None, besides: int = 0) -> ItemError:
+    """The error for the first field that is wrong; a claim in the item `value` is none where anything else is. `besides` is
+    how many were taken out before (`without_strangers`)."""
     details = error.errors(include_url=False, include_input=False)
     if isinstance(value, dict):
         details = [detail for detail in details if not _is_wrong_claim(detail, value)] or details
     first = details[0]
-    kind, more = first["type"], len(details) - 1
+    kind, more = first["type"], len(details) - 1 + besides
     code = _CODES.get(kind) or (Reason.BAD_TIME if kind.startswith("date") else Reason.WRONG_TYPE)
     return ItemError(code, _path(first["loc"]) or None, _says(first) + (f" (and {more} more)" if more else ""))
 

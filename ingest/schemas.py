@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from services.base.rfc3339 import Rfc3339
@@ -174,7 +174,7 @@ class PostIn(InputPart):
         None, description="what the network vouches for; at most an hour ahead of our clock"
     )
     backfill: bool = Field(False, description="fetched late: history, not news")
-    brands: Annotated[tuple[SlugIn, ...], Field(max_length=MAX_BRANDS)] = Field(
+    brands: Annotated[tuple[SlugIn, ...], FailFast(), Field(max_length=MAX_BRANDS)] = Field(
         (), description="ids of configured brands it is about, besides those that its text names"
     )
 
@@ -210,7 +210,7 @@ class CoverageIn(InputPart):
         description="of a heartbeat: the next one follows within so long; otherwise the network counts as not heard. A last "
         "heartbeat without it takes the promise back",
     )
-    brands: Annotated[tuple[SlugIn, ...], Field(max_length=MAX_BRANDS)] = Field(
+    brands: Annotated[tuple[SlugIn, ...], FailFast(), Field(max_length=MAX_BRANDS)] = Field(
         (), description="ids of the configured brands that the connector watches for; all of them without it"
     )
     missed: Number | None = Field(None, description="how many posts were missed, where that is known")

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 
 from ingest.admission import Admission, LagWatch
-from ingest.api import PostsEndpoint, posts_routes
+from ingest.api import PostsEndpoint, direct_route, posts_routes
 from ingest.auth import ApiKeys
 from ingest.brands import BrandBook
 from ingest.coverage import CoverageEndpoint, coverage_routes
@@ -62,6 +62,7 @@ class IngestService:
         return self._endpoint.admission.is_empty and not self._endpoint.publisher.overdue_seconds
 
     def mount(self, app: Any) -> None:
+        app.router.routes.insert(0, direct_route(self._endpoint))
         app.include_router(posts_routes(self._endpoint))
         app.include_router(coverage_routes(CoverageEndpoint(self._endpoint)))
 

@@ -68,7 +68,7 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
             if line.strip():
                 try:
                     yield number, json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise ConfigError(f"{path}, line {number}: not JSON: {error}") from error
     else:
         yield from enumerate(csv.DictReader(io.StringIO(text)), 2)

@@ -44,10 +44,13 @@ from pydantic import SecretStr
 from sqlalchemy import Column, ColumnElement, true
 
 from alerter.api.scopes import Scope
+from services.base.errors import ConfigError
 
 ROOT: Final = "admin"
 """The name of the settings' key."""
-
+MIN_ROOT_CHARS: Final = 20
+"""Of the settings' key. The shortest that nobody guesses over a network, and that nobody makes up of a word and a year."""
+_SETTING: Final = "FIREBREAK_ADMIN_KEY"
 
 _RANK: Final = {scope: rank for rank, scope in enumerate(Scope)}
 
@@ -85,6 +88,18 @@ def seen_by(caller: Caller, brand: Column[str]) -> ColumnElement[bool]:
 def digest(key: str) -> str:
     """What is kept of a key: SHA-256, hex. A key is 256 random bits, so nothing slower is needed."""
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+def check_root_key(key: SecretStr | None) -> None:
+    """Raises `ConfigError` if the settings' key can be guessed, or cannot be sent in a header. No key is no error: nobody may
+    call then. The message never contains the key."""
+    value = "" if key is None else key.get_secret_value()
+    if value and not (value.isascii() and value.isprintable() and " " not in value):
+        raise ConfigError(f"{_SETTING}: only printable ASCII characters without spaces can be sent as a key")
+    if 0 < len(value) < MIN_ROOT_CHARS:
+        raise ConfigError(
+            f"{_SETTING}: too short: {MIN_ROOT_CHARS} characters at least, such as those of `openssl rand -hex 24`"
+        )
 
 
 def root_caller(given: str, key: SecretStr | None) -> Caller | None:

@@ -14,6 +14,7 @@ from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
 from alerter.notify.egress import Network
 from alerter.notify.links import LinkSigner
+from alerter.notify.outlets import Outlets
 from alerter.store.database import Database
 from services.runtime.lifecycle import ServiceContext
 
@@ -29,6 +30,7 @@ class ApiContext(Protocol):
     database: Database
     allowed: tuple[Network, ...]
     links: LinkSigner
+    outlets: Outlets
     started: bool
 
     def context(self) -> Context: ...

@@ -12,6 +12,7 @@ from alerter.api.problems import Problem
 from alerter.notify.egress import BadTarget, check_url
 from alerter.notify.endpoints import Draft, Purpose
 from alerter.notify.kinds import TRAITS, BadSetup, check_key, checked_options
+from alerter.states import AttemptOutcome
 
 APPRISE_URL: Final = re.compile(r"[a-z][a-z0-9+-]{1,30}://[\x21-\x7e]{1,1900}")
 
@@ -57,6 +58,15 @@ def checked(service: ApiContext, body: schemas.EndpointIn, brands: Sequence[str]
         options=options,
         secrets={purpose: value for purpose, value in secrets.items() if value is not None},
     )
+
+
+async def check_apprise(service: ApiContext, url: str) -> None:
+    """Raises `Problem` 422 if the library does not know the URL or it would open a file, 503 if it does not answer."""
+    result = await service.outlets.check_apprise(url)
+    if result.outcome in (AttemptOutcome.TIMEOUT, AttemptOutcome.UNREACHABLE):
+        raise Problem(503, "the URL cannot be checked right now", {"retry-after": "5"})
+    if result.outcome is not AttemptOutcome.DELIVERED:
+        raise wrong("url", result.detail.removeprefix("the URL "))
 
 
 def wrong(at: str, why: str) -> Problem:

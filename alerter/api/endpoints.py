@@ -11,7 +11,7 @@ from alerter.api import schemas, views
 from alerter.api.auth import Admin, Caller, Reader
 from alerter.api.context import ApiContext, found
 from alerter.api.endpoint_admin import mount_care
-from alerter.api.endpoint_checks import checked, wrong
+from alerter.api.endpoint_checks import check_apprise, checked, wrong
 from alerter.api.keys import brands_for, check_name
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.desk.context import Context
@@ -31,6 +31,8 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         brands = brands_for(service, caller, body.brands)
         secret = signing.new_secret() if TRAITS[body.kind].signs else None
         draft, context = checked(service, body, brands, secret), service.context()
+        if draft.kind is Kind.APPRISE:
+            await check_apprise(service, draft.url)
 
         def write(connection: Connection) -> schemas.Created | None:
             for at, name in (("owner", body.owner), ("fallback", body.fallback)):

@@ -6,7 +6,7 @@ The key is checked before anything of the request is read, and never repeated in
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,6 +21,10 @@ from alerter.api.scopes import Scope
 from alerter.store.database import DatabaseAway, Overtaken
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+MAX_ERRORS: Final = 20
+MAX_PLACE_CHARS: Final = 200
+"""Of an error's place: names of fields come from the client, and may be as long as the body."""
 
 
 def guarded_route(service: ApiContext) -> type[APIRoute]:
@@ -62,8 +66,10 @@ async def _answer(service: ApiContext, request: Request, original: Handler, know
         return await original(request)
     except RequestValidationError as error:
         # Places and reasons only: the values may be secrets.
-        wrong = [{"at": ".".join(map(str, e["loc"])), "why": e["msg"]} for e in error.errors()]
-        raise Problem(422, "the request is not valid", errors=wrong) from None
+        found = error.errors()
+        wrong = [{"at": ".".join(map(str, e["loc"]))[:MAX_PLACE_CHARS], "why": e["msg"]} for e in found[:MAX_ERRORS]]
+        more = f" in {len(found)} places, of which these are the first" if len(found) > MAX_ERRORS else ""
+        raise Problem(422, f"the request is not valid{more}", errors=wrong) from None
     except HTTPException as error:
         # What FastAPI says of a body that it cannot even take apart.
         status = 422 if error.status_code == 400 else error.status_code

@@ -30,6 +30,7 @@ from alerter.notify.outlet import Kind
 from alerter.store import audit
 from alerter.store.database import DatabaseAway, Overtaken, insert_missing
 from alerter.store.tables import inbound
+from services.contracts.direction import settled
 from services.contracts.incident import Change
 
 MAX_BODY_BYTES: Final = 256_000
@@ -181,8 +182,12 @@ def _note(
 def _about(record: IncidentRecord) -> str:
     incident = record.incident
     said = (words.who_has_it(incident), words.by_when(incident), incident.first_step or "")
-    lines = "".join(f"<p>{html.escape(line)}</p>" for line in said if line)
-    return f"<h1>{html.escape(incident.title)}</h1>{lines}"
+    lines = "".join(f"<p>{_foreign(line)}</p>" for line in said if line)
+    return f"<h1>{_foreign(incident.title)}</h1>{lines}"
+
+
+def _foreign(text: str) -> str:
+    return f"<bdi>{html.escape(settled(text))}</bdi>"
 
 
 def _printable(text: str) -> str:

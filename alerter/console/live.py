@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import StrEnum
 from functools import partial
@@ -29,7 +30,11 @@ from alerter.store.tables import answer_clocks, attempts, audit, deliveries, inc
 logger = structlog.get_logger()
 
 MAX_PAGES: Final = 500
-"""Open streams a process; a page beyond asks by itself now and then."""
+"""Open streams a process."""
+PAGES_OF_A_SESSION: Final = 10
+"""A person looks at one page; a browser keeps those in its other tabs open, too."""
+PAGES_OF_A_KEY: Final = 100
+"""A key may be a whole team's. Five teams have a place each, whatever one of them does."""
 GLANCE_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 0.2
 """At most five times a second, whatever a storm commits."""
@@ -85,13 +90,15 @@ def _short(parts: list[object]) -> str:
 
 
 class LivePage:
-    """One open stream."""
+    """One open stream. `makes_room` is set when it has to end in favour of a newer one."""
 
-    def __init__(self, caller: Caller, known: str, about: About) -> None:
+    def __init__(self, caller: Caller, known: str, about: About, session: str) -> None:
         self.caller = caller
         self.known = known
         self.about = about
+        self.session = session
         self.news = asyncio.Event()
+        self.makes_room = False
 
 
 class LiveUpdates:
@@ -100,12 +107,8 @@ class LiveUpdates:
     def __init__(self, database: Database) -> None:
         self.bell = asyncio.Event()
         self._database = database
-        self._pages: set[LivePage] = set()
+        self._pages: dict[LivePage, None] = {}  # in the order in which they were opened
         self._closed = False
-
-    @property
-    def full(self) -> bool:
-        return len(self._pages) >= MAX_PAGES
 
     async def run(self) -> None:
         """Until `close`."""
@@ -142,12 +145,36 @@ class LiveUpdates:
         for page in self._pages:
             page.news.set()
 
+    def _open(self, page: LivePage) -> None:
+        """Take a place: of the page's session, of its key, and of the process. Where one is full, the oldest page ends."""
+        pages = [one for one in self._pages if not one.makes_room]
+        key = [one for one in pages if one.caller.name == page.caller.name]
+        session = [one for one in key if one.session == page.session]
+        if len(session) >= PAGES_OF_A_SESSION:
+            self._end(session[0])
+        elif len(key) >= PAGES_OF_A_KEY:
+            self._end(key[0])
+        elif len(pages) >= MAX_PAGES:
+            most, _ = Counter(one.caller.name for one in pages).most_common(1)[0]
+            self._end(next(one for one in pages if one.caller.name == most))
+        self._pages[page] = None
+
+    def _end(self, page: LivePage) -> None:
+        page.makes_room = True
+        page.news.set()
+
     async def stream(
-        self, caller: Caller, known: str, still: Callable[[], Awaitable[bool]], about: About = About.INCIDENTS
+        self,
+        caller: Caller,
+        known: str,
+        still: Callable[[], Awaitable[bool]],
+        about: About = About.INCIDENTS,
+        session: str = "",
     ) -> AsyncIterator[bytes]:
-        """Events for one page that shows the state `known`. `still()` is awaited now and then: false ends the stream."""
-        page = LivePage(caller, known, about)
-        self._pages.add(page)
+        """Events for one page that shows the state `known`. `still()` is awaited now and then: false ends the stream. So does
+        a newer page that needs its place; the page then asks by itself now and then."""
+        page = LivePage(caller, known, about, session)
+        self._open(page)
         self.bell.set()
         try:
             yield b"retry: 2000\n\n"
@@ -164,7 +191,10 @@ class LiveUpdates:
                     yield b": beat\n\n"
                     continue
                 page.news.clear()
+                if page.makes_room:
+                    yield b"event: crowded\ndata: opened elsewhere\n\n"
+                    return
                 if not self._closed:
                     yield f"id: {page.known}\nevent: changed\ndata: {page.known}\n\n".encode()
         finally:
-            self._pages.discard(page)
+            self._pages.pop(page, None)

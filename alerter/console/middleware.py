@@ -21,22 +21,13 @@ from alerter.api.problems import Problem
 from alerter.console import rendering, sessions
 from alerter.console.sessions import Visitor
 from alerter.store.database import DatabaseAway, Overtaken
+from services.runtime.reference import PAGE_HEADERS
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 HOME: Final = "/console"
 LOGIN: Final = f"{HOME}/login"
 MAX_FIELDS: Final = 40
-HEADERS: Final = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "cache-control": "no-store",
-}
 
 
 def same_origin(request: Request) -> bool:
@@ -78,7 +69,7 @@ def console_route(service: ApiContext, *, open_to_all: bool = False) -> type[API
                     response = _sorry(service, request, error.status_code, str(error.detail))
                 except (DatabaseAway, Overtaken):
                     response = _sorry(service, request, 503, "the database does not answer right now")
-                for name, value in HEADERS.items():
+                for name, value in PAGE_HEADERS.items():
                     response.headers.setdefault(name, value)
                 return response
 

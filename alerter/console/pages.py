@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Annotated, Any, Final
 
@@ -18,10 +19,12 @@ from alerter.console import actions, answers, board, brands, endpoints, flash, l
 from alerter.console.board import Card
 from alerter.console.live import About, LiveUpdates
 from alerter.console.middleware import HOME, Form, Signed, console_route
+from alerter.console.sign_ins import SignIns
 from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
 from services.config.model import Config
 
+WRONG: Final = "That key does not work. It may have expired or been revoked."
 MAX_FORM_BYTES: Final = 32_000
 MAX_NAMES: Final = 200
 MAX_FIRST: Final = 1_000_000
@@ -31,7 +34,7 @@ First = Annotated[int, Query(alias="from", ge=0, le=MAX_FIRST)]
 Since = Annotated[str, Query(max_length=40)]
 
 
-def mount_console(app: FastAPI, service: ApiContext, live_updates: LiveUpdates) -> None:
+def mount_console(app: FastAPI, service: ApiContext, live_updates: LiveUpdates, sign_ins: SignIns) -> None:
     for open_to_all, fill in (
         (True, _door),
         (False, _pages),
@@ -48,11 +51,14 @@ def mount_console(app: FastAPI, service: ApiContext, live_updates: LiveUpdates) 
             max_body_size=MAX_FORM_BYTES,
         )
         fill(routes, service)
+        if fill is _door:
+            _sign_in(routes, service, sign_ins)
         if fill is _pages:
             _live(routes, service, live_updates)
         app.include_router(routes)
 
     @app.get("/", include_in_schema=False)
+    @app.get(f"{HOME}/", include_in_schema=False)
     async def front() -> Response:
         return RedirectResponse(HOME, 307)
 
@@ -62,17 +68,34 @@ def _door(routes: APIRouter, service: ApiContext) -> None:
     async def ask_for_key(request: Request, next: str = HOME) -> Response:  # noqa: A002 - its name in the address
         if request.state.visitor is not None:
             return RedirectResponse(_inside(next), 303)
-        return rendering.page(service, request, "login.html", next=_inside(next), wrong=False, person="")
+        return rendering.page(service, request, "login.html", next=_inside(next), problem="", person="")
 
+    @routes.get("/static/{version}/{name}")
+    async def static(version: str, name: str) -> Response:
+        if name not in rendering.KINDS or version != rendering.static(name)[1]:
+            raise Problem(404, "there is no such file")
+        headers = {"cache-control": rendering.FOREVER}
+        return Response(rendering.static(name)[0], media_type=rendering.KINDS[name], headers=headers)
+
+
+def _sign_in(routes: APIRouter, service: ApiContext, sign_ins: SignIns) -> None:
     @routes.post("/login")
     async def log_in(request: Request, form: Form) -> Response:
         person = form.get("person", "").strip()[:100]
         if not person.isprintable():
             raise Problem(422, "a name has letters, digits and spaces")
-        token = await sessions.open_session(service, form.get("key", "").strip(), person)
         target = _inside(form.get("next", HOME))
+        address = request.client.host if request.client is not None else ""
+        if wait := sign_ins.take(address):
+            problem = f"Too many tries. Try again in {math.ceil(wait)} seconds."
+            page = rendering.page(service, request, "login.html", 429, next=target, problem=problem, person=person)
+            page.headers["retry-after"] = str(math.ceil(wait))
+            return page
+        token = await sessions.open_session(service, form.get("key", "").strip(), person)
         if token is None:
-            return rendering.page(service, request, "login.html", 401, next=target, wrong=True, person=person)
+            sign_ins.wrong(address)
+            return rendering.page(service, request, "login.html", 401, next=target, problem=WRONG, person=person)
+        sign_ins.right(address)
         response = RedirectResponse(target, 303)
         public = service.process.settings.public_url or ""
         response.set_cookie(
@@ -86,13 +109,6 @@ def _door(routes: APIRouter, service: ApiContext) -> None:
             samesite="lax",
         )
         return response
-
-    @routes.get("/static/{version}/{name}")
-    async def static(version: str, name: str) -> Response:
-        if name not in rendering.KINDS or version != rendering.static(name)[1]:
-            raise Problem(404, "there is no such file")
-        headers = {"cache-control": rendering.FOREVER}
-        return Response(rendering.static(name)[0], media_type=rendering.KINDS[name], headers=headers)
 
 
 def _inside(address: str) -> str:
@@ -184,8 +200,6 @@ def _playbook(config: Config, record: IncidentRecord) -> str | None:
 def _live(routes: APIRouter, service: ApiContext, live_updates: LiveUpdates) -> None:
     @routes.get("/live")
     async def listen(request: Request, visit: Signed, since: Since = "", about: About = About.INCIDENTS) -> Response:
-        if live_updates.full:
-            raise Problem(503, "too many pages are open")
         token = request.cookies.get(sessions.COOKIE)
 
         async def still() -> bool:
@@ -193,5 +207,5 @@ def _live(routes: APIRouter, service: ApiContext, live_updates: LiveUpdates) -> 
 
         known = request.headers.get("last-event-id", since)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        stream = live_updates.stream(visit.caller, known, still, about)
+        stream = live_updates.stream(visit.caller, known, still, about, visit.session)
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)

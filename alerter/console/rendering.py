@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from alerter.api.context import ApiContext
 from alerter.console.sessions import Visitor
+from services.contracts.direction import settled
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -85,6 +86,11 @@ def static_address(name: str) -> str:
     return f"/console/static/{static(name)[1]}/{name}"
 
 
+def _settled(value: object) -> object:
+    """What a template writes, without characters that would turn the rest of the page around."""
+    return settled(value) if type(value) is str else value
+
+
 @cache
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -93,6 +99,7 @@ def _environment() -> Environment:
         loader=PackageLoader("alerter.console"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_settled,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import Connection, delete, insert, select, update
 
 from alerter.api import keys
-from alerter.api.auth import Caller, digest
+from alerter.api.auth import ROOT, Caller, digest
 from alerter.api.context import ApiContext
 from alerter.store.tables import sessions
 
@@ -24,7 +24,10 @@ LASTS: Final = timedelta(days=7)
 """Since the last use: whoever is paged at night should not have to look for a key first."""
 _RENEW_AFTER: Final = timedelta(hours=1)
 """So that not every request writes."""
+MAX_PERSON_CHARS: Final = 100
 _TOKEN_BYTES: Final = 32
+MAX_OF_A_KEY: Final = 100
+"""A key may be a whole team's. Of more sessions the one that was used least lately is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ def csrf_of(token: str) -> str:
 
 
 async def open_session(service: ApiContext, key: str, person: str) -> str | None:
-    """The new session's token; `None` when the key opens nothing. `person` of "" is whoever the key is named after."""
+    """The new session's token; `None` when the key opens nothing. `person` of "" is whoever the key is named after. Another
+    name stands before the key's own, so that whoever has a key cannot act as somebody else; the settings' key has no name."""
     given = digest(key)
     caller = await keys.caller_of(service, given)
     if caller is None:
@@ -51,11 +55,22 @@ async def open_session(service: ApiContext, key: str, person: str) -> str | None
     token, wall = secrets.token_urlsafe(_TOKEN_BYTES), service.context().wall
 
     def write(connection: Connection) -> None:
-        row = {"digest": digest(token), "key": given, "person": person or caller.name, "ends_wall": wall + LASTS}
+        own = select(sessions.c.digest).where(sessions.c.key == given)
+        newest = own.order_by(sessions.c.ends_wall.desc(), sessions.c.digest).limit(MAX_OF_A_KEY - 1)
+        kept = connection.scalars(newest).all()
+        connection.execute(delete(sessions).where(sessions.c.key == given, sessions.c.digest.not_in(kept)))
+        row = {"digest": digest(token), "key": given, "person": _named(person, caller.name), "ends_wall": wall + LASTS}
         connection.execute(insert(sessions), row)
 
     await service.database.write(write)
     return token
+
+
+def _named(person: str, key: str) -> str:
+    if not person or person.casefold() == key.casefold():
+        return key
+    whose = "" if key == ROOT else f" ({key})"
+    return person[: MAX_PERSON_CHARS - len(whose)] + whose
 
 
 async def visitor_of(service: ApiContext, token: str | None) -> Visitor | None:

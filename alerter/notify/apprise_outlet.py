@@ -18,7 +18,7 @@ from typing import Final
 from alerter.notify.attempt import Result
 from alerter.notify.egress import Network
 from alerter.notify.formats import plain
-from alerter.notify.formats.notice import Notice, Status, notice_of
+from alerter.notify.formats.notice import Status, notice_of
 from alerter.notify.outlet import OutboundMessage
 from alerter.states import AttemptOutcome
 
@@ -42,6 +42,7 @@ class AppriseOutlet:
     def __init__(self, allowed: Sequence[Network], body: Callable[[OutboundMessage], bytes]) -> None:
         self._allowed = [str(network) for network in allowed]
         self._body = body
+        self._checks = asyncio.Semaphore(IDLE_WORKERS)
         self._idle: list[Started] = []
         self._all: set[Started] = set()
 
@@ -51,12 +52,26 @@ class AppriseOutlet:
             return Result(
                 AttemptOutcome.DELIVERED, detail="nothing to send: this receiver never got the text of a post"
             )
+        question = {
+            "url": message.url,
+            "title": plain.title(notice),
+            "body": plain.lines(notice),
+            "type": _TYPES[notice.status],
+        }
+        return await self._ask(question)
+
+    async def check(self, url: str) -> Result:
+        """Whether the URL can be an endpoint: `DELIVERED` if it can, although nothing is sent."""
+        async with self._checks:
+            return await self._ask({"url": url})
+
+    async def _ask(self, question: dict[str, str]) -> Result:
         began = time.monotonic()
         worker = self._idle.pop() if self._idle else None
         try:
             worker = worker or await self._start()
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                answer = await _asked(worker, message.url, notice)
+                answer = await _asked(worker, question)
             if len(self._idle) < IDLE_WORKERS:
                 self._idle.append(worker)
                 worker = None
@@ -105,15 +120,9 @@ class AppriseOutlet:
         self._idle.clear()
 
 
-async def _asked(worker: Started, url: str, notice: Notice) -> dict[str, str]:
+async def _asked(worker: Started, question: dict[str, str]) -> dict[str, str]:
     assert worker.stdin is not None
     assert worker.stdout is not None
-    question = {
-        "url": url,
-        "title": plain.title(notice),
-        "body": plain.lines(notice),
-        "type": _TYPES[notice.status],
-    }
     worker.stdin.write(json.dumps(question).encode() + b"\n")
     await worker.stdin.drain()
     line = await worker.stdout.readline()

@@ -1,7 +1,8 @@
 """The process that runs `apprise`: one line of JSON in, one out. `python -m alerter.notify.apprise_worker CIDR ...`
 
 An audit hook sees every connection that Python code in this process makes, with its real address, and refuses those
-that the operator did not allow. It also refuses to write files or start programs.
+that the operator did not allow. It also refuses to write files, to read others than the libraries' own, and to start
+programs. A question without a message asks whether the URL can be an endpoint at all.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import sys
 from typing import Any, Final
 
+from alerter.notify.apprise_files import attached, may_be_read, named_in
 from alerter.notify.egress import allowed_networks, refusal
 
 _DETAIL_CHARS: Final = 1000
@@ -27,6 +29,10 @@ LOCAL_SCHEMES: Final = frozenset(
 
 class NotTaken(OSError):
     """The plugin tried an address that is not allowed, or something that no message needs."""
+
+
+class Unusable(ValueError):
+    """The URL cannot be an endpoint. The message never contains it: it holds passwords."""
 
 
 class Guard:
@@ -45,8 +51,11 @@ class Guard:
                 self._refuse(f"leads to {host}, which is not allowed ({why})")
         elif event in _NO_BUSINESS:
             self._refuse(f"tried {event}, which is not allowed")
-        elif event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            self._refuse("tried to write a file, which is not allowed")
+        elif event == "open":
+            if isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                self._refuse("tried to write a file, which is not allowed")
+            if not may_be_read(args[0]):
+                self._refuse("tried to read a file of this machine, which is not allowed")
 
     def _refuse(self, why: str) -> None:
         self.said = why
@@ -77,11 +86,29 @@ def main(blocks: list[str]) -> None:
         print(json.dumps(_answer(apprise, json.loads(line), guard, heard)), flush=True)
 
 
-def _answer(apprise: Any, question: dict[str, str], guard: Guard, heard: Heard) -> dict[str, str]:
-    scheme = question["url"].partition(":")[0].lower()
-    target = None if scheme in LOCAL_SCHEMES else apprise.Apprise.instantiate(question["url"], suppress_exceptions=True)
+def _target(apprise: Any, url: str) -> Any:
+    """The service that a URL stands for. Raises `Unusable`."""
+    if url.partition(":")[0].lower() in LOCAL_SCHEMES:
+        raise Unusable("leads to this machine, and to no person")
+    if (option := named_in(url)) is not None:
+        raise Unusable(f"would open a file of this machine ({option})")
+    target = apprise.Apprise.instantiate(url, suppress_exceptions=True)
     if target is None:
-        return {"outcome": "refused", "detail": "Apprise does not know this URL, or it leads to this machine"}
+        raise Unusable("is none that apprise knows, or lacks something that its service needs")
+    if attached(target, apprise.AppriseAttachment):
+        raise Unusable("would open a file of this machine (template)")
+    return target
+
+
+def _answer(apprise: Any, question: dict[str, str], guard: Guard, heard: Heard) -> dict[str, str]:
+    try:
+        target = _target(apprise, question["url"])
+    except Unusable as error:
+        return {"outcome": "refused", "detail": f"the URL {error}"}
+    if guard.said is not None:
+        return {"outcome": "blocked", "detail": guard.said}
+    if "body" not in question:
+        return {"outcome": "delivered", "detail": ""}
     try:
         sent = target.notify(body=question["body"], title=question["title"], notify_type=question["type"])
     except Exception as error:  # noqa: BLE001 - whatever one of a hundred plugins raises, the attempt failed

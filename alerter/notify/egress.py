@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -34,6 +35,12 @@ MAX_LOOKUPS: Final = 512
 """Names that are looked up at once. Each has a thread; attempts in flight are fewer, so only hanging names get there."""
 MAX_ADDRESSES: Final = 16
 """How many addresses of a name are looked at; each would be tried in turn. No webhook endpoint has more."""
+
+_HOST: Final = re.compile(
+    r"(?=.{1,253}\.?$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.?",
+    re.IGNORECASE,
+)
+"""A name of the DNS, or an IPv4 address in any of its forms."""
 
 _REFUSED: Final[tuple[tuple[str, str], ...]] = (
     ("0.0.0.0/8", "unspecified"),
@@ -116,6 +123,8 @@ def check_url(url: str, allowed: Iterable[Network]) -> None:
         raise BadTarget("must begin with https:// or http://")
     if not host:
         raise BadTarget("has no host")
+    if ":" not in host and not _HOST.fullmatch(host):
+        raise BadTarget("has a host that cannot be one")
     if "@" in parts.netloc:
         raise BadTarget("must not contain a user name or password")
     if parts.fragment or "\\" in url:

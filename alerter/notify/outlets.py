@@ -44,6 +44,7 @@ class Outlets:
         def rendered(form: Callable[[Notice, OutboundMessage], bytes]) -> Outlet:
             return HttpOutlet(sender, lambda message: _noticed(message, links, form))
 
+        self._apprise = AppriseOutlet(allowed, lambda message: stamped(message, links))
         self._of: Mapping[Kind, Outlet] = {
             Kind.WEBHOOK: HttpOutlet(sender, lambda message: signed(message, int(wall()), links)),
             Kind.PAGERDUTY: rendered(lambda notice, message: pagerduty.render(notice, message.keys.key or "")),
@@ -51,13 +52,17 @@ class Outlets:
             Kind.ALERTMANAGER_WEBHOOK: rendered(lambda notice, message: _as_webhook(notice, message, public_url)),
             Kind.SLACK: rendered(lambda notice, _: slack.render(notice)),
             Kind.TEAMS: rendered(lambda notice, _: teams.render(notice)),
-            Kind.APPRISE: AppriseOutlet(allowed, lambda message: stamped(message, links)),
+            Kind.APPRISE: self._apprise,
         }
 
     @property
     def kinds(self) -> frozenset[Kind]:
         """The kinds of endpoints that messages can be brought to."""
         return frozenset(self._of)
+
+    async def check_apprise(self, url: str) -> Result:
+        """Whether the library would take the URL: `DELIVERED` if it would. Nothing is sent."""
+        return await self._apprise.check(url)
 
     async def deliver(self, message: OutboundMessage) -> Result:
         return OVERTAKEN if message.overtaken else await self._of[message.kind].deliver(message)

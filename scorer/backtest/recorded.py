@@ -64,7 +64,7 @@ def read(paths: Iterable[Path]) -> Iterator[Recorded]:
                     continue
                 try:
                     recorded = decoder.decode(line)
-                except msgspec.MsgspecError as error:
+                except (msgspec.MsgspecError, RecursionError) as error:
                     raise FirebreakError(f"{path}, line {number}: {error}") from error
                 recorded.events.sort(key=lambda event: event.delay)
                 if recorded.events:

@@ -57,6 +57,12 @@ class FloorMetrics:
         self.dead_letters = Counter(
             "firebreak_dead_letters_total", "Records set aside", ["stage", "reason"], registry=registry
         )
+        self.http_closed = Counter(
+            "firebreak_http_closed_total",
+            "Connections closed because the client was too slow, sent too much, or took a place too many",
+            ["why"],
+            registry=registry,
+        )
         self.loop_lag_seconds = Gauge(
             "firebreak_loop_lag_seconds", "How late the event loop ran when it was last measured", registry=registry
         )

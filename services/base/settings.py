@@ -56,7 +56,9 @@ class Settings(BaseSettings):
     api_keys: SecretStr = Field(
         SecretStr(""), description="comma-separated name:key for posting; a key has at least 16 characters"
     )
-    admin_key: SecretStr | None = Field(None, description="key of the alerter's API, which is closed without one")
+    admin_key: SecretStr | None = Field(
+        None, description="key of the alerter's API, 20 characters at least; the API is closed without one"
+    )
     egress_allow: str = Field("", description="comma-separated CIDR blocks that webhooks may reach besides public ones")
 
     keep_deliveries_days: Annotated[float, Field(gt=0)] = Field(
@@ -70,7 +72,8 @@ class Settings(BaseSettings):
         20_000, description="longest text of a post; a longer one is refused"
     )
     key_posts_per_second: Annotated[float, Field(gt=0)] = Field(
-        2000, description="posts a second that each key may send (token bucket: refill)"
+        2000,
+        description="posts a second that each key may send (token bucket: refill); 1000 bytes count as a post at least",
     )
     key_posts_burst: Annotated[float, Field(gt=0)] = Field(
         10_000, description="posts that each key may send at once (token bucket: size)"
@@ -88,7 +91,14 @@ class Settings(BaseSettings):
         64_000_000, description="bytes of bodies held at once; further requests get 503"
     )
     body_timeout_seconds: Annotated[float, Field(gt=0)] = Field(
-        30, description="a request whose body takes longer to arrive gets 408"
+        30, description="a request to any route whose body takes longer to arrive gets 408"
+    )
+
+    head_timeout_seconds: Annotated[float, Field(gt=0)] = Field(
+        10, description="a connection whose request line and headers take longer to arrive is closed"
+    )
+    max_connections: Annotated[int, Field(ge=1)] = Field(
+        1000, description="open connections of the HTTP server; beyond, the one that waits longest is closed"
     )
 
     sentiment: str = Field(

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from services.base.errors import ConfigError
+from services.config import yaml_bounds
 
 Place = tuple[str | int, ...]
 
@@ -43,6 +44,18 @@ _CORE: Final = (
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
     yaml_implicit_resolvers: Final[dict[str, list[Any]]] = {}
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (
+            ValueError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+        ):  # PyYAML's own, for a tag that the value does not fit
+            what = f"this is no {node.tag.rpartition(':')[2]}, or too long for one"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from None
+
 
 def _whole_number(_: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
     return int(node.value)  # 08 is eight, and no octal number
@@ -54,10 +67,12 @@ for _tag, _pattern, _first in _CORE:
 
 
 def read(text: str, name: str) -> Document:
-    """Returns the document in `text`. Raises `ConfigError`, with `name` and the line, where it is not YAML or a key stands
-    twice."""
-    loader = _Loader(text)
+    """Returns the document in `text`. Raises `ConfigError`, with `name` and the line, where it is not YAML, a key stands
+    twice, or there is too much of it (`yaml_bounds`)."""
+    loader: Any = None
     try:
+        yaml_bounds.check(text, _Loader)
+        loader = _Loader(text)
         node: yaml.Node | None = loader.get_single_node()
         if node is None:
             return Document(None, {})
@@ -65,13 +80,19 @@ def read(text: str, name: str) -> Document:
         if twice:
             raise ConfigError("\n".join(twice))
         return Document(loader.construct_document(node), dict(_lines(node, (), set())))
+    except yaml_bounds.TooMuch as error:
+        raise ConfigError(f"{name}:{error.line}: {error}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"{name}:{line}: not YAML: {error.reason}") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{name}:{line}: not YAML: {error.problem}") from error
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{name}: not YAML: {error}") from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _repeated(node: yaml.Node, place: Place, seen: set[int]) -> Iterator[tuple[int, str]]:

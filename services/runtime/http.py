@@ -5,18 +5,23 @@ uvicorn must not take the signals: by default it ends the process on SIGTERM bef
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 from services.base.errors import ConfigError
 from services.base.metrics import FloorMetrics
+from services.runtime.connections import LAST_LOOK_SECONDS, BoundedConnection, Limits
 from services.runtime.lifecycle import Service
+from services.runtime.reference import mount_reference
 
 DRAIN_SECONDS: Final = 5
 
@@ -33,9 +38,15 @@ def application(
         title="Firebreak",
         summary="Hears the complaint that is about to go viral and gets a human to it in time.",
         version="1",
-        docs_url="/docs",
+        openapi_url=None,
+        docs_url=None,  # FastAPI's page loads its script from another host
         redoc_url=None,
+        redirect_slashes=False,  # such a redirect leads to the host that the request names
     )
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: Exception) -> Response:
+        return Response(status_code=400)  # nobody reads it: the client left, or was closed because it was too slow
 
     @app.get("/healthz", tags=["operation"], summary="Whether every service makes progress")
     async def healthz() -> JSONResponse:
@@ -63,16 +74,21 @@ def application(
 
     for service in services:
         service.mount(app)
+    mount_reference(app)
     return app
 
 
 class Server(uvicorn.Server):
-    """Serves on sockets that are bound before it starts, and leaves signals alone."""
+    """Serves on a socket that is bound before it starts, every connection within `limits`, and leaves signals alone."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, app: FastAPI, host: str, port: int, limits: Limits | None = None) -> None:
+        self._draining = False
+        connection = partial(BoundedConnection, limits or Limits(), lambda: self._draining)
         super().__init__(
             uvicorn.Config(
                 app,
+                http=connection,  # type: ignore[arg-type]
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -106,5 +122,14 @@ class Server(uvicorn.Server):
         finally:
             self._socket.close()
 
+    def drain(self) -> None:
+        """From now on every answer says that the connection ends with it."""
+        self._draining = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.sleep(LAST_LOOK_SECONDS)  # what lies in a socket already is answered, and not reset
+        await super().shutdown(sockets)
+
     def stop(self) -> None:
+        self.drain()
         self.should_exit = True

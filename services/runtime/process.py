@@ -26,6 +26,7 @@ from services.base.tasks import Tasks
 from services.config.current import CurrentConfig, Reload
 from services.config.model import Config
 from services.eventlog.base import EventLog, Unavailable
+from services.runtime.connections import BODY_MARGIN, CloseReason, Limits
 from services.runtime.exposition import Exposition
 from services.runtime.folder_lock import FolderLock
 from services.runtime.http import DRAIN_SECONDS, Server, application
@@ -66,6 +67,18 @@ def clock_of(settings: Settings) -> Clock:
     return ScaledClock(moment(settings.clock_begin), settings.clock_speed, settings.clock_origin)
 
 
+def limits_of(settings: Settings, metrics: FloorMetrics) -> Limits:
+    """Returns the bounds of every connection."""
+    for reason in CloseReason:
+        metrics.http_closed.labels(reason.value)  # from zero, so that the first one shows as an increase
+    return Limits(
+        head_seconds=settings.head_timeout_seconds,
+        body_seconds=settings.body_timeout_seconds * BODY_MARGIN,
+        places=settings.max_connections,
+        count=lambda why: metrics.http_closed.labels(why.value).inc(),
+    )
+
+
 class Process:
     """Runs the services in `names`, any of `ingest`, `scorer`, `alerter` in any order."""
 
@@ -91,13 +104,14 @@ class Process:
         app = application(self.services, self.metrics, lambda: self._waiting, self._shown)
         exposition = Exposition(settings, self.registry, self._refresh)
         self.metrics_server: Server | None = None
+        limits = limits_of(settings, self.metrics)
         if settings.metrics_port is None:
             exposition.mount(app)
         else:
-            own = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+            own = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
             exposition.mount(own)
-            self.metrics_server = Server(own, settings.host, settings.metrics_port)
-        self.server = Server(app, settings.host, settings.port)
+            self.metrics_server = Server(own, settings.host, settings.metrics_port, limits)
+        self.server = Server(app, settings.host, settings.port, limits)
 
     async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
         """Run until `stop` is set. Raises an `ExceptionGroup` with the reason when a long task fails or ends unasked."""
@@ -147,6 +161,7 @@ class Process:
         deadline = loop.time() + self.settings.stop_seconds
         logger.info("stopping", seconds=self.settings.stop_seconds)
         tasks.stopping()
+        self.server.drain()
         for service in self.services:
             await service.stop(deadline)
         await self.log.close()

@@ -29,6 +29,8 @@ from services.tools import data_folder
 from services.tools.everyday_words import language_of_word
 from services.tools.words import counted
 
+ADMIN_KEY_CHARS: Final = 20
+"""As `alerter.api.auth` wants it, which this must not import."""
 LEAST_FREE_BYTES: Final = 1 << 30
 OLDEST_SQLITE: Final = (3, 35, 0)
 """RETURNING came with it."""
@@ -110,8 +112,11 @@ def _check_names(found: Findings, brand: Brand) -> None:
 def _check_secrets(found: Findings, settings: Settings) -> None:
     if _is_here("ingest") and not settings.api_keys.get_secret_value():
         found.bad("no FIREBREAK_API_KEYS: nobody may post", "set it to name:key, the key at least 16 characters")
-    if _is_here("alerter") and settings.admin_key is None:
-        found.bad("no FIREBREAK_ADMIN_KEY: nobody may subscribe an endpoint", "set it to at least 16 random characters")
+    admin = "" if settings.admin_key is None else settings.admin_key.get_secret_value()
+    if _is_here("alerter") and len(admin) < ADMIN_KEY_CHARS:
+        why = "too short a" if admin else "no"
+        then = f"set it to at least {ADMIN_KEY_CHARS} random characters"
+        found.bad(f"{why} FIREBREAK_ADMIN_KEY: nobody may subscribe an endpoint", then)
 
 
 def _check_machine(found: Findings, settings: Settings) -> bool:

@@ -95,6 +95,7 @@
     const news = new EventSource(`/console/live?about=${body.dataset.about}&since=${body.dataset.version}`);
     news.addEventListener("changed", ask);
     news.addEventListener("over", () => location.reload());
+    news.addEventListener("crowded", () => news.close());
     news.onopen = () => { clearTimeout(lost); lost = null; if (!link.hidden) ask(); link.hidden = true; };
     news.onerror = () => {
       lost ??= setTimeout(() => { link.textContent = "Connection lost: what you see may be out of date."; link.hidden = false; }, 4000);

@@ -6,10 +6,11 @@ No words and no author of a post are in it: what was said elsewhere cannot be ta
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from services.contracts.direction import isolated
 from services.contracts.incident import IncidentState
 from services.contracts.scales import sev
 
@@ -55,6 +56,15 @@ class Notice:
 
 def notice_of(body: bytes) -> Notice | None:
     """`None` for what concerns only those who were sent a post's words."""
+    notice = _notice_of(body)
+    if notice is None:
+        return None
+    # Names of people, and words that many posts have in common, are not ours.
+    facts = tuple((name, isolated(words)) for name, words in notice.facts)
+    return replace(notice, title=isolated(notice.title), because=isolated(notice.because), facts=facts)
+
+
+def _notice_of(body: bytes) -> Notice | None:
     message: dict[str, Any] = json.loads(body)
     data, kind, at = message["data"], message["type"], message["timestamp"]
     if kind == "post.redacted":

@@ -71,7 +71,7 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 if line.strip():
                     try:
                         yield number, json.loads(line)
-                    except json.JSONDecodeError as error:
+                    except (ValueError, RecursionError) as error:
                         raise ConfigError(f"{file}:{number}: not JSON: {error}") from error
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from error

@@ -34,6 +34,7 @@ class _Mounted:
         # These are asked for when the routes are made, and belong to one alerter as well.
         stand_in.links = _Current(lambda: self._serving().links)  # type: ignore[attr-defined]
         stand_in.live_updates = _Current(lambda: self._serving().live_updates)  # type: ignore[attr-defined]
+        stand_in.sign_ins = _Current(lambda: self._serving().sign_ins)  # type: ignore[attr-defined]
         Alerter.mount(cast("Alerter", stand_in), self.app)
 
     def _serving(self) -> Alerter:

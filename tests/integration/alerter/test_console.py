@@ -148,7 +148,7 @@ async def test_a_deed_is_done_as_the_person_and_written_down_with_the_key(house:
         assert answer.headers["location"] == "/console?done=acknowledged"
         board = (await client.get(answer.headers["location"])).text
         assert "You have it" in board
-        assert re.search(r"<strong>Jo Li</strong>\s+has it", board)
+        assert re.search(r"<strong><bdi>Jo Li \(night-shift\)</bdi></strong>\s+has it", board)
         answer = await client.post(f"/console/incidents/{incident}/resolve", data={"csrf": token})
         assert answer.headers["location"] == f"/console/incidents/{incident}?done=resolved"
         again = await client.post(f"/console/incidents/{incident}/resolve", data={"csrf": token})
@@ -156,7 +156,7 @@ async def test_a_deed_is_done_as_the_person_and_written_down_with_the_key(house:
         assert "resolved" in again.text
     changes = (await house.http.get("/v1/audit?actor=night-shift")).json()["items"]
     assert [c["what"] for c in changes] == ["incident.resolved", "incident.acknowledged"]
-    assert changes[1]["detail"] == {"by": "Jo Li", "comment": "calling"}
+    assert changes[1]["detail"] == {"by": "Jo Li (night-shift)", "comment": "calling"}
     await house.settle()
     assert house.receiver.types("/desk") == ["incident.opened", "incident.acknowledged", "incident.resolved"]
 
@@ -387,6 +387,37 @@ async def test_a_page_whose_session_ended_is_told_and_let_go(house: House, monke
     assert [chunk async for chunk in stream] == []
 
 
+async def test_a_page_too_many_ends_the_oldest_of_its_session_then_of_its_key_then_of_the_largest_key(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bound, most in (("PAGES_OF_A_SESSION", 2), ("PAGES_OF_A_KEY", 3), ("MAX_PAGES", 5)):
+        monkeypatch.setattr(f"alerter.console.live.{bound}", most)
+    opened: dict[str, AsyncIterator[bytes]] = {}
+
+    async def show(page: str, key: str, session: str) -> None:
+        stream = house.alerter.live_updates.stream(Caller(key, Scope.READ), "", yes, session=session)
+        await anext(stream)
+        opened[page] = stream
+
+    async def is_over(page: str) -> bool:
+        return [chunk async for chunk in opened.pop(page)][-1].startswith(b"event: crowded")
+
+    for number in range(3):
+        await show(f"tab {number}", "team", "dana")
+    assert await is_over("tab 0")
+    await show("phone", "team", "dana's phone")
+    await show("erin", "team", "erin")
+    assert await is_over("tab 1"), "the oldest of the key"
+    for number in range(2):
+        await show(f"desk {number}", "desk", f"desk {number}")
+    await show("night", "night", "night")
+    assert await is_over("tab 2"), "the oldest of those who have most"
+    assert len(house.alerter.live_updates._pages) == len(opened) == 5
+    for stream in opened.values():
+        await stream.aclose()  # type: ignore[attr-defined]
+    assert not house.alerter.live_updates._pages
+
+
 async def test_open_pages_do_not_hold_up_a_stop(make_house: MakeHouse) -> None:
     house = make_house()
     async with house.running():
@@ -432,9 +463,9 @@ async def test_what_a_person_may_say_of_an_incident_is_said_on_its_page(house: H
         assert "outcome: " in await say("outcome", outcome="splendid")
         assert "to: " in await say("reassign", to="")
         snoozed = await say("snooze", minutes="30", comment="after the meeting")
-        assert re.search(r"<b>dana</b> snoozed it until", snoozed)
+        assert re.search(r"<b><bdi>dana</bdi></b> snoozed it until", snoozed)
         assert "after the meeting" in snoozed
-        assert re.search(r"Assigned to <strong>lee", await say("reassign", to="lee"))
+        assert re.search(r"Assigned to <strong><bdi>lee", await say("reassign", to="lee"))
         assert "I still have it" in await say("acknowledge")
         assert 'aria-pressed="true">Too late' in await say("outcome", outcome="too_late")
         await say("resolve")

@@ -155,8 +155,6 @@ async def test_apprise_reaches_what_is_allowed_and_nothing_else(quiet: House) ->
     for name, url in (
         ("mail", f"json://127.0.0.1:{port}/mail"),
         ("inside", "json://10.0.0.1/x"),
-        ("nothing", "nosuchservice://x"),
-        ("machine", "syslog://localhost"),
     ):
         answer = await quiet.http.post("/v1/endpoints", json={"name": name, "kind": "apprise", "url": url})
         assert answer.status_code == 201, answer.text
@@ -171,8 +169,6 @@ async def test_apprise_reaches_what_is_allowed_and_nothing_else(quiet: House) ->
     assert {name: one["outcome"] for name, one in came.items()} == {
         "mail": "delivered",
         "inside": "blocked",
-        "nothing": "refused",
-        "machine": "refused",
     }
     assert came["inside"]["detail"] == "leads to 10.0.0.1, which is not allowed (private)"
     (got,) = at(quiet, "/mail")
@@ -380,6 +376,63 @@ async def test_a_connection_is_kept_for_a_while_and_then_resolved_and_checked_an
         assert (len(asked), len(house.receiver.at("/desk"))) == (2, 4)
         (last, *_) = [one for one in await house.deliveries() if one["state"] == "pending"]
         assert last["attempts"][0]["outcome"] == "blocked"
+
+
+NO_APPRISE = (
+    *(
+        "banana://x",
+        "foo://x",
+        "nosuchservice://x",
+        "https://hook.example/x",
+        "http://hook.example",
+        "syslog://localhost",
+    ),
+    *(
+        "file:///etc/passwd",
+        "memory://",
+        "dbus://",
+        "mailto://",
+        "xml://[::1",
+        "slack://x",
+        "json://",
+        "json://:99999999/x",
+    ),
+    # Each would open a file of this machine, and most would send what is in it.
+    "workflows://flow.example/work/sign?template=/etc/passwd",
+    "workflows://flow.example/work/sign?template=file:///etc/passwd",
+    "workflow://flow.example/work/sign/?template=%2Fetc%2Fpasswd",
+    "discord://webhookid/webhooktoken/?template=/etc/passwd",
+    "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/?template=/etc/passwd",
+    "tgram://123456789:abcdefg_hijklmnop/12315544/?template=/etc/passwd",
+    "fcm://project/device/?mode=oauth2&keyfile=/etc/passwd",
+    "mailto://user:pass@mail.example?pgp=yes&pgppub=/etc/passwd",
+    "mailto://user:pass@mail.example?pgp=yes&PGPPRV=/etc/passwd",
+    "vapid://user@mail.example?keyfile=/etc/passwd&subfile=/etc/passwd",
+    "json://hook.example/?attach=/etc/passwd",
+    "json://hook.example/?:x=file%3A%2F%2F%2Fetc%2Fpasswd",
+    "ntfy://topic/?%61ttach=/etc/passwd",
+)
+NO_URL = (
+    *("banana://x", "https://", "https://[::1", "https://a.example:99999", "https://a..example", "https://-a.example"),
+    *(
+        "https://" + "a" * 64 + ".example",
+        "https://a.example:x",
+        "//a.example",
+        "https:a.example",
+        "https://%61.example",
+    ),
+)
+
+
+async def test_a_url_that_no_outlet_takes_or_that_opens_a_file_is_refused_when_it_is_given(quiet: House) -> None:
+    for kind, urls in (("apprise", NO_APPRISE), ("webhook", NO_URL), ("slack", NO_URL), ("alertmanager", NO_URL)):
+        for url in urls:
+            answer = await quiet.http.post("/v1/endpoints", json={"name": "one", "kind": kind, "url": url})
+            assert answer.status_code == 422, (kind, url)
+            assert [one["at"] for one in answer.json()["errors"]] == ["body.url"], (kind, url)
+            assert "passwd" not in answer.text
+            assert "pass@" not in answer.text
+    assert (await quiet.http.get("/v1/endpoints")).json()["items"] == []
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ async def test_ndjson_is_answered_line_by_line(desk: Desk, kind: str) -> None:
     ("bad", "code", "field"),
     [
         (post("b", colour="red"), "unknown_field", "colour"),
-        (post("b", text="x" * 1_000_000), "too_long", "text"),
+        (post("b", text="x" * 900_000), "too_long", "text"),
+        (post("b", text="x" * 1_000_000), "too_large", None),
         (post("b", brands=["nobody"]), "unknown_brand", "brands.0"),
         (post("b", platform_at="2026-05-01T13:30:00Z"), "bad_time", "platform_at"),
         (post("b", platform_at="-4.4e-251"), "bad_time", "platform_at"),

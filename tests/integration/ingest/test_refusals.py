@@ -211,6 +211,28 @@ async def test_a_malformed_body_costs_a_token_too(tmp_path: Path) -> None:
         await assert_refused(desk, await desk.post(b"oops"), 429, "posts a second")
 
 
+async def test_a_body_costs_its_key_what_it_takes_to_read_however_few_posts_it_holds(tmp_path: Path) -> None:
+    async with desk_at(tmp_path, key_posts_per_second=1, key_posts_burst=100) as desk:
+        body = json.dumps({f"k{n}": n for n in range(40_000)}).encode()
+        refused = await desk.post(body)
+        assert refused.status_code == 422
+        assert refused.json()["results"][0]["error"]["message"] == "there is no such field (and 40002 more)"
+        answer = await desk.post(RAW)
+        await assert_refused(desk, answer, 429, "posts a second")
+        assert int(answer.headers["retry-after"]) > 300
+
+
+async def test_a_large_body_is_read_while_the_loop_does_other_things(desk: Desk) -> None:
+    line = json.dumps({**POST, **{f"k{n}": n for n in range(400)}}).encode()
+    posting = asyncio.create_task(desk.post(b"\n".join([line] * 900), "application/x-ndjson"))
+    turns = 0
+    while not posting.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    assert (await posting).status_code == 422
+    assert turns > 10, "on the loop it would have had one turn or two"
+
+
 async def test_posts_are_shed_while_the_scorer_is_too_far_behind(tmp_path: Path) -> None:
     async with desk_at(tmp_path, shed_above_lag=10) as desk:
         desk.log.lag_now = 11

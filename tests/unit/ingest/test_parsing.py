@@ -277,7 +277,7 @@ def test_an_error_never_repeats_the_value() -> None:
 
 
 def test_a_field_name_of_a_megabyte_does_not_come_back() -> None:
-    (odd,) = PARSER.items(json.dumps({**GOOD, "\u0007" + "a" * 1_000_000: 1}).encode(), ndjson=False)
+    (odd,) = PARSER.items(json.dumps({**GOOD, "\u0007" + "a" * 900_000: 1}).encode(), ndjson=False)
     assert isinstance(odd, ItemError)
     assert odd.field is not None
     assert len(odd.field) <= 100
