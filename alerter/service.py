@@ -30,12 +30,15 @@ from alerter.notify.http import HttpSender
 from alerter.notify.links import LinkSigner
 from alerter.notify.outlets import Outlets
 from alerter.notify.publisher import Publisher
+from alerter.store import sealing
 from alerter.store.database import Database, default_url
 from alerter.store.installation import shared_key
+from alerter.store.vault import Vault
 from alerter.timekeeper import engine as escalation
 from alerter.timekeeper.engine import Engine
 from alerter.timekeeper.gauges import GaugeReader
 from alerter.timekeeper.retention import Keep, Purger
+from services.base import private
 from services.base.tasks import Health, Tasks
 from services.runtime.lifecycle import Service, ServiceContext
 
@@ -60,8 +63,9 @@ class Alerter:
         self.process = context
         self.metrics = AlerterMetrics(context.registry)
         self._wall = wall
-        settings.data.mkdir(parents=True, exist_ok=True)
-        self.database = Database(settings.database or default_url(settings.data))
+        private.make_folder(settings.data)
+        self.vault = Vault.from_settings(settings)
+        self.database = Database(settings.database or default_url(settings.data), self.vault)
         self.allowed = allowed_networks(settings.egress_allow)
         self.links = LinkSigner(settings.public_url)
         sender = HttpSender(GuardedBackend(self.allowed, resolver), wall)
@@ -95,8 +99,11 @@ class Alerter:
 
     async def start(self, tasks: Tasks) -> None:
         await self.database.start()
-        self.links.key = await self.database.write(lambda c: shared_key(c, "links"))
+        late = await self.database.read(lambda c: sealing.check(c, self.vault))
         alone, instance = self.database.alone(), self.process.settings.instance
+        if late:
+            await sealing.settle(self.database, self.vault, late, alone)
+        self.links.key = await self.database.write(lambda c: shared_key(c, "links"))
         if alone or instance is not None:
             freed = await self.database.write(lambda c: outbox.release_leases(c, None if alone else instance))
             if freed:

@@ -170,5 +170,6 @@ class Purger(PeriodicLoop):
             gone += some
             if not some:
                 break
+        await self._database.fold()
         if gone:
             logger.info("purged", deliveries_and_incidents=gone)

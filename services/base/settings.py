@@ -48,6 +48,11 @@ class Settings(BaseSettings):
         SecretStr(""), description="comma-separated name:key for posting; a key has at least 16 characters"
     )
     admin_key: SecretStr | None = Field(None, description="key of the alerter's API, which is closed without one")
+    secret_keys: SecretStr | None = Field(
+        None,
+        description="comma-separated keys, the newest first, that encrypt the URLs and secrets of endpoints in the "
+        "database; each 32 bytes in base64 (openssl rand -base64 32)",
+    )
     egress_allow: str = Field("", description="comma-separated CIDR blocks that webhooks may reach besides public ones")
 
     keep_deliveries_days: Annotated[float, Field(gt=0)] = Field(

@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from services.base import private
 from services.base.errors import Damaged
 from services.eventlog.base import Closed, Unavailable
 
@@ -66,7 +67,9 @@ class SqliteFile:
         self._closed = False
 
     async def open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(self._path.parent)
+        private.make_file(self._path)
+        private.close_to_others(private.of_database(self._path))
         loop = asyncio.get_running_loop()
         self._writing, self._reading = await loop.run_in_executor(self._reader, self._connect_both)
         self._writer.start()
@@ -95,8 +98,8 @@ class SqliteFile:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA journal_size_limit={64 << 20}")
-            if self._erase:
-                connection.execute("PRAGMA secure_delete=ON")
+            # Set, because builds of SQLite differ. FAST overwrites what is deleted on pages that are written anyway.
+            connection.execute(f"PRAGMA secure_delete={'ON' if self._erase else 'FAST'}")
             return connection
 
     async def write(self, work: Work[T]) -> T:

@@ -1,0 +1,90 @@
+"""Changes the key of what is encrypted, beside running services or without them (`firebreak rotate-secrets`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from sqlalchemy import Connection, make_url
+from sqlalchemy.exc import OperationalError
+
+from alerter.store import audit, migrate, sealing
+from alerter.store.database import DatabaseAway, default_url, engine_of, fold
+from alerter.store.vault import Vault
+from services.base.errors import ConfigError
+from services.base.settings import Settings
+
+T = TypeVar("T")
+
+
+class Rotation:
+    """Raises `ConfigError` if there is no database of this version or a key is malformed, and `DatabaseAway` if the
+    database does not answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        url = settings.database or default_url(settings.data)
+        path = make_url(url).database
+        if make_url(url).get_backend_name() == "sqlite" and not (path and Path(path).exists()):
+            raise ConfigError(f"there is no database at {path}: set FIREBREAK_DATABASE or FIREBREAK_DATA")
+        self.vault = Vault.from_settings(settings)
+        self._engine = engine_of(url, self.vault)
+
+    def __enter__(self) -> Self:
+        try:
+            found = self._in_one(migrate.version)
+            if found != migrate.HEAD:
+                raise ConfigError(f"the database has version {found}, but this program knows {migrate.HEAD}")
+        except BaseException:
+            self._engine.dispose()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._engine.dispose()
+
+    def late(self) -> int:
+        """Returns how many values are not stored as the newest key would. Raises `Locked` if one cannot be read."""
+        return self._in_one(lambda c: sealing.check(c, self.vault))
+
+    def unreadable(self) -> list[str]:
+        """Returns the names of the endpoints of which no key opens something."""
+        return self._in_one(lambda c: sealing.unreadable(c, self.vault))
+
+    def drop_unreadable(self, who: str) -> None:
+        """Remove those endpoints, and keys of our own that cannot be read."""
+
+        def work(connection: Connection) -> None:
+            for name in sealing.drop_unreadable(connection, self.vault):
+                self._note(connection, who, "endpoint.deleted", name)
+
+        self._in_one(work)
+
+    def rotate(self, who: str, *, decrypt: bool = False) -> int:
+        """Store all values with the newest key, or unencrypted. Returns how many changed. Raises `Locked`."""
+
+        def work(connection: Connection) -> int:
+            sealing.check(connection, self.vault)
+            changed = sealing.reseal(connection, self.vault, Vault() if decrypt else self.vault)
+            if changed:
+                self._note(connection, who, "secrets.decrypted" if decrypt else "secrets.rotated", f"{changed} values")
+            return changed
+
+        changed = self._in_one(work)
+        fold(self._engine)
+        return changed
+
+    @staticmethod
+    def _note(connection: Connection, who: str, what: str, on: str) -> None:
+        audit.record(connection, datetime.now(UTC), f"cli:{who}", what, on)
+
+    def _in_one(self, work: Callable[[Connection], T]) -> T:
+        try:
+            with self._engine.begin() as connection:
+                return work(connection)
+        except OperationalError as error:
+            raise DatabaseAway(str(error.orig)) from None
