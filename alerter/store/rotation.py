@@ -20,14 +20,29 @@ from services.base.settings import Settings
 T = TypeVar("T")
 
 
+def late(settings: Settings) -> int:
+    """Returns how many values in the database are not encrypted with the newest key; 0 without a database. Raises
+    `FirebreakError` if a key is malformed, a value cannot be read or the database does not answer."""
+    Vault.from_settings(settings)
+    if not _is_there(settings):
+        return 0
+    with Rotation(settings) as job:
+        return job.late()
+
+
+def _is_there(settings: Settings) -> bool:
+    url = make_url(settings.database or default_url(settings.data))
+    return url.get_backend_name() != "sqlite" or bool(url.database and Path(url.database).exists())
+
+
 class Rotation:
     """Raises `ConfigError` if there is no database of this version or a key is malformed, and `DatabaseAway` if the
     database does not answer."""
 
     def __init__(self, settings: Settings) -> None:
         url = settings.database or default_url(settings.data)
-        path = make_url(url).database
-        if make_url(url).get_backend_name() == "sqlite" and not (path and Path(path).exists()):
+        if not _is_there(settings):
+            path = make_url(url).database
             raise ConfigError(f"there is no database at {path}: set FIREBREAK_DATABASE or FIREBREAK_DATA")
         self.vault = Vault.from_settings(settings)
         self._engine = engine_of(url, self.vault)

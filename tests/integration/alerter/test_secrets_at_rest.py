@@ -21,6 +21,7 @@ from alerter.store.vault import Locked, Vault
 from services.base.errors import ConfigError
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import House, MakeHouse
+from tests.patience import PATIENCE_SECONDS
 from tests.unit.alerter import make
 
 OLD: Final = base64.b64encode(bytes(32)).decode()
@@ -195,16 +196,17 @@ async def test_who_starts_without_the_right_key_is_refused_told_what_to_do_and_n
 async def test_a_key_that_another_replica_has_and_we_do_not_ends_us_instead_of_silence(make_house: MakeHouse) -> None:
     house = with_keys(make_house(), OLD)
     await house.receiver.start()
-    theirs = Vault(NEW)
-    with pytest.raises(ExceptionGroup) as raised:
+
+    async def life() -> None:
         async with house.running():
             await house.endpoint("desk")
-            sealed = theirs.seal(house.receiver.url("/desk"))
-            await house.alerter.database.write(
-                lambda c: c.execute(text("UPDATE endpoints SET url = :u"), {"u": sealed})
-            )
+            sealed = {"url": Vault(NEW).seal(house.receiver.url("/desk"))}
+            await house.alerter.database.write(lambda c: c.execute(text("UPDATE endpoints SET url = :url"), sealed))
             await house.signal(make.forecast())
-            await asyncio.wait_for(asyncio.Event().wait(), 60)
+            await asyncio.wait_for(asyncio.Event().wait(), PATIENCE_SECONDS)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await life()
     assert raised.value.subgroup(Locked) is not None
     assert house.receiver.got == []
 
