@@ -117,7 +117,7 @@ def test_the_data_folder_of_the_images_belongs_to_whom_they_run_as() -> None:
     stage = DOCKERFILE[DOCKERFILE.index(" AS runtime") :]
     user = re.search(r"^USER (\d+):\1$", stage, re.MULTILINE)
     data = re.search(r"FIREBREAK_DATA=(\S+)", stage)
-    made = re.search(r"install --directory --owner=(\w+) --group=\1 --mode=0[27]50 (\S+)", stage)
+    made = re.search(r"install --directory --owner=(\w+) --group=\1 --mode=0700 (\S+)", stage)
     assert user
     assert data
     assert made
