@@ -148,7 +148,9 @@ class SqliteFile:
                     try:
                         with _translated():
                             done.append((future, work(connection), None))
-                    except Exception as error:  # noqa: BLE001 - it belongs to the caller, who gets it
+                    except Exception as error:
+                        if not connection.in_transaction:
+                            raise  # SQLite has undone the whole group, as it does when the disk is full
                         connection.execute("ROLLBACK TO job")
                         done.append((future, None, error))
                     connection.execute("RELEASE job")
