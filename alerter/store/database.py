@@ -175,7 +175,10 @@ class Database:
         try:
             result = job.work(connection)
         except BaseException as error:  # noqa: BLE001
-            savepoint.rollback()
+            try:
+                savepoint.rollback()
+            except DBAPIError:  # SQLite has undone the whole group, as it does when the disk is full
+                raise error from None
             failure = self._named(error)
             return lambda: job.done.set_exception(failure)
         savepoint.commit()

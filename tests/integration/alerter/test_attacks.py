@@ -76,11 +76,10 @@ async def test_what_an_alerter_could_not_write_on_a_full_disk_is_told_when_there
         for number in range(40):
             await house.signal(make.forecast(story=f"bsky:p{number}"))
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while len(refused) < 2:
+            while sum("disk is full" in why for why in refused) < 2:
                 await asyncio.sleep(0.01)
         room["pages"] = 1_000_000
         await house.settle()
-        assert "database or disk is full" in refused[1]
         assert len(await house.incidents()) == 40
         assert len(house.receiver.at("/desk")) == 40
     await house.receiver.stop()
