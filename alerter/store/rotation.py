@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import OperationalError
 
 from alerter.store import audit, migrate, sealing
@@ -22,12 +22,24 @@ T = TypeVar("T")
 
 def late(settings: Settings) -> int:
     """Returns how many values in the database are not encrypted with the newest key; 0 without a database. Raises
-    `FirebreakError` if a key is malformed, a value cannot be read or the database does not answer."""
-    Vault.from_settings(settings)
+    `FirebreakError` if a key is malformed, a value cannot be read or the database does not answer. Tables of an older
+    version will do, because they are migrated at the next start."""
+    vault = Vault.from_settings(settings)
     if not _is_there(settings):
         return 0
-    with Rotation(settings) as job:
-        return job.late()
+    engine = engine_of(settings.database or default_url(settings.data))
+    try:
+        return _in_one(engine, lambda c: sealing.check(c, vault) if migrate.version(c) is not None else 0)
+    finally:
+        engine.dispose()
+
+
+def _in_one(engine: Engine, work: Callable[[Connection], T]) -> T:
+    try:
+        with engine.begin() as connection:
+            return work(connection)
+    except OperationalError as error:
+        raise DatabaseAway(str(error.orig)) from None
 
 
 def _is_there(settings: Settings) -> bool:
@@ -49,7 +61,7 @@ class Rotation:
 
     def __enter__(self) -> Self:
         try:
-            found = self._in_one(migrate.version)
+            found = _in_one(self._engine, migrate.version)
             if found != migrate.HEAD:
                 raise ConfigError(f"the database has version {found}, but this program knows {migrate.HEAD}")
         except BaseException:
@@ -62,13 +74,9 @@ class Rotation:
     ) -> None:
         self._engine.dispose()
 
-    def late(self) -> int:
-        """Returns how many values are not stored as the newest key would. Raises `Locked` if one cannot be read."""
-        return self._in_one(lambda c: sealing.check(c, self.vault))
-
     def unreadable(self) -> list[str]:
         """Returns the names of the endpoints of which no key opens something."""
-        return self._in_one(lambda c: sealing.unreadable(c, self.vault))
+        return _in_one(self._engine, lambda c: sealing.unreadable(c, self.vault))
 
     def drop_unreadable(self, who: str) -> None:
         """Remove those endpoints, and keys of our own that cannot be read."""
@@ -77,7 +85,7 @@ class Rotation:
             for name in sealing.drop_unreadable(connection, self.vault):
                 self._note(connection, who, "endpoint.deleted", name)
 
-        self._in_one(work)
+        _in_one(self._engine, work)
 
     def rotate(self, who: str, *, decrypt: bool = False) -> int:
         """Store all values with the newest key, or unencrypted. Returns how many changed. Raises `Locked`."""
@@ -89,17 +97,10 @@ class Rotation:
                 self._note(connection, who, "secrets.decrypted" if decrypt else "secrets.rotated", f"{changed} values")
             return changed
 
-        changed = self._in_one(work)
+        changed = _in_one(self._engine, work)
         fold(self._engine)
         return changed
 
     @staticmethod
     def _note(connection: Connection, who: str, what: str, on: str) -> None:
         audit.record(connection, datetime.now(UTC), f"cli:{who}", what, on)
-
-    def _in_one(self, work: Callable[[Connection], T]) -> T:
-        try:
-            with self._engine.begin() as connection:
-                return work(connection)
-        except OperationalError as error:
-            raise DatabaseAway(str(error.orig)) from None

@@ -93,11 +93,12 @@ async def test_a_start_with_the_wrong_key_is_refused_with_what_to_do_and_without
             assert answer.status_code == 201, answer.text
     finally:
         await first.stop()
-    settings = {
+    settings: dict[str, Any] = {
         "CONFIG": str(tmp_path / "firebreak.yaml"), "DATA": str(tmp_path / "home" / "data"), "PORT": "0",
         "SENTIMENT": "lexicon", "API_KEYS": "me:" + "k" * 20, "ADMIN_KEY": "a" * 20,
     }  # fmt: skip
-    for more in ({}, {"SECRET_KEYS": new}):
+    wrong: tuple[dict[str, Any], ...] = ({}, {"SECRET_KEYS": new})
+    for more in wrong:
         refused = firebreak("run", **settings, **more)
         assert refused.returncode == 1, refused.stderr
         for words in ("FIREBREAK_SECRET_KEYS", "endpoints: desk", "rotate-secrets --drop-unreadable"):

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from services.base import logs
 from tests.load import (
+    bench_bounds,
     bench_http,
     bench_log,
     bench_memory,
@@ -34,6 +35,7 @@ MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
     "virality": bench_virality.run,
     "memory": bench_memory.run,
     "webhooks": bench_webhooks.run,
+    "bounds": bench_bounds.run,
 }
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16")
 

@@ -57,7 +57,12 @@ def test_a_value_is_decrypted_once_however_often_it_is_read(monkeypatch: pytest.
     stored = vault.seal("https://hooks.example/T0KEN")
     decrypted: list[Any] = []
     real = vault._fernet.decrypt  # type: ignore[union-attr]
-    monkeypatch.setattr(vault._fernet, "decrypt", lambda token: decrypted.append(token) or real(token))
+
+    def counted(token: bytes) -> bytes:
+        decrypted.append(token)
+        return real(token)
+
+    monkeypatch.setattr(vault._fernet, "decrypt", counted)
     assert {vault.open(stored) for _ in range(1000)} == {"https://hooks.example/T0KEN"}
     assert len(decrypted) == 1
 
