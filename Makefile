@@ -46,17 +46,11 @@ tools: ## what the tests use besides Python: Debian's chromium, prometheus and a
 images: $(STAMP) ## build the images of deploy/Dockerfile and play a drill through them (needs buildah, podman, runc)
 	$(BIN)/python -m deploy.images
 
-build/pins/.installed:
-	$(PYTHON) -m venv build/pins
-	build/pins/bin/python -m pip install --quiet pip-audit uv
-	@touch $@
+requirements: $(STAMP) ## write requirements/*.txt anew, after a change of constraints.txt or of dependencies
+	$(BIN)/python -m deploy.requirements write
 
-requirements: $(STAMP) build/pins/.installed ## write requirements/*.txt anew, after a change of constraints.txt or of dependencies
-	$(BIN)/python -m deploy.requirements build/pins/bin/uv
-
-audit: build/pins/.installed ## ask for known vulnerabilities of what the images install (needs a network)
-	@for one in build ingest scorer alerter; do echo "$$one:"; \
-	build/pins/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements/$$one.txt || exit 1; done
+audit: $(STAMP) ## ask for known vulnerabilities of what the images install (needs a network)
+	$(BIN)/python -m deploy.requirements audit
 
 bench: $(STAMP) ## run the benchmarks; prints a table, writes build/bench.json (ONLY=name for one)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'

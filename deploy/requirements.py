@@ -1,5 +1,5 @@
-"""Behind `make requirements`: writes `requirements/*.txt`, what each image installs, with the SHA-256 of each file that pip may
-take for it. The versions are those of `constraints.txt`; no address stands in them.
+"""Behind `make requirements` and `make audit`: `requirements/*.txt` say what each image installs, with the SHA-256 of each file
+that pip may take for it. The versions are those of `constraints.txt`; no address stands in them.
 """
 
 from __future__ import annotations
@@ -34,8 +34,17 @@ def pinned(name: str) -> dict[str, list[str]]:
     return found
 
 
-def main(uv: str) -> None:
-    """`uv` is the path of that program."""
+def tool(name: str) -> str:
+    """Returns the path of a program that is installed for this alone: it is no part of the product's environment."""
+    home = ROOT / "build" / "pins"
+    if not (home / "bin" / name).exists():
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        subprocess.run([str(home / "bin" / "pip"), "install", "--quiet", "pip-audit", "uv"], check=True)
+    return str(home / "bin" / name)
+
+
+def write() -> None:
+    """Write all files anew."""
     folder = ROOT / "requirements"
     sources = {"build": (str(folder / "build.in"),)} | {
         service: ("pyproject.toml", "--extra", service) for service in SERVICES
@@ -43,10 +52,25 @@ def main(uv: str) -> None:
     for name, source in sources.items():
         out = folder / f"{name}.txt"
         how = ("--constraint", "constraints.txt", "--generate-hashes", "--python-version", PYTHON, *QUIETLY)
-        command = (uv, "pip", "compile", *source, *how, "--output-file", str(out))
+        command = (tool("uv"), "pip", "compile", *source, *how, "--output-file", str(out))
         subprocess.run(command, cwd=ROOT, check=True)
-        out.write_text(HEAD + out.read_text(encoding="utf-8"), encoding="utf-8")
+        out.write_text(HEAD + out.read_text(encoding="utf-8").removeprefix(HEAD), encoding="utf-8")
+
+
+def audit() -> bool:
+    """Ask for known vulnerabilities. Returns True if there are none; a package that cannot be asked about is not well."""
+    well = True
+    for name in ("build", *SERVICES):
+        file = str(ROOT / "requirements" / f"{name}.txt")
+        how = ("--strict", "--disable-pip", "--require-hashes", "--requirement", file)
+        well = not subprocess.run([tool("pip-audit"), *how], check=False).returncode and well
+    return well
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[1:] == ["write"]:
+        write()
+    elif sys.argv[1:] == ["audit"]:
+        sys.exit(0 if audit() else 1)
+    else:
+        sys.exit("write or audit?")

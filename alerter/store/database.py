@@ -8,6 +8,7 @@ beside the writer and sees what is committed. All differences between SQLite and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from alerter.store import migrate
 from alerter.store.vault import Vault, lend
 from services.base import private
-from services.base.errors import FirebreakError, Transient
+from services.base.errors import ConfigError, FirebreakError, Transient
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -78,11 +79,15 @@ class Database:
         self._lock: IO[bytes] | None = None
 
     async def start(self) -> None:
-        """Bring the tables up to date. Raises `Damaged` if they have a version that we do not know."""
+        """Bring the tables up to date. Raises `Damaged` if they have a version that we do not know, and `ConfigError` if the
+        file of a SQLite database cannot be made."""
         path = _file_of(self._engine)
         if path is not None:
-            private.make_folder(path.parent)
-            private.make_file(path)
+            try:
+                private.make_folder(path.parent)
+                private.make_file(path)
+            except OSError as error:
+                raise ConfigError(f"the database {path} cannot be made or used: {error.strerror}") from None
             private.close_to_others(private.of_database(path))
         await self._on(self._writer, lambda: self._passing(lambda: migrate.up(self._engine)))
 
@@ -216,12 +221,13 @@ def fold(engine: Engine) -> None:
     if _file_of(engine) is None:
         return
     connection = engine.raw_connection()
+    cursor = connection.cursor()
     try:
-        cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={_FOLD_MS}")
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        with contextlib.suppress(engine.dialect.loaded_dbapi.OperationalError):
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         connection.close()
 
 

@@ -17,7 +17,14 @@ import structlog
 
 logger = structlog.get_logger()
 
-OURS: Final = ("log.db*", "alerter.db*", "quarantine-*.json", "last-good*", ".firebreak*")
+OURS: Final = (
+    "log.db*",
+    "alerter.db*",
+    "quarantine-*.json",
+    "config.last-good.yaml*",
+    *("ingest.lock", "scorer.lock", "alerter.lock"),
+    ".firebreak*",
+)
 """The names of what we write into the data folder. Whatever else lies there belongs to somebody else and is left alone."""
 BESIDE: Final = ("", "-wal", "-shm", "-journal", ".lock")
 """What SQLite and we put beside a database. SQLite gives its own files the mode of the database."""

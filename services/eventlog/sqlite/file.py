@@ -67,8 +67,11 @@ class SqliteFile:
         self._closed = False
 
     async def open(self) -> None:
-        private.make_folder(self._path.parent)
-        private.make_file(self._path)
+        try:
+            private.make_folder(self._path.parent)
+            private.make_file(self._path)
+        except OSError as error:
+            raise Unavailable(f"the log's file {self._path} cannot be used: {error.strerror}") from None
         private.close_to_others(private.of_database(self._path))
         loop = asyncio.get_running_loop()
         self._writing, self._reading = await loop.run_in_executor(self._reader, self._connect_both)
