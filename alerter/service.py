@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import socket
@@ -31,14 +32,17 @@ from alerter.notify.links import LinkSigner
 from alerter.notify.outlets import Outlets
 from alerter.notify.publisher import Publisher
 from alerter.store import sealing
-from alerter.store.database import Database, default_url
+from alerter.store.database import Database, DatabaseAway, default_url
 from alerter.store.installation import shared_key
 from alerter.store.vault import Vault
 from alerter.timekeeper import engine as escalation
+from alerter.timekeeper import set_back
 from alerter.timekeeper.engine import Engine
 from alerter.timekeeper.gauges import GaugeReader
 from alerter.timekeeper.retention import Keep, Purger
+from alerter.timekeeper.set_back import ClockNotes
 from services.base import private
+from services.base.clock import steady_time
 from services.base.tasks import Health, Tasks
 from services.runtime.lifecycle import Service, ServiceContext
 
@@ -57,26 +61,29 @@ class Alerter:
     name = "alerter"
 
     def __init__(
-        self, context: ServiceContext, *, wall: Callable[[], float] = time.time, resolver: Resolver = resolve
+        self, context: ServiceContext, *, wall: Callable[[], float] | None = None, resolver: Resolver = resolve
     ) -> None:
         settings = context.settings
         self.process = context
         self.metrics = AlerterMetrics(context.registry)
+        # Receivers compare what is signed with their clock; leases and second tries only need one that goes on.
+        signed_at, wall = (wall or time.time), (wall or steady_time)
         self._wall = wall
         private.make_folder(settings.data)
         self.vault = Vault.from_settings(settings)
         self.database = Database(settings.database or default_url(settings.data), self.vault)
         self.allowed = allowed_networks(settings.egress_allow)
         self.links = LinkSigner(settings.public_url)
-        sender = HttpSender(GuardedBackend(self.allowed, resolver), wall)
-        self.outlets = Outlets(sender, wall, self.links, self.allowed, settings.public_url)
+        sender = HttpSender(GuardedBackend(self.allowed, resolver), signed_at)
+        self.outlets = Outlets(sender, signed_at, self.links, self.allowed, settings.public_url)
         owner = settings.instance or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.deliverer = Deliverer(self.database, self.outlets, context.clock, wall, owner, self.metrics, pages)
         keep = Keep(timedelta(days=settings.keep_deliveries_days), timedelta(days=settings.keep_incidents_days))
         self.purger = Purger(self.database, context.clock.now, self.deliverer.wall_now, keep, self.metrics)
-        self.repeater = Repeater(self.database, self.outlets.alertmanager, wall, self.metrics)
+        self.repeater = Repeater(self.database, self.outlets.alertmanager, signed_at, self.metrics)
         self.publisher = Publisher(self.database, context.log, context.clock, self.metrics)
         self.engine = Engine(self.database, context.clock, self.context, self.ring, self.metrics)
+        self.clock_notes = ClockNotes(self.database, self.context, self.metrics)
         self.gauges = GaugeReader(self.database, self.context, self.metrics)
         self.deliverer.page_failed = self.engine.bell.set
         self.consumer = Consumer(context, self.database, self.context, self.ring, self.metrics)
@@ -100,6 +107,10 @@ class Alerter:
     async def start(self, tasks: Tasks) -> None:
         await self.database.start()
         late = await self.database.read(lambda c: sealing.check(c, self.vault))
+        at = self.context()
+        back = await self.database.write(lambda c: set_back.mend(c, at.now, at.wall))
+        if back:
+            logger.warning("clock_set_back_between_lives", seconds=back.total_seconds(), so="what is to come was moved")
         alone, instance = self.database.alone(), self.process.settings.instance
         if late:
             await sealing.settle(self.database, self.vault, late, alone)
@@ -120,6 +131,7 @@ class Alerter:
             tasks.spawn("alerter-purger", self.purger.run, stopping),
             tasks.spawn("alerter-publisher", self.publisher.run, stopping),
             tasks.spawn("alerter-engine", self.engine.run, stopping),
+            tasks.spawn("alerter-clock-notes", self.clock_notes.run, stopping),
             tasks.spawn("alerter-gauges", self.gauges.run, stopping),
             tasks.spawn("alerter-live-updates", self.live_updates.run, stopping),
         ]
@@ -172,11 +184,15 @@ class Alerter:
         self.deliverer.stop()
         self.repeater.stop()
         self.purger.stop()
+        self.clock_notes.stop()
         self.gauges.stop()
         self.publisher.stop()
         if self._loops:
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             await asyncio.wait(self._loops, timeout=left)
+        if self.started:
+            with contextlib.suppress(DatabaseAway):
+                await self.clock_notes.turn()
         self.started = False
         await self.outlets.close()
         await self.database.close()

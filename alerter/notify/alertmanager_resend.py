@@ -2,6 +2,9 @@
 
 A firing alert ends by itself if it is not repeated. A resolved one is repeated for a while, in case a member of the
 cluster was away. All times are real time: Alertmanager knows no other.
+
+Alertmanager believes whoever speaks last, and a repeat may arrive after the news that it knows nothing of. So what is new
+is said once more at the next turn, and a turn that sent what is no longer the newest says the newest at once.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from alerter.metrics import AlerterMetrics
 from alerter.notify.formats import native
-from alerter.notify.kinds import AlertmanagerOptions
 from alerter.notify.outlet import Kind, OutboundMessage
 from alerter.notify.outlets import AlertmanagerPush
 from alerter.states import AttemptOutcome, EndpointState
@@ -38,12 +40,11 @@ def note(connection: Connection, arrived: Sequence[OutboundMessage], wall: datet
         if message.kind is not Kind.ALERTMANAGER or message.overtaken or not message.is_about_incident:
             continue
         incident = json.loads(message.body)["data"]
-        again = timedelta(seconds=AlertmanagerOptions.model_validate(message.options).resend_seconds)
         values: dict[str, Any] = {
             "sequence": incident["sequence"],
             "body": message.body,
             "made_wall": message.made,
-            "due_wall": wall + again,
+            "due_wall": wall,
             "ends_wall": wall + ENDED_FOR if IncidentState(incident["state"]).is_over else None,
         }
         place = (standing.c.endpoint == message.endpoint, standing.c.incident == incident["id"])
@@ -94,6 +95,23 @@ def due(connection: Connection, wall: datetime) -> list[Any]:
     return list(rows)
 
 
+def overtaken(connection: Connection, sent: Sequence[Any]) -> list[dict[str, Any]]:
+    """Returns the places among those just sent whose news is newer by now."""
+    newest = {
+        (row.endpoint, row.incident): row.sequence
+        for row in connection.execute(
+            select(standing.c.endpoint, standing.c.incident, standing.c.sequence).where(
+                standing.c.incident.in_([row.incident for row in sent])
+            )
+        )
+    }
+    return [
+        {"where": row.endpoint, "which": row.incident}
+        for row in sent
+        if newest.get((row.endpoint, row.incident), row.sequence) != row.sequence
+    ]
+
+
 def anything(connection: Connection, wall: datetime) -> bool:
     """Returns True if anything is due."""
     return connection.scalar(select(standing.c.incident).where(standing.c.due_wall <= wall).limit(1)) is not None
@@ -130,3 +148,7 @@ class Repeater(PeriodicLoop):
                 logger.warning(
                     "alerts_not_repeated", endpoint=endpoint, alerts=len(due_rows), outcome=result.outcome.value
                 )
+        stale = await self._database.read(lambda c: overtaken(c, rows))
+        if stale:
+            now = [{**place, "due": wall} for place in stale]
+            await self._database.write(lambda c: c.execute(_AGAIN, now))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from services.base.clock import steady_time
+
 LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -52,6 +54,12 @@ class FloorMetrics:
         self.loop_lag_seconds = Gauge(
             "firebreak_loop_lag_seconds", "How late the event loop ran when it was last measured", registry=registry
         )
+        self.clock_ahead_seconds = Gauge(
+            "firebreak_clock_ahead_seconds",
+            "How far the time by which the process works is ahead of the machine's clock, which was set back",
+            registry=registry,
+        )
+        self.clock_ahead_seconds.set_function(lambda: steady_time.ahead)
         self.ready = Gauge(
             "firebreak_ready", "Whether the service is ready (1) or not (0)", ["service"], registry=registry
         )

@@ -22,7 +22,7 @@ logger = structlog.get_logger()
 
 REASONS: Final = (
     "empty", "garbage", "unknown_type", "unknown_version", "invalid", "misplaced", "processor_error", "stalled",
-    "too_large_output",
+    "fatal", "too_large_output",
 )  # fmt: skip
 """All reasons there are. Each is counted from zero on: a rate over a series that appears with its first fault misses it."""
 MAX_VALUE_BYTES: Final = 400_000

@@ -7,6 +7,7 @@ Outputs, state, dead letters and progress are one transaction of the log.
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -18,11 +19,12 @@ from services.base.crashpoints import seam
 from services.base.errors import FirebreakError
 from services.base.metrics import FloorMetrics
 from services.base.tasks import Health, Tasks
-from services.eventlog.base import EventLog, Group, Membership, Owner, Record, TooLarge, Transaction
+from services.eventlog.base import Batch, EventLog, Group, Membership, Owner, Record, TooLarge, Transaction
 from services.stream.deadletter import DeadLetters
 from services.stream.lanes import READ_SECONDS, Again, Lane, Lanes
 from services.stream.off_loop import Stalled
 from services.stream.processor import Processor, StepResult
+from services.stream.strikes import KEY, Strikes, without
 
 logger = structlog.get_logger()
 
@@ -48,6 +50,7 @@ class Runner:
         self._lanes = Lanes(stage.name, stage.group, self._serve, log, metrics)
         self._one_by_one: dict[int, int] = {}
         """Partition -> position up to which records are taken one by one, to find the one that breaks a step."""
+        self._life = uuid.uuid4().hex
 
     async def start(self, tasks: Tasks) -> None:
         await self._lanes.start(tasks)
@@ -59,17 +62,30 @@ class Runner:
     async def _serve(self, lane: Lane, owner: Owner) -> None:
         restored = owner.restored
         processor = self._stage.make(lane.partition, self._letters)
-        processor.restore(restored.entries)
+        entries, note = without(restored.entries)
+        processor.restore(entries)
         lane.begin(restored.gap, processor.due)
         after = restored.next
+        strikes = Strikes(note, self._life, after)
         while not lane.stopping:
-            size = 1 if after < self._one_by_one.get(lane.partition, -1) else self._stage.batch_records
-            batch = await owner.read(size, self._patience(processor))
+            alone = after < max(self._one_by_one.get(lane.partition, -1), strikes.alone_until)
+            batch = await owner.read(1 if alone else self._stage.batch_records, self._patience(processor))
             if batch.records or self._is_due(processor):
                 lane.busy = True
-                after = batch.next if batch.records else after
+                if batch.records:
+                    await self._judge(lane, owner, strikes, batch, after)
+                    after = batch.next
                 await self._step(lane, owner, processor, batch.records, after)
             lane.rest()
+
+    async def _judge(self, lane: Lane, owner: Owner, strikes: Strikes, batch: Batch, position: int) -> None:
+        """Note what is about to be thought about, or set it aside if processes died of it."""
+        aside, note = strikes.judge(position, batch.next)
+        if aside:
+            why = "processes that thought about it died, again and again"
+            await self._set_aside(lane, owner, batch.records, batch.next, "fatal", why)
+        if note is not None:
+            await owner.commit(Transaction(position, changes={KEY: note}))
 
     def _patience(self, processor: Processor) -> float:
         due = processor.due()

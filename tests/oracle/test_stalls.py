@@ -30,6 +30,8 @@ NIGHT: Final = simulate(7, 600)
 MESSAGES: Final = NIGHT.messages()
 EARLY, LATER = MESSAGES[: len(MESSAGES) // 2], MESSAGES[len(MESSAGES) // 2 :]
 SESSION_MS: Final = "6000"
+NOTES: Final = 6
+"""Commits with which a process notes where it begins: one for each partition of both stages."""
 
 
 class Outcome(NamedTuple):
@@ -44,7 +46,7 @@ async def _stopped_in_a_transaction(stage: Stage) -> Outcome:
     """For longer than the transaction may last, and less than the session."""
     await stage.append(MESSAGES)
     scorer = stage.actor("scorer", ORACLE_SESSION_MS="45000", ORACLE_TRANSACTION_MS="3000")
-    await scorer.start("tx.state:6:stop")
+    await scorer.start(f"tx.state:{NOTES + 6}:stop")
     await scorer.stands_still()
     assert await _open_transactions(stage), "it stands still in a transaction"
     await until(lambda: _none_is_open(stage), "the broker to end the transaction")
@@ -117,9 +119,9 @@ async def _nothing_to_remember(stage: Stage) -> Outcome:
     ]
     await stage.append([Message(m.topic, m.key, m.value, n % 3) for n, m in enumerate(say_nothing * 12)])
     scorer = stage.actor("scorer", FIREBREAK_BATCH_RECORDS="5")
-    await scorer.start("tx.committed:4")
+    await scorer.start(f"tx.committed:{NOTES + 4}")
     await scorer.dies()
-    await scorer.start("tx.committing:4")
+    await scorer.start(f"tx.committing:{NOTES + 4}")
     await scorer.dies()
     await scorer.start()
     return Outcome(await stage.finish(scorer))

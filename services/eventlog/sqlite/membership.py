@@ -3,6 +3,9 @@
 Members share partitions by their place in the sorted list of live members. A beat that is late by a lease loses what it
 held: the member that takes it raises the epoch, and the old owner's commits fail. When the beat itself ends unasked, nobody
 renews the leases any more, and the member claims nothing from then on.
+
+A lease that ends later than any that is given today was written before the machine's clock was set back. It counts as ended:
+who holds it loses the partition at worst, and that of a dead process would otherwise stay for as long as the clock went back.
 """
 
 from __future__ import annotations
@@ -154,7 +157,10 @@ class SqliteMembership:
     def _renew(self, db: sqlite3.Connection) -> tuple[set[int], set[int]]:
         now = time.time()
         names = (self.group.name, self.group.topic)
-        db.execute("DELETE FROM members WHERE grp = ? AND topic = ? AND expires < ?", (*names, now))
+        db.execute(
+            "DELETE FROM members WHERE grp = ? AND topic = ? AND (expires < ? OR expires > ?)",
+            (*names, now, self._latest_end(now)),
+        )
         db.execute(
             "INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?)", (*names, self.member, now + self._lease_seconds)
         )
@@ -183,12 +189,20 @@ class SqliteMembership:
             row = db.execute(
                 "INSERT INTO leases VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT (grp, topic, partition) DO UPDATE"
                 " SET member = excluded.member, epoch = epoch + 1, expires = excluded.expires"
-                " WHERE leases.member IS NULL OR leases.expires < ? RETURNING epoch",
-                (self.group.name, self.group.topic, partition, self.member, now + self._lease_seconds, now),
+                " WHERE leases.member IS NULL OR leases.expires < ? OR leases.expires > ? RETURNING epoch",
+                (
+                    *(self.group.name, self.group.topic, partition, self.member, now + self._lease_seconds),
+                    *(now, self._latest_end(now)),
+                ),
             ).fetchone()
             if row is not None:
                 taken.add(partition)
         return taken
+
+    def _latest_end(self, now: float) -> float:
+        """Returns the latest end, in epoch seconds, that a lease written under this clock may have; with room for members that
+        were told another duration."""
+        return now + 10 * self._lease_seconds
 
     def _release(self, db: sqlite3.Connection, partitions: frozenset[int]) -> None:
         db.executemany(
