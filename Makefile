@@ -7,7 +7,7 @@ SPEED  ?= 60
 DATA   ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test unit check fmt tools images bench train-virality train-sentiment clean
+.PHONY: help run serve test unit check fmt tools images requirements audit bench train-virality train-sentiment clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -45,6 +45,12 @@ tools: ## what the tests use besides Python: Debian's chromium, prometheus and a
 
 images: $(STAMP) ## build the images of deploy/Dockerfile and play a drill through them (needs buildah, podman, runc)
 	$(BIN)/python -m deploy.images
+
+requirements: $(STAMP) ## write requirements/*.txt anew, after a change of constraints.txt or of dependencies
+	$(BIN)/python -m deploy.requirements write
+
+audit: $(STAMP) ## ask for known vulnerabilities of what the images install (needs a network)
+	$(BIN)/python -m deploy.requirements audit
 
 bench: $(STAMP) ## run the benchmarks; prints a table, writes build/bench.json (ONLY=name for one)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'

@@ -33,8 +33,10 @@ from alerter.notify.http import HttpSender
 from alerter.notify.links import LinkSigner
 from alerter.notify.outlets import Outlets
 from alerter.notify.publisher import Publisher
+from alerter.store import sealing
 from alerter.store.database import Database, DatabaseAway, default_url
 from alerter.store.installation import shared_key
+from alerter.store.vault import Vault
 from alerter.timekeeper import engine as escalation
 from alerter.timekeeper import set_back
 from alerter.timekeeper.config_news import ConfigNews
@@ -42,6 +44,7 @@ from alerter.timekeeper.engine import Engine
 from alerter.timekeeper.gauges import GaugeReader
 from alerter.timekeeper.retention import Keep, Purger
 from alerter.timekeeper.set_back import ClockNotes
+from services.base import private
 from services.base.clock import set_within, steady_time
 from services.base.retry import backoff
 from services.base.tasks import Health, Tasks
@@ -78,8 +81,9 @@ class Alerter:
         # Receivers compare what is signed with their clock; leases and second tries only need one that goes on.
         signed_at, wall = (wall or time.time), (wall or steady_time)
         self._wall = wall
-        settings.data.mkdir(parents=True, exist_ok=True)
-        self.database = Database(settings.database or default_url(settings.data))
+        private.make_folder(settings.data)
+        self.vault = Vault.from_settings(settings)
+        self.database = Database(settings.database or default_url(settings.data), self.vault)
         self.allowed = allowed_networks(settings.egress_allow)
         self.links = LinkSigner(settings.public_url)
         sender = HttpSender(GuardedBackend(self.allowed, resolver), signed_at)
@@ -119,11 +123,15 @@ class Alerter:
     async def start(self, tasks: Tasks) -> None:
         if not await self._opened_database():
             return
+        late = await self.database.read(lambda c: sealing.check(c, self.vault))
         at = self.context()
         back = await self.database.write(lambda c: set_back.mend(c, at.now, at.wall))
         if back:
             logger.warning("clock_set_back_between_lives", seconds=back.total_seconds(), so="what is to come was moved")
         alone, instance = self.database.alone(), self.process.settings.instance
+        if late:
+            await sealing.settle(self.database, self.vault, late, alone)
+        self.links.key = await self.database.write(lambda c: shared_key(c, "links"))
         if alone or instance is not None:
             freed = await self.database.write(lambda c: outbox.release_leases(c, None if alone else instance))
             if freed:

@@ -1,7 +1,8 @@
 """Behind `make images`: builds deploy/Dockerfile, looks into the three images, and plays a drill through them to the end over
 a real Kafka and a real PostgreSQL. No daemon is needed: buildah builds, podman runs.
 
-Figures (sizes, build and start times, what the night was worth) go to build/images.json. Exit code 1 when anything is wrong.
+Figures (components, sizes, build and start times, what the night was worth) go to build/images.json, bills of materials to
+build/sbom. Exit code 1 when anything is wrong.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from rich.table import Table
 
 from deploy.local_kafka import LocalKafka
 from deploy.local_postgres import LocalPostgres
+from deploy.requirements import canonical, pinned
 from services.base.clock import ScaledClock, moment
 from services.runtime.registry import SERVICES
 from services.tools.drills.crowd import Night
@@ -46,6 +48,7 @@ LENT: Final = ("/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
 """How this machine reaches its package index; lent to the build, never copied into an image."""
 START_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 30
+SBOM: Final = "/opt/firebreak/sbom.cdx.json"
 NEVER_IN: Final = {
     "ingest": ("torch", "onnxruntime", "numpy", "sqlalchemy", "scorer", "alerter"),
     "scorer": ("torch", "sqlalchemy", "ingest", "alerter"),
@@ -156,6 +159,20 @@ def look_inside(store: Store, service: str) -> None:
     seen = json.loads(said)
     if seen["uid"] == 0 or seen["wrote"] or seen["found"]:
         raise Wrong(f"the image of {service}: {seen}")
+
+
+def bill_of(store: Store, service: str) -> int:
+    """Copy the image's bill of materials to build/sbom. Returns how many components it names. Raises `Wrong` if it does not
+    name what the image was built from."""
+    cat = ("--rm", "--no-healthcheck", *SAFELY, "--entrypoint", "cat")
+    said = store.podman("run", *cat, _image(service), SBOM)
+    named = {f"{canonical(one['name'])}=={one['version']}" for one in json.loads(said)["components"]}
+    if missing := set(pinned(service)) - named:
+        raise Wrong(f"the bill of materials of {service} does not name {', '.join(sorted(missing))}")
+    folder = ROOT / "build" / "sbom"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{service}.cdx.json").write_text(said)
+    return len(named)
 
 
 class Containers:
@@ -311,12 +328,14 @@ def main() -> None:
         for service in SERVICES:
             seconds = build(store, service, None if asked.pull else BASE)
             look_inside(store, service)
+            components = bill_of(store, service)
             size = store.bytes_of(_image(service))
             own = None if asked.pull else size - store.bytes_of(BASE)
             figures["images"][service] = {
                 "bytes": size,
                 "bytes over the base": own,
                 "built in seconds": round(seconds, 1),
+                "components": components,
             }
         report, started = asyncio.run(play(store, load(DRILL), asked.speed, asked.keep))
     except Wrong as error:

@@ -159,6 +159,8 @@ class Folding:
         if cascade is not None:
             self._learn_brands(cascade, post, step)
             self._forwarding.redact(conversation, cascade, post.network, post.post_id, post.at, step)
+        elif known is None:
+            self._forwarding.redact_past(conversation, post.network, post.post_id, post.at, step)
 
     def _is_deleted(self, post: PostObserved) -> bool:
         return self._state.whereabouts.is_deleted(post.network, post.post_id)

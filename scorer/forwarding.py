@@ -96,6 +96,13 @@ class Forwarding:
                 step.forgotten += forgotten
                 step.signals.redacted(cascade, brand, conversation, network, post_id, at)
 
+    def redact_past(self, conversation: str, network: str, post_id: str, at: datetime, step: Step) -> None:
+        """The post was deleted when its conversation was over. Incidents and answer clocks keep it for longer, so the brands
+        that the conversation was about are told; if it is told again, under the same id."""
+        over = self._state.begin(conversation)
+        for brand in over.brands:
+            step.signals.redacted(over, brand, conversation, network, post_id, at)
+
     def forget_deleted(self, conversation: str, step: Step) -> None:
         """Forget what the conversation shows of posts whose deletion this lane has heard of, but not yet this conversation."""
         cascade = self._state.cascades.get(conversation)

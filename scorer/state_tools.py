@@ -12,6 +12,7 @@ from typing import Final
 from scorer.lane_state import cascade_state
 from scorer.service import GROUP
 from scorer.virality.cascade import Cascade
+from services.base import private
 from services.base.errors import FirebreakError
 from services.contracts.topics import CASCADES, POSTS
 from services.eventlog.base import EventLog, Group, Membership, Transaction
@@ -93,7 +94,7 @@ async def quarantine(log: EventLog, partition: int, key: str, aside: Path) -> No
         if entry is None:
             raise FirebreakError(f"partition {partition} has no entry {key!r}")
         kept = {"partition": partition, "key": key, "hex": entry.hex()}
-        (aside / f"quarantine-{partition}-{int(time.time())}.json").write_text(json.dumps(kept))
+        private.write_text(aside / f"quarantine-{partition}-{int(time.time())}.json", json.dumps(kept))
         await owner.commit(Transaction(owner.restored.next, (), {key: None}))
         await membership.leave(asyncio.get_running_loop().time() + 10)
     finally:

@@ -221,5 +221,14 @@ def main() -> None:
     except FirebreakError as error:
         typer.secho(f"firebreak: {error}", err=True, fg=typer.colors.RED)
         sys.exit(1)
+    except BaseExceptionGroup as group:
+        _, unknown = group.split(FirebreakError)
+        if unknown is not None:
+            raise
+        from services.runtime.process import reasons
+
+        for reason in reasons(group):
+            typer.secho(f"firebreak: {reason}", err=True, fg=typer.colors.RED)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

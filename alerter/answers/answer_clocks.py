@@ -160,14 +160,20 @@ def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:
     return False
 
 
-def withdraw(connection: Connection, signal: PostRedacted) -> bool:
-    """Stop the clock of a deleted post. Returns True if it had one. Its links and account are forgotten."""
-    mine = clocks.c.id == clock_id(signal.brand, signal.network, signal.post_id)
+def withdraw(connection: Connection, signal: PostRedacted, config: Config) -> bool:
+    """Stop the clocks of a deleted post. Returns True if it had one. Their links and accounts are forgotten."""
+    mine = clocks.c.id.in_(clock_ids(signal, config))
     bare = {"permalink": None, "reply_link": None, "account": None, "text": None}
     known = connection.execute(update(clocks).where(mine, clocks.c.state != ClockState.EARLY).values(**bare)).rowcount
     gone = update(clocks).where(mine, clocks.c.state.in_(WAITING))
     connection.execute(gone.values(state=ClockState.WITHDRAWN, tell_at=None))
     return bool(known)
+
+
+def clock_ids(signal: PostRedacted, config: Config) -> list[str]:
+    """Returns the clocks that the post may have, with any brand: it is deleted for all of them, whoever is told first."""
+    brands = {signal.brand, *(brand.id for brand in config.brands)}
+    return [clock_id(brand, signal.network, signal.post_id) for brand in sorted(brands)]
 
 
 def clock_id(brand: str, network: str, post_id: str) -> str:

@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
-from alerter.answers.answer_clocks import clock_id, overdue_at
+from alerter.answers.answer_clocks import clock_ids, overdue_at
 from alerter.notify import endpoints, outbox
 from alerter.notify.formats.native import MAX_BODY_BYTES
-from alerter.notify.outbox import Cause
+from alerter.notify.outbox import Cause, forget_answers
 from alerter.notify.outlet import Kind
 from alerter.oncall import overrides
 from alerter.oncall.responders import Directory, Nobody
@@ -177,15 +177,14 @@ def _bytes(message: dict[str, Any]) -> bytes:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def redact(connection: Connection, signal: PostRedacted) -> None:
-    """Take a deleted post out of the digest that named it, as that may still be sent."""
-    id_ = clock_id(signal.brand, signal.network, signal.post_id)
-    digest = connection.scalar(select(clocks.c.digest).where(clocks.c.id == id_))
-    body = connection.scalar(select(deliveries.c.body).where(deliveries.c.id == digest)) if digest else None
-    if body is None:
-        return
-    message = json.loads(body)
+def redact(connection: Connection, signal: PostRedacted, config: Config) -> None:
+    """Take a deleted post out of the digests that named it, as they may still be sent."""
     gone = (signal.network, signal.post_id)
-    items = [item for item in message["data"]["items"] if (item["network"], item.get("post_id")) != gone]
-    message["data"] |= {"items": items, "links": {}}
-    connection.execute(update(deliveries).where(deliveries.c.id == digest).values(body=_bytes(message)))
+    named = select(clocks.c.digest).where(clocks.c.id.in_(clock_ids(signal, config)))
+    rows = connection.execute(select(*deliveries.c["id", "body"]).where(deliveries.c.id.in_(named))).all()
+    for row in rows:
+        message = json.loads(row.body)
+        items = [item for item in message["data"]["items"] if (item["network"], item.get("post_id")) != gone]
+        message["data"] |= {"items": items, "links": {}}
+        connection.execute(update(deliveries).where(deliveries.c.id == row.id).values(body=_bytes(message)))
+        forget_answers(connection, [row.id])

@@ -24,8 +24,8 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask for confirmation")] = False,
 ) -> None:
     """Delete ended incidents with everything that belongs to them (timeline, deliveries, pages ...), and answer clocks that
-    have stopped. It first shows how many rows that is, and asks. What is open or still has to be sent stays. The audit log
-    keeps a line about it.
+    have stopped, with the digests that named them. A clock that still runs goes on, without its links. It first shows how many
+    rows that is, and asks. What is open or still has to be sent stays. The audit log keeps a line about it.
 
     Works on the database of FIREBREAK_DATABASE (or the SQLite file in FIREBREAK_DATA), a little at a time, so the services can
     keep running. Old rows are also deleted on their own (FIREBREAK_KEEP_INCIDENTS_DAYS). This cannot be undone."""

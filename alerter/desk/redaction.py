@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from alerter.desk.announce import Announcer
 from alerter.incidents import model
 from alerter.incidents.store import Origin
-from alerter.notify import outbox
+from alerter.notify import alertmanager_resend, outbox
 from alerter.notify.formats import native
 from alerter.notify.outbox import Cause
 from alerter.store.database import insert_missing
@@ -101,6 +101,7 @@ def redact(announcer: Announcer, signal: PostRedacted, origin: Origin) -> bool:
         if transition is not None:
             announcer.announce(record, transition, origin)
         names = _bodies(connection, record.incident.id, post)
+        alertmanager_resend.redact(connection, record.incident.id, post)
         if names:
             cause = Cause("post.redacted", record.incident.id, ("redacted", *post))
             body = native.render_redaction(record.incident, signal)
@@ -120,6 +121,7 @@ def _bodies(connection: Connection, incident: str, post: tuple[str, str]) -> set
         body = native.without(row.body, post)
         if body is not None:
             connection.execute(update(deliveries).where(deliveries.c.id == row.id).values(body=body))
+            outbox.forget_answers(connection, [row.id])
             if row.attempts:
                 names.add(row.endpoint)
     return names

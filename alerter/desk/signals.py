@@ -93,8 +93,8 @@ class Signals:
             return answer_clocks.stop(self._connection, event, self._now)
         if isinstance(event, PostRedacted):
             self._clocks.forget()
-            digest.redact(self._connection, event)
-            return answer_clocks.withdraw(self._connection, event)
+            digest.redact(self._connection, event, self._config)
+            return answer_clocks.withdraw(self._connection, event, self._config)
         return False
 
     def _apply(self, event: Event, origin: Origin) -> SignalResult:

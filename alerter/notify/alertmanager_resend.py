@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from alerter.metrics import AlerterMetrics
+from alerter.notify.formats import native
 from alerter.notify.outlet import Kind, OutboundMessage
 from alerter.notify.outlets import AlertmanagerPush
 from alerter.states import AttemptOutcome, EndpointState
@@ -52,6 +53,15 @@ def note(connection: Connection, arrived: Sequence[OutboundMessage], wall: datet
             connection.execute(insert(standing).values(endpoint=message.endpoint, incident=incident["id"], **values))
         elif known <= incident["sequence"]:
             connection.execute(update(standing).where(*place).values(**values))
+
+
+def redact(connection: Connection, incident: str, post: tuple[str, str]) -> None:
+    """Take a deleted post out of what is sent again."""
+    for row in connection.execute(select(*standing.c["endpoint", "body"]).where(standing.c.incident == incident)).all():
+        body = native.without(row.body, post)
+        if body is not None:
+            place = (standing.c.endpoint == row.endpoint, standing.c.incident == incident)
+            connection.execute(update(standing).where(*place).values(body=body))
 
 
 _AGAIN: Final = (

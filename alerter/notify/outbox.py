@@ -19,7 +19,7 @@ from alerter.notify.listener import DeliveryListener
 from alerter.states import DeliveryState, EndpointState
 from alerter.store import later
 from alerter.store.database import insert_missing_later
-from alerter.store.tables import deliveries, endpoints, publications
+from alerter.store.tables import attempts, deliveries, endpoints, publications
 from services.contracts.base import event_id
 from services.eventlog.base import Message
 
@@ -287,6 +287,11 @@ def _again(connection: Connection, endpoint: str, which: Sequence[ColumnElement[
         .where(deliveries.c.endpoint == endpoint, *which, deliveries.c.endpoint.in_(enabled))
         .values(state=DeliveryState.PENDING, tries=0, next_attempt_at=now, finished_at=None, outcome=None)
     ).rowcount
+
+
+def forget_answers(connection: Connection, ids: Collection[str]) -> None:
+    """Forget what receivers answered to these deliveries: some repeat what they were sent."""
+    connection.execute(update(attempts).where(attempts.c.delivery.in_(list(ids))).values(detail=None))
 
 
 def end_pause(connection: Connection, endpoint: str) -> None:

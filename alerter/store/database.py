@@ -9,6 +9,7 @@ SQLite and PostgreSQL are handled here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -16,12 +17,14 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
 from alerter.store import later, migrate
 from alerter.store.turns import Turns
-from services.base.errors import FirebreakError, Transient
+from alerter.store.vault import Vault, lend
+from services.base import private
+from services.base.errors import ConfigError, FirebreakError, Transient
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -35,6 +38,17 @@ T = TypeVar("T")
 _READ_ONLY = "firebreak_read_only"
 
 READERS: Final = 2
+BUSY_MS: Final = 5000
+"""How long a transaction waits for another one's lock."""
+_FOLD_MS: Final = 200
+_PRAGMAS: Final = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"busy_timeout={BUSY_MS}",
+    # What is deleted is overwritten. Set, because some builds of SQLite do so by themselves and others do not.
+    "secure_delete=ON",
+)
 
 
 class Overtaken(FirebreakError):
@@ -59,8 +73,8 @@ def default_url(folder: Path) -> str:
 class Database:
     """Runs functions that take a connection, each in a transaction: writes one after the other, reads beside them."""
 
-    def __init__(self, url: str) -> None:
-        self._engine = engine_of(url)
+    def __init__(self, url: str, vault: Vault | None = None) -> None:
+        self._engine = engine_of(url, vault)
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alerter-db")
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="alerter-db-read")
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alerter-aside")
@@ -70,7 +84,16 @@ class Database:
         """Whether the last write found the database locked or away."""
 
     async def start(self) -> None:
-        """Bring the tables up to date. Raises `Damaged` if they have a version that we do not know, and `DatabaseAway`."""
+        """Bring the tables up to date. Raises `Damaged` if they have a version that we do not know, `ConfigError` if the file
+        of a SQLite database cannot be made, and `DatabaseAway`."""
+        path = _file_of(self._engine)
+        if path is not None:
+            try:
+                private.make_folder(path.parent)
+                private.make_file(path)
+            except OSError as error:
+                raise ConfigError(f"the database {path} cannot be made or used: {error.strerror}") from None
+            private.close_to_others(private.of_database(path))
         try:
             await self._on(self._writer, lambda: self._passing(lambda: migrate.up(self._engine)))
         except DatabaseAway:
@@ -82,11 +105,13 @@ class Database:
 
         Then all leases were left by dead processes. The lock is the kernel's: it ends with the process, even on kill -9.
         """
-        path = self._engine.url.database
-        if self._engine.dialect.name != "sqlite" or not path or fcntl is None:
+        path = _file_of(self._engine)
+        if path is None or fcntl is None:
             return False
         if self._lock is None:
-            lock = Path(f"{path}.lock").open("ab")  # noqa: SIM115 - held until `close`
+            beside = path.with_name(f"{path.name}.lock")
+            private.make_file(beside)
+            lock = beside.open("ab")  # held until `close`
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -136,6 +161,10 @@ class Database:
     async def aside(self, work: Callable[[], T]) -> T:
         """Run `work` on a thread of its own, because neither transactions nor reads are to wait for computations."""
         return await self._on(self._aside, work)
+
+    async def fold(self) -> None:
+        """Let nothing that was deleted or overwritten stay in SQLite's write-ahead log (see `fold`)."""
+        await self._on(self._readers, lambda: fold(self._engine))
 
     @staticmethod
     async def _on(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
@@ -188,7 +217,10 @@ class Database:
             result = job.work(connection)
             later.flush(connection)
         except BaseException as error:  # noqa: BLE001
-            savepoint.rollback()
+            try:
+                savepoint.rollback()
+            except DBAPIError:  # SQLite has undone the whole group, as it does when the disk is full
+                raise error from None
             failure = self._named(error)
             return lambda: job.done.set_exception(failure)
         savepoint.commit()
@@ -210,11 +242,42 @@ class Database:
             self._lock = None
 
 
-def engine_of(url: str) -> Engine:
-    """Returns an engine with our settings, for SQLite or PostgreSQL."""
+def engine_of(url: str, vault: Vault | None = None) -> Engine:
+    """Returns an engine with our settings, for SQLite or PostgreSQL. `vault` opens what is encrypted."""
     parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _sqlite_engine(url)
+    engine = _sqlite_engine(url) if parsed.get_backend_name() == "sqlite" else _server_engine(parsed)
+    if vault is not None:
+        lend(engine, vault)
+    return engine
+
+
+def fold(engine: Engine) -> None:
+    """Copy SQLite's write-ahead log into the file and empty it: it holds what pages said before they were overwritten.
+
+    Does nothing while somebody reads from it; the next call will do.
+    """
+    if _file_of(engine) is None:
+        return
+    connection = engine.raw_connection()
+    cursor = connection.cursor()
+    try:
+        cursor.execute(f"PRAGMA busy_timeout={_FOLD_MS}")
+        with contextlib.suppress(engine.dialect.loaded_dbapi.OperationalError):
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        connection.close()
+
+
+def _file_of(engine: Engine) -> Path | None:
+    """Returns the file of a SQLite database, or `None` if it is in memory or on a server."""
+    path = engine.url.database
+    if engine.dialect.name != "sqlite" or not path or path == ":memory:" or path.startswith("file:"):
+        return None
+    return Path(path)
+
+
+def _server_engine(parsed: URL) -> Engine:
     if parsed.drivername == "postgresql":  # SQLAlchemy would take psycopg2
         parsed = parsed.set(drivername="postgresql+psycopg")
     # A lock that is never granted, or a server that stopped answering, must not block the only writer for ever.
@@ -231,7 +294,7 @@ def _sqlite_engine(url: str) -> Engine:
     def connected(connection: Any, _record: Any) -> None:
         # The driver must not begin transactions itself: it would begin them late and deferred.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

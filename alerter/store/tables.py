@@ -29,6 +29,8 @@ from sqlalchemy import (
     text,
 )
 
+from alerter.store.vault import Sealed, SealedBytes
+
 _BEGIN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -299,8 +301,8 @@ endpoints = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("kind", String(32), nullable=False, default="webhook"),
-    Column("url", Text, nullable=False),
-    Column("options", Text, nullable=False, default="{}"),
+    Column("url", Sealed, nullable=False),
+    Column("options", Sealed, nullable=False, default="{}"),
     Column("description", Text, nullable=False, default=""),
     Column("brands", Text, nullable=False, default="[]"),
     Column("severities", Text, nullable=False, default="[]"),
@@ -328,7 +330,7 @@ secrets = Table(
     Column("id", _NUMBER, primary_key=True),
     Column("endpoint", String(64), ForeignKey("endpoints.name", ondelete="CASCADE"), nullable=False, index=True),
     Column("purpose", String(16), nullable=False, default="signing"),
-    Column("secret", Text, nullable=False),
+    Column("secret", Sealed, nullable=False),
     Column("ends_wall", Moment),
 )
 """A table of their own, so that no list of endpoints shows one by mistake. Several may sign while one is rotated out."""
@@ -411,7 +413,7 @@ installation = Table(
     "installation",
     metadata,
     Column("name", String(64), primary_key=True),
-    Column("value", LargeBinary, nullable=False),
+    Column("value", SealedBytes, nullable=False),
 )
 """Keys that all replicas share, made by the first of them."""
 

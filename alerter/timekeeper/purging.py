@@ -13,14 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, exists, func, make_url, select
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, exists, func, make_url, or_, select, update
 from sqlalchemy.exc import OperationalError
 
 from alerter.states import ClockState, DeliveryState
 from alerter.store import audit, migrate
-from alerter.store.database import DatabaseAway, default_url, engine_of
+from alerter.store.database import DatabaseAway, default_url, engine_of, fold
 from alerter.store.tables import answer_clocks, attempts, deliveries, incidents
-from alerter.timekeeper.retention import drop_incidents, ended_before, hanging_on
+from alerter.timekeeper.retention import drop_deliveries, drop_incidents, ended_before, hanging_on
 from services.base.errors import ConfigError
 from services.base.settings import Settings
 
@@ -52,7 +52,12 @@ class Purge:
         waits = exists().where(deliveries.c.incident == incidents.c.id, deliveries.c.state == DeliveryState.PENDING)
         self._incidents = and_(ended_before(before), ~waits, *self._of(incidents.c.brand))
         over = answer_clocks.c.state != ClockState.RUNNING
-        self._clocks = and_(answer_clocks.c.noted_at < before, over, *self._of(answer_clocks.c.brand))
+        old = and_(answer_clocks.c.noted_at < before, *self._of(answer_clocks.c.brand))
+        self._clocks = and_(old, over)
+        links = or_(answer_clocks.c.permalink.is_not(None), answer_clocks.c.reply_link.is_not(None))
+        self._links = and_(old, ~over, links)
+        sent = and_(deliveries.c.state != DeliveryState.PENDING, deliveries.c.created_at < before)
+        self._digests = and_(sent, deliveries.c.id.in_(select(answer_clocks.c.digest).where(old)))
 
     def _of(self, column: ColumnElement[str]) -> list[ColumnElement[bool]]:
         return [] if self._brand is None else [column == self._brand]
@@ -83,9 +88,14 @@ class Purge:
         for table, column in hanging_on(incidents):
             if table.name != "stories":  # stays, without its incident
                 queries[table.name] = select(func.count()).select_from(table).where(table.c[column].in_(gone))
-        queries["deliveries"] = select(func.count()).select_from(deliveries).where(deliveries.c.incident.in_(gone))
-        queries["attempts"] = select(func.count()).select_from(attempts).where(attempts.c.delivery.in_(sent))
+        told = or_(deliveries.c.incident.in_(gone), self._digests)
+        queries["deliveries"] = select(func.count()).select_from(deliveries).where(told)
+        about = or_(
+            attempts.c.delivery.in_(sent), attempts.c.delivery.in_(select(deliveries.c.id).where(self._digests))
+        )
+        queries["attempts"] = select(func.count()).select_from(attempts).where(about)
         queries["answer_clocks"] = select(func.count()).select_from(answer_clocks).where(self._clocks)
+        queries["links of running answer clocks"] = select(func.count()).select_from(answer_clocks).where(self._links)
         return {name: connection.scalar(query) or 0 for name, query in queries.items()}
 
     def run(self, who: str, rows: Mapping[str, int]) -> Purged:
@@ -95,7 +105,24 @@ class Purge:
         self._patiently(
             lambda c: audit.record(c, datetime.now(UTC), f"cli:{who}", "incidents.purged", on, self._brand, detail)
         )
-        return Purged(self._all(lambda c: drop_incidents(c, self._incidents)), self._all(self._drop_clocks))
+        dropped = self._all(lambda c: drop_incidents(c, self._incidents))
+        self._all(self._drop_digests)
+        self._all(self._drop_links)
+        done = Purged(dropped, self._all(self._drop_clocks))
+        fold(self._engine)
+        return done
+
+    def _drop_digests(self, connection: Connection) -> int:
+        old = list(connection.scalars(select(deliveries.c.id).where(self._digests).limit(MOST_CLOCKS)))
+        drop_deliveries(connection, old)
+        return len(old)
+
+    def _drop_links(self, connection: Connection) -> int:
+        """A clock that still runs goes on without a link: on most networks it names the author."""
+        old = list(connection.scalars(select(answer_clocks.c.id).where(self._links).limit(MOST_CLOCKS)))
+        bare = {"permalink": None, "reply_link": None, "text": None}
+        connection.execute(update(answer_clocks).where(answer_clocks.c.id.in_(old)).values(**bare))
+        return len(old)
 
     def _drop_clocks(self, connection: Connection) -> int:
         old = list(connection.scalars(select(answer_clocks.c.id).where(self._clocks).limit(MOST_CLOCKS)))

@@ -101,7 +101,7 @@ def purge(connection: Connection, now: datetime, wall: datetime, keep: Keep) -> 
     forget(connection, now, wall)
     over = (deliveries.c.state != DeliveryState.PENDING, deliveries.c.finished_at < now - keep.deliveries)
     done = list(connection.scalars(select(deliveries.c.id).where(*over).limit(MOST_DELIVERIES)))
-    _drop_deliveries(connection, done)
+    drop_deliveries(connection, done)
     return len(done) + drop_incidents(connection, ended_before(now - keep.incidents))
 
 
@@ -118,7 +118,7 @@ def drop_incidents(connection: Connection, which: ColumnElement[bool]) -> int:
     if not old:
         return 0
     about = connection.scalars(select(deliveries.c.id).where(deliveries.c.incident.in_(old)))
-    _drop_deliveries(connection, list(about))
+    drop_deliveries(connection, list(about))
     # How many incidents a story has opened stays, so that the next one does not get an id that receivers have seen.
     connection.execute(update(stories).where(stories.c.incident.in_(old)).values(incident=None))
     for table, column in hanging_on(incidents):
@@ -127,7 +127,8 @@ def drop_incidents(connection: Connection, which: ColumnElement[bool]) -> int:
     return len(old)
 
 
-def _drop_deliveries(connection: Connection, ids: list[str]) -> None:
+def drop_deliveries(connection: Connection, ids: list[str]) -> None:
+    """Forget these deliveries, with their attempts."""
     for begin in range(0, len(ids), MOST_DELIVERIES):
         some = ids[begin : begin + MOST_DELIVERIES]
         connection.execute(delete(attempts).where(attempts.c.delivery.in_(some)))
@@ -170,5 +171,6 @@ class Purger(PeriodicLoop):
             gone += some
             if not some:
                 break
+        await self._database.fold()
         if gone:
             logger.info("purged", deliveries_and_incidents=gone)

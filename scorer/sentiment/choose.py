@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
+from scorer import manifest
 from scorer.sentiment.model import SentimentModel
 from services.base.errors import ConfigError
 
@@ -18,13 +19,16 @@ def choose(name: str | None = None, truncated: Callable[[int], None] = lambda _:
     """The model called `name`: the one in the package for `shipped` or nothing, the word list for `lexicon`, a model of our own
     kind for a directory with a `model.onnx`, and otherwise a Hugging Face sequence classifier, by its directory or hub id.
 
-    `truncated` is told how many texts were too long. Raises `ConfigError` if the model cannot be loaded.
+    `truncated` is told how many texts were too long. Raises `ConfigError` if the model cannot be loaded, and `Damaged` if its
+    files are not those that were made.
     """
     if name == LEXICON:
         return cast("SentimentModel", import_module("scorer.sentiment.lexicon").Lexicon())
-    from scorer.sentiment.onnx import OnnxModel
+    from scorer.sentiment.onnx import FILES, OnnxModel
+    from scorer.sentiment.onnx import SHIPPED as OURS
 
     if name in (None, SHIPPED):
+        manifest.verify(OURS, *FILES)
         return OnnxModel(truncated=truncated)
     if (Path(str(name)) / "model.onnx").is_file():
         return OnnxModel(Path(str(name)), truncated=truncated)

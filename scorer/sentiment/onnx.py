@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import structlog
 
+from scorer import manifest
 from scorer.sentiment.calibration import Calibration, load_calibration
 from scorer.sentiment.language import LanguageGate
 from scorer.sentiment.model import Reading
@@ -28,6 +29,7 @@ from services.base.errors import ConfigError
 logger = structlog.get_logger()
 
 SHIPPED = Path(__file__).with_name("weights")
+FILES: Final = ("model.onnx", "tokenizer.json", "calibration.json", "model.json")
 BATCH_TOKENS = 512
 """Tokens of one worker's batch, padding included: what fits the caches. With twice or half as many it is 5 to 10 % slower."""
 
@@ -68,9 +70,11 @@ class OnnxModel:
         import onnxruntime
         from tokenizers import Tokenizer
 
-        for name in ("model.onnx", "tokenizer.json", "calibration.json", "model.json"):
+        for name in FILES:
             if not (directory / name).is_file():
                 raise ConfigError(f"{directory} holds no {name}: reinstall, or name another sentiment model")
+        if (directory / manifest.NAME).is_file():
+            manifest.verify(directory)
         about = json.loads((directory / "model.json").read_text(encoding="utf-8"))
         self._name = f"{about['name']}-{about['version']} {about['precision']}"
         self._truncated = truncated

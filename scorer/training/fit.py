@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from scorer import manifest
 from scorer.sentiment.calibration import Calibration, expected_calibration_error, softmax
-from scorer.sentiment.onnx import Logits, OnnxModel
+from scorer.sentiment.onnx import FILES, Logits, OnnxModel
 from scorer.training.corpora import SENTIMENT, VALIDATION, Example
 
 Array = npt.NDArray[np.float64]
@@ -176,7 +177,9 @@ def _figures(
 
 def write(directory: Path, kept: dict[str, list[Example]], unsure: float) -> dict[str, float]:
     """Fits the model in `directory`, writes its calibration there, and returns the figures of `fit`."""
+    (directory / manifest.NAME).unlink(missing_ok=True)  # of the model before this one
     Calibration().save(directory / "calibration.json")
     calibration, figures = fit(OnnxModel(directory), kept, unsure)
     calibration.save(directory / "calibration.json")
+    manifest.write(directory, *FILES)
     return figures

@@ -18,6 +18,7 @@ import numpy as np
 import typer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from scorer import manifest
 from scorer.backtest.measure import CALIBRATED_SECONDS, SHIPPED
 from scorer.backtest.replay import CHECK_SECONDS
 from scorer.training.evaluation import Alerts, alerts, calibration_error, size_error
@@ -305,6 +306,7 @@ def main(
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(weights, separators=(",", ":")) + "\n")
+    manifest.write(out.parent, out.name)
     typer.echo(f"{out}: {out.stat().st_size:,} bytes")
 
 

@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from scorer import manifest
 from scorer.virality import hawkes
 from scorer.virality.cascade import KERNEL_SECONDS, KERNEL_WEIGHTS, Cascade
 from scorer.virality.features import LINE_FEATURES, NAMES, shape_of, with_line
@@ -37,6 +38,7 @@ LOUD_SPREAD: Final = 1.0
 """The standard deviation of the logarithm of what a loud voice brings: far more than that of a crowd."""
 LOUD_SHARE: Final = 0.5
 """How often a follower of a very large account reacts, compared with others: half as often."""
+FILE: Final = "virality.json"
 MOST_LOGIT: Final = 30.0
 """Bound of the log-odds, so that their exponential is finite."""
 
@@ -54,8 +56,11 @@ class Weights(msgspec.Struct):
 
 
 def shipped() -> LearnedForecaster:
-    """The forecaster with the weights that come with the code. They are read once, when a process starts."""
-    return LearnedForecaster.of((files("scorer.virality") / "weights" / "virality.json").read_bytes())
+    """The forecaster with the weights that come with the code. They are read once, when a process starts. Raises `Damaged` if
+    they are not those that were made."""
+    folder = files("scorer.virality") / "weights"
+    manifest.verify(folder, FILE)
+    return LearnedForecaster.of((folder / FILE).read_bytes())
 
 
 class LearnedForecaster:

@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     admin_key: SecretStr | None = Field(
         None, description="key of the alerter's API, 20 characters at least; the API is closed without one"
     )
+    secret_keys: SecretStr | None = Field(
+        None,
+        description="comma-separated keys, the newest first, that encrypt the URLs and secrets of endpoints in the "
+        "database; each 32 bytes in base64 (openssl rand -base64 32)",
+    )
     egress_allow: str = Field("", description="comma-separated CIDR blocks that webhooks may reach besides public ones")
 
     keep_deliveries_days: Annotated[float, Field(gt=0)] = Field(

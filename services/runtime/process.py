@@ -18,6 +18,7 @@ import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from services.base import private
 from services.base.clock import Clock, RealClock, ScaledClock, moment, set_within
 from services.base.metrics import FloorMetrics
 from services.base.retry import backoff
@@ -116,6 +117,7 @@ class Process:
     async def run(self, stop: asyncio.Event, started: Callable[[], None] = lambda: None) -> None:
         """Run until `stop` is set. Raises an `ExceptionGroup` with the reason when a long task fails or ends unasked."""
         self.folder.take()
+        private.close_to_others(private.open_to_others(self.settings.data))
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = Tasks(group)
@@ -132,7 +134,7 @@ class Process:
                     logger.info("started", services=names, url=self.server.url, metrics=f"{metrics.url}/metrics")
                     started()
         except BaseExceptionGroup as group:
-            for reason in _reasons(group):
+            for reason in reasons(group):
                 logger.error("stopped_unasked", kind=type(reason).__name__, why=str(reason))
             raise
         finally:
@@ -206,10 +208,11 @@ class Process:
             self.metrics.loop_lag_seconds.set(max(0.0, loop.time() - before - LOOP_LAG_SECONDS))
 
 
-def _reasons(error: BaseException) -> Iterator[BaseException]:
+def reasons(error: BaseException) -> Iterator[BaseException]:
+    """Returns the errors in a group and in the groups in it, or the error itself."""
     if isinstance(error, BaseExceptionGroup):
         for one in error.exceptions:
-            yield from _reasons(one)
+            yield from reasons(one)
     else:
         yield error
 

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.base import private
 from services.base.errors import ConfigError
 
 
@@ -21,7 +22,7 @@ def trouble_with(folder: Path) -> Trouble | None:
     wrong, or `None`."""
     place = folder
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
         for place in sorted(folder.glob("*.db*")):
@@ -48,7 +49,7 @@ def _told(folder: Path, place: Path, error: OSError) -> Trouble:
     if not isinstance(error, PermissionError) or not hasattr(os, "geteuid"):
         return Trouble(what, f"make it writable, or {elsewhere}")
     found, us = there.stat(), f"{os.geteuid()}:{os.getegid()}"
-    needed = "0750" if there.is_dir() else "0640"
+    needed = "0700" if there.is_dir() else "0600"
     return Trouble(
         f"{what}; {there} belongs to {_owner(there)} ({found.st_uid}), mode {found.st_mode & 0o7777:04o}; we run as {us}",
         f"chown -R {us} {there}, mode {needed}; a volume of podman: mount it with the option U=true (-v NAME:{folder}:U); "

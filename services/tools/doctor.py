@@ -13,6 +13,7 @@ from typing import Final
 
 from rich.table import Table
 
+from services.base import private
 from services.base.errors import ConfigError, FirebreakError
 from services.base.settings import Settings
 from services.base.terminal import console, say
@@ -117,6 +118,27 @@ def _check_secrets(found: Findings, settings: Settings) -> None:
         why = "too short a" if admin else "no"
         then = f"set it to at least {ADMIN_KEY_CHARS} random characters"
         found.bad(f"{why} FIREBREAK_ADMIN_KEY: nobody may subscribe an endpoint", then)
+    if _is_here("alerter"):
+        _check_keys_at_rest(found, settings)
+
+
+def _check_keys_at_rest(found: Findings, settings: Settings) -> None:
+    try:
+        late = load_object("alerter.store.rotation:late")(settings)
+    except FirebreakError as error:
+        what, _, then = str(error).partition("\ndo: ")
+        found.bad(what, then or "the database must answer before its secrets can be looked at")
+        return
+    if settings.secret_keys is None or not settings.secret_keys.get_secret_value():
+        found.note(
+            "no FIREBREAK_SECRET_KEYS: URLs and secrets of endpoints lie unencrypted in the database, and in its backups"
+        )
+    elif late:
+        found.note(
+            f"{counted(late, 'secret')} in the database lie under an older key, or none: firebreak rotate-secrets"
+        )
+    else:
+        found.good("the secrets of endpoints are encrypted in the database")
 
 
 def _check_machine(found: Findings, settings: Settings) -> bool:
@@ -127,6 +149,8 @@ def _check_machine(found: Findings, settings: Settings) -> bool:
         return False
     if settings.log == "kafka" and (settings.database is not None or not _is_here("alerter")):
         return True  # nothing that matters is kept there
+    for path in private.open_to_others(settings.data):
+        found.note(f"{path} can be read by other users of this machine: the next start closes it to them")
     free = shutil.disk_usage(settings.data).free
     if free < LEAST_FREE_BYTES:
         found.bad(f"only {free >> 20} MiB are free in {settings.data}", "make room: a full disk stops the log")

@@ -20,8 +20,14 @@ TELLS: Final = frozenset(
     {"startswith", "endswith", "find", "index", "count", "__eq__", "__ne__", "__contains__", "eq", "ne"}
 )
 PATTERNS: Final = frozenset({"match", "fullmatch", "search"})
+SEALED_WORD: Final = "the word that says that a value is encrypted, which anybody may know"
 ALLOWED: Final = {
     ("ingest/auth.py", "digest in self._hashes.values()"): "at the start, among the keys of the settings",
+    ("alerter/store/vault.py", "stored.startswith(SEALED)"): SEALED_WORD,
+    ("alerter/store/vault.py", "value.startswith((SEALED, PLAIN))"): SEALED_WORD,
+    ("alerter/store/vault.py", "bytes(value).startswith(SEALED.encode())"): SEALED_WORD,
+    ("alerter/store/sealing.py", "text.startswith(SEALED)"): SEALED_WORD,
+    ("alerter/store/sealing.py", "bytes(value).startswith(SEALED.encode())"): SEALED_WORD,
     ("ingest/auth.py", "name in self._hashes"): "a key's name, which is no secret",
 }
 """Comparisons of what only sounds like a secret, each with the reason."""

@@ -22,7 +22,13 @@ EVERYTHING = (
     *("--set-string", "ingest.env.KEY_POSTS_PER_SECOND=5000"),
 )
 ENVIRONMENT = {f"FIREBREAK_{name.upper()}" for name in Settings.model_fields}
-SECRET = {"FIREBREAK_API_KEYS", "FIREBREAK_ADMIN_KEY", "FIREBREAK_DATABASE", "FIREBREAK_KAFKA_SASL_PASSWORD"}
+SECRET = {
+    "FIREBREAK_API_KEYS",
+    "FIREBREAK_ADMIN_KEY",
+    "FIREBREAK_DATABASE",
+    "FIREBREAK_KAFKA_SASL_PASSWORD",
+    "FIREBREAK_SECRET_KEYS",
+}
 
 
 @functools.cache
@@ -53,5 +59,6 @@ def environment(one: dict[str, Any]) -> dict[str, str]:
     stand_ins = {
         "FIREBREAK_API_KEYS": "desk:0123456789abcdef0123",
         "FIREBREAK_DATABASE": "postgresql+psycopg://u:p@h/d",
+        "FIREBREAK_SECRET_KEYS": "A" * 43 + "=",
     }
     return {e["name"]: e.get("value", stand_ins.get(e["name"], "0123456789abcdef0123")) for e in one["env"]}

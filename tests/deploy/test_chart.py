@@ -78,7 +78,7 @@ def test_secrets_are_referred_to_and_given_to_whoever_needs_them_alone(values: t
     assert has == {
         "ingest": {"FIREBREAK_API_KEYS"} | sasl,
         "scorer": sasl,
-        "alerter": {"FIREBREAK_ADMIN_KEY", "FIREBREAK_DATABASE"} | sasl,
+        "alerter": {"FIREBREAK_ADMIN_KEY", "FIREBREAK_DATABASE", "FIREBREAK_SECRET_KEYS"} | sasl,
     }
     for one in workloads(*values).values():
         for entry in container(one)["env"]:

@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 
 from alerter.api.schemas import EndpointIn
 from alerter.notify.outlet import Kind
+from services.base.settings import Settings
 from services.config.loading import parse
 from services.config.model import Policy
 from services.contracts.topics import TOPICS
@@ -64,6 +65,31 @@ def test_what_is_kept_names_every_topic_with_its_time() -> None:
     for topic in TOPICS:
         (line,) = [one for one in lines if one.startswith(f"| topic `{topic.name}`")]
         assert ("compacted" if topic.kept is None else f"{topic.kept.days} days") in line.split("|")[3]
+
+
+def test_every_bound_that_is_named_is_in_the_code_and_every_setting_is_one() -> None:
+    text = (ROOT / "docs" / "bounds.md").read_text()
+    constants = re.findall(r"`([\w/]+\.py)::([A-Z_]+)`", text)
+    assert len(constants) > 10
+    for path, name in constants:
+        assert re.search(rf"^_?{name}(: Final)? = ", (ROOT / path).read_text(), re.MULTILINE), f"{path}::{name}"
+    for name in re.findall(r"`FIREBREAK_(\w+)`", text):
+        assert name.lower() in Settings.model_fields, name
+
+
+def test_every_attack_that_is_listed_has_a_verdict_and_names_a_test() -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    table = text.split("| attack |")[1].split("\n\n")[0].splitlines()[2:]
+    assert len(table) > 30
+    for row in table:
+        *_, verdict, tests, _ = (cell.strip() for cell in row.split("|"))
+        assert verdict in {"held", "mended"}, row
+        named = re.findall(r"`(tests/[\w./-]+)::(\w+)`", tests)
+        assert named, row
+        for path, name in named:
+            assert f"def {name}(" in (ROOT / path).read_text(), row
+    for name in re.findall(r"`FIREBREAK_(\w+)`", text):
+        assert name.lower() in Settings.model_fields, name
 
 
 def test_every_gotcha_names_the_test_that_guards_against_it() -> None:

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from services.base import logs
 from tests.load import (
+    bench_bounds,
     bench_http,
     bench_log,
     bench_memory,
@@ -40,6 +41,7 @@ MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
     "opening": bench_opening.run,
     "storm": bench_storm.run,
     "stall": bench_stall.run,
+    "bounds": bench_bounds.run,
 }
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16")
 

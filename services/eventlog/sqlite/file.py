@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from services.base import private
 from services.base.errors import Damaged
 from services.eventlog.base import Closed, Unavailable
 
@@ -66,7 +67,12 @@ class SqliteFile:
         self._closed = False
 
     async def open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            private.make_folder(self._path.parent)
+            private.make_file(self._path)
+        except OSError as error:
+            raise Unavailable(f"the log's file {self._path} cannot be used: {error.strerror}") from None
+        private.close_to_others(private.of_database(self._path))
         loop = asyncio.get_running_loop()
         self._writing, self._reading = await loop.run_in_executor(self._reader, self._connect_both)
         self._writer.start()
@@ -95,8 +101,8 @@ class SqliteFile:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA journal_size_limit={64 << 20}")
-            if self._erase:
-                connection.execute("PRAGMA secure_delete=ON")
+            # Set, because builds of SQLite differ. FAST overwrites what is deleted on pages that are written anyway.
+            connection.execute(f"PRAGMA secure_delete={'ON' if self._erase else 'FAST'}")
             return connection
 
     async def write(self, work: Work[T]) -> T:
@@ -145,7 +151,9 @@ class SqliteFile:
                     try:
                         with _translated():
                             done.append((future, work(connection), None))
-                    except Exception as error:  # noqa: BLE001 - it belongs to the caller, who gets it
+                    except Exception as error:
+                        if not connection.in_transaction:
+                            raise  # SQLite has undone the whole group, as it does when the disk is full
                         connection.execute("ROLLBACK TO job")
                         done.append((future, None, error))
                     connection.execute("RELEASE job")

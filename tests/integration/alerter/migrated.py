@@ -25,4 +25,5 @@ def migrated_file(folder: Path) -> None:
     path = folder / "alerter.db"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
+        path.touch(0o600)
         path.write_bytes(_template())

@@ -96,6 +96,32 @@ async def test_a_loud_repost_that_was_shown_can_be_deleted_by_its_id() -> None:
     assert not kept(lane, "loud-voice")
 
 
+@pytest.mark.parametrize("by", ["its id", "its reply's id"])
+async def test_a_deletion_after_the_conversation_is_over_is_still_told(by: str) -> None:
+    """Incidents and answer clocks keep the post for months, a conversation is over after days of silence."""
+    lane = Lane()
+    await lane.take(post("1", text=SECRET, brands=(ACME,)))
+    if by != "its id":
+        lane.clock.advance(97 * 3600 - 60)
+        await lane.take(reply(), placed("7", "x:1"))
+    lane.clock.advance(97 * 3600)
+    await lane.fire()
+    lane.restart()
+    assert "c:x:1" not in lane.committed
+    gone = "1" if by == "its id" else "7"
+    for _ in range(2):
+        said = only(await settle(lane, post(gone, PostKind.DELETION), deleted(gone)), PostRedacted)
+        assert {(signal.brand, signal.conversation, signal.post_id) for signal in said} == {(ACME, "x:1", gone)}
+
+
+async def test_a_deletion_of_what_concerned_no_brand_is_told_to_nobody() -> None:
+    lane = Lane()
+    await lane.take(post("1", text="what a lovely day"))
+    lane.clock.advance(97 * 3600)
+    await lane.fire()
+    assert only(await settle(lane, post("1", PostKind.DELETION), deleted("1")), PostRedacted) == []
+
+
 @pytest.mark.parametrize("kind", ["original", "reply", "quote", "root_with_replies"])
 async def test_a_deletion_that_comes_before_its_post_has_its_effect(kind: str) -> None:
     lane = Lane(line=10)
