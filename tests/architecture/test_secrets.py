@@ -28,6 +28,7 @@ ALLOWED: Final = {
     ("alerter/store/vault.py", "bytes(value).startswith(SEALED.encode())"): SEALED_WORD,
     ("alerter/store/sealing.py", "text.startswith(SEALED)"): SEALED_WORD,
     ("alerter/store/sealing.py", "bytes(value).startswith(SEALED.encode())"): SEALED_WORD,
+    ("services/contracts/phrases.py", "folded[start - 1] == _HASH"): "the sign of a hashtag",
     ("ingest/auth.py", "name in self._hashes"): "a key's name, which is no secret",
 }
 """Comparisons of what only sounds like a secret, each with the reason."""

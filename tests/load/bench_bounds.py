@@ -30,10 +30,10 @@ from alerter.store.tables import endpoints as endpoint_rows
 from alerter.store.vault import Vault
 from scorer.metrics import ScorerMetrics
 from scorer.pipeline import CascadeProcessor
-from scorer.watched import Watched
 from scorer.sentiment.lexicon import Lexicon
 from scorer.sentiment.model import Reading
 from scorer.virality.forecast import ClosedForm
+from scorer.watched import Watched
 from services.base.clock import ManualClock
 from services.base.metrics import FloorMetrics
 from services.config.model import Brand
