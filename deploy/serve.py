@@ -1,40 +1,27 @@
-"""Behind `make serve`: all services with deploy/firebreak.yaml until Ctrl-C, with keys made on the spot and shown once."""
+"""Behind `make serve`: `firebreak serve` with deploy/firebreak.yaml, over SQLite or over a Kafka that it starts."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import signal
 import subprocess
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 
 from deploy.local_kafka import LocalKafka
-
-CONFIG = Path(__file__).with_name("firebreak.yaml")
+from services.tools.shipped import EXAMPLE
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make serve", description=__doc__)
     parser.add_argument("--log", choices=["sqlite", "kafka"], default="sqlite")
     asked = parser.parse_args()
-    environment = {"FIREBREAK_CONFIG": str(CONFIG), **os.environ, "FIREBREAK_LOG": asked.log}
-    if "FIREBREAK_API_KEYS" not in environment:
-        environment["FIREBREAK_API_KEYS"] = f"me:{secrets.token_urlsafe(24)}"
-        print(f"post with        Authorization: Bearer {environment['FIREBREAK_API_KEYS'].removeprefix('me:')}")
-    if "FIREBREAK_ADMIN_KEY" not in environment:
-        environment["FIREBREAK_ADMIN_KEY"] = secrets.token_urlsafe(24)
-        print(f"administrate with Authorization: Bearer {environment['FIREBREAK_ADMIN_KEY']}")
-    environment.setdefault("FIREBREAK_EGRESS_ALLOW", "127.0.0.0/8")
-    address = f"http://127.0.0.1:{environment.get('FIREBREAK_PORT', '8080')}"
-    print(f"the console is at {address}/console (sign in with the second key)")
-    print(f"the API is described at {address}/docs", flush=True)
+    environment = {"FIREBREAK_CONFIG": str(EXAMPLE), **os.environ, "FIREBREAK_LOG": asked.log}
     with ExitStack() as stack:
         if asked.log == "kafka":
             environment["FIREBREAK_KAFKA_BOOTSTRAP"] = stack.enter_context(LocalKafka()).bootstrap
-        process = subprocess.Popen([sys.executable, "-m", "services", "run"], env=environment)
+        process = subprocess.Popen([sys.executable, "-m", "services", "serve"], env=environment)
         # Whoever ends this means the services; Ctrl-C reaches them by itself.
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         try:

@@ -23,6 +23,7 @@ WHENCE = {
     "go": "a Go toolchain",
     "node": "Node.js",
     "npm": "Node.js",
+    "bash": "bash",
     "curl": "curl",
     "jq": "jq",
 }
