@@ -7,7 +7,7 @@ SPEED  ?= 60
 DATA   ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test unit check fmt tools images bench train-virality train-sentiment clean
+.PHONY: help run serve test unit check fmt tools kubernetes images bench train-virality train-sentiment clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ fmt: $(STAMP) ## format the code
 
 tools: ## what the tests use besides Python: Debian's chromium, prometheus and alertmanager, and helm
 	.ci/tools
+
+kubernetes: ## build the API server of the chart's tests with Go (three minutes; without it they are skipped)
+	.ci/kubernetes
 
 images: $(STAMP) ## build the images of deploy/Dockerfile and play a drill through them (needs buildah, podman, runc)
 	$(BIN)/python -m deploy.images

@@ -331,6 +331,7 @@ def main() -> None:
         table.add_row(service, *("" if value is None else f"{value:.1f}" for value in row))
     console.print(table)
     figures["verdicts"] = {verdict.what: verdict.ok for verdict in report.checks}
+    (ROOT / "build").mkdir(exist_ok=True)
     (ROOT / "build" / "images.json").write_text(json.dumps(figures, indent=1) + "\n")
     sys.exit(0 if report.ok else 1)
 

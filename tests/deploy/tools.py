@@ -24,6 +24,9 @@ WHENCE = {
     "node": "Node.js",
     "npm": "Node.js",
     "bash": "bash",
+    "openssl": "OpenSSL",
+    "etcd": "`make kubernetes`, which builds it with Go",
+    "kube-apiserver": "`make kubernetes`, which builds it with Go",
     "curl": "curl",
     "jq": "jq",
 }
