@@ -34,10 +34,9 @@ class Cluster:
 
     def __init__(self, url: str, folder: Path) -> None:
         self._folder = folder
-        self._client = httpx2.Client(
-            base_url=url, headers={"authorization": f"Bearer {TOKEN}"}, verify=ssl.create_default_context(cafile=folder / "certs" / "apiserver.crt"),
-            timeout=30,
-        )  # fmt: skip
+        trusted = ssl.create_default_context(cafile=folder / "certs" / "apiserver.crt")
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        self._client = httpx2.Client(base_url=url, headers=headers, verify=trusted, timeout=30)
         self.kubeconfig = folder / "kubeconfig"
         self.kubeconfig.write_text(
             json.dumps(

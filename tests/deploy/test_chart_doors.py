@@ -61,7 +61,7 @@ def test_each_route_is_reached_through_the_ingress_at_the_service_that_has_it() 
 
 def test_what_is_for_the_cluster_alone_is_not_let_out() -> None:
     app = application([], MagicMock(), MagicMock(spec=FloorMetrics), lambda: None)
-    assert OPERATION <= set(paths(app.routes))
+    assert set(paths(app.routes)) >= OPERATION
     for path in OPERATION:
         for way in (path, f"{path}/", f"/v1posts{path}", "/v1x", "/consolex"):
             assert served_by(way) is None, way
