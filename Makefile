@@ -7,7 +7,7 @@ SPEED  ?= 60
 DATA   ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test unit check fmt tools kubernetes images bench train-virality train-sentiment clean
+.PHONY: help run serve test unit check fmt tools kubernetes images compose bench train-virality train-sentiment clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ kubernetes: ## build the API server of the chart's tests with Go (three minutes;
 
 images: $(STAMP) ## build the images of deploy/Dockerfile and play a drill through them (needs buildah, podman, runc)
 	$(BIN)/python -m deploy.images
+
+compose: $(STAMP) ## start the compose file with podman-compose on these images, and send a post through it
+	$(BIN)/python -m deploy.compose_trial
 
 bench: $(STAMP) ## run the benchmarks; prints a table, writes build/bench.json (ONLY=name for one)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'

@@ -72,15 +72,24 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._where = ["--storage-driver", "overlay", "--root", str(folder / "store"), "--runroot", str(folder / "run")]
+        self._storage = [
+            "--storage-driver",
+            "overlay",
+            "--root",
+            str(folder / "store"),
+            "--runroot",
+            str(folder / "run"),
+        ]
+        # runc, because crun wants more of the kernel than a container inside another one gets.
+        runtime = ["--runtime", shutil.which("runc") or "/usr/sbin/runc", "--cgroup-manager", "cgroupfs"]
+        self.where = [*self._storage, *runtime]
+        """What podman has to be told before everything else."""
 
     def buildah(self, *arguments: str) -> str:
-        return _run("buildah", *self._where, *arguments)
+        return _run("buildah", *self._storage, *arguments)
 
     def podman(self, *arguments: str, env: Mapping[str, str] | None = None, errors_too: bool = False) -> str:
-        # runc, because crun wants more of the kernel than a container inside another one gets.
-        how = ("--runtime", shutil.which("runc") or "/usr/sbin/runc", "--cgroup-manager", "cgroupfs")
-        return _run("podman", *self._where, *how, *arguments, env=env, errors_too=errors_too)
+        return _run("podman", *self.where, *arguments, env=env, errors_too=errors_too)
 
     def has(self, image: str) -> bool:
         return image in self.podman("images", "--format", "{{.Repository}}:{{.Tag}}").split()

@@ -83,7 +83,8 @@ def test_a_network_policy_means_the_pods_of_each_service_and_leaves_open_what_th
              for one in kinds("NetworkPolicy", *OTHERWISE)}  # fmt: skip
     pods = workloads(*OTHERWISE)
     assert set(found) == set(pods)
-    anybody, clients = [{"namespaceSelector": {}}], [{"podSelector": {"matchLabels": {"app": "ours"}}}]
+    anybody: list[dict[str, Any]] = [{"namespaceSelector": {}}]
+    clients = [{"podSelector": {"matchLabels": {"app": "ours"}}}]
     for service, spec in found.items():
         template = pods[service]["spec"]["template"]
         assert spec["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
