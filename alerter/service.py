@@ -94,7 +94,8 @@ class Alerter:
         self.live_updates.bell.set()
 
     async def start(self, tasks: Tasks) -> None:
-        await self.database.start()
+        if not await self.database.arrives(self._stopping):
+            return
         self.links.key = await self.database.write(lambda c: shared_key(c, "links"))
         alone, instance = self.database.alone(), self.process.settings.instance
         if alone or instance is not None:

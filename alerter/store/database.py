@@ -15,11 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+import structlog
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
 from alerter.store import migrate
+from services.base.clock import set_within
 from services.base.errors import FirebreakError, Transient
+from services.base.retry import backoff
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -28,6 +31,8 @@ try:
     import fcntl
 except ImportError:  # Windows: leases end by time alone
     fcntl = None  # type: ignore[assignment]
+
+logger = structlog.get_logger()
 
 T = TypeVar("T")
 _READ_ONLY = "firebreak_read_only"
@@ -67,6 +72,19 @@ class Database:
     async def start(self) -> None:
         """Bring the tables up to date. Raises `Damaged` if they have a version that we do not know."""
         await self._on(self._writer, lambda: self._passing(lambda: migrate.up(self._engine)))
+
+    async def arrives(self, stop: asyncio.Event) -> bool:
+        """Start as soon as the database can be used: where everything is started at once, it may come later than we do. Returns
+        False if `stop` was set before. Raises `Damaged` like `start`."""
+        waits = backoff(0.5, 10)
+        while not stop.is_set():
+            try:
+                await self.start()
+                return True
+            except DatabaseAway as error:
+                logger.warning("database_unavailable", why=str(error))
+                await set_within(stop, next(waits))
+        return False
 
     def alone(self) -> bool:
         """Returns True if no other process has this database open, which only a SQLite file can tell.
