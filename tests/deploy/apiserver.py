@@ -74,9 +74,9 @@ class Cluster:
         return self._client.patch(path, content=json.dumps(wanted), params=query, headers=headers)
 
     def helm(self, *words: str | Path) -> str:
-        homes = {name: str(self._folder / "helm") for name in ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME")}
-        environment = {"PATH": os.environ["PATH"], "KUBECONFIG": str(self.kubeconfig), **homes}
-        return run(find("helm"), *words, cwd=ROOT, env=environment)
+        # Without a home its caches would be laid into the checkout.
+        home = {"PATH": os.environ["PATH"], "HOME": str(self._folder), "KUBECONFIG": str(self.kubeconfig)}
+        return run(find("helm"), *words, cwd=ROOT, env=home)
 
     def all_of(self, group: str, plural: str) -> list[dict[str, Any]]:
         """The objects of that kind in our namespace; `group` is `v1`, or `apis/GROUP/VERSION`."""
