@@ -7,7 +7,7 @@ SPEED  ?= 60
 DATA   ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test unit check fmt tools kubernetes images compose bench train-virality train-sentiment clean
+.PHONY: help run serve test unit check fmt tools images bench train-virality train-sentiment clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -40,17 +40,11 @@ check: $(STAMP) ## format, lint, types, architecture
 fmt: $(STAMP) ## format the code
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-tools: ## what the tests use besides Python: Debian's chromium, prometheus and alertmanager, and helm
-	.ci/tools
+tools: ## what the tests use besides Python: chromium, prometheus, alertmanager, helm (KUBERNETES=1: and an API server)
+	.ci/tools $(if $(KUBERNETES),&& .ci/kubernetes)
 
-kubernetes: ## build the API server of the chart's tests with Go (three minutes; without it they are skipped)
-	.ci/kubernetes
-
-images: $(STAMP) ## build the images of deploy/Dockerfile and play a drill through them (needs buildah, podman, runc)
-	$(BIN)/python -m deploy.images
-
-compose: $(STAMP) ## start the compose file with podman-compose on these images, and send a post through it
-	$(BIN)/python -m deploy.compose_trial
+images: $(STAMP) ## build the images and play a drill through them, or COMPOSE=1 the compose file (needs buildah, podman, runc)
+	$(BIN)/python -m deploy.$(if $(COMPOSE),compose_trial,images)
 
 bench: $(STAMP) ## run the benchmarks; prints a table, writes build/bench.json (ONLY=name for one)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'

@@ -1,5 +1,6 @@
-"""Behind `make compose`: starts deploy/compose.yaml with podman-compose on the images that `make images` builds, posts a
-complaint through it, waits for the webhook, stops everything, starts it again over its volumes, posts another, takes it down.
+"""Behind `make images COMPOSE=1`: starts deploy/compose.yaml with podman-compose on the images that `make images` builds,
+posts a complaint through it, waits for the webhook, stops everything, starts it again over its volumes, posts another, and
+takes it down.
 
 Images of others cannot be pulled everywhere: Kafka and PostgreSQL come from deploy/standins, under the names that the compose
 file says. Where nothing runs health checks by a timer (no systemd), this runs them, as the file states them. Prometheus,
@@ -216,7 +217,7 @@ def play(compose: Compose) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="make compose", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make images COMPOSE=1", description=__doc__)
     parser.add_argument("--keep", type=Path, default=ROOT / "build" / "images", help="where the images are kept")
     asked = parser.parse_args()
     path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", str(Path(sys.executable).parent)])

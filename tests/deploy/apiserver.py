@@ -1,7 +1,8 @@
 """A real Kubernetes API server over a real etcd, for one test module: it admits and stores objects, and runs nothing.
 
 No controller, scheduler or kubelet is there, so a Deployment makes no pods: a test that wants to know whether its pods would be
-admitted creates one from the template. `make kubernetes` builds both programs; without them, or helm, its tests are skipped.
+admitted creates one from the template. `make tools KUBERNETES=1` builds both programs; without them, or helm, its
+tests are skipped.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ WHENCE = {
     "npm": "Node.js",
     "bash": "bash",
     "openssl": "OpenSSL",
-    "etcd": "`make kubernetes`, which builds it with Go",
-    "kube-apiserver": "`make kubernetes`, which builds it with Go",
+    "etcd": "`make tools KUBERNETES=1`, which builds it with Go",
+    "kube-apiserver": "`make tools KUBERNETES=1`, which builds it with Go",
     "curl": "curl",
     "jq": "jq",
 }
