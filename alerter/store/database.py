@@ -82,7 +82,7 @@ class Database:
                 await self.start()
                 return True
             except DatabaseAway as error:
-                logger.warning("database_unavailable", why=str(error))
+                logger.warning("database_away", why=str(error))
                 await set_within(stop, next(waits))
         return False
 

@@ -78,7 +78,7 @@ async def forwarded(port: int, to: tuple[str, int] | str) -> AsyncIterator[None]
 def told(member: Member) -> list[str]:
     """The reasons in its log for which it waits."""
     lines = [json.loads(line) for line in member.log.read_text().splitlines() if line.startswith("{")]
-    return [str(line["why"]) for line in lines if line["event"] == "database_unavailable"]
+    return [str(line["why"]) for line in lines if line["event"] == "database_away"]
 
 
 async def test_an_alerter_waits_for_a_database_that_comes_later(postgres: Databases, tmp_path: Path) -> None:
