@@ -40,11 +40,11 @@ check: $(STAMP) ## format, lint, types, architecture
 fmt: $(STAMP) ## format the code
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-tools: ## what the tests use besides Python: Debian's chromium, prometheus and alertmanager, and helm
-	.ci/tools
+tools: ## what the tests use besides Python: chromium, prometheus, alertmanager, helm (KUBERNETES=1: and an API server)
+	.ci/tools $(if $(KUBERNETES),&& .ci/kubernetes)
 
-images: $(STAMP) ## build the images of deploy/Dockerfile and play a drill through them (needs buildah, podman, runc)
-	$(BIN)/python -m deploy.images
+images: $(STAMP) ## build the images and play a drill through them, or COMPOSE=1 the compose file (needs buildah, podman, runc)
+	$(BIN)/python -m deploy.$(if $(COMPOSE),compose_trial,images)
 
 requirements: $(STAMP) ## write requirements/*.txt anew, after a change of constraints.txt or of dependencies
 	$(BIN)/python -m deploy.requirements write

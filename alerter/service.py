@@ -45,8 +45,7 @@ from alerter.timekeeper.gauges import GaugeReader
 from alerter.timekeeper.retention import Keep, Purger
 from alerter.timekeeper.set_back import ClockNotes
 from services.base import private
-from services.base.clock import set_within, steady_time
-from services.base.retry import backoff
+from services.base.clock import steady_time
 from services.base.tasks import Health, Tasks
 from services.runtime.lifecycle import Service, ServiceContext
 
@@ -121,7 +120,7 @@ class Alerter:
         self.live_updates.bell.set()
 
     async def start(self, tasks: Tasks) -> None:
-        if not await self._opened_database():
+        if not await self.database.arrives(self._stopping):
             return
         late = await self.database.read(lambda c: sealing.check(c, self.vault))
         at = self.context()
@@ -155,19 +154,6 @@ class Alerter:
         ]
         await self.consumer.lanes.start(tasks)
         self.started = True
-
-    async def _opened_database(self) -> bool:
-        """Wait for a database that is locked or away: a new process would only wait again. Returns False if asked to stop."""
-        waits = backoff(0.5, 10)
-        while not self._stopping.is_set():
-            try:
-                await self.database.start()
-                self.links.key = await self.database.write(lambda c: shared_key(c, "links"))
-                return True
-            except DatabaseAway as error:
-                logger.warning("database_away", why=str(error))
-                await set_within(self._stopping, next(waits))
-        return False
 
     def ready(self) -> Health:
         ok, detail = self.consumer.lanes.ready()

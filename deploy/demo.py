@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import ExitStack
-from pathlib import Path
 
 from deploy.local_kafka import LocalKafka
 from services.base.settings import Settings
 from services.tools.drills.show import play
-
-SCRIPT = Path(__file__).with_name("drills") / "demo.yaml"
+from services.tools.shipped import DEMO
 
 
 def main() -> None:
@@ -28,7 +26,7 @@ def main() -> None:
             kafka = stack.enter_context(LocalKafka())
             settings = settings.model_copy(update={"kafka_bootstrap": kafka.bootstrap})
         ok = play(
-            SCRIPT,
+            DEMO,
             settings,
             seed=asked.seed,
             speed=asked.speed,

@@ -75,15 +75,24 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._where = ["--storage-driver", "overlay", "--root", str(folder / "store"), "--runroot", str(folder / "run")]
+        self._storage = [
+            "--storage-driver",
+            "overlay",
+            "--root",
+            str(folder / "store"),
+            "--runroot",
+            str(folder / "run"),
+        ]
+        # runc, because crun wants more of the kernel than a container inside another one gets.
+        runtime = ["--runtime", shutil.which("runc") or "/usr/sbin/runc", "--cgroup-manager", "cgroupfs"]
+        self.where = [*self._storage, *runtime]
+        """What podman has to be told before everything else."""
 
     def buildah(self, *arguments: str) -> str:
-        return _run("buildah", *self._where, *arguments)
+        return _run("buildah", *self._storage, *arguments)
 
     def podman(self, *arguments: str, env: Mapping[str, str] | None = None, errors_too: bool = False) -> str:
-        # runc, because crun wants more of the kernel than a container inside another one gets.
-        how = ("--runtime", shutil.which("runc") or "/usr/sbin/runc", "--cgroup-manager", "cgroupfs")
-        return _run("podman", *self._where, *how, *arguments, env=env, errors_too=errors_too)
+        return _run("podman", *self.where, *arguments, env=env, errors_too=errors_too)
 
     def has(self, image: str) -> bool:
         return image in self.podman("images", "--format", "{{.Repository}}:{{.Tag}}").split()
@@ -350,6 +359,7 @@ def main() -> None:
         table.add_row(service, *("" if value is None else f"{value:.1f}" for value in row))
     console.print(table)
     figures["verdicts"] = {verdict.what: verdict.ok for verdict in report.checks}
+    (ROOT / "build").mkdir(exist_ok=True)
     (ROOT / "build" / "images.json").write_text(json.dumps(figures, indent=1) + "\n")
     sys.exit(0 if report.ok else 1)
 

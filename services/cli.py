@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -95,8 +96,51 @@ def reload(
 
 
 @app.command()
+def init(
+    file: Annotated[
+        Path | None, typer.Argument(help="where to write it; without one, FIREBREAK_CONFIG or firebreak.yaml")
+    ] = None,
+) -> None:
+    """Write the example configuration, and say what to do next. A file that is there is left as it is."""
+    from services.tools import shipped, tryout
+
+    to = file or settings().config
+    shipped.write_example(to)
+    for line in tryout.after_writing(to):
+        typer.echo(line)
+
+
+@app.command()
+def serve() -> None:
+    """Try it here: run all services until Ctrl-C, with keys that are made once and kept beside the data.
+
+    The configuration is FIREBREAK_CONFIG, or firebreak.yaml in this folder, or else the example that ships. What is set in the
+    environment stays as it is; webhooks may reach this machine."""
+    from services.tools.tryout import with_what_is_missing
+
+    made, lines = with_what_is_missing(os.environ)
+    os.environ.update(made)
+    for line in lines:
+        typer.echo(line)
+    sys.stdout.flush()
+    run(None)
+
+
+@app.command()
+def demo(
+    seed: Annotated[int | None, typer.Option(help="another seed plays another evening")] = None,
+    speed: Annotated[float, typer.Option(help="times as fast as real time", min=1, max=600)] = 60,
+    chaos: Annotated[bool, typer.Option("--chaos", help="kill the scorer in the middle")] = False,
+) -> None:
+    """Play an evening with four storms through an installation of its own, and judge it (two minutes)."""
+    from services.tools.shipped import DEMO
+
+    drill(DEMO, seed=seed, speed=speed, chaos=chaos)
+
+
+@app.command()
 def drill(
-    file: Annotated[Path, typer.Argument(help="a script such as deploy/drills/1-quoted-by-the-loud.yaml")],
+    file: Annotated[Path, typer.Argument(help="a script, or the name of one that ships, such as 1-quoted-by-the-loud")],
     seed: Annotated[int | None, typer.Option(help="another seed plays another night")] = None,
     speed: Annotated[float, typer.Option(help="times as fast as real time", min=1, max=600)] = 60,
     manual: Annotated[bool, typer.Option("--manual", help="no waiting: time moves when nothing is left to do")] = False,
@@ -213,7 +257,7 @@ def _lend_commands() -> None:
 
 
 def main() -> None:
-    known = {"run", "reload", "drill", "replay", "sink", "topics", "doctor"}
+    known = {"run", "init", "serve", "demo", "reload", "drill", "replay", "sink", "topics", "doctor"}
     if not known & set(sys.argv[1:2]):
         _lend_commands()
     try:

@@ -25,6 +25,8 @@ LONGEST_FIRST: Final = (
     "e2e/test_drills.py",
     "deploy/test_dashboards_live.py",
     "integration/test_kafka_log.py",
+    "e2e/test_rolling_update.py",
+    "deploy/test_wheel.py",
     "oracle/test_crash_seams.py",
     "integration/alerter/test_api.py",
     "integration/alerter/test_storm.py",

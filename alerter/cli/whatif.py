@@ -14,7 +14,7 @@ from services.config.loading import over
 
 
 def whatif(
-    drill: Annotated[Path, typer.Argument(help="a script such as deploy/drills/1-quoted-by-the-loud.yaml")],
+    drill: Annotated[Path, typer.Argument(help="a script, or the name of one that ships")],
     config: Annotated[Path, typer.Option(help="a whole configuration, or only `rules` (policies, topics ...) to try")],
     seed: Annotated[int | None, typer.Option(help="another seed plays a different night")] = None,
 ) -> None:

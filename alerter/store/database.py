@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+import structlog
 from sqlalchemy import URL, Connection, Engine, Insert, Table, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -24,7 +25,9 @@ from alerter.store import later, migrate
 from alerter.store.turns import Turns
 from alerter.store.vault import Vault, lend
 from services.base import private
+from services.base.clock import set_within
 from services.base.errors import ConfigError, FirebreakError, Transient
+from services.base.retry import backoff
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -33,6 +36,8 @@ try:
     import fcntl
 except ImportError:  # Windows: leases end by time alone
     fcntl = None  # type: ignore[assignment]
+
+logger = structlog.get_logger()
 
 T = TypeVar("T")
 _READ_ONLY = "firebreak_read_only"
@@ -99,6 +104,19 @@ class Database:
         except DatabaseAway:
             self.away = True
             raise
+
+    async def arrives(self, stop: asyncio.Event) -> bool:
+        """Start as soon as the database can be used: where everything is started at once, it may come later than we do. Returns
+        False if `stop` was set before. Raises `Damaged` like `start`."""
+        waits = backoff(0.5, 10)
+        while not stop.is_set():
+            try:
+                await self.start()
+                return True
+            except DatabaseAway as error:
+                logger.warning("database_away", why=str(error))
+                await set_within(stop, next(waits))
+        return False
 
     def alone(self) -> bool:
         """Returns True if no other process has this database open, which only a SQLite file can tell.

@@ -22,6 +22,7 @@ OURS: Final = (
     "alerter.db*",
     "quarantine-*.json",
     "config.last-good.yaml*",
+    *("post.key", "admin.key"),
     *("ingest.lock", "scorer.lock", "alerter.lock"),
     ".firebreak*",
 )

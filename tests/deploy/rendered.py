@@ -21,6 +21,13 @@ EVERYTHING = (
     *("--set", "monitoring.podMonitor=true,monitoring.rules=true,monitoring.dashboards=true"),
     *("--set-string", "ingest.env.KEY_POSTS_PER_SECOND=5000"),
 )
+OTHERWISE = (
+    *("--set", "scorer.autoscaling.enabled=true,scorer.autoscaling.by=hpa,scorer.replicas=0"),
+    *("--set", "ingress.enabled=true,ingress.host=firebreak.example,ingress.className=nginx,ingress.tlsSecret=tls"),
+    *("--set", "networkPolicy.enabled=true,networkPolicy.clients[0].podSelector.matchLabels.app=ours"),
+    *("--set", "kafka.bootstrap=one:9092\\,two:9094,monitoring.serviceMonitor=true,image.registry=images.example/ours"),
+)
+"""What `EVERYTHING` leaves out, because one can only have the one or the other."""
 ENVIRONMENT = {f"FIREBREAK_{name.upper()}" for name in Settings.model_fields}
 SECRET = {
     "FIREBREAK_API_KEYS",

@@ -22,6 +22,7 @@ from tests.deploy.rendered import (
     EVERYTHING,
     KUBERNETES,
     NEEDED,
+    OTHERWISE,
     SECRET,
     chart,
     container,
@@ -34,12 +35,13 @@ from tests.deploy.tools import DEPLOY, find, run
 PROBES = {"livenessProbe": "/healthz", "readinessProbe": "/readyz", "startupProbe": "/healthz"}
 
 
-def test_helm_finds_nothing_to_complain_about() -> None:
-    said = run(find("helm"), "lint", "--strict", CHART, *NEEDED, *CONFIG, *EVERYTHING)
+@pytest.mark.parametrize("values", [EVERYTHING, OTHERWISE], ids=["everything", "otherwise"])
+def test_helm_finds_nothing_to_complain_about(values: tuple[str, ...]) -> None:
+    said = run(find("helm"), "lint", "--strict", CHART, *NEEDED, *CONFIG, *values)
     assert "0 chart(s) failed" in said
 
 
-@pytest.mark.parametrize("values", [(), EVERYTHING], ids=["plain", "everything"])
+@pytest.mark.parametrize("values", [(), EVERYTHING, OTHERWISE], ids=["plain", "everything", "otherwise"])
 def test_each_service_runs_with_settings_that_the_code_takes(
     values: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,14 +69,14 @@ def test_each_service_runs_with_settings_that_the_code_takes(
             assert one[probe]["httpGet"] == {"path": path, "port": "http"}
 
 
-@pytest.mark.parametrize("values", [(), EVERYTHING], ids=["plain", "everything"])
+@pytest.mark.parametrize("values", [(), EVERYTHING, OTHERWISE], ids=["plain", "everything", "otherwise"])
 def test_secrets_are_referred_to_and_given_to_whoever_needs_them_alone(values: tuple[str, ...]) -> None:
     assert not kinds("Secret", *values)
     has = {
         service: {e["name"] for e in container(one)["env"] if "secretKeyRef" in e.get("valueFrom", {})}
         for service, one in workloads(*values).items()
     }
-    sasl = {"FIREBREAK_KAFKA_SASL_PASSWORD"} if values else set()
+    sasl = {"FIREBREAK_KAFKA_SASL_PASSWORD"} if values == EVERYTHING else set()
     assert has == {
         "ingest": {"FIREBREAK_API_KEYS"} | sasl,
         "scorer": sasl,
@@ -172,6 +174,9 @@ def test_rules_and_dashboards_are_those_that_were_tested() -> None:
         (("--set", "kafka.replication=0"), "replication"),
         (("--set", "terminationGracePeriodSeconds=5"), "terminationGracePeriodSeconds"),
         (("--set", "kafka.securityProtocol=SASL_SSL"), "kafka.saslUser is needed"),
+        (("--set", "ingress.enabled=true"), "ingress.host is the name"),
+        (("--set", "monitoring.podMonitor=true,monitoring.serviceMonitor=true"), "choose one"),
+        (("--set", "scorer.autoscaling.by=hope"), "by"),
     ],
 )
 def test_a_mistake_is_refused_with_what_would_be_right(values: tuple[str, ...], why: str) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy import compose_trial
+from deploy.images import Store
 from deploy.kafka_jars import VERSION
 from services.base.settings import Settings
 from services.runtime.registry import SERVICES
@@ -108,8 +110,28 @@ def test_the_image_runs_as_nobody_in_particular_and_says_how_it_is() -> None:
     compile(json.loads(check[1])[2], "healthcheck", "exec")
 
 
-def test_hadolint_finds_nothing() -> None:
-    run(find("hadolint"), DEPLOY / "Dockerfile")
+@pytest.mark.parametrize("file", ["Dockerfile", "standins/Dockerfile"])
+def test_hadolint_finds_nothing(file: str) -> None:
+    run(find("hadolint"), DEPLOY / file)
+
+
+def test_the_trial_starts_what_the_file_says_and_knocks_at_its_doors(tmp_path: Path) -> None:
+    services = COMPOSE["services"]
+    assert {*compose_trial.OTHERS, *SERVICES} <= services.keys()
+    stages = re.findall(r" AS (\w+)$", (compose_trial.STANDINS / "Dockerfile").read_text(), re.MULTILINE)
+    assert tuple(stages) == compose_trial.OTHERS
+    published = {
+        name: f"http://{port.rpartition(':')[0]}" for name in SERVICES for port in services[name].get("ports", ())
+    }
+    assert published == compose_trial.DOORS
+    trial = compose_trial.Compose(Store(tmp_path), tmp_path, "podman-compose")
+    trial.write_environment()
+    written = (tmp_path / "env").read_text()
+    asked = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yaml").read_text()))
+    assert set(re.findall(r"^(\w+)=.", written, re.MULTILINE)) == asked
+    assert (tmp_path / "env").stat().st_mode & 0o077 == 0, "there are secrets in it"
+    for service in compose_trial.OTHERS:
+        assert services[service]["healthcheck"], "the others wait for it"
 
 
 def test_the_data_folder_of_the_images_belongs_to_whom_they_run_as() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from alerter.api.auth import MIN_ROOT_CHARS
-from deploy.serve import kept_key
+from services.tools.tryout import kept_key
 
 
 def mode(path: Path) -> str:

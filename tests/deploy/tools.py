@@ -23,6 +23,10 @@ WHENCE = {
     "go": "a Go toolchain",
     "node": "Node.js",
     "npm": "Node.js",
+    "bash": "bash",
+    "openssl": "OpenSSL",
+    "etcd": "`make tools KUBERNETES=1`, which builds it with Go",
+    "kube-apiserver": "`make tools KUBERNETES=1`, which builds it with Go",
     "curl": "curl",
     "jq": "jq",
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("run", "reload", "drill", "replay", "sink", "topics", "doctor")
+COMMANDS = ("run", "init", "serve", "demo", "reload", "drill", "replay", "sink", "topics", "doctor")
 CONFIG = "brands: [{id: acme, name: Acme, line: {engagements: 20}}]\n"
 
 

@@ -52,8 +52,9 @@ class Member:
     async def start(self) -> None:
         environment = {**os.environ, **self._environment, "FIREBREAK_PORT": str(self.port)}
         with self.log.open("ab") as out:
+            # -P: whatever lies in the current folder under the name `services` is not ours.
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "services", "run", *self.services, env=environment, stdout=out, stderr=out
+                sys.executable, "-P", "-m", "services", "run", *self.services, env=environment, stdout=out, stderr=out
             )
 
     async def ready(self) -> None:

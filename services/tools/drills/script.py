@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from services.base.errors import ConfigError
 from services.config.model import Config
 from services.config.yaml_reading import read
+from services.tools.shipped import drill
 
 _DURATION = re.compile(r"^(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?$")
 
@@ -215,7 +216,8 @@ class Script(Piece):
 
 
 def load(path: Path) -> Script:
-    """The drill in `path`. Raises `ConfigError` that names the file and the field."""
+    """The drill in `path`, or the one that ships under that name. Raises `ConfigError` that names the file and the field."""
+    path = drill(path)
     try:
         return Script.model_validate(read(path.read_text(encoding="utf-8"), str(path)).content)
     except OSError as error:

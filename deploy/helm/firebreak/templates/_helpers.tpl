@@ -68,7 +68,7 @@ spec:
   {{- end }}
   containers:
   - name: {{ .service }}
-    image: {{ with $root.Values.image.registry }}{{ . }}/{{ end }}firebreak-{{ .service }}:{{ default $root.Chart.AppVersion $root.Values.image.tag }}
+    image: {{ with $root.Values.image.registry }}{{ . }}/{{ end }}firebreak-{{ .service }}:{{ coalesce $values.tag $root.Values.image.tag $root.Chart.AppVersion }}
     imagePullPolicy: {{ $root.Values.image.pullPolicy }}
     args: [run, {{ .service }}]
     env:
