@@ -17,7 +17,7 @@ TOKEN = "a-token-for-scraping"
 
 
 def with_settings(folder: Path, **more: object) -> Process:
-    return Process(settings(folder).model_copy(update=more), CONFIG, ("scorer",))
+    return Process(settings(folder).model_copy(update={"sentiment": "lexicon", **more}), CONFIG, ("scorer",))
 
 
 @pytest.mark.parametrize(
