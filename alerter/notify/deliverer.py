@@ -111,10 +111,14 @@ class Deliverer:
                 await self.bell.wait()
             return
         now = self._clock.now()
-        # What is due but was not claimed waits for a place or a rate. The bell rings when there is one.
-        later = [moment for moment in await self._next() if moment is not None and moment > now]
-        due = min(later, default=None)
-        await until_due(due, self.bell, self._stop, self._clock, GLANCE_SECONDS if seconds is None else seconds)
+        moments = [moment for moment in await self._next() if moment is not None]
+        most = GLANCE_SECONDS if seconds is None else seconds
+        if any(moment <= now for moment in moments):
+            # What is due but was not claimed waits for a place or a rate. The bell rings when an attempt ends, but not
+            # when receivers are found to be slow and their places are given to others.
+            most = min(most, REQUESTS.slow_seconds)
+        due = min((moment for moment in moments if moment > now), default=None)
+        await until_due(due, self.bell, self._stop, self._clock, most)
 
     async def _turn(self) -> Claims:
         """Record what ended and claim what is due, in one transaction."""
@@ -129,7 +133,9 @@ class Deliverer:
                 return Claims()
         mono = time.monotonic()
         places = {} if self._stop.is_set() else {http: some.view(mono) for http, some in self._places.items()}
-        claimant = Claimant(self._owner, places, frozenset(self._held))
+        # What ended is recorded in the same transaction, and may be claimed again.
+        held = self._held.keys() - {claimed.message.delivery for claimed, _ in ended}
+        claimant = Claimant(self._owner, places, held)
 
         def work(connection: Connection) -> tuple[Recording, Claims]:
             # Now, and not before the wait for the writer, or else a lease would have run out when it is committed.

@@ -163,7 +163,12 @@ class _Lookups:
                     raise OSError(f"{MAX_LOOKUPS} names are being looked up already")
                 found = self._running[host, port] = Future()
                 # A daemon: a process that ends does not wait for it.
-                threading.Thread(target=self._look_up, args=(host, port, found), name="dns", daemon=True).start()
+                thread = threading.Thread(target=self._look_up, args=(host, port, found), name="dns", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # the system grants no more threads
+                    del self._running[host, port]
+                    raise OSError(str(error)) from None
         # Shielded, since others may wait for the same answer.
         return await asyncio.shield(asyncio.wrap_future(found))
 
