@@ -49,7 +49,7 @@ class Shape(BaseModel):
 Severity = Annotated[int, Field(ge=1, le=4)]
 TypePattern = Annotated[
     str,
-    StringConstraints(pattern=r"^(incident|endpoint|post|answer|config)\.([a-z]+|\*)$"),
+    StringConstraints(pattern=r"^(incident|endpoint|post|answer|config|log)\.([a-z]+|\*)$"),
     Field(examples=["incident.*"]),
 ]
 
@@ -451,6 +451,24 @@ class ConfigMessage(BaseModel):
     type: str = Field(pattern=r"^config\.(refused|accepted)$")
     timestamp: datetime
     data: ConfigTrouble
+
+
+class LogTrouble(BaseModel):
+    """What is the matter with the event log."""
+
+    because: str
+    partition: int
+    position: int = Field(description="how far the signals were said to be applied")
+    goes_on_at: int = Field(description="where reading goes on")
+
+
+class LogMessage(BaseModel):
+    """Body of a `log.restored` webhook: the event log or the database was restored, or the log is another one. What the log got
+    after the last signal that was applied is read; look whether posts were lost."""
+
+    type: str = Field(pattern=r"^log\.restored$")
+    timestamp: datetime
+    data: LogTrouble
 
 
 class RedactionMessage(BaseModel):

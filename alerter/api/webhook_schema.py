@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from alerter.api.answers import OverdueMessage
-from alerter.api.schemas import ConfigMessage, EndpointMessage, IncidentMessage, RedactionMessage
+from alerter.api.schemas import ConfigMessage, EndpointMessage, IncidentMessage, LogMessage, RedactionMessage
 
 MESSAGES: Final[tuple[type[BaseModel], ...]] = (
     IncidentMessage,
@@ -20,6 +20,7 @@ MESSAGES: Final[tuple[type[BaseModel], ...]] = (
     EndpointMessage,
     OverdueMessage,
     ConfigMessage,
+    LogMessage,
 )
 
 

@@ -26,7 +26,7 @@ from alerter.desk.service import IncidentService
 from alerter.desk.signals import SignalResult
 from alerter.incidents.store import SEEN_OFFSETS, Origin, mark_seen, seen_among
 from alerter.metrics import STAGE, AlerterMetrics
-from alerter.notify import outbox
+from alerter.notify import operators, outbox
 from alerter.states import TellReason
 from alerter.store import installation, later
 from alerter.store.database import Database, DatabaseAway, Overtaken
@@ -264,8 +264,16 @@ class Consumer:
         healthy = await healed_in_time(self._log, SIGNALS.name, partition, position, SEEN_OFFSETS)
         if healthy is None:
             return position, None
-        await self._database.write(lambda c: move(c, partition, position, healthy))
-        return healthy, (position.next, healthy.next)
+        moved = (position.next, healthy.next)
+
+        def transact(connection: Connection) -> None:
+            at = self._context()
+            move(connection, partition, position, healthy)
+            operators.tell_of_log(connection, at.config.operators, partition, moved, at.now, at.wall)
+
+        await self._database.write(transact)
+        self._committed()
+        return healthy, moved
 
     async def _strikes(self, partition: int, position: int) -> Strikes:
         note = await self._database.read(lambda c: installation.noted(c, f"strikes-{partition}"))

@@ -45,11 +45,35 @@ def tell_of_config(
     )
     what = "config.refused" if mistakes else "config.accepted"
     audit.record(connection, now, ACTOR, what, state or version, None, {"in_force": version})
-    named = endpoints.c.name.in_(operators)
-    asking = endpoints.c.subscribed & endpoints.c.types.like('%"config.%') & (endpoints.c.brands == "[]")
-    names = connection.scalars(
-        select(endpoints.c.name).where(named | asking, endpoints.c.state == EndpointState.ENABLED)
-    )
     body = native.render_config(because, version, mistakes, now)
-    outbox.enqueue(connection, Cause(what, None, ("config", state, version, now)), body, sorted(names), now, wall)
+    names = _who(connection, operators, "config")
+    outbox.enqueue(connection, Cause(what, None, ("config", state, version, now)), body, names, now, wall)
     return True
+
+
+def tell_of_log(
+    connection: Connection,
+    operators: Collection[str],
+    partition: int,
+    moved: tuple[int, int],
+    now: datetime,
+    wall: datetime,
+) -> None:
+    """Tell that a position was said of another log: where it was, and where reading goes on. Call it in the transaction that
+    moves the position, which only one replica can do."""
+    was, at = moved
+    because = (
+        f"signals were said to be applied up to {was}, which is not so in the log that is there: it, or the database, was"
+        f" restored or made anew. Reading goes on at {at}. Look whether posts were lost, and send them again from their source"
+    )
+    audit.record(connection, now, ACTOR, "log.restored", str(partition), None, {"position": was, "goes_on_at": at})
+    body = native.render_log(because, partition, was, at, now)
+    names = _who(connection, operators, "log")
+    outbox.enqueue(connection, Cause("log.restored", None, ("log", partition, was, at, now)), body, names, now, wall)
+
+
+def _who(connection: Connection, operators: Collection[str], topic: str) -> list[str]:
+    named = endpoints.c.name.in_(operators)
+    asking = endpoints.c.subscribed & endpoints.c.types.like(f'%"{topic}.%') & (endpoints.c.brands == "[]")
+    found = select(endpoints.c.name).where(named | asking, endpoints.c.state == EndpointState.ENABLED)
+    return sorted(connection.scalars(found))

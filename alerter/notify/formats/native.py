@@ -98,6 +98,12 @@ def render_config(because: str, version: str, mistakes: Sequence[str], now: date
     return _bytes({"type": kind, "timestamp": now.isoformat(), "data": data})
 
 
+def render_log(because: str, partition: int, position: int, goes_on_at: int, now: datetime) -> bytes:
+    """Tells the operators that what is said to be applied is not what the log holds."""
+    data = {"because": because, "partition": partition, "position": position, "goes_on_at": goes_on_at}
+    return _bytes({"type": "log.restored", "timestamp": now.isoformat(), "data": data})
+
+
 def without(body: bytes, post: PostKey) -> bytes | None:
     """The body without this post's words and author; `None` when it never held it."""
     message: Body = json.loads(body)

@@ -93,6 +93,9 @@ _PLAIN: Final = (
     ("waiting", "Messages waiting"),
     ("overdue", "Overdue"),
     ("version", "In force"),
+    ("partition", "Partition"),
+    ("position", "Was applied up to"),
+    ("goes_on_at", "Goes on at"),
 )
 
 
@@ -108,6 +111,8 @@ def _about(kind: str, data: dict[str, Any]) -> tuple[Status, int, str]:
         return Status.FIRING, 2, "The configuration file has mistakes: what was in force before stays in force"
     if kind == "config.accepted":
         return Status.RESOLVED, 4, "The configuration file is in force again"
+    if kind == "log.restored":
+        return Status.NOTE, 2, "The event log or the database was restored: look whether posts were lost"
     if kind == "endpoint.test":
         return Status.NOTE, 4, f"A test message for the endpoint {endpoint}"
     return Status.NOTE, 4, str(data.get("title") or data.get("because") or kind)

@@ -69,8 +69,10 @@ async def test_without_its_time_all_is_read_again_that_is_remembered(tmp_path: P
 async def test_complaints_that_come_after_a_restore_are_told_and_old_ones_are_not_told_again(
     make_house: MakeHouse,
 ) -> None:
-    house = make_house()
+    house = make_house(partitions=1)
+    await house.receiver.start()
     async with house.running():
+        await house.endpoint("operator")
         await house.signal(*(make.forecast(story=f"bsky:p{n}") for n in range(2)))
         await house.settle()
         told = {incident["story"] for incident in await house.incidents()}
