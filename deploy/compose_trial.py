@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -70,6 +71,7 @@ class Compose:
             "GRAFANA_ADMIN_PASSWORD": secrets.token_hex(24),
             "FIREBREAK_API_KEYS": f"trial:{self.keys['ingest']}",
             "FIREBREAK_ADMIN_KEY": self.keys["alerter"],
+            "FIREBREAK_SECRET_KEYS": base64.b64encode(secrets.token_bytes(32)).decode(),
             "FIREBREAK_PUBLIC_URL": DOORS["alerter"],
             # The sink listens on the gateway of the project's own network.
             "FIREBREAK_EGRESS_ALLOW": "10.0.0.0/8",

@@ -60,6 +60,7 @@ async def test_every_file_is_0600_and_every_folder_0700_and_what_was_wider_is_cl
         files = {"log.db", "log.db-wal", "log.db-shm"} | {
             f"alerter.db{ending}" for ending in ("", "-wal", "-shm", ".lock")
         }
+        files |= {"ingest.lock", "scorer.lock", "alerter.lock", "config.last-good.yaml"}
         assert modes(tmp_path / "home") == {"home": "0700", "data": "0700"} | dict.fromkeys(files, "0600")
     finally:
         await first.stop()
