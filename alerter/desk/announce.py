@@ -29,6 +29,7 @@ from alerter.incidents import outcomes, suppression, telling
 from alerter.incidents.record import Entry, IncidentRecord, Message, Story, Transition, with_audience
 from alerter.incidents.store import IncidentStore, Origin
 from alerter.incidents.telling import Announcement
+from alerter.incidents.words import ENDED_QUIETLY
 from alerter.notify import outbox
 from alerter.notify.endpoints import Subscribers
 from alerter.notify.formats import native
@@ -115,6 +116,8 @@ class Announcer:
         gap = self.sources.unheard(record)
         if gap is not None:
             record = record.model_copy(update={"was_unheard": gap.words})
+        elif record.incident.state in ENDED_QUIETLY and record.was_unheard is None:
+            record = record.model_copy(update={"was_unheard": self.sources.unreported(record)})
         since, words = (None, None) if gap is None else (gap.since, gap.words)
         if record.ended:
             words = record.was_unheard  # an end says what was not heard on the way

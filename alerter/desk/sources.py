@@ -1,7 +1,8 @@
 """What connectors report of their networks: whether they are heard, since when not, and until when. In a transaction.
 
 Quiet and unheard are different things. A network whose connector reports a gap, or is silent for longer than it promised, is
-not heard; the stories there are unknown since then. A network that never sent a heartbeat promised nothing.
+not heard; the stories there are unknown since then. A network that never sent a heartbeat promised nothing: stories there
+end by silence, and the all-clear says that this is all that is known.
 """
 
 from __future__ import annotations
@@ -87,6 +88,16 @@ class Sources:
         ]
         # What is not heard now comes before what was not, and the longest before others.
         return min(found, key=lambda gap: (gap.until is not None, gap.since, gap.network), default=None)
+
+    def unreported(self, record: IncidentRecord) -> str | None:
+        """Returns in words on which of the story's networks a dead source would be as quiet as this, because no connector
+        has ever reported that it hears them; `None` if all are reported."""
+        brands = (EVERY_BRAND, record.incident.brand)
+        reported = {row.network for row in self._all() if row.brand in brands and row.heard_at is not None}
+        silent = sorted(set(networks_of(record)) - reported)
+        if record.storm or not silent:
+            return None
+        return f"no connector reports whether {' and '.join(silent)} is heard"
 
     def _all(self) -> list[Any]:
         if self._rows is None:

@@ -60,6 +60,10 @@ def title(
     return f"{brand}: {what}" + (f" on {network}" if network else "")
 
 
+ENDED_QUIETLY: Final = frozenset({IncidentState.EXPIRED, IncidentState.AVERTED})
+"""Nothing more was heard of it, and nobody said that it is over."""
+
+
 def how_sure(incident: Incident) -> str:
     sure = _how_sure(incident)
     return sure if incident.unheard is None else f"{incident.unheard[0].upper()}{incident.unheard[1:]}. {sure}"
@@ -68,8 +72,8 @@ def how_sure(incident: Incident) -> str:
 def state_words(incident: Incident, unheard: str | None = None) -> str:
     """Returns how the incident stands. Where it was `unheard`, that it never crossed its line is more than anybody knows."""
     said = STATE_WORDS[incident.state]
-    ended_quietly = incident.state in (IncidentState.EXPIRED, IncidentState.AVERTED)
-    return f"as far as it was heard, {said}" if ended_quietly and (unheard or incident.unheard) else said
+    is_doubted = incident.state in ENDED_QUIETLY and (unheard or incident.unheard)
+    return f"as far as it was heard, {said}" if is_doubted else said
 
 
 def _how_sure(incident: Incident) -> str:

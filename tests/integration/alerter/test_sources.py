@@ -63,6 +63,28 @@ async def test_a_gap_is_stated_and_ends_nothing_until_it_is_heard_again(house: H
     assert page["how_sure"].startswith("Bsky was not heard from 09:00 to 11:35 UTC (connector firehose: HTTP 503). ")
 
 
+async def test_an_all_clear_says_that_nobody_reports_whether_the_network_is_heard(house: House) -> None:
+    await house.signal(make.forecast())
+    await house.settle()
+    await house.signal(make.forecast(2, Level.EASING))
+    await house.pass_time(3 * 3600, step=1800)
+    assert (await only_one(house))["state"] == "expired"
+    page = house.receiver.at("/desk")[-1].body["data"]
+    assert page["state_words"].startswith("as far as it was heard, ")
+    assert page["how_sure"].startswith("No connector reports whether bsky is heard. ")
+
+
+async def test_an_all_clear_of_a_network_that_is_reported_has_no_doubt(house: House) -> None:
+    await house.signal(heartbeat(house, 86_400))
+    await house.signal(make.forecast())
+    await house.settle()
+    await house.signal(make.forecast(2, Level.EASING))
+    await house.pass_time(3 * 3600, step=1800)
+    page = house.receiver.at("/desk")[-1].body["data"]
+    assert page["state"] == "expired"
+    assert page["state_words"] == "it eased on its own and never crossed the line"
+
+
 async def test_the_console_states_the_gap(make_house: MakeHouse) -> None:
     house = make_house(public_url=None)
     async with house.running():
@@ -90,7 +112,7 @@ async def test_a_heartbeat_that_does_not_come_is_a_gap_and_one_that_was_taken_ba
     assert (await only_one(house))["state"] == "expired"
 
 
-async def test_a_network_that_never_sent_a_heartbeat_and_other_networks_and_brands_are_as_before(house: House) -> None:
+async def test_a_gap_of_another_network_or_brand_holds_nothing_up(house: House) -> None:
     await house.signal(
         gap(house, network="x"),
         gap(house, brands=("other",)),
@@ -101,7 +123,7 @@ async def test_a_network_that_never_sent_a_heartbeat_and_other_networks_and_bran
     await house.signal(make.forecast(2, Level.EASING))
     await house.settle()
     over = await only_one(house)
-    assert (over["state"], over["unheard"]) == ("expired", None)
+    assert (over["state"], over["unheard"]) == ("expired", "no connector reports whether bsky is heard")
 
 
 async def test_an_all_clear_waits_for_its_source(house: House) -> None:
