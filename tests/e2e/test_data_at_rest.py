@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from services.config.loading import parse
-from services.tools.drills.installation import DidNotStart, Installation
+from services.tools.drills.installation import Installation
 from services.tools.drills.player import Keys
 from tests.e2e.test_cli import firebreak
 
@@ -118,8 +118,7 @@ async def test_a_start_with_the_wrong_key_is_refused_with_what_to_do_and_without
     assert firebreak("rotate-secrets", **settings, SECRET_KEYS=f"{new},{old}").returncode == 0
     best = firebreak("doctor", **settings, SECRET_KEYS=new)
     assert "the secrets of endpoints are encrypted in the database" in best.stdout
-    with pytest.raises(DidNotStart):
-        await installed(tmp_path, keys, SECRET_KEYS=old).start()
+    assert firebreak("run", **settings, SECRET_KEYS=old).returncode == 1
 
 
 def test_the_doctor_says_that_secrets_lie_open_without_a_key(tmp_path: Path) -> None:
