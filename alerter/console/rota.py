@@ -43,6 +43,8 @@ class RotaView:
     schedule: Schedule
     now: Shift
     next: tuple[Shift, ...]
+    shifts: tuple[Shift, ...]
+    """Those that can be swapped: the present one and the next ones."""
     coverage: Coverage
     overrides: tuple[Override, ...]
     warnings: Mapping[str, tuple[str, ...]]
@@ -156,6 +158,7 @@ def rota(
         schedule=schedule,
         now=rota[0],
         next=tuple(rota[1 : NEXT_SHIFTS + 1]),
+        shifts=tuple(rota[: NEXT_SHIFTS + 1]),
         coverage=covered(rota),
         overrides=tuple(one for one in roster.overrides if one.schedule == schedule.id),
         warnings=warnings,
