@@ -86,10 +86,12 @@ class Roster:
         absences = [one for one in self.absences if one.begins < end and one.ends > begin]
         meant: list[Shift] = []
         actual: list[Shift] = []
-        versions = edited(self.histories.get(schedule.id, ()), schedule, self.now, self.absences)
+        history = self.histories.get(schedule.id)
+        versions = edited(history, schedule, self.now, self.absences) if history else ()
+        said = [one.schedule for one in versions] or [schedule]
         edges = [begin, *(min(max(one.holds_from, begin), end) for one in versions[1:]), end]
-        for version, (since, until) in zip(versions, pairwise(edges), strict=True):
+        for then, (since, until) in zip(said, pairwise(edges), strict=True):
             if since < until:
-                meant += layered(version.schedule, since, until)
-                actual += layered(version.schedule, since, until, absences) if absences else []
+                meant += layered(then, since, until)
+                actual += layered(then, since, until, absences) if absences else []
         return with_overrides(Rotas(actual or meant, meant), schedule.id, self.overrides, absences)

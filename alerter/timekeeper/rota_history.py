@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 
@@ -14,6 +16,10 @@ from alerter.store.loops import PeriodicLoop
 from services.config.rota import Schedule
 
 logger = structlog.get_logger()
+
+AGAIN_AFTER: Final = timedelta(hours=1)
+"""How often they are noted although they did not change here: a replica with an older file may have come and gone. Seldom,
+because two that stay would write in turns."""
 
 
 class RotaHistory(PeriodicLoop):
@@ -28,13 +34,15 @@ class RotaHistory(PeriodicLoop):
         self._database = database
         self._context = context
         self._noted: Sequence[Schedule] | None = None
+        self._noted_at: datetime | None = None
 
     async def turn(self) -> None:
         context = self._context()
         schedules = context.config.schedules
-        if schedules is self._noted:
+        lately = self._noted_at is not None and abs(context.now - self._noted_at) < AGAIN_AFTER
+        if schedules is self._noted and lately:
             return
         changed = await self._database.write(lambda c: histories.take(c, schedules, context.now))
-        self._noted = schedules
+        self._noted, self._noted_at = schedules, context.now
         if changed:
             logger.info("schedules_changed", schedules=changed)

@@ -121,6 +121,25 @@ async def test_two_replicas_note_an_edit_once(
             assert [row.ends for row in found] == [*(row.holds_from for row in found[1:]), None]
 
 
+async def test_a_replica_that_came_with_an_older_file_and_went_does_not_have_the_last_word(
+    make_house: MakeHouse, make_database: MakeDatabase, tmp_path: Any
+) -> None:
+    url = make_database() or f"sqlite+pysqlite:///{tmp_path}/both.db"
+    one, other = make_house(config(*FOUR), database=url), make_house(config(*FOUR[1:]), database=url)
+    other.clock = one.clock
+    async with one.running():
+        before = await on_call(one)
+        async with other.running():
+            assert await on_call(one) == await on_call(other) == before
+        planned = await shifts(one)
+        assert "r0" not in (await rows(one))[-1].text
+        one.clock.advance(3600)
+        await one.alerter.rota_history.turn()
+        assert await shifts(one, NOW) == planned
+        (*_, newest) = await rows(one)
+        assert "r0" in newest.text
+
+
 async def test_whoever_writes_second_changes_nothing(make_house: MakeHouse) -> None:
     """Both replicas read before either wrote."""
     house = make_house(config(*FOUR[:3]))

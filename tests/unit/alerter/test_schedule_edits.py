@@ -136,7 +136,16 @@ absent = st.lists(
 )
 
 
-@given(st.lists(st.tuples(schedules, moments), min_size=2, max_size=5), absent, moments)
+CHANGES = ("2026-03-08T07", "2026-03-29T01", "2026-04-04T15", "2026-10-03T15", "2026-10-25T01", "2026-11-01T06")
+near_changes = st.builds(
+    lambda change, minutes: datetime.fromisoformat(f"{change}:00+00:00") + timedelta(minutes=minutes),
+    st.sampled_from(CHANGES),
+    st.integers(-180, 180),
+)
+any_moment = moments | near_changes
+
+
+@given(st.lists(st.tuples(schedules, any_moment), min_size=2, max_size=5), absent, any_moment)
 def test_no_edit_changes_who_is_on_call_or_was(
     edits: list[tuple[Schedule, datetime]], absences: list[Absence], early: datetime
 ) -> None:
@@ -151,6 +160,11 @@ def test_no_edit_changes_who_is_on_call_or_was(
         on, then = before.on_call(of, now).responder, after.on_call(new, now).responder
         if on is not None and on in people(new):
             assert then == on
+        ends = before.on_call(of, now).ends
+        if on is None:
+            assert edited(history, new, now, absences)[-1].holds_from <= now, "a gap that could be closed stays"
+        else:
+            assert history_after[-1].holds_from <= max(now, ends), "the edit waits for longer than the next hand-over"
         begin = now - 40 * DAY
         assert after.unroll(new, begin, now) == before.unroll(of, begin, now), "the past is rewritten"
         unnoted = roster(history, now, absences)
