@@ -17,7 +17,7 @@ from alerter.api.context import ApiContext
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import Comment, Person, Shape
 from alerter.oncall import calendar, duty, overrides, rosters, shifts
-from alerter.oncall.roster import Roster
+from alerter.oncall.roster import OpenShift, Roster
 from alerter.oncall.shifts import Override
 from alerter.store import audit
 from services.base.rfc3339 import Rfc3339
@@ -31,6 +31,7 @@ MOST_OPEN: Final = 50
 EARLIEST, LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 """A moment outside of these is taken as the nearer of the two."""
 Days = Annotated[int, Query(ge=1, le=366)]
+Weeks = Annotated[int, Query(ge=1, le=62)]
 At = Annotated[Rfc3339 | None, Query(description="a time with a zone; by default now")]
 
 
@@ -158,10 +159,11 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         return RotaOut(schedule=one.id, zone=one.zone, shifts=tuple(_shift(shift, config) for shift in rota))
 
     @routes.get("/schedules/{schedule}/open-shifts", responses=ABSENT)
-    async def list_open_shifts(caller: Reader, schedule: Slug, days: Days = 28) -> OpenShifts:
+    async def list_open_shifts(caller: Reader, schedule: Slug, days: Weeks = 28) -> OpenShifts:
         """Shifts of the coming days whose person is absent, with those who could take them. An override takes one."""
         one, begin = schedule_of(service, caller, schedule), service.context().now
-        return OpenShifts(items=tuple(await open_shifts(service, caller, one, begin, begin + timedelta(days=days))))
+        found = await open_shifts(service, caller, [one], begin, begin + timedelta(days=days))
+        return OpenShifts(items=tuple(found[one.id]))
 
     @routes.get("/schedules/{schedule}/calendar.ics", responses=ABSENT, response_class=Response)
     async def calendar_feed(caller: Reader, schedule: Slug) -> Response:
@@ -197,24 +199,19 @@ async def feed(service: ApiContext, caller: Caller, schedule: str) -> Response:
 
 
 async def open_shifts(
-    service: ApiContext, caller: Caller, schedule: Schedule, begin: datetime, end: datetime
-) -> list[OpenShiftOut]:
-    """Returns the shifts of absent people that nobody has taken, with those who could."""
+    service: ApiContext, caller: Caller, schedules: Sequence[Schedule], begin: datetime, end: datetime
+) -> dict[str, list[OpenShiftOut]]:
+    """Returns the shifts of absent people that nobody has taken, with those who could, by the ids of the schedules."""
     now, seen = service.context().now, visible(caller, service.process.config)
     read = (begin - duty.AROUND, end + duty.AROUND)
     roster = await service.database.read(lambda c: rosters.between(c, *read, now))
 
-    def offered() -> list[OpenShiftOut]:
-        return [
-            OpenShiftOut(
-                begins=one.begins,
-                ends=one.ends,
-                absent=one.responder,
-                filled_by=one.filled_by,
-                free=duty.free(schedule, seen, roster, one.begins, one.ends),
-            )
-            for one in roster.open_shifts(schedule, begin, end)[:MOST_OPEN]
-        ]
+    def offered() -> dict[str, list[OpenShiftOut]]:
+        open_ = {one.id: roster.open_shifts(one, begin, end)[:MOST_OPEN] for one in schedules}
+        return {
+            id_: [_open_shift(one, free) for one, free in pairs]
+            for id_, pairs in duty.offers(roster, seen, open_).items()
+        }
 
     return await asyncio.to_thread(offered)
 
@@ -335,6 +332,10 @@ def _shift(shift: shifts.Shift, config: Config) -> ShiftOut:
     person = config.responder(shift.responder) if shift.responder is not None else None
     name = person.called if person is not None else None
     return ShiftOut(begins=shift.begins, ends=shift.ends, responder=shift.responder, name=name, why=shift.why)
+
+
+def _open_shift(one: OpenShift, free: tuple[str, ...]) -> OpenShiftOut:
+    return OpenShiftOut(begins=one.begins, ends=one.ends, absent=one.responder, filled_by=one.filled_by, free=free)
 
 
 def _coverage(schedule: Schedule, roster: Roster, begin: datetime, end: datetime, config: Config) -> CoverageOut:

@@ -67,16 +67,14 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
             )
         )
         warnings = await api.warn(service, visit.caller, roster.overrides[-MAX_WARNED:])
-        rotas = []
-        for one in schedules:
-            is_open = away and roster.open_shifts(one, context.now, until)
-            offered = await api.open_shifts(service, visit.caller, one, context.now, until) if is_open else []
-            rotas.append(rota(one, roster, warnings, offered, context.config, context.now))
+        offered = await api.open_shifts(service, visit.caller, schedules, context.now, until) if away else {}
         return rendering.page(
             service,
             request,
             "on-call.html",
-            rotas=rotas,
+            rotas=[
+                rota(one, roster, warnings, offered.get(one.id, []), context.config, context.now) for one in schedules
+            ],
             away=away,
             kinds=tuple(AbsenceKind),
             people=sorted((one.called, one.id, one.zone) for one in _people(visit.caller, context.config)),

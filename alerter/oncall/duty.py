@@ -5,14 +5,15 @@ Only what an override makes worse is warned of: a rota of whole weeks is long by
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime, timedelta
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from itertools import pairwise
 from typing import Final
 
-from alerter.oncall.roster import Roster
+from alerter.oncall.roster import OpenShift, Roster
 from alerter.oncall.shifts import Override
-from alerter.oncall.wallclock import Span, merged
+from alerter.oncall.wallclock import Span, clipped, merged
 from services.config.model import Config
 from services.config.rota import Schedule, zone_of
 
@@ -95,19 +96,35 @@ def _hours(span: Span) -> str:
     return f"{hours:.0f} h" if hours == int(hours) else f"{hours:.1f} h"
 
 
-def free(
-    schedule: Schedule, seen: Collection[Schedule], roster: Roster, begins: datetime, ends: datetime
-) -> tuple[str, ...]:
-    """Returns the people of the schedule who could take a shift: they are neither absent nor on call for anything that is
-    `seen`. Those with the fewest hours around it come first."""
-    period = Span(begins - AROUND, ends + AROUND)
-    members = {who for layer in schedule.layers for who in layer.responders}
+def offers(
+    roster: Roster, seen: Iterable[Schedule], open_shifts: Mapping[str, Sequence[OpenShift]]
+) -> dict[str, list[tuple[OpenShift, tuple[str, ...]]]]:
+    """Returns for the open shifts of schedules, by their ids, who of the schedule could take each: they are neither absent nor
+    on call for anything that is `seen`. Those with the fewest hours around it come first."""
+    every = [one for shifts in open_shifts.values() for one in shifts]
+    if not every:
+        return {schedule: [] for schedule in open_shifts}
+    schedules = {one.id: one for one in seen}
+    period = Span(min(one.begins for one in every) - AROUND, max(one.ends for one in every) + AROUND)
+    served: defaultdict[str, list[Span]] = defaultdict(list)
+    for schedule in schedules.values():
+        for shift in roster.unroll(schedule, *period):
+            if shift.responder is not None:
+                served[shift.responder].append(Span(shift.begins, shift.ends))
+    duty = {who: merged(spans) for who, spans in served.items()}
+    return {
+        id_: [(one, _free(schedules[id_], duty, roster, Span(one.begins, one.ends))) for one in shifts]
+        for id_, shifts in open_shifts.items()
+    }
+
+
+def _free(schedule: Schedule, duty: Mapping[str, Sequence[Span]], roster: Roster, span: Span) -> tuple[str, ...]:
+    away = {one.responder for one in roster.absences if one.begins < span.ends and one.ends > span.begins}
+    around_it = Span(span.begins - AROUND, span.ends + AROUND)
     found = []
-    for who in members:
-        absent = any(one.responder == who and one.begins < ends and one.ends > begins for one in roster.absences)
-        schedules = [one for one in seen if _may_serve(one, who, roster)]
-        duty = [] if absent else _on_duty(schedules, roster, who, period)
-        if absent or any(span.begins < ends and span.ends > begins for span in duty):
-            continue
-        found.append((sum((span.ends - span.begins for span in duty), timedelta()), who))
+    for who in {who for layer in schedule.layers for who in layer.responders} - away:
+        spans = duty.get(who, ())
+        if not any(clipped(spans, *span)):
+            hours = sum((one.ends - one.begins for one in clipped(spans, *around_it)), timedelta())
+            found.append((hours, who))
     return tuple(who for _, who in sorted(found))

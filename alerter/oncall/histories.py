@@ -23,20 +23,20 @@ def since(
     connection: Connection, begin: datetime, schedules: Collection[str] | None = None
 ) -> dict[str, list[Version]]:
     """Returns what schedules said and say from `begin` on, by their ids, each the oldest version first."""
-    found = _numbered(connection, begin, schedules)
-    return {schedule: [version for _, version in numbered] for schedule, numbered in found.items()}
+    found = numbered(connection, begin, schedules)
+    return {schedule: [version for _, version in versions] for schedule, versions in found.items()}
 
 
 def take(connection: Connection, schedules: Iterable[Schedule], now: datetime) -> list[str]:
     """Note what the schedules say from now on. Returns the ids of those that say something else than before."""
-    known = _numbered(connection, now)
+    known = numbered(connection, now)
     away = absences.between(connection, now, now + LONGEST)
     changed = []
     for schedule in schedules:
-        numbered = known.get(schedule.id, [])
-        before = [version for _, version in numbered]
+        before_edit = known.get(schedule.id, [])
+        before = [version for _, version in before_edit]
         after = edited(before, schedule, now, away)
-        if after == before or not _note(connection, schedule.id, numbered, after):
+        if after == before or not note(connection, schedule.id, before_edit, after):
             continue
         if before:
             changed.append(schedule.id)
@@ -45,9 +45,10 @@ def take(connection: Connection, schedules: Iterable[Schedule], now: datetime) -
     return changed
 
 
-def _numbered(
+def numbered(
     connection: Connection, begin: datetime, schedules: Collection[str] | None = None
 ) -> dict[str, list[tuple[int, Version]]]:
+    """The same as `since`, each version with its number."""
     query: Select[tuple[object, ...]] = select(*rows.c["schedule", "number", "holds_from", "text", "first"])
     query = query.where(or_(rows.c.ends.is_(None), rows.c.ends > begin))
     if schedules is not None:
@@ -59,12 +60,12 @@ def _numbered(
     return found
 
 
-def _note(
-    connection: Connection, schedule: str, numbered: Sequence[tuple[int, Version]], after: Sequence[Version]
+def note(
+    connection: Connection, schedule: str, before: Sequence[tuple[int, Version]], after: Sequence[Version]
 ) -> bool:
     """Make the rows say what is true `after` the edit. Returns False if another replica was quicker."""
-    held = [number for number, version in numbered if version in after]
-    dropped = [number for number, version in numbered if version not in after]
+    held = [number for number, version in before if version in after]
+    dropped = [number for number, version in before if version not in after]
     new = after[len(held) :]
     for version in new:
         row = {

@@ -199,7 +199,7 @@ async def test_an_override_warns_of_long_hours_and_short_rest_that_it_brings_abo
 
 
 async def test_two_people_swap_in_one_act(house: House) -> None:
-    body = {
+    body: dict[str, Any] = {
         "first": {"responder": "dana", "begins": (NOW).isoformat(), "ends": (NOW + 24 * HOUR).isoformat()},
         "second": {"responder": "max", "begins": (NOW + 48 * HOUR).isoformat(), "ends": (NOW + 72 * HOUR).isoformat()},
         "by": "dana",

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from alerter.oncall import histories
+from alerter.oncall.versions import edited
 from alerter.store.tables import schedule_versions
 from services.config.model import Config
 from tests.integration.alerter.conftest import House, MakeDatabase, MakeHouse
@@ -145,12 +146,12 @@ async def test_whoever_writes_second_changes_nothing(make_house: MakeHouse) -> N
     house = make_house(config(*FOUR[:3]))
     async with house.running():
         new = config(*FOUR).schedules[0]
-        stale = await house.alerter.database.read(lambda c: histories._numbered(c, NOW))
+        stale = await house.alerter.database.read(lambda c: histories.numbered(c, NOW))
         later = [version for _, version in stale["crisis"]]
         await house.alerter.database.write(lambda c: histories.take(c, [new], NOW))
         written = await rows(house)
-        after = histories.edited(later, new, NOW + timedelta(seconds=2))
-        done = await house.alerter.database.write(lambda c: histories._note(c, "crisis", stale["crisis"], after))
+        after = edited(later, new, NOW + timedelta(seconds=2))
+        done = await house.alerter.database.write(lambda c: histories.note(c, "crisis", stale["crisis"], after))
         assert not done
         assert await rows(house) == written
 
