@@ -78,7 +78,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         held = await service.database.read(lambda c: known(c, caller, service.process.config, now))
         return Absences(items=tuple(_absence(one, caller) for one in held))
 
-    @routes.post("/absences", status_code=201, responses={**ABSENT, **CONFLICT})
+    @routes.post("/absences", status_code=201, responses=CONFLICT)
     async def create_absence(caller: Responder, body: AbsenceIn) -> AbsenceOut:
         """Say that somebody cannot be on call. The layer below fills their shifts; what nobody fills is a gap, and open."""
         return _absence(await be_absent(service, caller, body), caller)
@@ -95,7 +95,7 @@ def known(connection: Connection, caller: Caller, config: Config, now: datetime)
 
 
 async def be_absent(service: ApiContext, caller: Caller, body: AbsenceIn) -> Absence:
-    """Raises `Problem` 404, 409 or 422."""
+    """Raises `Problem` 409 or 422."""
     now, config = service.context().now, service.process.config
     person, seen = config.responder(body.responder), people(caller, config)
     if person is None or (seen is not None and person.id not in seen):
@@ -104,8 +104,8 @@ async def be_absent(service: ApiContext, caller: Caller, body: AbsenceIn) -> Abs
     zone = body.zone or person.zone
     begins, ends = _moment("begins", body.begins, zone), _moment("ends", body.ends, zone, last_day=True)
     if ends <= max(begins, now) or ends - begins > MOST_AHEAD or ends > now + 3 * MOST_AHEAD:
-        past = ends <= now
-        why = "is in the past" if past else "is not after begins" if ends <= begins else "is more than a year away"
+        too_long = "an absence may last a year at most, and must end within three years"
+        why = "is in the past" if ends <= now else "is not after begins" if ends <= begins else too_long
         raise Problem(422, f"ends: {why}", errors=[{"at": "body.ends", "why": why}])
     made = Absence(
         id=absences.new_id(person.id, body.by, now, secrets.token_hex(8)),
@@ -124,7 +124,7 @@ async def be_absent(service: ApiContext, caller: Caller, body: AbsenceIn) -> Abs
             return False
         absences.add(connection, made)
         # Not why: the audit log is kept for longer than that is anybody's business.
-        detail = {"begins": made.begins.isoformat(), "ends": made.ends.isoformat()}
+        detail = {"by": made.by, "begins": made.begins.isoformat(), "ends": made.ends.isoformat()}
         audit.record(connection, now, caller.name, "absence.created", f"{person.id}/{made.id}", None, detail)
         return True
 
