@@ -43,6 +43,7 @@ from alerter.timekeeper.config_news import ConfigNews
 from alerter.timekeeper.engine import Engine
 from alerter.timekeeper.gauges import GaugeReader
 from alerter.timekeeper.retention import Keep, Purger
+from alerter.timekeeper.rota_history import RotaHistory
 from alerter.timekeeper.set_back import ClockNotes
 from services.base import private
 from services.base.clock import steady_time
@@ -95,6 +96,7 @@ class Alerter:
         self.publisher = Publisher(self.database, context.log, context.clock, self.metrics)
         self.engine = Engine(self.database, context.clock, self.context, self.ring, self.metrics)
         self.clock_notes = ClockNotes(self.database, self.context, self.metrics)
+        self.rota_history = RotaHistory(self.database, self.context, self.metrics)
         self.gauges = GaugeReader(self.database, self.context, self.metrics)
         self.config_news = ConfigNews(self.database, context.current, self.context, self.ring, self.metrics)
         self.deliverer.page_failed = self.engine.bell.set
@@ -130,6 +132,7 @@ class Alerter:
         alone, instance = self.database.alone(), self.process.settings.instance
         if late:
             await sealing.settle(self.database, self.vault, late, alone)
+        await self.rota_history.turn()  # before anybody is paged
         self.links.key = await self.database.write(lambda c: shared_key(c, "links"))
         if alone or instance is not None:
             freed = await self.database.write(lambda c: outbox.release_leases(c, None if alone else instance))
@@ -148,6 +151,7 @@ class Alerter:
             tasks.spawn("alerter-publisher", self.publisher.run, stopping),
             tasks.spawn("alerter-engine", self.engine.run, stopping),
             tasks.spawn("alerter-clock-notes", self.clock_notes.run, stopping),
+            tasks.spawn("alerter-rota-history", self.rota_history.run, stopping),
             tasks.spawn("alerter-gauges", self.gauges.run, stopping),
             tasks.spawn("alerter-config-news", self.config_news.run, stopping),
             tasks.spawn("alerter-live-updates", self.live_updates.run, stopping),
@@ -204,6 +208,7 @@ class Alerter:
         self.repeater.stop()
         self.purger.stop()
         self.clock_notes.stop()
+        self.rota_history.stop()
         self.gauges.stop()
         self.config_news.stop()
         self.publisher.stop()

@@ -19,7 +19,7 @@ from alerter.notify import endpoints, outbox
 from alerter.notify.formats.native import MAX_BODY_BYTES
 from alerter.notify.outbox import Cause, forget_answers
 from alerter.notify.outlet import Kind
-from alerter.oncall import overrides
+from alerter.oncall import rosters
 from alerter.oncall.responders import Directory, Nobody
 from alerter.states import ClockState
 from alerter.store.database import insert_missing
@@ -112,8 +112,8 @@ def _of(account: Due) -> tuple[ColumnElement[bool], ...]:
 
 def _where_to(connection: Connection, config: Config, account: Due, now: datetime) -> tuple[str | None, str]:
     """Returns the endpoint for the digest, or `None`, and the reason."""
-    in_force = overrides.between(connection, now, now + _A_MOMENT) if config.schedules else []
-    owner = Directory(config, in_force).owner_of(account.account, now)
+    roster = rosters.between(connection, now, now + _A_MOMENT, now) if config.schedules else None
+    owner = Directory(config, roster=roster).owner_of(account.account, now)
     if isinstance(owner, Nobody):
         return None, owner.because
     names = (owner.digest, *owner.methods)

@@ -1,7 +1,8 @@
-"""Who is on call, who will be, and when nobody is; overrides, and a calendar to subscribe to."""
+"""Who is on call, who will be, and when nobody is; open shifts, overrides, and a calendar to subscribe to."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,8 @@ from alerter.api.auth import Caller, Reader, Responder
 from alerter.api.context import ApiContext
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import Comment, Person, Shape
-from alerter.oncall import calendar, overrides, shifts
+from alerter.oncall import calendar, duty, overrides, rosters, shifts
+from alerter.oncall.roster import OpenShift, Roster
 from alerter.oncall.shifts import Override
 from alerter.store import audit
 from services.base.rfc3339 import Rfc3339
@@ -24,9 +26,12 @@ from services.config.rota import Schedule
 from services.config.section import Slug
 
 MOST_AHEAD: Final = timedelta(days=366)
+MOST_OPEN: Final = 50
+"""Most open shifts of a schedule that are listed, the next ones."""
 EARLIEST, LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 """A moment outside of these is taken as the nearer of the two."""
 Days = Annotated[int, Query(ge=1, le=366)]
+Weeks = Annotated[int, Query(ge=1, le=62)]
 At = Annotated[Rfc3339 | None, Query(description="a time with a zone; by default now")]
 
 
@@ -90,8 +95,30 @@ class OverrideOut(OverrideIn):
     made_at: datetime
 
 
+class OverrideMade(OverrideOut):
+    warnings: tuple[str, ...] = Field(
+        description="what it brings about: more than 48 h on duty without a break, less than 11 h of rest, duty in an absence"
+    )
+
+
 class Overrides(Shape):
     items: tuple[OverrideOut, ...]
+
+
+class OpenShiftOut(Shape):
+    """A part of a shift whose person is absent, and which nobody has taken by an override."""
+
+    begins: datetime
+    ends: datetime
+    absent: str
+    filled_by: str | None = Field(description="whoever the layer below puts on call; null: nobody is")
+    free: tuple[str, ...] = Field(
+        description="people of the schedule who are neither absent nor on call then, those with the least duty first"
+    )
+
+
+class OpenShifts(Shape):
+    items: tuple[OpenShiftOut, ...]
 
 
 def mount(routes: APIRouter, service: ApiContext) -> None:
@@ -99,14 +126,14 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     async def who_is_on_call(caller: Reader, at: At = None) -> OnCalls:
         """Everybody who is on call now, or at a future time."""
         moment = _near(service, at)
-        held = await service.database.read(lambda c: overrides.between(c, moment, moment + shifts.LOOK_AHEAD))
-        config = service.process.config
+        now, config = service.context().now, service.process.config
+        roster = await service.database.read(lambda c: rosters.between(c, moment, moment + shifts.LOOK_AHEAD, now))
         items = [
             OnCall(
                 schedule=one.id,
                 description=one.description,
                 zone=one.zone,
-                now=_shift(shifts.on_call(one, held, moment), config),
+                now=_shift(roster.on_call(one, moment), config),
             )
             for one in visible(caller, config)
         ]
@@ -117,8 +144,8 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         """Gaps in the coming days, by schedule, and how the hours are shared."""
         config, begin = service.process.config, service.context().now
         end = begin + timedelta(days=days)
-        held = await service.database.read(lambda c: overrides.between(c, begin, end))
-        return Coverages(items=tuple(_coverage(one, held, begin, end, config) for one in visible(caller, config)))
+        roster = await service.database.read(lambda c: rosters.between(c, begin, end, begin))
+        return Coverages(items=tuple(_coverage(one, roster, begin, end, config) for one in visible(caller, config)))
 
     @routes.get("/schedules/{schedule}/shifts", responses=ABSENT)
     async def list_shifts(caller: Reader, schedule: Slug, begins: At = None, days: Days = 14) -> RotaOut:
@@ -126,10 +153,17 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         one = schedule_of(service, caller, schedule)
         begin = _near(service, begins)
         end = begin + timedelta(days=days)
-        held = await service.database.read(lambda c: overrides.between(c, begin, end, [schedule]))
-        rota = shifts.unroll(one, held, begin, end)
-        config = service.process.config
+        now, config = service.context().now, service.process.config
+        roster = await service.database.read(lambda c: rosters.between(c, begin, end, now, [schedule]))
+        rota = roster.unroll(one, begin, end)
         return RotaOut(schedule=one.id, zone=one.zone, shifts=tuple(_shift(shift, config) for shift in rota))
+
+    @routes.get("/schedules/{schedule}/open-shifts", responses=ABSENT)
+    async def list_open_shifts(caller: Reader, schedule: Slug, days: Weeks = 28) -> OpenShifts:
+        """Shifts of the coming days whose person is absent, with those who could take them. An override takes one."""
+        one, begin = schedule_of(service, caller, schedule), service.context().now
+        found = await open_shifts(service, caller, [one], begin, begin + timedelta(days=days))
+        return OpenShifts(items=tuple(found[one.id]))
 
     @routes.get("/schedules/{schedule}/calendar.ics", responses=ABSENT, response_class=Response)
     async def calendar_feed(caller: Reader, schedule: Slug) -> Response:
@@ -145,13 +179,13 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         return Overrides(items=tuple(_override(one) for one in held))
 
     @routes.post("/schedules/{schedule}/overrides", status_code=201, responses={**ABSENT, **CONFLICT})
-    async def create_override(caller: Responder, schedule: Slug, body: OverrideIn) -> OverrideOut:
+    async def create_override(caller: Responder, schedule: Slug, body: OverrideIn) -> OverrideMade:
         """Put somebody else on call for a while. It takes effect at once, even for open incidents."""
         return await stand_in(service, caller, schedule, body)
 
     @routes.delete("/schedules/{schedule}/overrides/{override}", status_code=204, responses=ABSENT)
     async def delete_override(caller: Responder, schedule: Slug, override: overrides.Key) -> None:
-        """Remove the override; the schedule applies again."""
+        """End the override now, or remove it if it has not begun; the schedule applies again."""
         await step_back(service, caller, schedule, override)
 
 
@@ -159,32 +193,77 @@ async def feed(service: ApiContext, caller: Caller, schedule: str) -> Response:
     """Raises `Problem` 404."""
     one, now = schedule_of(service, caller, schedule), service.context().now
     begin, end = now - calendar.BACK, now + calendar.AHEAD
-    held = await service.database.read(lambda c: overrides.between(c, begin, end, [schedule]))
-    text = calendar.feed(one, shifts.unroll(one, held, begin, end), service.process.config, now)
+    roster = await service.database.read(lambda c: rosters.between(c, begin, end, now, [schedule]))
+    text = calendar.feed(one, roster.unroll(one, begin, end), service.process.config, now)
     return Response(text, media_type="text/calendar; charset=utf-8")
 
 
-async def stand_in(service: ApiContext, caller: Caller, schedule: str, body: OverrideIn) -> OverrideOut:
+async def open_shifts(
+    service: ApiContext, caller: Caller, schedules: Sequence[Schedule], begin: datetime, end: datetime
+) -> dict[str, list[OpenShiftOut]]:
+    """Returns the shifts of absent people that nobody has taken, with those who could, by the ids of the schedules."""
+    now, seen = service.context().now, visible(caller, service.process.config)
+    read = (begin - duty.AROUND, end + duty.AROUND)
+    roster = await service.database.read(lambda c: rosters.between(c, *read, now))
+
+    def offered() -> dict[str, list[OpenShiftOut]]:
+        open_ = {one.id: roster.open_shifts(one, begin, end)[:MOST_OPEN] for one in schedules}
+        return {
+            id_: [_open_shift(one, free) for one, free in pairs]
+            for id_, pairs in duty.offers(roster, seen, open_).items()
+        }
+
+    return await asyncio.to_thread(offered)
+
+
+async def stand_in(service: ApiContext, caller: Caller, schedule: str, body: OverrideIn) -> OverrideMade:
     """Raises `Problem` 404, 409 or 422."""
     schedule_of(service, caller, schedule)
+    _check(body, service.process.config, service.context().now)
+    (made,) = await stand_in_for(service, caller, schedule, [body])
+    return made
+
+
+async def stand_in_for(
+    service: ApiContext, caller: Caller, schedule: str, bodies: Sequence[OverrideIn]
+) -> list[OverrideMade]:
+    """Make all of these overrides or none. Raises `Problem` 409."""
     now = service.context().now
-    _check(body, service.process.config, now)
-    id_ = overrides.new_id(schedule, body.by, now, secrets.token_hex(8))
-    made = Override(id=id_, schedule=schedule, made_at=now, **body.model_dump())
+    made = [
+        Override(
+            id=overrides.new_id(schedule, body.by, now, secrets.token_hex(8)),
+            schedule=schedule,
+            made_at=now,
+            **body.model_dump(),
+        )
+        for body in bodies
+    ]
 
     def write(connection: Connection) -> bool:
-        if len(overrides.between(connection, now, _ever(now), [schedule])) >= overrides.MOST:
+        if len(overrides.between(connection, now, _ever(now), [schedule])) + len(made) > overrides.MOST:
             return False
-        overrides.add(connection, made)
-        detail = body.model_dump(mode="json")
-        audit.record(
-            connection, service.context().now, caller.name, "override.created", f"{schedule}/{id_}", None, detail
-        )
+        for one, body in zip(made, bodies, strict=True):
+            overrides.add(connection, one)
+            detail, on = body.model_dump(mode="json"), f"{schedule}/{one.id}"
+            audit.record(connection, service.context().now, caller.name, "override.created", on, None, detail)
         return True
 
     if not await service.database.write(write):
         raise Problem(409, f"{schedule} already has {overrides.MOST} overrides")
-    return _override(made)
+    warnings = await warn(service, caller, made)
+    return [OverrideMade(**_override(one).model_dump(), warnings=warnings[one.id]) for one in made]
+
+
+async def warn(service: ApiContext, caller: Caller, made: Sequence[Override]) -> dict[str, tuple[str, ...]]:
+    """Returns what these overrides make worse for whoever stands in, by their ids, in the schedules that the caller sees."""
+    config, now = service.process.config, service.context().now
+    seen = visible(caller, config)
+    if not made:
+        return {}
+    periods = [duty.around(one) for one in made]
+    begin, end = min(period.begins for period in periods), max(period.ends for period in periods)
+    roster = await service.database.read(lambda c: rosters.between(c, begin, end, now))
+    return await asyncio.to_thread(lambda: {one.id: duty.warnings(config, seen, roster, one) for one in made})
 
 
 async def step_back(service: ApiContext, caller: Caller, schedule: str, override: str) -> None:
@@ -192,7 +271,7 @@ async def step_back(service: ApiContext, caller: Caller, schedule: str, override
     schedule_of(service, caller, schedule)
 
     def write(connection: Connection) -> bool:
-        gone = overrides.remove(connection, schedule, override)
+        gone = overrides.end(connection, schedule, override, service.context().now)
         if gone:
             audit.record(connection, service.context().now, caller.name, "override.deleted", f"{schedule}/{override}")
         return gone
@@ -255,10 +334,12 @@ def _shift(shift: shifts.Shift, config: Config) -> ShiftOut:
     return ShiftOut(begins=shift.begins, ends=shift.ends, responder=shift.responder, name=name, why=shift.why)
 
 
-def _coverage(
-    schedule: Schedule, held: Sequence[Override], begin: datetime, end: datetime, config: Config
-) -> CoverageOut:
-    seen = shifts.coverage(schedule, held, begin, end)
+def _open_shift(one: OpenShift, free: tuple[str, ...]) -> OpenShiftOut:
+    return OpenShiftOut(begins=one.begins, ends=one.ends, absent=one.responder, filled_by=one.filled_by, free=free)
+
+
+def _coverage(schedule: Schedule, roster: Roster, begin: datetime, end: datetime, config: Config) -> CoverageOut:
+    seen = roster.coverage(schedule, begin, end)
     return CoverageOut(
         schedule=schedule.id,
         begins=begin,

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import HTTPBearer
 
 from alerter.api import (
+    absences,
     actions,
     answers,
     audit,
@@ -21,6 +22,7 @@ from alerter.api import (
     outcomes,
     schemas,
     silences,
+    swaps,
 )
 from alerter.api.context import ApiContext
 from alerter.api.guard import guarded_route
@@ -35,6 +37,8 @@ MODULES: Final = (
     deliveries,
     endpoints,
     oncall,
+    swaps,
+    absences,
     feeds,
     answers,
     keys,

@@ -51,7 +51,7 @@ def may(visit: Visitor, scope: Scope) -> Caller:
     return visit.caller
 
 
-def filled(kind: type[Filled], visit: Visitor, form: dict[str, str], **more: object) -> Filled:
+def filled(kind: type[Filled], visit: Visitor, form: dict[str, str], /, **more: object) -> Filled:
     """What the form asks for, checked like a request to the API. Raises `Problem` 422 that says what is wrong."""
     try:
         return kind.model_validate({"by": visit.person, "comment": form.get("comment", "").strip(), **more})

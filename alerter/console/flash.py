@@ -15,4 +15,8 @@ WORDS: Final = {
     "resent": "It is being sent again under the same id.",
     "overridden": "The schedule is changed for that time only.",
     "removed": "Removed. The schedule is back to what it was.",
+    "swapped": "Swapped. Each has the other's shift; to undo it, remove both below.",
+    "taken": "Taken. The shift is no longer open.",
+    "absent": "Noted. Their shifts in that time are filled by the next layer, or open below.",
+    "back": "Noted. Their shifts are theirs again from now on.",
 }

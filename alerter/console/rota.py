@@ -1,8 +1,8 @@
-"""Who is on call, now and next, when nobody is, and a form to stand in for somebody."""
+"""Who is on call, now and next, when nobody is; forms to stand in, to swap shifts, to take an open one, and to be absent."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,23 +10,30 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from alerter.api import absences as absences_api
 from alerter.api import oncall as api
+from alerter.api import swaps
+from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
 from alerter.console import flash, live, rendering
 from alerter.console.actions import filled, may
 from alerter.console.middleware import HOME, Form, Signed
-from alerter.oncall import overrides, shifts
-from alerter.oncall.shifts import Coverage, Override, Shift
+from alerter.oncall import overrides, rosters
+from alerter.oncall.absences import AbsenceKind
+from alerter.oncall.roster import Roster
+from alerter.oncall.shifts import Coverage, Override, Shift, covered
 from alerter.oncall.wallclock import instant, wall_of
 from services.config.model import Config
-from services.config.rota import Schedule, zone_of
+from services.config.rota import Responder, Schedule, zone_of
 from services.config.section import Slug
 
 AHEAD: Final = timedelta(days=14)
 NEXT_SHIFTS: Final = 6
 MAX_SCHEDULES: Final = 100
+MAX_WARNED: Final = 50
+"""Most overrides, the newest ones, whose hours are looked at for warnings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +43,12 @@ class RotaView:
     schedule: Schedule
     now: Shift
     next: tuple[Shift, ...]
+    shifts: tuple[Shift, ...]
+    """Those that can be swapped: the present one and the next ones."""
     coverage: Coverage
     overrides: tuple[Override, ...]
+    warnings: Mapping[str, tuple[str, ...]]
+    open: tuple[api.OpenShiftOut, ...]
     today: datetime
     responders: tuple[tuple[str, str], ...]
 
@@ -47,14 +58,26 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     async def show_rotas(request: Request, visit: Signed, done: str = "") -> Response:
         context = service.context()
         schedules = api.visible(visit.caller, context.config)[:MAX_SCHEDULES]
-        standing, version = await service.database.read(
-            lambda c: (overrides.between(c, context.now, context.now + AHEAD), live.fingerprint(c, visit.caller))
+        until = context.now + AHEAD
+        roster, away, version = await service.database.read(
+            lambda c: (
+                rosters.between(c, context.now, until, context.now),
+                absences_api.known(c, visit.caller, context.config, context.now),
+                live.fingerprint(c, visit.caller),
+            )
         )
+        warnings = await api.warn(service, visit.caller, roster.overrides[-MAX_WARNED:])
+        offered = await api.open_shifts(service, visit.caller, schedules, context.now, until) if away else {}
         return rendering.page(
             service,
             request,
             "on-call.html",
-            rotas=[rota(one, standing, context.config, context.now) for one in schedules],
+            rotas=[
+                rota(one, roster, warnings, offered.get(one.id, []), context.config, context.now) for one in schedules
+            ],
+            away=away,
+            kinds=tuple(AbsenceKind),
+            people=sorted((one.called, one.id, one.zone) for one in _people(visit.caller, context.config)),
             names={one.id: one.called for one in context.config.responders},
             zone_of=zone_of,
             version=version,
@@ -81,6 +104,36 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         service.ring()
         return RedirectResponse(f"{HOME}/on-call?done=overridden", 303)
 
+    @routes.post("/on-call/{schedule}/swaps")
+    async def swap(visit: Signed, schedule: Slug, form: Form) -> Response:
+        caller = may(visit, Scope.RESPOND)
+        shifts = {field: _shift(form, field) for field in ("first", "second")}
+        await swaps.swap(service, caller, schedule, filled(swaps.SwapIn, visit, form, **shifts))
+        service.ring()
+        return RedirectResponse(f"{HOME}/on-call?done=swapped", 303)
+
+    @routes.post("/on-call/{schedule}/open-shifts")
+    async def take(visit: Signed, schedule: Slug, form: Form) -> Response:
+        caller = may(visit, Scope.RESPOND)
+        fields = {"begins": form.get("begins", ""), "ends": form.get("ends", ""), "responder": form.get("responder")}
+        await api.stand_in(service, caller, schedule, filled(api.OverrideIn, visit, form, **fields))
+        service.ring()
+        return RedirectResponse(f"{HOME}/on-call?done=taken", 303)
+
+    @routes.post("/absences")
+    async def be_absent(visit: Signed, form: Form) -> Response:
+        caller = may(visit, Scope.RESPOND)
+        fields = {field: form.get(field, "") for field in ("responder", "kind", "begins", "ends")}
+        await absences_api.be_absent(service, caller, filled(absences_api.AbsenceIn, visit, form, **fields))
+        service.ring()
+        return RedirectResponse(f"{HOME}/on-call?done=absent", 303)
+
+    @routes.post("/absences/{absence}/end")
+    async def be_back(visit: Signed, absence: overrides.Key) -> Response:
+        await absences_api.be_back(service, may(visit, Scope.RESPOND), absence)
+        service.ring()
+        return RedirectResponse(f"{HOME}/on-call?done=back", 303)
+
     @routes.post("/on-call/{schedule}/overrides/{override}/remove")
     async def step_back(visit: Signed, schedule: Slug, override: str) -> Response:
         await api.step_back(service, may(visit, Scope.RESPOND), schedule, override)
@@ -88,19 +141,41 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         return RedirectResponse(f"{HOME}/on-call?done=removed", 303)
 
 
-def rota(schedule: Schedule, standing: Sequence[Override], config: Config, now: datetime) -> RotaView:
-    rota = shifts.unroll(schedule, standing, now, now + AHEAD)
+def rota(
+    schedule: Schedule,
+    roster: Roster,
+    warnings: Mapping[str, tuple[str, ...]],
+    offered: Sequence[api.OpenShiftOut],
+    config: Config,
+    now: datetime,
+) -> RotaView:
+    rota = roster.unroll(schedule, now, now + AHEAD)
     serving = {name for layer in schedule.layers for name in layer.responders}
     listed = sorted((one.id not in serving, one.called, one.id) for one in config.responders)
     return RotaView(
         schedule=schedule,
         now=rota[0],
         next=tuple(rota[1 : NEXT_SHIFTS + 1]),
-        coverage=shifts.coverage(schedule, standing, now, now + AHEAD),
-        overrides=tuple(one for one in standing if one.schedule == schedule.id),
+        shifts=tuple(rota[: NEXT_SHIFTS + 1]),
+        coverage=covered(rota),
+        overrides=tuple(one for one in roster.overrides if one.schedule == schedule.id),
+        warnings=warnings,
+        open=tuple(offered),
         today=wall_of(now, zone_of(schedule.zone)).replace(second=0, microsecond=0),
         responders=tuple((id_, called) for _, called, id_ in listed),
     )
+
+
+def _people(caller: Caller, config: Config) -> list[Responder]:
+    seen = absences_api.people(caller, config)
+    return [one for one in config.responders if seen is None or one.id in seen]
+
+
+def _shift(form: dict[str, str], field: str) -> dict[str, str]:
+    """The shift that an option of the form stands for: whose it is, and its two times."""
+    responder, _, times = form.get(field, "").partition(" ")
+    begins, _, ends = times.partition(" ")
+    return {"responder": responder, "begins": begins, "ends": ends}
 
 
 def _moment(form: dict[str, str], field: str, schedule: Schedule) -> datetime:

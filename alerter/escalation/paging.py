@@ -18,7 +18,7 @@ from alerter.escalation import pages, policy, steps
 from alerter.escalation.pages import Page
 from alerter.incidents.record import IncidentRecord
 from alerter.notify import endpoints
-from alerter.oncall import overrides
+from alerter.oncall import rosters
 from alerter.oncall.responders import Contact, Directory, Nobody, account_of
 from services.config.model import Config
 from services.contracts.base import AccountId, BrandId
@@ -82,9 +82,10 @@ class Paging:
     def directory(self) -> Directory:
         """Who is who. Read when the first target needs it, because most transactions page nobody."""
         if self._directory is None:
-            schedules = self._config.schedules
-            in_force = overrides.between(self._connection, self._now, self._now + _A_MOMENT) if schedules else []
-            self._directory = Directory(self._config, in_force)
+            roster = None
+            if self._config.schedules:
+                roster = rosters.between(self._connection, self._now, self._now + _A_MOMENT, self._now)
+            self._directory = Directory(self._config, roster=roster)
         return self._directory
 
     @cached_property

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from alerter.oncall.shifts import Override, coverage
+from alerter.oncall.roster import Roster
 from services.config.model import Config
 
 AHEAD: Final = timedelta(days=7)
@@ -19,10 +18,10 @@ class Covered(NamedTuple):
     """Whether somebody is on call now."""
 
 
-def measure(config: Config, overrides: Sequence[Override], now: datetime) -> dict[str, Covered]:
+def measure(config: Config, roster: Roster, now: datetime) -> dict[str, Covered]:
     """Returns the coverage of each schedule."""
     found = {}
     for schedule in config.schedules:
-        seen = coverage(schedule, overrides, now, now + AHEAD)
+        seen = roster.coverage(schedule, now, now + AHEAD)
         found[schedule.id] = Covered(seen.gap_seconds, not (seen.gaps and seen.gaps[0].begins == now))
     return found

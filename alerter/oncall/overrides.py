@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Final
 
 from pydantic import StringConstraints
-from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from alerter.oncall.shifts import Override
 from alerter.store.tables import overrides
@@ -38,10 +38,11 @@ def new_id(schedule: str, by: str, now: datetime, dice: str) -> str:
     return event_id("override", schedule, by, now, dice)
 
 
-def remove(connection: Connection, schedule: str, id_: str) -> bool:
-    """Remove an override. Returns True if there was one."""
-    query = delete(overrides).where(overrides.c.schedule == schedule, overrides.c.id == id_)
-    return bool(connection.execute(query).rowcount)
+def end(connection: Connection, schedule: str, id_: str, now: datetime) -> bool:
+    """End an override now, or remove it if it has not begun: the past stays as it was. Returns True if there was one."""
+    mine = (overrides.c.schedule == schedule, overrides.c.id == id_, overrides.c.ends > now)
+    begun = connection.execute(update(overrides).where(*mine, overrides.c.begins < now).values(ends=now)).rowcount
+    return bool(begun or connection.execute(delete(overrides).where(*mine)).rowcount)
 
 
 def between(

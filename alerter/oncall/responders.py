@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from alerter.oncall.shifts import Override, on_call
+from alerter.oncall.roster import Roster
+from alerter.oncall.shifts import Override
 from services.config.model import Brand, Config
 from services.config.rota import OWNER, Responder, Schedule
 from services.contracts.base import AccountId
@@ -41,10 +42,12 @@ class Nobody:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The people and schedules of the configuration, with the overrides in force."""
+    """The people and schedules of the configuration. Who is on call for a schedule is what the `roster` says or, without
+    one, the configuration with these overrides."""
 
     config: Config
     overrides: Sequence[Override] = ()
+    roster: Roster | None = None
 
     def find(self, target: str, account: AccountId | None, at: datetime) -> Contact | Nobody:
         """Returns who is behind `target` at this time, for an incident about this account."""
@@ -76,10 +79,17 @@ class Directory:
         found = self.config.responder(name) or next((r for r in self.config.responders if r.name == name), None)
         return None if found is None else _person(found, f"responder:{found.id}")
 
+    def _called(self, name: str) -> str:
+        responder = self.config.responder(name)
+        return name if responder is None else responder.called
+
     def _of_schedule(self, schedule: Schedule, target: str, at: datetime) -> Contact | Nobody:
-        shift = on_call(schedule, self.overrides, at, _A_MOMENT)
+        roster = self.roster or Roster(self.overrides)
+        shift = roster.on_call(schedule, at, _A_MOMENT)
         if shift.responder is None:
-            return Nobody(target, f"nobody is on call for schedule {schedule.id}")
+            away = roster.open_shifts(schedule, at, at + _A_MOMENT)
+            because = f": {self._called(away[0].responder)} is absent" if away else ""
+            return Nobody(target, f"nobody is on call for schedule {schedule.id}{because}")
         responder = self.config.responder(shift.responder)
         if responder is None:
             return Nobody(target, f"{shift.responder}, on call for schedule {schedule.id}, is no longer a responder")

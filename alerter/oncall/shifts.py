@@ -1,7 +1,10 @@
 """Unrolls schedules and overrides into shifts: who is on call, who will be, and when nobody is. Pure.
 
 A rotation counts turns, not calendar periods: a period that lies outside the layer's windows is nobody's turn, so that
-seven people in a daily rotation on working days all serve. Overrides lie above all layers, the newest on top.
+seven people in a daily rotation on working days all serve. Overrides lie above all layers, the newest on top. Where somebody
+is absent, the layer below shows through; the turn is not passed on, so an absence moves nobody else's turn.
+
+What people changed at run time, and what a schedule said before it was edited, comes with a `Roster`.
 """
 
 from __future__ import annotations
@@ -13,9 +16,9 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate
 from math import gcd
-from typing import Final
+from typing import Final, NamedTuple
 
-from alerter.oncall.wallclock import MARGIN, Span, clipped, instant, wall_of, wall_spans
+from alerter.oncall.wallclock import MARGIN, Span, clipped, instant, merged, wall_of, wall_spans
 from services.config.rota import Layer, Schedule, zone_of
 
 WEEK: Final = timedelta(weeks=1)
@@ -34,6 +37,21 @@ class Override:
     ends: datetime
     responder: str | None
     replaces: str | None
+    by: str
+    comment: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A person who cannot be on call from `begins` to before `ends`. `zone` is the one that it was meant in."""
+
+    id: str
+    responder: str
+    begins: datetime
+    ends: datetime
+    kind: str
+    zone: str
     by: str
     comment: str
     made_at: datetime
@@ -67,17 +85,17 @@ class Coverage:
         return sum(gap.seconds for gap in self.gaps)
 
 
+class Rotas(NamedTuple):
+    """The shifts of a period twice: as they are, and as they would be if nobody were absent."""
+
+    actual: list[Shift]
+    meant: list[Shift]
+
+
 def unroll(schedule: Schedule, overrides: Iterable[Override], begin: datetime, end: datetime) -> list[Shift]:
     """Returns all shifts of a period, gaps included: each ends where the next begins, and together they fill it."""
-    rota = [Shift(begin, end)]
-    for layer in schedule.layers:
-        rota = _over(rota, list(_layer_shifts(layer, schedule.zone, begin, end)))
-    mine = [o for o in overrides if o.schedule == schedule.id]
-    for override in sorted(mine, key=lambda o: (o.made_at, o.id)):
-        span = next(clipped([Span(override.begins, override.ends)], begin, end), None)
-        if span is not None:
-            rota = _overridden(rota, override, span)
-    return _joined(rota)
+    rota = layered(schedule, begin, end)
+    return joined(with_overrides(Rotas(rota, rota), schedule.id, overrides).actual)
 
 
 def on_call(
@@ -89,7 +107,11 @@ def on_call(
 
 def coverage(schedule: Schedule, overrides: Iterable[Override], begin: datetime, end: datetime) -> Coverage:
     """Returns when nobody is on call in a period, and how the load is shared."""
-    rota = unroll(schedule, overrides, begin, end)
+    return covered(unroll(schedule, overrides, begin, end))
+
+
+def covered(rota: Sequence[Shift]) -> Coverage:
+    """Returns when nobody is on call in the period that these shifts fill, and how the load is shared."""
     seconds: defaultdict[str, float] = defaultdict(float)
     gaps: list[Shift] = []
     for shift in rota:
@@ -99,7 +121,56 @@ def coverage(schedule: Schedule, overrides: Iterable[Override], begin: datetime,
             gaps[-1] = replace(gaps[-1], ends=shift.ends)
         else:
             gaps.append(shift)
-    return Coverage(begin, end, tuple(gaps), {who: round(sum_ / 3600, 2) for who, sum_ in sorted(seconds.items())})
+    hours = {who: round(sum_ / 3600, 2) for who, sum_ in sorted(seconds.items())}
+    return Coverage(rota[0].begins, rota[-1].ends, tuple(gaps), hours)
+
+
+def layered(schedule: Schedule, begin: datetime, end: datetime, absences: Sequence[Absence] = ()) -> list[Shift]:
+    """Returns what the layers alone say of a period, with an end at every hand-over, even to the same person."""
+    rota = [Shift(begin, end)]
+    for layer in schedule.layers:
+        shifts = _layer_shifts(layer, layer.zone or schedule.zone, begin, end)
+        rota = _over(rota, list(present(shifts, absences)))
+    return rota
+
+
+def present(shifts: Iterable[Shift], absences: Sequence[Absence]) -> Iterator[Shift]:
+    """Yield the parts of the shifts in which the person is not absent."""
+    for shift in shifts:
+        away = [Span(one.begins, one.ends) for one in absences if one.responder == shift.responder]
+        at = shift.begins
+        for span in merged(clipped(away, shift.begins, shift.ends)):
+            if at < span.begins:
+                yield replace(shift, begins=at, ends=span.begins)
+            at = span.ends
+        if at < shift.ends:
+            yield replace(shift, begins=at)
+
+
+def with_overrides(
+    rotas: Rotas, schedule: str, overrides: Iterable[Override], absences: Sequence[Absence] = ()
+) -> Rotas:
+    """Lay the overrides of this schedule over what its layers say, the newest on top.
+
+    An override does not count while its person is absent, unless it was made after the absence: the newer word holds. Whoever
+    stands in for an absent person is on call, although that person would not be.
+    """
+    actual, meant = rotas
+    mine = [one for one in overrides if one.schedule == schedule]
+    for override in sorted(mine, key=lambda o: (o.made_at, o.id)):
+        spans = clipped([Span(override.begins, override.ends)], actual[0].begins, actual[-1].ends)
+        if override.replaces is not None:
+            spans = iter(_served_by(override.replaces, (actual, meant), spans))
+        new = [Shift(span.begins, span.ends, override.responder, f"override {override.id}") for span in spans]
+        newer = [one for one in absences if one.made_at > override.made_at]
+        actual, meant = _over(actual, list(present(new, newer))), _over(meant, new)
+    return Rotas(actual, meant)
+
+
+def _served_by(who: str, rotas: Iterable[Sequence[Shift]], spans: Iterable[Span]) -> list[Span]:
+    """Returns when, within the spans, this person is on call by any of the rotas."""
+    served = [Span(shift.begins, shift.ends) for rota in rotas for shift in rota if shift.responder == who]
+    return [piece for span in spans for piece in clipped(merged(served), span.begins, span.ends)]
 
 
 @lru_cache(maxsize=4096)
@@ -115,7 +186,7 @@ def _turns(layer: Layer) -> tuple[int, ...]:
     return (0, *accumulate(map(int, serving)))
 
 
-def _turn(layer: Layer, period: int) -> int:
+def turn_of(layer: Layer, period: int) -> int:
     """Returns the number of the turn in this period, counted from 0."""
     if not layer.only:
         return period
@@ -132,7 +203,7 @@ def _layer_shifts(layer: Layer, zone_name: str, begin: datetime, end: datetime) 
         stops = starts + layer.shift if layer.ends is None else min(starts + layer.shift, layer.ends)
         if stops <= starts:
             return
-        responder = layer.responders[_turn(layer, period) % len(layer.responders)]
+        responder = layer.responders[turn_of(layer, period) % len(layer.responders)]
         walls = wall_spans(layer.only, starts, stops)
         spans = (Span(instant(wall.begins, zone), instant(wall.ends, zone)) for wall in walls)
         for span in clipped(spans, begin, end):
@@ -159,20 +230,7 @@ def _over(below: Sequence[Shift], above: Sequence[Shift]) -> list[Shift]:
     return found
 
 
-def _overridden(rota: Sequence[Shift], override: Override, span: Span) -> list[Shift]:
-    new = Shift(span.begins, span.ends, override.responder, f"override {override.id}")
-    if override.replaces is None:
-        return _over(rota, [new])
-    pieces = [
-        piece
-        for shift in rota
-        if shift.responder == override.replaces
-        for piece in clipped([Span(shift.begins, shift.ends)], span.begins, span.ends)
-    ]
-    return _over(rota, [replace(new, begins=piece.begins, ends=piece.ends) for piece in pieces])
-
-
-def _joined(rota: Sequence[Shift]) -> list[Shift]:
+def joined(rota: Sequence[Shift]) -> list[Shift]:
     """Join neighbouring shifts of the same person for the same reason."""
     found: list[Shift] = []
     for shift in rota:

@@ -248,6 +248,36 @@ overrides = Table(
 )
 """Who is on call for a schedule for a while, in place of what it says. Without a `responder` nobody is."""
 
+absences = Table(
+    "absences",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("responder", String(64), nullable=False),
+    Column("begins", Moment, nullable=False),
+    Column("ends", Moment, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("zone", String(64), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Index("absences_by_end", "ends"),
+)
+"""When a person cannot be on call, and in which zone that was said."""
+
+schedule_versions = Table(
+    "schedule_versions",
+    metadata,
+    Column("schedule", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("holds_from", Moment, nullable=False),
+    Column("ends", Moment),
+    Column("text", Text, nullable=False),
+    Column("first", Text, nullable=False),
+    Index("schedule_versions_by_end", "ends"),
+)
+"""What each schedule said, as JSON, from `holds_from` up to `ends`, which only the newest version lacks. `first` says of each
+layer which of its responders has its first turn, as JSON."""
+
 answer_clocks = Table(
     "answer_clocks",
     metadata,

@@ -20,7 +20,7 @@ from alerter.incidents import outcomes, store
 from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
 from alerter.notify.health import TRIP_FAILURES
-from alerter.oncall import coverage, overrides
+from alerter.oncall import coverage, rosters
 from alerter.states import ENDED, DeliveryState, EndpointState
 from alerter.store.database import Database
 from alerter.store.loops import PeriodicLoop
@@ -123,8 +123,8 @@ class GaugeReader(PeriodicLoop):
             return
         self._covered, self._schedules = context.now, context.config.schedules
         until = context.now + coverage.AHEAD
-        held = await self._database.read(lambda c: overrides.between(c, context.now, until))
-        found = await asyncio.to_thread(coverage.measure, context.config, held, context.now)
+        roster = await self._database.read(lambda c: rosters.between(c, context.now, until, context.now))
+        found = await asyncio.to_thread(coverage.measure, context.config, roster, context.now)
         self._metrics.oncall_gap_seconds.clear()
         self._metrics.oncall_covered.clear()
         for schedule, covered in found.items():

@@ -21,6 +21,7 @@ from alerter.states import ENDED, ClockState, DeliveryState
 from alerter.store.database import Database
 from alerter.store.loops import PeriodicLoop
 from alerter.store.tables import (
+    absences,
     answer_clocks,
     attempts,
     deliveries,
@@ -29,6 +30,7 @@ from alerter.store.tables import (
     metadata,
     overrides,
     redactions,
+    schedule_versions,
     secrets,
     sessions,
     silences,
@@ -69,6 +71,8 @@ KEPT: Final = (
     Kept(silences.c.ends_at, timedelta(days=90)),
     # So that last year's on-call can be shown.
     Kept(overrides.c.ends, timedelta(days=400)),
+    Kept(absences.c.ends, timedelta(days=400)),
+    Kept(schedule_versions.c.ends, timedelta(days=400)),
     # So that a year can be compared with the one before.
     Kept(volumes.c.hour, timedelta(days=400)),
     # A connector that is gone for so long was taken away: what it promised keeps no story unknown for ever.

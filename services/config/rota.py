@@ -1,7 +1,8 @@
 """Who works when, as the configuration file says it: responders, schedules with their layers, and opening hours.
 
-Times of day and hand-offs are what the clocks on the wall show in the schedule's own IANA zone, never offsets or durations:
-a shift from 22:00 to 06:00 begins and ends at these times also in the two nights in which the clocks change.
+Times of day and hand-offs are what the clocks on the wall show in the IANA zone of the schedule, or of the layer if it has its
+own, never offsets or durations: a shift from 22:00 to 06:00 begins and ends at these times also in the two nights in which the
+clocks change.
 """
 
 from __future__ import annotations
@@ -100,6 +101,7 @@ class Responder(Section):
     digest: Slug | None = Field(
         None, description="the endpoint for what can wait, such as overdue answers; the first method without it"
     )
+    zone: Zone = Field("UTC", description="where they live: a day of their absence begins and ends there")
 
     @property
     def called(self) -> str:
@@ -119,11 +121,14 @@ class Layer(Section):
     """Responders in turn. A layer stands above those before it: where it has somebody, they are on call."""
 
     id: Slug
+    zone: Zone | None = Field(
+        None, description="whose clocks the layer's times mean, to follow the sun; the schedule's zone without it"
+    )
     rotation: Rotation
     shift_hours: Annotated[int, Field(ge=1, le=366 * 24)] | None = Field(
         None, description="with `rotation: custom`: hours from one hand-off to the next, by the clock on the wall"
     )
-    begins: NaiveDatetime = Field(description="the first hand-off, by the clock on the wall in the schedule's zone")
+    begins: NaiveDatetime = Field(description="the first hand-off, by the clock on the wall in the layer's zone")
     ends: NaiveDatetime | None = None
     responders: tuple[Slug, ...] = Field(min_length=1, max_length=500, description="in the order of their turns")
     only: tuple[Window, ...] = Field((), max_length=50, description="when this layer counts; empty: always")

@@ -29,13 +29,22 @@ EVERY = timedelta(minutes=15)
 async def test_a_policy_misses_nobody_in_the_night_the_clocks_change(
     make_house: MakeHouse, zone: str, night: str, skipped: int
 ) -> None:
-    """Hand-offs every four hours on the wall: at 22:15, 02:15 (which is skipped, or there twice) and 06:15."""
+    """Hand-offs every four hours on the wall: at 22:15, 02:15 (which is skipped, or there twice) and 06:15. In the nights in
+    which an hour is there twice the zone is the layer's own, and the schedule's another one."""
     there = ZoneInfo(zone)
     first = (datetime.fromisoformat(night) - timedelta(days=30)).date()
-    layer = {"id": "base", "rotation": "custom", "shift_hours": 4, "begins": f"{first}T02:15", "responders": PEOPLE}
+    zones: dict[str, str] = {"zone": zone} if skipped < 0 else {}
+    layer = {
+        "id": "base",
+        "rotation": "custom",
+        "shift_hours": 4,
+        "begins": f"{first}T02:15",
+        "responders": PEOPLE,
+        **zones,
+    }
     config = make.config(
         responders=[{"id": who, "methods": [who]} for who in PEOPLE],
-        schedules=[{"id": "night", "zone": zone, "layers": [layer]}],
+        schedules=[{"id": "night", "zone": "UTC" if zones else zone, "layers": [layer]}],
         policies=[
             {
                 "id": "default",
