@@ -19,6 +19,7 @@ from alerter.api import (
     keys,
     oncall,
     outcomes,
+    page_now,
     schemas,
     silences,
 )
@@ -30,6 +31,7 @@ from alerter.api.problems import ALWAYS
 MODULES: Final = (
     incidents,
     actions,
+    page_now,
     outcomes,
     silences,
     deliveries,

@@ -151,15 +151,19 @@ class Announcer:
             self.announce(storm, suppression.join_storm(storm, record, self.now))
         return suppression.beyond_budget(storm, budget, self.now)
 
-    def enqueue(self, record: IncidentRecord, message: Message, names: tuple[str, ...]) -> dict[str, str]:
-        """Enqueue a delivery to each of these endpoints, and to each subscriber to such messages.
+    def enqueue(
+        self, record: IncidentRecord, message: Message, names: tuple[str, ...], is_ring: bool = False
+    ) -> dict[str, str]:
+        """Enqueue a delivery to each of these endpoints, and to each subscriber to such messages, unless `is_ring`: that
+        one person is told again concerns nobody else.
 
         Returns the id of the delivery to each of `names`.
         """
         incident = record.incident
         self._subscribers = self._subscribers or Subscribers(self.connection)
         kind = f"incident.{message.change.value}"
-        everybody = tuple({*names, *self._subscribers.of(kind, incident.brand, incident.severity)})
+        others = () if is_ring else self._subscribers.of(kind, incident.brand, incident.severity)
+        everybody = tuple({*names, *others})
         if not everybody:
             return {}
         config, public_url = self.context.config, self.context.public_url
@@ -196,6 +200,8 @@ def _gate(desk: Announcer, work: Work) -> telling.WhyHeld:
 def _told_first(announced: Announcement, request: PageRequest, now: datetime) -> Announcement:
     """Returns the opening with the endpoints of its first step, and why that step went differently from the policy."""
     record = with_audience(announced.record, request.names, now)
+    if request.goes_on:
+        announced = replace(announced, entries=(*announced.entries, Entry("told", request.words)))
     if request.said is None or announced.message is None:
         return replace(announced, record=record)
     message = replace(announced.message, because=f"{announced.message.because} ({request.said})")
@@ -226,7 +232,8 @@ def notify(desk: Announcer, work: Work) -> None:
     message, record = work.result.message, work.record
     if message is None or not message.tell.is_told:
         return
-    made = desk.enqueue(record, message, _recipients(desk, work, message))
+    is_ring = work.request is not None and work.request.is_ring
+    made = desk.enqueue(record, message, _recipients(desk, work, message), is_ring)
     if work.request is not None:
         desk.paging.record(record.incident.id, work.request, made)
 

@@ -1,0 +1,80 @@
+"""Pages somebody now, with a message and outside any policy. Behind the API and the console alike."""
+
+from __future__ import annotations
+
+import secrets
+
+from fastapi import APIRouter
+from sqlalchemy.exc import IntegrityError
+
+from alerter.api import schemas
+from alerter.api.auth import Caller, Responder
+from alerter.api.context import ApiContext
+from alerter.api.problems import Problem
+from alerter.desk.service import IncidentService
+from alerter.incidents.record import IncidentRecord
+from alerter.incidents.transitions import Refused
+from alerter.store import audit
+from services.config.model import Brand, Config
+from services.config.rota import OWNER
+
+
+async def page(service: ApiContext, caller: Caller, asked: schemas.PageIn) -> IncidentRecord:
+    """Page whom `asked` names, and write it into the audit log. Returns the incident that it opened, now or before.
+
+    Raises `Problem` 422 if there is no such brand, or nobody would be told.
+    """
+    config = service.process.config
+    brand = config.brand(asked.brand)
+    if brand is None or not caller.sees(brand.id):
+        raise _wrong("brand", f"there is no brand {asked.brand}")
+    unknown = [target for target in asked.to if not _may_page(caller, config, brand, target)]
+    if unknown:
+        raise _wrong("to", f"there is no {', '.join(unknown)}")
+    key = asked.id or secrets.token_hex(8)
+
+    def act(desk: IncidentService) -> IncidentRecord:
+        record, is_new = desk.people.page(brand, key, asked.to, asked.message, asked.by, asked.severity)
+        if is_new:
+            detail = {"by": asked.by, "to": list(asked.to), "message": asked.message}
+            incident = record.incident.id
+            audit.record(desk.connection, service.context().now, caller.name, "page.sent", incident, brand.id, detail)
+        return record
+
+    try:
+        try:
+            return await service.act(act)
+        except IntegrityError:  # another replica was faster with the same id: what it opened is found now
+            return await service.act(act)
+    except Refused as error:
+        raise _wrong("to", str(error)) from None
+
+
+def may_page(caller: Caller, config: Config, brand: Brand) -> list[str]:
+    """Returns whom the caller may page about a brand, in the order in which a form lists them."""
+    people = [f"responder:{one.id}" for one in config.responders]
+    every = [*(f"schedule:{one.id}" for one in config.schedules), *people, OWNER]
+    return [target for target in every if _may_page(caller, config, brand, target)]
+
+
+def _may_page(caller: Caller, config: Config, brand: Brand, target: str) -> bool:
+    """A key that is limited to brands may page whom the policies of a brand page, and the owner of its accounts."""
+    kind, _, name = target.rpartition(":")
+    if (kind == "responder" and config.responder(name) is None) or (
+        kind == "schedule" and config.schedule(name) is None
+    ):
+        return False
+    return not caller.outside or target == OWNER or target in config.paged_for(brand)
+
+
+def _wrong(at: str, why: str) -> Problem:
+    return Problem(422, f"{at}: {why}", errors=[{"at": f"body.{at}", "why": why}])
+
+
+def mount(routes: APIRouter, service: ApiContext) -> None:
+    @routes.post("/page", status_code=201)
+    async def page_somebody(caller: Responder, asked: schemas.PageIn) -> schemas.PageOut:
+        """Page somebody now, with a message of your own. It opens an incident that they acknowledge, which no silence,
+        quiet hours or page budget hold back."""
+        record = await page(service, caller, asked)
+        return schemas.PageOut(incident=record.incident, told=record.audience)
