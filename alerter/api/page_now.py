@@ -17,6 +17,7 @@ from alerter.incidents.transitions import Refused
 from alerter.store import audit
 from services.config.model import Brand, Config
 from services.config.rota import OWNER
+from services.contracts.base import BrandId
 
 
 async def page(service: ApiContext, caller: Caller, asked: schemas.PageIn) -> IncidentRecord:
@@ -25,7 +26,7 @@ async def page(service: ApiContext, caller: Caller, asked: schemas.PageIn) -> In
     Raises `Problem` 422 if there is no such brand, or nobody would be told.
     """
     config = service.process.config
-    brand = config.brand(asked.brand)
+    brand = config.brand(BrandId(asked.brand))
     if brand is None or not caller.sees(brand.id):
         raise _wrong("brand", f"there is no brand {asked.brand}")
     unknown = [target for target in asked.to if not _may_page(caller, config, brand, target)]

@@ -33,7 +33,8 @@ NAMES = ("dana-push", "dana-call", "lee-push", "lead")
 
 @asynccontextmanager
 async def running(make_house: MakeHouse, **more: Any) -> AsyncIterator[House]:
-    house = make_house(make.config(policies=[{"id": "default", "steps": STEPS}], responders=PEOPLE, **more))
+    config = make.config(policies=[{"id": "default", "steps": STEPS}], responders=PEOPLE, **more)
+    house = make_house(config, public_url=None)
     await house.receiver.start()
     async with house.running():
         for name in NAMES:
@@ -67,7 +68,7 @@ async def test_a_page_by_hand_says_its_message_rings_and_is_acknowledged(make_ho
 
 
 async def test_neither_silence_nor_quiet_hours_nor_page_budget_hold_it_back(make_house: MakeHouse) -> None:
-    quiet = [{"id": "night", "zone": "UTC", "holds_from": 2, "windows": [{"begins": "00:00", "ends": "24:00"}]}]
+    quiet = [{"id": "night", "zone": "UTC", "holds_from": 3, "windows": [{"begins": "00:00", "ends": "24:00"}]}]
     brands = [{"id": "acme", "name": "Acme", "pages_per_hour": 1}]
     async with running(make_house, quiet_hours=quiet, brands=brands) as house:
         until = (NOW + timedelta(hours=9)).isoformat()
@@ -104,7 +105,7 @@ async def test_the_same_id_pages_nobody_twice(make_house: MakeHouse) -> None:
         ({"to": ["schedule:nothing"]}, "there is no schedule:nothing"),
         ({"to": ["typo"]}, "typo cannot be reached by typo"),
         ({"to": ["owner"]}, "nobody owns"),
-        ({"brand": "other"}, "there is no brand other"),
+        ({"brand": "nowhere"}, "there is no brand nowhere"),
         ({"message": "  "}, "message"),
         ({"message": "x" * 1001}, "message"),
         ({"to": []}, "to"),

@@ -109,7 +109,8 @@ async def test_what_stops_a_policy_stops_the_rings_at_once(make_house: MakeHouse
             body = {"matchers": [{"field": "brand", "values": ["acme"]}], "ends_at": until, "by": "lee"}
             assert (await house.http.post("/v1/silences", json=body)).status_code == 201
         else:
-            more = {"reassign": {"to": "Lee Kwan"}, "snooze": {"minutes": 600}}.get(what, {})
+            bodies: dict[str, dict[str, Any]] = {"reassign": {"to": "Lee Kwan"}, "snooze": {"minutes": 600}}
+            more = bodies.get(what, {})
             await act(house, incident, what, **more)
         assert what == "silence" or (await explained(house, incident))["rings"] == []
         await house.pass_time(240)
