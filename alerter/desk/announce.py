@@ -35,6 +35,7 @@ from alerter.notify.formats import native
 from alerter.notify.outbox import Cause
 from alerter.rules.severity import WORST
 from alerter.states import TellReason
+from services.config.rota import Urgency
 from services.contracts.base import event_id
 from services.contracts.codec import encode
 from services.contracts.incident import Change, Held, HeldBy, IncidentChanged
@@ -151,6 +152,12 @@ class Announcer:
             self.announce(storm, suppression.join_storm(storm, record, self.now))
         return suppression.beyond_budget(storm, budget, self.now)
 
+    def became_urgent(self, before: IncidentRecord, record: IncidentRecord) -> bool:
+        """Returns True if a change made the incident urgent, and people may be told of it."""
+        urgency = self.context.config.urgency
+        rose = urgency(record.incident.severity) is Urgency.URGENT is not urgency(before.incident.severity)
+        return rose and not record.ended and not telling.is_muted(record)
+
     def enqueue(
         self, record: IncidentRecord, message: Message, names: tuple[str, ...], is_ring: bool = False
     ) -> dict[str, str]:
@@ -263,6 +270,8 @@ def escalate(desk: Announcer, work: Work) -> None:
         steps.resume(desk.connection, incident.id, result.resumes_at, why)
     if before is not None and not record.ended and incident.answer_by != before.incident.answer_by:
         desk.paging.hasten(record)
+    if before is not None and desk.became_urgent(before, record):
+        desk.paging.rouse(record)
     if work.request is not None and work.goes_on and result.tell.is_told:
         desk.paging.schedule_next(record, work.request)
 

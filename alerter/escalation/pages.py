@@ -185,6 +185,13 @@ def _move(connection: Connection, page: int, values: dict[str, Any]) -> bool:
     return bool(connection.execute(query).rowcount)
 
 
+def targets(connection: Connection, incident: str) -> list[tuple[str, int, bool]]:
+    """Returns whom an incident paged: each target once, with the last step that paged it, and whether as the fallback."""
+    query = select(pages.c.target, func.max(pages.c.number).label("number"), pages.c.fallback)
+    rows = connection.execute(query.where(pages.c.incident == incident).group_by(pages.c.target, pages.c.fallback))
+    return sorted((row.target, row.number, bool(row.fallback)) for row in rows)
+
+
 def is_one_of_several(connection: Connection, page: int) -> bool:
     """Returns True if the same person was sent another message at the same time, which arrived or still may."""
     one, other = pages.alias(), pages.alias()

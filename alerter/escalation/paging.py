@@ -7,7 +7,7 @@ If a target leads to nobody, the policy's fallback is paged instead, and the mes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
@@ -22,6 +22,7 @@ from alerter.notify import endpoints
 from alerter.oncall import overrides
 from alerter.oncall.responders import Contact, Directory, Nobody, account_of
 from services.config.model import Config
+from services.config.rota import NotificationRule, Urgency
 from services.contracts.base import AccountId, BrandId
 
 _A_MOMENT: Final = timedelta(seconds=1)
@@ -167,6 +168,30 @@ class Paging:
             return Nobody(ring.target, f"{ring.who} cannot be reached by {ring.method}")
         contact = Contact(ring.target, ring.who, methods, ring.method, ring.responder)
         return PageRequest(ring.number, (Recipient(contact, methods, ring.fallback),), is_ring=True)
+
+    def rouse(self, record: IncidentRecord) -> None:
+        """Ring those who were paged while the incident was calm, by their rules for urgent ones.
+
+        What comes at once goes to those methods that do not get the news of the change anyway.
+        """
+        incident, urgent = record.incident, Urgency.URGENT
+        for target, number, fallback in pages.targets(self._connection, incident.id):
+            found = self.directory.find(target, self._account(record), self._now)
+            if isinstance(found, Nobody) or not found.notify.of(urgent):
+                continue
+            usable = self.usable_in_order(found.methods, incident.brand)
+            is_rung = rings.is_rung(self._connection, incident.id, found.responder, urgent)
+            called = [] if is_rung else rings.arrange(found, usable, urgent, fallback)
+            silent = [
+                NotificationRule(method=one.methods[0]) for one in called if one.methods[0] not in record.audience
+            ]
+            rings.start(
+                self._connection,
+                incident.id,
+                number,
+                [replace(one, later=(*silent, *one.later)) for one in called[-1:]],
+                self._now,
+            )
 
     def news(self, request: PageRequest) -> tuple[str, ...]:
         """Returns the endpoints of a request that are told of later changes, too.

@@ -23,6 +23,7 @@ from alerter.store import later
 from alerter.store.tables import rings
 from services.config.rota import NotificationRule, Urgency
 
+BECAME_URGENT: Final = "it has become urgent"
 _ADD: Final = insert(rings)
 _NEXT: Final = select(func.min(rings.c.due_at)).where(rings.c.state == StepState.WAITING)
 
@@ -100,7 +101,7 @@ def arrange(
 
 
 def start(connection: Connection, incident: str, number: int, called: Sequence[Recipient], now: datetime) -> None:
-    """Write what these people are told after a page that is made now: each has one row of rings for an incident, and
+    """Write what these people are told after a page that is made now: each is rung once at a time for an incident, and
     rules of another urgency take the place of those that went on."""
     rung: set[str | None] = set()
     rows = []
@@ -126,7 +127,8 @@ def start(connection: Connection, incident: str, number: int, called: Sequence[R
                     "after_minutes": rule.after_minutes,
                     "due_at": now + timedelta(minutes=rule.after_minutes),
                     "done_at": None,
-                    "because": None,
+                    # Only an incident that becomes urgent has a further rule at 0 minutes: the others were sent at once.
+                    "because": None if rule.after_minutes else BECAME_URGENT,
                 }
             )
     later.do(connection, _ADD, rows)

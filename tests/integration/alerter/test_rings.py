@@ -281,14 +281,38 @@ async def test_a_clock_that_was_set_back_delays_no_ring(make_house: MakeHouse) -
         assert told(house) == {"dana-push": 1, "dana-sms": 1}
 
 
-async def test_rules_that_went_on_for_a_calm_incident_give_way_to_the_urgent_ones(make_house: MakeHouse) -> None:
-    calm = [{"method": "dana-push"}, {"after_minutes": 600, "method": "dana-sms"}]
-    steps = {"targets": ["responder:dana"]}, {"after_minutes": 20, "targets": ["responder:dana"]}
+@pytest.mark.parametrize("calm", [[], [{"method": "dana-push"}, {"after_minutes": 600, "method": "dana-sms"}]])
+async def test_an_incident_that_becomes_urgent_rings_by_the_urgent_rules(
+    make_house: MakeHouse, calm: list[Any]
+) -> None:
+    steps = {"targets": ["responder:dana"]}, {"after_minutes": 300, "targets": ["responder:dana"]}
     dana = {**DANA, "notify": {"urgent": RULES, "calm": calm}}
-    async with running(make_house, *steps, people=[dana]) as house:
+    async with running(make_house, *steps, people=[dana], urgent_severity=1) as house:
         incident = await opened(house)
-        assert [ring["method"] for ring in (await explained(house, incident))["rings"]] == ["dana-sms"]
+        assert [ring["method"] for ring in (await explained(house, incident))["rings"]] == ["dana-sms"] * bool(calm)
         await house.signal(make.forecast(2, Level.IMMINENT, probability=0.95, mood=make.mood(), crossing=None))
         await house.settle()
-        await house.pass_time(20 * 60)
+        assert house.receiver.types("/dana-push") == ["incident.opened", "incident.updated"], "it is told of it, once"
         assert [ring["method"] for ring in (await explained(house, incident))["rings"]] == ["dana-sms", "dana-call"]
+        await house.pass_time(600)
+        assert told(house) == {"dana-push": 1, "dana-sms": 1, "dana-call": 1}
+
+
+async def test_a_calm_method_that_hears_of_the_rise_does_not_stand_for_the_urgent_ones(make_house: MakeHouse) -> None:
+    dana = {**DANA, "notify": {"urgent": RULES, "calm": [{"method": "dana-call"}]}}
+    async with running(make_house, people=[dana], urgent_severity=1) as house:
+        await opened(house)
+        assert told(house) == {"dana-call": 1}
+        await house.signal(make.forecast(2, Level.IMMINENT, probability=0.95, mood=make.mood(), crossing=None))
+        await house.settle()
+        assert told(house) == {"dana-call": 1, "dana-push": 1}
+
+
+async def test_an_incident_that_somebody_has_rings_nobody_when_it_becomes_urgent(make_house: MakeHouse) -> None:
+    async with running(make_house, urgent_severity=1, policy={"acknowledgement_minutes": 600}) as house:
+        incident = await opened(house)
+        await act(house, incident, "acknowledge")
+        await house.signal(make.forecast(2, Level.IMMINENT, probability=0.95, mood=make.mood(), crossing=None))
+        await house.settle()
+        await house.pass_time(600)
+        assert told(house) == {"dana-push": 1}
