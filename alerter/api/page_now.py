@@ -15,7 +15,7 @@ from alerter.desk.service import IncidentService
 from alerter.incidents.record import IncidentRecord
 from alerter.incidents.transitions import Refused
 from alerter.store import audit
-from services.config.model import Brand, Config
+from services.config.model import Config
 from services.config.rota import OWNER
 from services.contracts.base import BrandId
 
@@ -29,9 +29,11 @@ async def page(service: ApiContext, caller: Caller, asked: schemas.PageIn) -> In
     brand = config.brand(BrandId(asked.brand))
     if brand is None or not caller.sees(brand.id):
         raise _wrong("brand", f"there is no brand {asked.brand}")
-    unknown = [target for target in asked.to if not _may_page(caller, config, brand, target)]
+    unknown = [target for target in asked.to if not _is_there(config, target)]
+    if caller.outside:
+        unknown += [target for target in asked.to if target not in config.paged_for((brand.id,))]
     if unknown:
-        raise _wrong("to", f"there is no {', '.join(unknown)}")
+        raise _wrong("to", f"there is no {', '.join(dict.fromkeys(unknown))}")
     key = asked.id or secrets.token_hex(8)
 
     def act(desk: IncidentService) -> IncidentRecord:
@@ -51,21 +53,23 @@ async def page(service: ApiContext, caller: Caller, asked: schemas.PageIn) -> In
         raise _wrong("to", str(error)) from None
 
 
-def may_page(caller: Caller, config: Config, brand: Brand) -> list[str]:
-    """Returns whom the caller may page about a brand, in the order in which a form lists them."""
-    people = [f"responder:{one.id}" for one in config.responders]
-    every = [*(f"schedule:{one.id}" for one in config.schedules), *people, OWNER]
-    return [target for target in every if _may_page(caller, config, brand, target)]
+def may_page(caller: Caller, config: Config) -> list[str]:
+    """Returns the people and schedules that the caller may page, and `owner`, in the order in which a form lists them.
+
+    A key that is limited to brands may page whom the policies of these brands page.
+    """
+    every = [*(f"schedule:{one.id}" for one in config.schedules), *(f"responder:{one.id}" for one in config.responders)]
+    if caller.brands is None:
+        return [*every, OWNER]
+    paged = config.paged_for(caller.brands)
+    return [target for target in (*every, OWNER) if target in paged]
 
 
-def _may_page(caller: Caller, config: Config, brand: Brand, target: str) -> bool:
-    """A key that is limited to brands may page whom the policies of a brand page, and the owner of its accounts."""
+def _is_there(config: Config, target: str) -> bool:
+    """Returns False if the target names a person or schedule that the file does not have."""
     kind, _, name = target.rpartition(":")
-    if (kind == "responder" and config.responder(name) is None) or (
-        kind == "schedule" and config.schedule(name) is None
-    ):
-        return False
-    return not caller.outside or target == OWNER or target in config.paged_for(brand)
+    known = {"responder": config.responder, "schedule": config.schedule}.get(kind)
+    return known is None or known(name) is not None
 
 
 def _wrong(at: str, why: str) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -16,21 +17,25 @@ from alerter.console import rendering
 from alerter.console.actions import may
 from alerter.console.middleware import HOME, Form, Signed
 
+MOST_LISTED: Final = 500
+"""Brands, and people, that the form lists: a page stays below 100 kB."""
+
 
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/page")
     async def ask_whom(request: Request, visit: Signed) -> Response:
         caller, config = may(visit, Scope.RESPOND), service.process.config
         brands = [brand for brand in config.brands if caller.sees(brand.id)]
-        # The same form that is sent twice pages once.
+        targets = page_now.may_page(caller, config)
         return rendering.page(
             service,
             request,
             "page.html",
-            brands=[(brand.id, brand.name) for brand in brands],
-            targets=list(dict.fromkeys(one for brand in brands for one in page_now.may_page(caller, config, brand))),
+            brands=[(brand.id, brand.name) for brand in brands[:MOST_LISTED]],
+            targets=targets[:MOST_LISTED],
+            is_short=max(len(brands), len(targets)) > MOST_LISTED,
             names={f"responder:{one.id}": one.called for one in config.responders},
-            once=secrets.token_hex(8),
+            once=secrets.token_hex(8),  # the same form that is sent twice pages once
         )
 
     @routes.post("/page")

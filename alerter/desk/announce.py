@@ -154,8 +154,8 @@ class Announcer:
 
     def became_urgent(self, before: IncidentRecord, record: IncidentRecord) -> bool:
         """Returns True if a change made the incident urgent, and people may be told of it."""
-        urgency = self.context.config.urgency
-        rose = urgency(record.incident.severity) is Urgency.URGENT is not urgency(before.incident.severity)
+        was, now = (self.context.config.urgency(one.incident.severity) for one in (before, record))
+        rose = was is Urgency.CALM and now is Urgency.URGENT
         return rose and not record.ended and not telling.is_muted(record)
 
     def enqueue(

@@ -74,9 +74,9 @@ class Timers:
             self._next_way(record, way, request.because)
         elif request.called:
             over = [nobody.because for nobody in request.missing]
-            self._escalate(
-                record, request, "; ".join(over) or taken.why, goes_on=False, failed=taken.because is not None
-            )
+            # One that comes early stands in for a method that failed, and hears the news in its place.
+            hears = taken.because is not None
+            self._escalate(record, request, "; ".join(over) or taken.why, goes_on=False, hears=hears)
         else:
             self._note(record, "; ".join(nobody.because for nobody in request.missing))
         return True
@@ -110,10 +110,10 @@ class Timers:
         request: PageRequest,
         why: str | None,
         goes_on: bool = True,
-        failed: bool = False,
+        hears: bool = False,
     ) -> None:
-        """`failed` means that an earlier message to the same person did not get through."""
-        news = request.names if failed else self._paging.news(request)
+        """With `hears` all endpoints of the request are told of later changes, or else those that `Paging.news` names."""
+        news = request.names if hears else self._paging.news(request)
         transition = model.escalate(record, request.number, news, self._now, request.words, why)
         self._announcer.announce(record, transition, occasion=Occasion.STEP, request=request, goes_on=goes_on)
 

@@ -4,7 +4,7 @@ an error names file, line, field and what would be right. Secrets never stand he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -216,9 +216,9 @@ class Config(Section):
         """Returns who answers for this account of a brand."""
         return self._owners.get(account)
 
-    def paged_for(self, brand: Brand) -> frozenset[str]:
-        """Returns the targets that the policies of a brand's rules name."""
-        policies = {rule.policy for rule in self.rules if not rule.brands or brand.id in rule.brands}
+    def paged_for(self, brands: Collection[str]) -> frozenset[str]:
+        """Returns the targets that the policies of the rules for these brands name."""
+        policies = {rule.policy for rule in self.rules if not rule.brands or not set(brands).isdisjoint(rule.brands)}
         return frozenset(
             target
             for policy in self.policies

@@ -138,6 +138,16 @@ async def test_who_may_page_is_checked_and_who_paged_is_written_down(make_house:
         assert mine["detail"] == {"by": "max", "to": ["responder:dana"], "message": ASKED["message"]}
 
 
+async def test_the_form_lists_whom_a_key_may_page(make_house: MakeHouse) -> None:
+    async with running(make_house) as house:
+        key = (await make_key(house, "outside", "respond", "acme"))["authorization"].removeprefix("Bearer ")
+        async with sign_in(house, key) as client:
+            text = (await client.get("/console/page")).text
+        assert 'value="responder:lee"' in text
+        assert 'value="responder:dana"' not in text
+        assert 'value="other"' not in text
+
+
 async def ask_with(house: House, headers: Bearer, **more: Any) -> httpx2.Response:
     return await house.http.post("/v1/page", json={**ASKED, **more}, headers=headers)
 

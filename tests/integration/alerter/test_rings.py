@@ -306,6 +306,7 @@ async def test_a_calm_method_that_hears_of_the_rise_does_not_stand_for_the_urgen
         await house.signal(make.forecast(2, Level.IMMINENT, probability=0.95, mood=make.mood(), crossing=None))
         await house.settle()
         assert told(house) == {"dana-call": 1, "dana-push": 1}
+        assert "it has become urgent" in house.receiver.at("/dana-push")[0].body["data"]["because"]
 
 
 async def test_an_incident_that_somebody_has_rings_nobody_when_it_becomes_urgent(make_house: MakeHouse) -> None:
