@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from alerter.api import schemas
 from alerter.api.auth import Caller, Responder
 from alerter.api.context import ApiContext
-from alerter.api.problems import Problem
+from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.desk.service import IncidentService
 from alerter.incidents.record import IncidentRecord
 from alerter.incidents.transitions import Refused
@@ -23,17 +23,17 @@ from services.contracts.base import BrandId
 async def page(service: ApiContext, caller: Caller, asked: schemas.PageIn) -> IncidentRecord:
     """Page whom `asked` names, and write it into the audit log. Returns the incident that it opened, now or before.
 
-    Raises `Problem` 422 if there is no such brand, or nobody would be told.
+    Raises `Problem` 404 if there is no such brand, person or schedule, and 409 if nobody would be told.
     """
     config = service.process.config
     brand = config.brand(BrandId(asked.brand))
     if brand is None or not caller.sees(brand.id):
-        raise _wrong("brand", f"there is no brand {asked.brand}")
+        raise Problem(404, f"there is no brand {asked.brand}")
     unknown = [target for target in asked.to if not _is_there(config, target)]
     if caller.outside:
         unknown += [target for target in asked.to if target not in config.paged_for((brand.id,))]
     if unknown:
-        raise _wrong("to", f"there is no {', '.join(dict.fromkeys(unknown))}")
+        raise Problem(404, f"there is no {', '.join(dict.fromkeys(unknown))}")
     key = asked.id or secrets.token_hex(8)
 
     def act(desk: IncidentService) -> IncidentRecord:
@@ -50,7 +50,7 @@ async def page(service: ApiContext, caller: Caller, asked: schemas.PageIn) -> In
         except IntegrityError:  # another replica was faster with the same id: what it opened is found now
             return await service.act(act)
     except Refused as error:
-        raise _wrong("to", str(error)) from None
+        raise Problem(409, str(error)) from None
 
 
 def may_page(caller: Caller, config: Config) -> list[str]:
@@ -72,12 +72,8 @@ def _is_there(config: Config, target: str) -> bool:
     return known is None or known(name) is not None
 
 
-def _wrong(at: str, why: str) -> Problem:
-    return Problem(422, f"{at}: {why}", errors=[{"at": f"body.{at}", "why": why}])
-
-
 def mount(routes: APIRouter, service: ApiContext) -> None:
-    @routes.post("/page", status_code=201)
+    @routes.post("/page", status_code=201, responses={**ABSENT, **CONFLICT})
     async def page_somebody(caller: Responder, asked: schemas.PageIn) -> schemas.PageOut:
         """Page somebody now, with a message of your own. It opens an incident that they acknowledge, which no silence,
         quiet hours or page budget hold back."""

@@ -99,25 +99,25 @@ async def test_the_same_id_pages_nobody_twice(make_house: MakeHouse) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "why"),
+    ("more", "status", "why"),
     [
-        ({"to": ["responder:nobody"]}, "there is no responder:nobody"),
-        ({"to": ["schedule:nothing"]}, "there is no schedule:nothing"),
-        ({"to": ["typo"]}, "typo cannot be reached by typo"),
-        ({"to": ["owner"]}, "nobody owns"),
-        ({"brand": "nowhere"}, "there is no brand nowhere"),
-        ({"message": "  "}, "message"),
-        ({"message": "x" * 1001}, "message"),
-        ({"to": []}, "to"),
-        ({"severity": 5}, "severity"),
+        ({"to": ["responder:nobody"]}, 404, "there is no responder:nobody"),
+        ({"to": ["schedule:nothing"]}, 404, "there is no schedule:nothing"),
+        ({"to": ["typo"]}, 409, "nobody would be told: typo cannot be reached by typo"),
+        ({"to": ["owner"]}, 409, "nobody owns"),
+        ({"brand": "nowhere"}, 404, "there is no brand nowhere"),
+        ({"message": "  "}, 422, "message"),
+        ({"message": "x" * 1001}, 422, "message"),
+        ({"to": []}, 422, "to"),
+        ({"severity": 5}, 422, "severity"),
     ],
 )
 async def test_a_page_that_would_reach_nobody_is_refused_with_the_reason(
-    make_house: MakeHouse, more: dict[str, Any], why: str
+    make_house: MakeHouse, more: dict[str, Any], status: int, why: str
 ) -> None:
     async with running(make_house) as house:
         answer = await ask(house, **more)
-        assert answer.status_code == 422
+        assert answer.status_code == status
         assert why in answer.text
         assert await house.incidents() == []
 
@@ -128,10 +128,10 @@ async def test_who_may_page_is_checked_and_who_paged_is_written_down(make_house:
         assert (await ask_with(house, reader)).status_code == 403
         outside = await make_key(house, "outside", "respond", "acme")
         refused = await ask_with(house, outside)
-        assert (refused.status_code, "there is no responder:dana" in refused.text) == (422, True)
+        assert (refused.status_code, "there is no responder:dana" in refused.text) == (404, True)
         assert (await ask_with(house, outside, to=["responder:lee"])).status_code == 201
         other = await make_key(house, "other", "respond", "other")
-        assert (await ask_with(house, other, to=["responder:lee"])).status_code == 422
+        assert (await ask_with(house, other, to=["responder:lee"])).status_code == 404
         await ask(house)
         (mine, theirs) = [one for one in await audited(house) if one["what"] == "page.sent"]
         assert (mine["actor"], theirs["actor"]) == ("admin", "outside")
