@@ -37,6 +37,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
         schemas.Acknowledgement,
         lambda p, i, said: p.acknowledge(i, said.by, said.comment, said.minutes),
     ),
+    "escalate": Action("escalated", schemas.ActionIn, lambda p, i, said: p.escalate(i, said.by, said.comment)),
     "resolve": Action("resolved", schemas.ActionIn, lambda p, i, said: p.resolve(i, said.by, said.comment)),
     "snooze": Action("snoozed", schemas.Snooze, lambda p, i, said: p.snooze(i, said.by, said.comment, said.minutes)),
     "reassign": Action(
@@ -76,6 +77,12 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         """Take the incident for a while. The remaining steps are cancelled, and everybody told so far hears who has it.
         Repeating it extends it. When it expires, whoever had it is told, and the policy continues."""
         return await perform(service, caller, "acknowledge", incident, said)
+
+    @routes.post("/incidents/{incident}/escalate", responses={**ABSENT, **CONFLICT})
+    async def escalate_incident(caller: Responder, incident: IncidentKey, said: schemas.ActionIn) -> Incident:
+        """Do the next step of its policy now. Whoever had it no longer does, until somebody acknowledges again. After the
+        last step that step is done once more."""
+        return await perform(service, caller, "escalate", incident, said)
 
     @routes.post("/incidents/{incident}/resolve", responses={**ABSENT, **CONFLICT})
     async def resolve_incident(caller: Responder, incident: IncidentKey, said: schemas.ActionIn) -> Incident:

@@ -20,6 +20,7 @@ from alerter.api import (
     keys,
     oncall,
     outcomes,
+    page_now,
     schemas,
     silences,
     swaps,
@@ -32,6 +33,7 @@ from alerter.api.problems import ALWAYS
 MODULES: Final = (
     incidents,
     actions,
+    page_now,
     outcomes,
     silences,
     deliveries,

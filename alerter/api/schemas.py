@@ -15,6 +15,7 @@ from alerter.silences.matching import Covers, Matcher
 from alerter.states import DeliveryState, EndpointState, StepState, TellReason
 from services.base.rfc3339 import Rfc3339
 from services.config.model import Policy
+from services.config.rota import Target
 from services.config.section import Slug
 from services.contracts.base import BrandId
 from services.contracts.incident import Incident, OutcomeMark
@@ -218,6 +219,33 @@ class Snooze(ActionIn):
     minutes: Minutes = Field(description="then the policy continues", examples=[30])
 
 
+class PageIn(Shape):
+    """Somebody pages others now, outside any policy."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"brand": "acme", "to": ["schedule:front"], "message": "The minister calls at nine.", "by": "dana"}
+            ]
+        }
+    )
+    brand: Slug = Field(description="whom it is about")
+    to: tuple[Target, ...] = Field(min_length=1, max_length=20, description="as in the step of a policy")
+    message: Annotated[str, StringConstraints(pattern=r"^[^\x00]*\S[^\x00]*$", max_length=1000)] = Field(
+        description="what they are told"
+    )
+    by: Person
+    severity: Severity = Field(2, description="decides by which of their notification rules people are told")
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
+        None, description="a repeated request with the same id pages nobody twice"
+    )
+
+
+class PageOut(Shape):
+    incident: Incident = Field(description="is acknowledged and resolved like any other")
+    told: tuple[str, ...] = Field(description="the endpoints that the message goes to now")
+
+
 class Reassignment(ActionIn):
     to: Person = Field(description="who should take it", examples=["lee"])
 
@@ -305,6 +333,15 @@ class PlannedStep(Shape):
     done_at: datetime | None = None
 
 
+class PlannedRing(Shape):
+    """What a person who was paged is told next by their own rules, if nobody acknowledges."""
+
+    step: int = Field(description="the number of the step that paged them")
+    who: str
+    method: str = Field(description="the endpoint")
+    due_at: datetime
+
+
 class TimelineEntry(Shape):
     """A decision, its reason, and the record that caused it."""
 
@@ -368,6 +405,7 @@ class Explanation(Shape):
     who_has_it: str
     policy: Policy
     steps: tuple[PlannedStep, ...]
+    rings: tuple[PlannedRing, ...]
     timeline: tuple[TimelineEntry, ...]
     deliveries: tuple[Delivery, ...]
 

@@ -17,7 +17,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, and_, or_, sel
 
 from alerter.api import schemas
 from alerter.api.auth import Caller, seen_by
-from alerter.escalation import policy, steps
+from alerter.escalation import policy, rings, steps
 from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
 from alerter.incidents.source_policy import SourcePolicies, record_outside
@@ -136,6 +136,10 @@ def explanation(
         who_has_it=words.who_has_it(record.incident),
         policy=record.policy,
         steps=tuple(planned),
+        rings=tuple(
+            schemas.PlannedRing(step=ring.number, who=ring.who, method=ring.method, due_at=ring.due_at)
+            for ring in rings.waiting(connection, incident)
+        ),
         timeline=tuple(lines),
         deliveries=_deliveries(connection, sent),
     )

@@ -98,7 +98,9 @@ class Line:
 
 def lines_of(told: Mapping[str, Any]) -> list[Line]:
     """Of what `GET /v1/incidents/{id}/explain` answers."""
-    found = sorted([*_posts(told), *_decisions(told), *_deliveries(told), *_steps(told)], key=lambda pair: pair[0])
+    found = sorted(
+        [*_posts(told), *_decisions(told), *_deliveries(told), *_steps(told), *_rings(told)], key=lambda pair: pair[0]
+    )
     if not found:
         return []
     first = found[0][0]
@@ -139,6 +141,11 @@ def _steps(told: Mapping[str, Any]) -> Iterator[_Row]:
         if step["state"] == StepState.WAITING and step["due_at"] is not None:
             targets = ", ".join(step.get("targets") or step.get("endpoints") or ())
             yield _at(step["due_at"]), "next", f"step {step['number'] + 1} will tell {targets}", "", None
+
+
+def _rings(told: Mapping[str, Any]) -> Iterator[_Row]:
+    for ring in told.get("rings", ()):
+        yield _at(ring["due_at"]), "next", f"rings {ring['who']} by {ring['method']}", "", None
 
 
 def _at(text: str) -> datetime:

@@ -7,6 +7,8 @@ from typing import Final
 WORDS: Final = {
     "acknowledged": "You have it. Everybody who was told will hear so.",
     "resolved": "Marked as over.",
+    "escalated": "The next step of the policy was done at once. Nobody has it until somebody takes it.",
+    "paged": "They are being paged now. This is the incident that they take.",
     "snoozed": "Snoozed. It comes back by itself, and at once if it becomes SEV1.",
     "reassigned": "They have been asked to take it.",
     "marked": "Thank you. Your rating counts towards the precision of the alarms.",

@@ -15,7 +15,7 @@ from alerter.api.context import ApiContext, found
 from alerter.api.problems import Problem
 from alerter.api.schemas import IncidentKey
 from alerter.api.scopes import Scope
-from alerter.console import actions, answers, board, brands, endpoints, flash, live, rendering, rota, sessions
+from alerter.console import actions, answers, board, brands, endpoints, flash, live, page_now, rendering, rota, sessions
 from alerter.console.board import Card
 from alerter.console.live import About, LiveUpdates
 from alerter.console.middleware import HOME, Form, Signed, console_route
@@ -43,6 +43,7 @@ def mount_console(app: FastAPI, service: ApiContext, live_updates: LiveUpdates, 
         (False, answers.mount),
         (False, brands.mount),
         (False, endpoints.mount),
+        (False, page_now.mount),
     ):
         routes = APIRouter(
             prefix=HOME,

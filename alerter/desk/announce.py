@@ -36,6 +36,7 @@ from alerter.notify.formats import native
 from alerter.notify.outbox import Cause
 from alerter.rules.severity import WORST
 from alerter.states import TellReason
+from services.config.rota import Urgency
 from services.contracts.base import event_id
 from services.contracts.codec import encode
 from services.contracts.incident import Change, Held, HeldBy, IncidentChanged
@@ -154,15 +155,25 @@ class Announcer:
             self.announce(storm, suppression.join_storm(storm, record, self.now))
         return suppression.beyond_budget(storm, budget, self.now)
 
-    def enqueue(self, record: IncidentRecord, message: Message, names: tuple[str, ...]) -> dict[str, str]:
-        """Enqueue a delivery to each of these endpoints, and to each subscriber to such messages.
+    def became_urgent(self, before: IncidentRecord, record: IncidentRecord) -> bool:
+        """Returns True if a change made the incident urgent, and people may be told of it."""
+        was, now = (self.context.config.urgency(one.incident.severity) for one in (before, record))
+        rose = was is Urgency.CALM and now is Urgency.URGENT
+        return rose and not record.ended and not telling.is_muted(record)
+
+    def enqueue(
+        self, record: IncidentRecord, message: Message, names: tuple[str, ...], is_ring: bool = False
+    ) -> dict[str, str]:
+        """Enqueue a delivery to each of these endpoints, and to each subscriber to such messages, unless `is_ring`: that
+        one person is told again concerns nobody else.
 
         Returns the id of the delivery to each of `names`.
         """
         incident = record.incident
         self._subscribers = self._subscribers or Subscribers(self.connection)
         kind = f"incident.{message.change.value}"
-        everybody = tuple({*names, *self._subscribers.of(kind, incident.brand, incident.severity)})
+        others = () if is_ring else self._subscribers.of(kind, incident.brand, incident.severity)
+        everybody = tuple({*names, *others})
         if not everybody:
             return {}
         config, public_url = self.context.config, self.context.public_url
@@ -199,6 +210,8 @@ def _gate(desk: Announcer, work: Work) -> telling.WhyHeld:
 def _told_first(announced: Announcement, request: PageRequest, now: datetime) -> Announcement:
     """Returns the opening with the endpoints of its first step, and why that step went differently from the policy."""
     record = with_audience(announced.record, request.names, now)
+    if request.goes_on:
+        announced = replace(announced, entries=(*announced.entries, Entry("told", request.words)))
     if request.said is None or announced.message is None:
         return replace(announced, record=record)
     message = replace(announced.message, because=f"{announced.message.because} ({request.said})")
@@ -229,7 +242,8 @@ def notify(desk: Announcer, work: Work) -> None:
     message, record = work.result.message, work.record
     if message is None or not message.tell.is_told:
         return
-    made = desk.enqueue(record, message, _recipients(desk, work, message))
+    is_ring = work.request is not None and work.request.is_ring
+    made = desk.enqueue(record, message, _recipients(desk, work, message), is_ring)
     if work.request is not None:
         desk.paging.record(record.incident.id, work.request, made)
 
@@ -259,6 +273,8 @@ def escalate(desk: Announcer, work: Work) -> None:
         steps.resume(desk.connection, incident.id, result.resumes_at, why)
     if before is not None and not record.ended and incident.answer_by != before.incident.answer_by:
         desk.paging.hasten(record)
+    if before is not None and desk.became_urgent(before, record):
+        desk.paging.rouse(record)
     if work.request is not None and work.goes_on and result.tell.is_told:
         desk.paging.schedule_next(record, work.request)
 

@@ -38,11 +38,13 @@ class Gate:
     def overflows(self, record: IncidentRecord) -> int | None:
         """Returns the brand's page budget if the incident would go beyond it, or else `None`.
 
-        Severity 1, a storm, and an incident that people were told of before never go beyond it.
+        Severity 1, a storm, a page by hand, and an incident that people were told of before never go beyond it.
         """
         incident = record.incident
         budget = self.budget(incident.brand)
-        if budget is None or record.told_at is not None or record.storm or incident.severity == WORST:
+        if budget is None or record.told_at is not None or record.storm or record.asked is not None:
+            return None
+        if incident.severity == WORST:
             return None
         told = self._store.told_since(incident.brand, self._now - BUDGET_OVER)
         return budget if told >= budget else None

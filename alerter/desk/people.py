@@ -6,12 +6,16 @@ the incident does not allow it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from alerter.desk.announce import Announcer
-from alerter.incidents import actions
+from alerter.desk.timers import Timers
+from alerter.escalation import steps
+from alerter.incidents import actions, by_hand
 from alerter.incidents.record import IncidentRecord, Transition
+from alerter.incidents.transitions import Refused
+from services.config.model import Brand
 from services.contracts.incident import OutcomeMark
 
 
@@ -32,6 +36,39 @@ class People:
 
     def reassign(self, incident: str, by: str, to: str, comment: str) -> IncidentRecord | None:
         return self._act(incident, lambda record: actions.reassign(record, by, to, comment, self._now))
+
+    def escalate(self, incident: str, by: str, comment: str) -> IncidentRecord | None:
+        """Do the next step of the policy now: the one that waits or was cancelled, or else the last one once more."""
+        record = self._act(incident, lambda record: actions.escalate(record, by, comment, self._now))
+        if record is None:
+            return None
+        connection, because = self._announcer.connection, f"{by} asked for it"
+        steps.resume(connection, incident, self._now, because)
+        waiting = steps.waiting(connection, incident)
+        if waiting is not None:
+            steps.hasten(connection, incident, waiting[0], self._now, because)
+            Timers(self._announcer).step(incident, waiting[0])
+        return self._announcer.store.load(incident)
+
+    def page(
+        self, brand: Brand, key: str, targets: Sequence[str], message: str, by: str, severity: int
+    ) -> tuple[IncidentRecord, bool]:
+        """Page people now, outside any policy.
+
+        Returns the incident, and False if an earlier page with the same `key` opened it: then nobody is told. Raises
+        `Refused` if nobody would be told.
+        """
+        store = self._announcer.store
+        known = store.story(brand.key, by_hand.story_of(key))
+        before = store.load(known.incident) if known.incident is not None else None
+        if before is not None:
+            return before, False
+        opening = by_hand.open_page(brand, key, known, targets, message, by, severity, self._now)
+        request = self._announcer.paging.request(opening.record, 0)
+        if not request.called:
+            why = "; ".join(nobody.because for nobody in request.missing) or "there is no endpoint"
+            raise Refused(f"nobody would be told: {why}")
+        return self._announcer.open(opening, known, None), True
 
     def resolve(self, incident: str, by: str, comment: str) -> IncidentRecord | None:
         return self._act(incident, lambda record: actions.resolve(record, by, comment, self._now))

@@ -15,7 +15,7 @@ from sqlalchemy.pool import StaticPool
 
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
-from alerter.escalation import steps
+from alerter.escalation import rings, steps
 from alerter.incidents import outcomes, store
 from alerter.incidents.outcomes import Alarm, Summary
 from alerter.incidents.record import IncidentRecord
@@ -98,6 +98,8 @@ class Rehearsal:
             at = max(due, self._now or due)
             for incident, number in steps.due(connection, at, MOST_AT_ONCE):
                 self._desk(connection, at).timers.step(incident, number)
+            for incident, ring in rings.due(connection, at, MOST_AT_ONCE):
+                self._desk(connection, at).timers.ring(incident, ring)
             for incident in IncidentStore(connection).due(at, MOST_AT_ONCE):
                 self._desk(connection, at).timers.fire(incident)
             self._arrive(connection, at)
@@ -113,8 +115,9 @@ class Rehearsal:
 
 
 def _next_due(connection: Connection) -> datetime | None:
-    """Returns when the next step or timer is due. Pages arrive at once, and digests do not depend on rules."""
-    return min((m for m in (steps.next_due(connection), store.next_due(connection)) if m is not None), default=None)
+    """Returns when the next step, ring or timer is due. Pages arrive at once, and digests do not depend on rules."""
+    moments = (module.next_due(connection) for module in (steps, rings, store))
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _endpoints(config: Config) -> Iterator[str]:

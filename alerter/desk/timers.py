@@ -1,13 +1,15 @@
-"""Applies time to incidents: a step of a policy is due, a page did not arrive, an incident's timer fires."""
+"""Applies time to incidents: a step of a policy or a ring is due, a page did not arrive, an incident's timer fires."""
 
 from __future__ import annotations
 
 from alerter.desk.announce import Announcer, Occasion
-from alerter.escalation import pages, steps
+from alerter.escalation import pages, rings, steps
+from alerter.escalation.pages import Page
 from alerter.escalation.paging import PageRequest
 from alerter.incidents import hearing, model, suppression, transitions
 from alerter.incidents.record import Entry, IncidentRecord, Transition
 from alerter.incidents.transitions import Trigger
+from alerter.oncall.responders import Nobody
 from services.contracts.incident import IncidentState
 
 
@@ -46,6 +48,46 @@ class Timers:
             return False
         failed, why = taken
         lost = f"the page to {failed.who} by {failed.endpoint} did not get through ({why})"
+        if pages.is_one_of_several(self._connection, page):
+            self._note(record, lost)
+        else:
+            self._next_way(record, failed, lost)
+        return True
+
+    def ring(self, incident: str, ring: int) -> bool:
+        """Tell a person who was paged once more, by their own rules: nobody has acknowledged the incident."""
+        record = self._store.load(incident)
+        if record is None:
+            return False
+        held = self._announcer.why_held(record)
+        if held is not None:
+            self._announcer.announce(record, suppression.hold(record, held, self._now), occasion=Occasion.HOLD)
+            return True
+        taken = rings.take(self._connection, ring, self._now)
+        if taken is None:
+            return False
+        request = self._paging.ring(record, taken)
+        if isinstance(request, Nobody):
+            way = Page(
+                incident, taken.number, taken.target, taken.who, taken.method, "", taken.rest, fallback=taken.fallback
+            )
+            self._next_way(record, way, request.because)
+        elif request.called:
+            over = [nobody.because for nobody in request.missing]
+            # One that comes early stands in for a method that failed, and hears the news in its place.
+            hears = taken.because is not None
+            self._escalate(record, request, "; ".join(over) or taken.why, goes_on=False, hears=hears)
+        else:
+            self._note(record, "; ".join(nobody.because for nobody in request.missing))
+        return True
+
+    def _next_way(self, record: IncidentRecord, failed: Page, lost: str) -> None:
+        """Find another way to a person whom a page did not reach, or tell somebody else."""
+        incident = record.incident.id
+        sooner = rings.hasten(self._connection, incident, failed.target, failed.who, self._now, lost)
+        if sooner is not None:
+            self._note(record, f"{lost}; {sooner} comes at once")
+            return
         rest = self._paging.usable_in_order(failed.rest, record.incident.brand)
         request = None
         if rest:
@@ -54,14 +96,25 @@ class Timers:
             request = self._paging.last_resort(record, failed.number)
         if request is not None:
             self._escalate(record, request, f"{lost}; trying {', '.join(request.names)}", goes_on=False)
-            return True
+            return
         steps.hasten(self._connection, incident, failed.number + 1, self._now, lost)
-        noted = transitions.advance(record, record, Trigger.NOTED, Entry("unreached", lost), self._now)
-        self._announcer.announce(record, noted)
-        return True
+        self._note(record, lost)
 
-    def _escalate(self, record: IncidentRecord, request: PageRequest, why: str | None, goes_on: bool = True) -> None:
-        transition = model.escalate(record, request.number, request.names, self._now, request.words, why)
+    def _note(self, record: IncidentRecord, because: str) -> None:
+        noted = transitions.advance(record, record, Trigger.NOTED, Entry("unreached", because), self._now)
+        self._announcer.announce(record, noted)
+
+    def _escalate(
+        self,
+        record: IncidentRecord,
+        request: PageRequest,
+        why: str | None,
+        goes_on: bool = True,
+        hears: bool = False,
+    ) -> None:
+        """With `hears` all endpoints of the request are told of later changes, or else those that `Paging.news` names."""
+        news = request.names if hears else self._paging.news(request)
+        transition = model.escalate(record, request.number, news, self._now, request.words, why)
         self._announcer.announce(record, transition, occasion=Occasion.STEP, request=request, goes_on=goes_on)
 
     def fire(self, incident: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from alerter.escalation import rings
 from alerter.notify.health import TRIP_FAILURES
 from alerter.states import DeliveryState, PageState
 from alerter.store import later
@@ -75,7 +76,8 @@ def add(connection: Connection, made: Sequence[Page], now: datetime, wall: datet
 
 
 def void(connection: Connection, incident: str) -> None:
-    """Stop waiting for all pages of an incident."""
+    """Stop waiting for all pages of an incident, and tell nobody what was to follow them."""
+    rings.stop(connection, incident)
     connection.execute(
         update(pages).where(pages.c.incident == incident, pages.c.state == PageState.SENT).values(state=PageState.VOID)
     )
@@ -181,6 +183,21 @@ def take(connection: Connection, page: int, now: datetime, wall: datetime) -> tu
 def _move(connection: Connection, page: int, values: dict[str, Any]) -> bool:
     query = update(pages).where(pages.c.id == page, pages.c.state == PageState.SENT).values(**values)
     return bool(connection.execute(query).rowcount)
+
+
+def targets(connection: Connection, incident: str) -> list[tuple[str, int, bool]]:
+    """Returns whom an incident paged: each target once, with the last step that paged it, and whether as the fallback."""
+    query = select(pages.c.target, func.max(pages.c.number).label("number"), pages.c.fallback)
+    rows = connection.execute(query.where(pages.c.incident == incident).group_by(pages.c.target, pages.c.fallback))
+    return sorted((row.target, row.number, bool(row.fallback)) for row in rows)
+
+
+def is_one_of_several(connection: Connection, page: int) -> bool:
+    """Returns True if the same person was sent another message at the same time, which arrived or still may."""
+    one, other = pages.alias(), pages.alias()
+    same = [one.c[name] == other.c[name] for name in ("incident", "number", "target", "who", "paged_at")]
+    alive = (one.c.id == page, other.c.id != page, other.c.state.in_((PageState.SENT, PageState.ARRIVED)))
+    return connection.scalar(select(other.c.id).where(*same, *alive).limit(1)) is not None
 
 
 def of_step(connection: Connection, incident: str, number: int, fallback: bool) -> bool:

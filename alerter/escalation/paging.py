@@ -7,46 +7,46 @@ If a target leads to nobody, the policy's fallback is paged instead, and the mes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
 
 from sqlalchemy import Connection
 
-from alerter.escalation import pages, policy, steps
+from alerter.escalation import pages, policy, rings, steps
 from alerter.escalation.pages import Page
+from alerter.escalation.rings import Recipient, Ring
 from alerter.incidents.record import IncidentRecord
 from alerter.notify import endpoints
 from alerter.oncall import rosters
 from alerter.oncall.responders import Contact, Directory, Nobody, account_of
 from services.config.model import Config
+from services.config.rota import NotificationRule, Urgency
 from services.contracts.base import AccountId, BrandId
 
 _A_MOMENT: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Recipient:
-    """Somebody to page now, by the first of `methods`."""
-
-    contact: Contact
-    methods: tuple[str, ...]
-    fallback: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Whom a step pages, and which of its targets led to nobody."""
+    """Whom a step pages, and which of its targets led to nobody. With `is_ring` it is a further message to a person who
+    was paged, which concerns nobody else."""
 
     number: int
     called: tuple[Recipient, ...] = ()
     missing: tuple[Nobody, ...] = ()
+    is_ring: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
         """The endpoints to send to now."""
         return tuple(dict.fromkeys(one.methods[0] for one in self.called))
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether somebody is told again by their own rules, if nobody acknowledges."""
+        return any(one.later for one in self.called)
 
     @property
     def said(self) -> str | None:
@@ -60,10 +60,7 @@ class PageRequest:
     @property
     def words(self) -> str:
         """Who was told and how, for the timeline."""
-        told = [
-            one.contact.who if one.methods[0] == one.contact.who else f"{one.contact.who} by {one.methods[0]}"
-            for one in self.called
-        ]
+        told = [one.words for one in self.called]
         return f"step {self.number + 1} told {', '.join(told) or 'nobody: there is no endpoint'}"
 
 
@@ -133,12 +130,80 @@ class Paging:
             if isinstance(found, Nobody):
                 missing.append(found)
                 continue
-            methods = self.usable_in_order(found.methods, incident.brand)
-            if methods:
-                called.append(Recipient(found, methods, fallback))
-            else:
+            somebody = self._recipients(record, found, fallback)
+            called += somebody
+            if not somebody:
                 missing.append(Nobody(target, f"{found.who} cannot be reached by {' or '.join(found.methods)}"))
         return called, missing
+
+    def _recipients(self, record: IncidentRecord, found: Contact, fallback: bool) -> list[Recipient]:
+        """Returns how to page this person or endpoint, or nothing if they cannot be reached."""
+        incident = record.incident
+        urgency = self._config.urgency(incident.severity)
+        # Asked only where it can be so: a storm opens hundreds of incidents in one transaction.
+        is_rung = bool(record.audience and found.notify.of(urgency)) and rings.is_rung(
+            self._connection, incident.id, found.responder, urgency
+        )
+        usable = self.usable_in_order(found.methods, incident.brand)
+        return rings.arrange(found, usable, urgency, fallback, is_rung)
+
+    def ring(self, record: IncidentRecord, ring: Ring) -> PageRequest | Nobody:
+        """Returns whom to tell now that a ring is due: its person, or whoever has taken their turn over meanwhile.
+
+        It calls nobody if whoever has the turn now was told before. Returns `Nobody` if there is no way to the person.
+        """
+        if self._config.responder(ring.responder) is None:
+            rings.stop_person(self._connection, ring)
+            return Nobody(ring.target, f"{ring.who} is no longer a responder")
+        found = self.directory.find(ring.target, self._account(record), self._now)
+        if isinstance(found, Contact) and found.responder != ring.responder:
+            called = self._recipients(record, found, ring.fallback)
+            if called:
+                rings.stop_person(self._connection, ring)
+                over = Nobody(ring.target, f"the turn of {ring.who} is over")
+                is_told = any(one.methods[0] in record.audience for one in called)
+                return PageRequest(ring.number, () if is_told else tuple(called), (over,))
+        # Where nobody else can be told, the person who was paged is still the best that there is.
+        methods = self.usable_in_order((ring.method, *ring.rest), record.incident.brand)
+        if not methods or methods[0] != ring.method:
+            return Nobody(ring.target, f"{ring.who} cannot be reached by {ring.method}")
+        contact = Contact(ring.target, ring.who, methods, ring.method, ring.responder)
+        return PageRequest(ring.number, (Recipient(contact, methods, ring.fallback),), is_ring=True)
+
+    def rouse(self, record: IncidentRecord) -> None:
+        """Ring those who were paged while the incident was calm, by their rules for urgent ones.
+
+        What comes at once goes to those methods that do not get the news of the change anyway.
+        """
+        incident, urgent = record.incident, Urgency.URGENT
+        for target, number, fallback in pages.targets(self._connection, incident.id):
+            found = self.directory.find(target, self._account(record), self._now)
+            if isinstance(found, Nobody) or not found.notify.of(urgent):
+                continue
+            usable = self.usable_in_order(found.methods, incident.brand)
+            is_rung = rings.is_rung(self._connection, incident.id, found.responder, urgent)
+            called = [] if is_rung else rings.arrange(found, usable, urgent, fallback)
+            silent = [
+                NotificationRule(method=one.methods[0]) for one in called if one.methods[0] not in record.audience
+            ]
+            rings.start(
+                self._connection,
+                incident.id,
+                number,
+                [replace(one, later=(*silent, *one.later)) for one in called[-1:]],
+                self._now,
+            )
+
+    def news(self, request: PageRequest) -> tuple[str, ...]:
+        """Returns the endpoints of a request that are told of later changes, too.
+
+        Those that only ring are not, because nobody wants a call at night that says who has it: the person hears it by
+        the method that was first. Receivers that keep what they were sent are told how it goes on.
+        """
+        if not request.is_ring:
+            return request.names
+        lasting = endpoints.lasting(self._connection, request.names)
+        return tuple(name for name in request.names if name in lasting)
 
     def _account(self, record: IncidentRecord) -> AccountId | None:
         return account_of(self._config.brand(record.incident.brand), record.cards.every())
@@ -177,6 +242,7 @@ class Paging:
             for one in request.called
         ]
         pages.add(self._connection, made, self._now, self._wall, self._failing)
+        rings.start(self._connection, incident, request.number, request.called, self._now)
 
     def schedule_next(self, record: IncidentRecord, request: PageRequest) -> None:
         """Schedule the step after this one: at once if this one had nobody to tell."""

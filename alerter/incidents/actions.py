@@ -95,6 +95,21 @@ def reassign(record: IncidentRecord, by: str, to: str, comment: str, now: dateti
     return advance(record, draft, Trigger.NOTED, entry, now, message, halts=True, resumes_at=now + HAND_OVER)
 
 
+def escalate(record: IncidentRecord, by: str, comment: str, now: datetime) -> Transition:
+    """Ask for the next step of the policy at once. Nobody has the incident then until somebody of that step takes it.
+
+    Raises `Refused` if the incident is held back, too: nobody may be told of it.
+    """
+    _refuse_ended(record)
+    incident = record.incident
+    if incident.held is not None:
+        raise Refused(f"nobody may be told of it: {incident.held.reason}")
+    because = f"{by} asked for the next step at once" + _said(comment)
+    draft = _changed(record, {**_FREE, **_AWAKE, "comment": comment or incident.comment}, acted=True)
+    message = Message(Change.UPDATED, because, TellReason.RECORDED)
+    return advance(record, draft, Trigger.NOTED, Entry("hastened", because, by), now, message)
+
+
 def resolve(record: IncidentRecord, by: str, comment: str, now: datetime) -> Transition:
     """End the incident because `by` says that it is over."""
     because = f"{by} resolved it" + _said(comment)

@@ -122,6 +122,8 @@ class IncidentRecord(Part):
     """The mildest severity that it may have, because a rule says so."""
     storm: int = 0
     """How many incidents beyond its brand's page budget it stands for; 0 if it is no storm."""
+    asked: str | None = None
+    """What the person wrote who paged others by hand (`by_hand`); `None` for all that a rule opened."""
     peak_severity: int = 4
     peak_rank: int = -1
     """The highest level that it ever had; `peak_severity` likewise."""
@@ -262,6 +264,7 @@ def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
                 record.topics,
                 record.complaint,
                 posts=record.posts if record.surge is None or not record.surge.unread else "unread",
+                asked=record.asked,
             ),
             "outlook": outlook,
             "answer_by": answer_by,

@@ -140,7 +140,8 @@ class IncidentStore:
             "sequence": incident.sequence,
             "changed_at": incident.changed_at,
             "due_at": model.due(after),
-            "told_at": after.told_at,
+            # A page by hand uses none of its brand's page budget up.
+            "told_at": after.told_at if after.asked is None else None,
             "held_until": incident.held.until if incident.held is not None and not after.ended else None,
             "acknowledged_by": incident.acknowledged_by,
             "answer_by": incident.answer_by,

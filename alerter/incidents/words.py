@@ -13,6 +13,8 @@ from services.contracts.signal import Level, Line
 
 _ITEM: Final = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 
+_LONGEST_ASKED: Final = 120
+"""Characters of a person's message that fit into a title; the reason has all of it."""
 _POSTS: Final = {"question": "a question", "unread": "a post that could not be read"}
 
 STATE_WORDS: Final = {
@@ -44,9 +46,13 @@ def title(
     complaint: int | None = None,
     *,
     posts: str | None = None,
+    asked: str | None = None,
 ) -> str:
     """Returns what happened in one line, without words of a post, so that it never needs redaction. `topics` are those of
-    posts that were flagged; `posts` says what the single posts are."""
+    posts that were flagged; `posts` says what the single posts are; `asked` is what somebody wrote who pages by hand."""
+    if asked is not None:
+        said = " ".join(asked.split())
+        return f"{brand}: {said if len(said) <= _LONGEST_ASKED else said[: _LONGEST_ASKED - 1].rstrip() + '…'}"
     if storm:
         return f"{brand}: a storm: {storm} further {'incident' if storm == 1 else 'incidents'} beyond the page budget"
     if outlook is not None:

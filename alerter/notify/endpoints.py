@@ -122,6 +122,16 @@ def chosen(connection: Connection, names: Collection[str], brand: BrandId) -> tu
     return tuple(name for name, brands in rows if not (wanted := json.loads(brands)) or brand in wanted)
 
 
+_LASTING: Final = select(endpoints.c.name).where(
+    endpoints.c.name.in_(bindparam("names", expanding=True)), endpoints.c.kind != Kind.APPRISE
+)
+
+
+def lasting(connection: Connection, names: Collection[str]) -> frozenset[str]:
+    """Returns those among `names` that keep what they are sent, unlike text messages, calls and mail."""
+    return frozenset(connection.scalars(_LASTING, {"names": list(names)}))
+
+
 class Subscribers:
     """The endpoints that get messages even if no policy names them. Looked up once a transaction."""
 

@@ -7,29 +7,32 @@ made, so that an override or a new phone counts at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from alerter.oncall.roster import Roster
 from alerter.oncall.shifts import Override
 from services.config.model import Brand, Config
-from services.config.rota import OWNER, Responder, Schedule
+from services.config.rota import OWNER, NotificationRules, Responder, Schedule
 from services.contracts.base import AccountId
 from services.contracts.signal import PostCard
 
 _A_MOMENT: Final = timedelta(seconds=1)
+NO_RULES: Final = NotificationRules()
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
     """Somebody, or something, that can be told. `methods` are endpoints in the order in which they are tried, and
-    `digest` is the endpoint for what can wait."""
+    `digest` is the endpoint for what can wait. A person has a `responder`, the id, and perhaps rules of their own."""
 
     target: str
     who: str
     methods: tuple[str, ...]
     digest: str
+    responder: str | None = None
+    notify: NotificationRules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,12 @@ class Directory:
         if responder is None:
             return Nobody(target, f"{shift.responder}, on call for schedule {schedule.id}, is no longer a responder")
         found = _person(responder, target)
-        return Contact(target, f"{found.who} (on call for {schedule.id})", found.methods, found.digest)
+        return replace(found, who=f"{found.who} (on call for {schedule.id})")
 
 
 def _person(responder: Responder, target: str) -> Contact:
-    return Contact(target, responder.called, responder.methods, responder.digest or responder.methods[0])
+    digest = responder.digest or responder.methods[0]
+    return Contact(target, responder.called, responder.methods, digest, responder.id, responder.notify)
 
 
 def _gone(target: str, name: str) -> Nobody:

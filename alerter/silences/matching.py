@@ -90,8 +90,8 @@ def held(
     record: IncidentRecord, silences: Sequence[Silence], quiet_hours: Sequence[QuietHours], now: datetime
 ) -> Held | None:
     """Returns why nobody is told of the incident now, and until when, or `None` if nothing holds it back."""
-    if record.ended or record.incident.severity == WORST:
-        return None
+    if record.ended or record.incident.severity == WORST or record.asked is not None:
+        return None  # a person who pages others by hand knows what is silenced
     covering = [s for s in silences if s.in_force(now) and covers(s, record)]
     if covering:
         last = max(covering, key=lambda s: (s.ends_at, s.id))

@@ -232,6 +232,30 @@ pages = Table(
 )
 """Deliveries of a policy's step that must arrive. `rest` are the methods that were not tried yet, as JSON."""
 
+rings = Table(
+    "rings",
+    metadata,
+    Column("id", _NUMBER, primary_key=True),
+    Column("incident", String(64), ForeignKey("incidents.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("target", String(100), nullable=False),
+    Column("who", Text, nullable=False),
+    Column("responder", String(64), nullable=False),
+    Column("urgency", String(16), nullable=False),
+    Column("method", String(64), nullable=False),
+    Column("rest", Text, nullable=False),
+    Column("fallback", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("after_minutes", Float, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("done_at", Moment),
+    Column("because", Text),
+    Index("rings_due", "state", "due_at"),
+    Index("rings_of_incident", "incident", "state"),
+)
+"""Messages to come to people who were paged, by rules of their own: `waiting`, `done` or `cancelled`. `rest` are the
+methods that no rule names, as JSON: they are tried if the last message fails. `because` says why one comes early."""
+
 overrides = Table(
     "overrides",
     metadata,

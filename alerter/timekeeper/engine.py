@@ -1,4 +1,4 @@
-"""The engine: does steps of policies, pages, timers of incidents and digests when they are due on the injected clock.
+"""The engine: does what is due on the injected clock: steps of policies, pages, rings, timers of incidents, digests.
 
 What is due is in the database, so a process that was killed goes on where it stopped. Each is one transaction that
 takes the row, changes the incident and writes the deliveries, so none is missed and none is done twice.
@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from alerter.answers import digest
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
-from alerter.escalation import pages, steps
+from alerter.escalation import pages, rings, steps
 from alerter.incidents import store
 from alerter.metrics import AlerterMetrics
 from alerter.store.database import Database, DatabaseAway, Overtaken
@@ -77,6 +77,9 @@ class Engine:
         due_pages = await self._database.read(lambda c: pages.due(c, now, AT_ONCE))
         for incident, page in due_pages:
             await self._do(lambda desk, i=incident, p=page: desk.timers.unreached(i, p))  # type: ignore[misc]
+        due_rings = await self._database.read(lambda c: rings.due(c, now, AT_ONCE))
+        for incident, ring in due_rings:
+            await self._do(lambda desk, i=incident, r=ring: desk.timers.ring(i, r))  # type: ignore[misc]
         due_timers = await self._database.read(lambda c: store.IncidentStore(c).due(now, AT_ONCE))
         for incident in due_timers:
             await self._do(lambda desk, i=incident: desk.timers.fire(i))  # type: ignore[misc]
@@ -114,10 +117,10 @@ class Engine:
 
 
 def next_due(connection: Connection) -> datetime | None:
-    """Returns when the next step, page, timer or digest is due."""
+    """Returns when the next step, page, ring, timer or digest is due."""
     moments = [
         moment
-        for moment in (module.next_due(connection) for module in (steps, pages, store, digest))
+        for moment in (module.next_due(connection) for module in (steps, pages, rings, store, digest))
         if moment is not None
     ]
     return min(moments, default=None)

@@ -26,6 +26,7 @@ from alerter.store.tables import (
     endpoints,
     incidents,
     pages,
+    rings,
     standing,
     steps,
     timeline,
@@ -38,6 +39,7 @@ _CLOCK, _WALL = "latest_clock", "latest_wall"
 _BY_CLOCK: Final = (
     (incidents.c.due_at, incidents.c.due_at.is_not(None)),
     (steps.c.due_at, steps.c.state == StepState.WAITING),
+    (rings.c.due_at, rings.c.state == StepState.WAITING),
     (pages.c.check_at, pages.c.state == PageState.SENT),
     (deliveries.c.next_attempt_at, deliveries.c.state == DeliveryState.PENDING),
     (answer_clocks.c.tell_at, answer_clocks.c.state == ClockState.RUNNING),

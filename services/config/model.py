@@ -4,14 +4,14 @@ an error names file, line, field and what would be right. Secrets never stand he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
 from services.config.quiet_hours import QuietHours
-from services.config.rota import Promise, Responder, Schedule, Target
+from services.config.rota import Promise, Responder, Schedule, Target, Urgency
 from services.config.rule import TOPICS, Handle, Rule, Topic
 from services.config.section import Section, Slug, Words
 from services.contracts.base import AccountId, BrandId, Probability
@@ -144,6 +144,11 @@ class Config(Section):
     rules: tuple[Rule, ...] = ()
     policies: tuple[Policy, ...] = ()
     responders: tuple[Responder, ...] = Field((), max_length=10_000)
+    urgent_severity: Annotated[int, Field(ge=1, le=4)] = Field(
+        2,
+        description="incidents of this severity or worse are urgent: they page people by their `notify.urgent`, all others "
+        "by `notify.calm`",
+    )
     schedules: tuple[Schedule, ...] = Field((), max_length=1000)
     quiet_hours: tuple[QuietHours, ...] = Field((), max_length=1000)
     playbooks: dict[Slug, str] = Field({}, description="Markdown steps; the first goes into every message")
@@ -203,9 +208,23 @@ class Config(Section):
     def schedule(self, name: str) -> Schedule | None:
         return self._schedules.get(name)
 
+    def urgency(self, severity: int) -> Urgency:
+        """Returns which notification rules count for an incident of this severity."""
+        return Urgency.URGENT if severity <= self.urgent_severity else Urgency.CALM
+
     def owner(self, account: AccountId) -> str | None:
         """Returns who answers for this account of a brand."""
         return self._owners.get(account)
+
+    def paged_for(self, brands: Collection[str]) -> frozenset[str]:
+        """Returns the targets that the policies of the rules for these brands name."""
+        policies = {rule.policy for rule in self.rules if not rule.brands or not set(brands).isdisjoint(rule.brands)}
+        return frozenset(
+            target
+            for policy in self.policies
+            if policy.id in policies
+            for target in (*policy.fallback, *(target for step in policy.steps for target in step.targets))
+        )
 
     def owners_elsewhere(self) -> list[tuple[AccountId, str]]:
         """Returns the accounts whose owner is neither a responder nor a schedule of the file, with that owner."""

@@ -92,16 +92,70 @@ class Window(Section):
         return self.ends - self.begins + (DAY_MINUTES if self.ends <= self.begins else 0)
 
 
+class Urgency(StrEnum):
+    """Which of a person's notification rules count for an incident; its severity decides."""
+
+    URGENT = "urgent"
+    CALM = "calm"
+
+
+class NotificationRule(Section):
+    """One message to a person who was paged and has not answered."""
+
+    after_minutes: Annotated[float, Field(ge=0, le=DAY_MINUTES)] = Field(0, description="counted from the page")
+    method: Slug = Field(description="one of the responder's `methods`")
+
+
+Rules = Annotated[tuple[NotificationRule, ...], Field(max_length=20)]
+
+
+class NotificationRules(Section):
+    """By which methods a person is told, and when, until somebody acknowledges. Without rules for an urgency the methods
+    are tried in their order, the next one only if the one before fails."""
+
+    urgent: Rules = Field((), description="for urgent incidents, in the order of time; the first is at 0 minutes")
+    calm: Rules = Field((), description="for all others")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> NotificationRules:
+        for urgency in Urgency:
+            minutes = [rule.after_minutes for rule in self.of(urgency)]
+            if minutes and minutes[0] != 0:
+                raise ValueError(
+                    f"the first rule of `{urgency}` is at {minutes[0]:g} minutes and must be at 0: who is paged hears of it "
+                    "at once; a wait belongs into the policy's step"
+                )
+            if minutes != sorted(minutes):
+                raise ValueError(f"`after_minutes` of `{urgency}` must not go back: they count from the page")
+        return self
+
+    def of(self, urgency: Urgency) -> tuple[NotificationRule, ...]:
+        return self.urgent if urgency is Urgency.URGENT else self.calm
+
+
 class Responder(Section):
     """A person, and how to reach them: names of endpoints, in the order in which they are tried."""
 
     id: Slug
     name: Words | None = None
     methods: tuple[Slug, ...] = Field(min_length=1, max_length=10, description="endpoints, the first one first")
+    notify: NotificationRules = Field(
+        NotificationRules(), description="when this person is told by which method, until somebody acknowledges"
+    )
     digest: Slug | None = Field(
         None, description="the endpoint for what can wait, such as overdue answers; the first method without it"
     )
     zone: Zone = Field("UTC", description="where they live: a day of their absence begins and ends there")
+
+    @model_validator(mode="after")
+    def _by_their_methods(self) -> Responder:
+        for urgency in Urgency:
+            for rule in self.notify.of(urgency):
+                if rule.method not in self.methods:
+                    raise ValueError(
+                        f"`notify.{urgency}` names {rule.method!r}, which is none of `methods`: {', '.join(self.methods)}"
+                    )
+        return self
 
     @property
     def called(self) -> str:

@@ -21,7 +21,7 @@ from alerter.notify import endpoints
 from alerter.notify.endpoints import Draft, Purpose
 from alerter.service import Alerter
 from alerter.states import PageState, StepState
-from alerter.store.tables import pages, steps
+from alerter.store.tables import pages, rings, steps
 from services.base.clock import Clock, ManualClock
 from services.base.metrics import FloorMetrics
 from services.base.settings import Settings
@@ -49,6 +49,8 @@ class Plot:
     steps: Sequence[Mapping[str, Any]]
     endpoints: Sequence[str]
     failed_pages: int = 0
+    rung: int = 0
+    """How many rings are sent."""
     responders: Sequence[Mapping[str, Any]] = field(default=())
 
     def config(self) -> Config:
@@ -57,9 +59,15 @@ class Plot:
     def is_done(self, connection: Connection) -> bool:
         done = connection.scalar(select(func.count()).select_from(steps).where(steps.c.state == StepState.DONE))
         failed = connection.scalar(select(func.count()).select_from(pages).where(pages.c.state == PageState.FAILED))
-        return (done, failed) == (len(self.steps), self.failed_pages)
+        rung = connection.scalar(select(func.count()).select_from(rings).where(rings.c.state == StepState.DONE))
+        return (done, failed, rung) == (len(self.steps), self.failed_pages, self.rung)
 
 
+RULES: Final = [
+    {"method": "dana-push"},
+    {"after_minutes": 2, "method": "dana-sms"},
+    {"after_minutes": 6, "method": "dana-call"},
+]
 PLOTS: Final = {
     "two steps": Plot(
         make.forecast(), [{"endpoints": ["desk"]}, {"after_minutes": 5, "endpoints": ["desk"]}], ["desk"]
@@ -75,6 +83,21 @@ PLOTS: Final = {
         ["dana-push", "dana-sms", "lee-push", "desk"],
         failed_pages=1,
         responders=[{"id": "dana", "methods": ["dana-push", "dana-sms"]}, {"id": "lee", "methods": ["lee-push"]}],
+    ),
+    # Dana sleeps: she is told by a push message, then by text, then by a call; between the two Lee is paged.
+    "a person sleeps": Plot(
+        make.forecast(crossing=None),
+        [{"targets": ["responder:dana"]}, {"after_minutes": 4, "targets": ["responder:lee"]}],
+        ["dana-push", "dana-sms", "dana-call", "lee-push"],
+        rung=2,
+        responders=[
+            {
+                "id": "dana",
+                "methods": ["dana-push", "dana-sms", "dana-call"],
+                "notify": dict.fromkeys(("urgent", "calm"), RULES),
+            },
+            {"id": "lee", "methods": ["lee-push"]},
+        ],
     ),
 }
 

@@ -54,11 +54,22 @@ A_PAGE_FAILS: Final = (
     "alerter.begun:4",
     "alerter.committed:4",
 )
+A_PERSON_SLEEPS: Final = (
+    "alerter.committed:1",  # the page, with the rows of what is to follow it
+    "alerter.begun:2",  # the first ring
+    "alerter.committed:2",
+    "delivery.sent:2",
+    "alerter.begun:3",  # the second step
+    "alerter.begun:4",  # the second ring
+    "alerter.committed:4",
+    "delivery.recorded:4",
+)
 QUERIES: Final = {
     "incidents": "SELECT COUNT(*) FROM incidents",
     "deliveries": "SELECT state, COUNT(*) FROM deliveries GROUP BY state",
     "begun": "SELECT COUNT(*) FROM attempts WHERE outcome = 'begun'",
     "steps": "SELECT number, state FROM steps ORDER BY number",
+    "rings": "SELECT method, state FROM rings ORDER BY id",
     "pages": "SELECT number, endpoint, state FROM pages ORDER BY id",
 }
 
@@ -124,9 +135,10 @@ async def killed(place: Place, plot: str, seam: str) -> Outcome:
 
 
 @asynccontextmanager
-async def place_in(folder: Path, postgres: Databases | None) -> AsyncIterator[Place]:
+async def place_in(folder: Path, name: str, postgres: Databases | None) -> AsyncIterator[Place]:
     receiver = Receiver()
-    receiver.answers["/dana-push"] = answers.status(410)
+    if "a page fails" in name:
+        receiver.answers["/dana-push"] = answers.status(410)
     await receiver.start()
     try:
         with ExitStack() as stack:
@@ -143,8 +155,13 @@ def _killed_at(plot: str, seam: str) -> Callable[[Place], Awaitable[Outcome]]:
 
 
 # The longest first: without a name of its own an alerter on PostgreSQL waits for the leases of the dead to end.
-ON_POSTGRESQL: Final = {f"postgresql: a page fails: {seam}": _killed_at("a page fails", seam) for seam in A_PAGE_FAILS}
+ON_POSTGRESQL: Final = {
+    f"postgresql: {plot}: {seam}": _killed_at(plot, seam)
+    for plot, seams in (("a page fails", A_PAGE_FAILS), ("a person sleeps", A_PERSON_SLEEPS))
+    for seam in seams
+}
 ON_SQLITE: Final = {
+    **{f"sqlite: a person sleeps: {seam}": _killed_at("a person sleeps", seam) for seam in A_PERSON_SLEEPS},
     **{f"sqlite: a page fails: {seam}": _killed_at("a page fails", seam) for seam in A_PAGE_FAILS},
     **{f"sqlite: two steps: {seam}": _killed_at("two steps", seam) for seam in TWO_STEPS},
 }
@@ -158,7 +175,7 @@ def fates(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         postgres = request.getfixturevalue("postgres")
 
     def place(name: str) -> AbstractAsyncContextManager[Place]:
-        return place_in(tmp_path_factory.mktemp("life"), postgres if name.startswith("postgresql") else None)
+        return place_in(tmp_path_factory.mktemp("life"), name, postgres if name.startswith("postgresql") else None)
 
     return played((ON_POSTGRESQL if postgres is not None else {}) | ON_SQLITE, place, at_once=10)
 
@@ -206,4 +223,20 @@ def test_a_kill_while_a_page_fails_misses_no_step_and_doubles_none(
     assert [(number, endpoint) for number, endpoint, state in pages if state == "failed"] == [(0, "dana-push")]
     assert Counter((number, endpoint) for number, endpoint, _ in pages) == Counter(
         [(0, "dana-push"), (0, "dana-sms"), (1, "lee-push"), (2, "desk")]
+    )
+
+
+@pytest.mark.parametrize("seam", A_PERSON_SLEEPS)
+def test_a_kill_while_a_person_is_rung_misses_no_ring_and_doubles_none(
+    fates: Fates[Outcome], database: str, seam: str
+) -> None:
+    outcome, names = fates.outcome(f"{database}: a person sleeps: {seam}"), PLOTS["a person sleeps"].endpoints
+    arrived = {name: Counter(one.id for one in outcome.got if one.path == f"/{name}") for name in names}
+    assert {name: len(ids) for name, ids in arrived.items()} == dict.fromkeys(names, 1), "each was told one thing"
+    repeated = {name for name, ids in arrived.items() if max(ids.values()) > 1}
+    assert len(repeated) <= seam.startswith("delivery."), "only the attempt in flight may be repeated"
+    assert outcome.rows["rings"] == [("dana-sms", "done"), ("dana-call", "done")]
+    assert outcome.rows["steps"] == [(0, "done"), (1, "done")]
+    assert Counter((number, endpoint) for number, endpoint, _ in outcome.rows["pages"]) == Counter(
+        [(0, "dana-push"), (0, "dana-sms"), (1, "lee-push"), (0, "dana-call")]
     )

@@ -74,6 +74,17 @@ def test_other_rules_tell_more_or_less() -> None:
     assert len(rehearse(make.config(rules=[{"id": "surge", "surge_factor": 3, "policy": "default"}])).incidents) == 0
 
 
+def test_people_are_rung_in_a_rehearsal_as_they_would_be() -> None:
+    rules = [{"method": "push"}, {"after_minutes": 3, "method": "sms"}, {"after_minutes": 6, "method": "push"}]
+    plain = {"id": "dana", "methods": ["push", "sms"]}
+    policies = [{"id": "default", "steps": [{"targets": ["responder:dana"]}]}]
+    counts = [
+        rehearse(make.config(policies=policies, responders=[{**plain, **more}]), STORY[:1]).messages
+        for more in ({}, {"notify": {"urgent": rules, "calm": rules}})
+    ]
+    assert counts == [1, 3]
+
+
 def test_nobody_s_acknowledgement_means_that_the_policy_runs_to_its_end() -> None:
     (one,) = rehearse(make.config(), STORY[:1]).incidents
     assert one.messages == 2

@@ -21,6 +21,7 @@ FOREVER = {
     "outcomes": "with its incident",
     "steps": "with its incident",
     "pages": "with its incident",
+    "rings": "with its incident",
     "groupings": "with its incident",
     "standing": "minutes after an alert ended",
     "seen": "by offset",

@@ -27,7 +27,7 @@ def directory(*overrides: Override, **more: Any) -> Directory:
 
 def test_a_schedule_is_whoever_is_on_call_and_an_override_counts_at_once() -> None:
     assert directory().find("schedule:night", None, NOW) == Contact(
-        "schedule:night", "Dana Ito (on call for night)", ("dana-push", "dana-sms"), "dana-mail"
+        "schedule:night", "Dana Ito (on call for night)", ("dana-push", "dana-sms"), "dana-mail", "dana"
     )
     swap = Override("o", "night", NOW, NOW + timedelta(hours=1), "lee", None, "dana", "", NOW)
     found = directory(swap).find("schedule:night", None, NOW)
