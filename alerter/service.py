@@ -23,7 +23,7 @@ from alerter.console.sign_ins import SignIn, SignIns
 from alerter.desk.consumer import Consumer
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
-from alerter.escalation import pages
+from alerter.escalation import dry_run, pages
 from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
 from alerter.notify.alertmanager_resend import Repeater
@@ -139,6 +139,7 @@ class Alerter:
             logger.warning(
                 "api_closed", why="FIREBREAK_ADMIN_KEY is not set; every call of the alerter's API answers 401"
             )
+        await self._warn_of_silence()
         # A test may call `stop` alone: then the loops end as asked, too.
         stopping = self._stopping.is_set
         self._loops = [
@@ -155,10 +156,21 @@ class Alerter:
         await self.consumer.lanes.start(tasks)
         self.started = True
 
+    async def _warn_of_silence(self) -> None:
+        """Log which steps of which policies reach nobody in the coming week, and which names do not exist."""
+        at = self.context()
+        known = await self.database.read(lambda c: dry_run.read(c, at.now))
+        for finding in await asyncio.to_thread(dry_run.findings, at.config, known, at.now):
+            logger.warning(
+                "nobody_would_be_told" if finding.is_wrong else "policy_name_leads_nowhere", why=finding.words
+            )
+
     def ready(self) -> Health:
         ok, detail = self.consumer.lanes.ready()
         if self.database.away:
             detail = {**detail, "waiting": "the database is locked or does not answer"}
+        if self.gauges.untold:
+            detail = {**detail, "untold": self.gauges.untold}
         return Health(self.started and ok and not self.database.away, detail)
 
     def live(self) -> Health:

@@ -15,6 +15,7 @@ from alerter.api.auth import Caller, Reader, Responder
 from alerter.api.context import ApiContext
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import Comment, Person, Shape
+from alerter.escalation import untold
 from alerter.oncall import calendar, overrides, shifts
 from alerter.oncall.shifts import Override
 from alerter.store import audit
@@ -180,10 +181,12 @@ async def stand_in(service: ApiContext, caller: Caller, schedule: str, body: Ove
         audit.record(
             connection, service.context().now, caller.name, "override.created", f"{schedule}/{id_}", None, detail
         )
+        untold.look_now(connection, now)
         return True
 
     if not await service.database.write(write):
         raise Problem(409, f"{schedule} already has {overrides.MOST} overrides")
+    service.ring()
     return _override(made)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, and_, or_, sel
 
 from alerter.api import schemas
 from alerter.api.auth import Caller, seen_by
-from alerter.escalation import policy, steps
+from alerter.escalation import policy, steps, untold
 from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
 from alerter.incidents.source_policy import SourcePolicies, record_outside
@@ -134,6 +134,7 @@ def explanation(
         how_sure=words.how_sure(record.incident),
         by_when=words.by_when(record.incident),
         who_has_it=words.who_has_it(record.incident),
+        untold=untold.words_of(connection, [incident]).get(incident),
         policy=record.policy,
         steps=tuple(planned),
         timeline=tuple(lines),

@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 from alerter.desk.context import Context
 from alerter.desk.gate import Gate
 from alerter.desk.sources import Sources
-from alerter.escalation import steps
+from alerter.escalation import steps, untold
 from alerter.escalation.paging import PageRequest, Paging
 from alerter.incidents import outcomes, suppression, telling
 from alerter.incidents.record import Entry, IncidentRecord, Message, Story, Transition, with_audience
@@ -256,8 +256,11 @@ def escalate(desk: Announcer, work: Work) -> None:
         steps.resume(desk.connection, incident.id, result.resumes_at, why)
     if before is not None and not record.ended and incident.answer_by != before.incident.answer_by:
         desk.paging.hasten(record)
-    if work.request is not None and work.goes_on and result.tell.is_told:
-        desk.paging.schedule_next(record, work.request)
+    if work.request is not None and result.tell.is_told:
+        if not work.request.called:
+            untold.note(desk.connection, incident.id, work.request.number, desk.now, work.request.why_nobody)
+        if work.goes_on:
+            desk.paging.schedule_next(record, work.request)
 
 
 STAGES: Final[tuple[Callable[[Announcer, Work], None], ...]] = (hold, save, publish, notify, escalate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alerter.desk.announce import Announcer, Occasion
-from alerter.escalation import pages, steps
+from alerter.escalation import pages, steps, untold
 from alerter.escalation.paging import PageRequest
 from alerter.incidents import hearing, model, suppression, transitions
 from alerter.incidents.record import Entry, IncidentRecord, Transition
@@ -58,7 +58,33 @@ class Timers:
         steps.hasten(self._connection, incident, failed.number + 1, self._now, lost)
         noted = transitions.advance(record, record, Trigger.NOTED, Entry("unreached", lost), self._now)
         self._announcer.announce(record, noted)
+        if self._paging.is_last(record, failed.number) and untold.reached_nobody(self._connection, incident):
+            untold.note(self._connection, incident, failed.number, self._now, lost)
         return True
+
+    def look_again(self, incident: str) -> bool:
+        """Send the page of a step that reached nobody, if it reaches somebody now, and go on with the policy."""
+        record = self._store.load(incident)
+        waiting = untold.of(self._connection, incident)
+        if record is None or not waiting:
+            return False
+        held = self._announcer.why_held(record)
+        if held is not None:
+            self._announcer.announce(record, suppression.hold(record, held, self._now), occasion=Occasion.HOLD)
+            return True
+        untold.postpone(self._connection, incident, self._now)
+        on_the_way = untold.on_the_way(self._connection, incident)
+        for step in waiting:
+            request = self._paging.request(record, step.number).without(on_the_way)
+            if request.called:
+                goes_on = untold.through(self._connection, incident, step.number, self._now)
+                minutes = int((self._now - step.since).total_seconds() // 60)
+                why = (
+                    f"nobody could be told for {minutes} minutes: {step.because}" if minutes else "nobody could be told"
+                )
+                self._escalate(record, request, why, goes_on=goes_on)
+                return True
+        return False
 
     def _escalate(self, record: IncidentRecord, request: PageRequest, why: str | None, goes_on: bool = True) -> None:
         transition = model.escalate(record, request.number, request.names, self._now, request.words, why)

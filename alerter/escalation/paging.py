@@ -6,8 +6,8 @@ If a target leads to nobody, the policy's fallback is paged instead, and the mes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
@@ -48,6 +48,10 @@ class PageRequest:
         """The endpoints to send to now."""
         return tuple(dict.fromkeys(one.methods[0] for one in self.called))
 
+    def without(self, endpoints: Collection[str]) -> PageRequest:
+        """Returns the request without those whom it would page by one of these endpoints."""
+        return replace(self, called=tuple(one for one in self.called if one.methods[0] not in endpoints))
+
     @property
     def said(self) -> str | None:
         """How the step went differently from the policy, in words, or `None`."""
@@ -64,7 +68,12 @@ class PageRequest:
             one.contact.who if one.methods[0] == one.contact.who else f"{one.contact.who} by {one.methods[0]}"
             for one in self.called
         ]
-        return f"step {self.number + 1} told {', '.join(told) or 'nobody: there is no endpoint'}"
+        return f"step {self.number + 1} told {', '.join(told) or 'nobody'}"
+
+    @property
+    def why_nobody(self) -> str:
+        """Why it reaches nobody, if it does."""
+        return "; ".join(nobody.because for nobody in self.missing) or "there is no endpoint"
 
 
 class Paging:
@@ -136,7 +145,7 @@ class Paging:
             if methods:
                 called.append(Recipient(found, methods, fallback))
             else:
-                missing.append(Nobody(target, f"{found.who} cannot be reached by {' or '.join(found.methods)}"))
+                missing.append(Nobody(target, _why_unreached(found)))
         return called, missing
 
     def _account(self, record: IncidentRecord) -> AccountId | None:
@@ -195,3 +204,10 @@ class Paging:
             number, due_at, since = waiting
             due = policy.due(record.policy, number, since or incident.opened_at, incident.answer_by)
             steps.hasten(self._connection, incident.id, number, min(due_at, max(due, self._now)))
+
+
+def _why_unreached(found: Contact) -> str:
+    names = " or ".join(found.methods)
+    if found.who == names:
+        return f"endpoint {names} is missing, disabled or not for this brand"
+    return f"{found.who} cannot be reached by {names}"

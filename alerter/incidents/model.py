@@ -325,7 +325,7 @@ def escalate(
         because = f"step {number + 1} of policy {record.policy.id}: {why or 'nobody has acknowledged it'}"
     elif why:
         because = f"{because} ({why})"
-    told = words or f"step {number + 1} told {', '.join(endpoints) or 'nobody: there is no endpoint'}"
+    told = words or f"step {number + 1} told {', '.join(endpoints) or 'nobody'}"
     entry = Entry("escalated" if again else "told", f"{told} ({why})" if why else told)
     message = Message(change, because, TellReason.STEP if again else TellReason.OPENED)
     return advance(record, with_audience(record, endpoints, now), Trigger.NOTED, entry, now, message)

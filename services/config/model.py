@@ -146,6 +146,12 @@ class Config(Section):
     responders: tuple[Responder, ...] = Field((), max_length=10_000)
     schedules: tuple[Schedule, ...] = Field((), max_length=1000)
     quiet_hours: tuple[QuietHours, ...] = Field((), max_length=1000)
+    endpoints: tuple[Slug, ...] | None = Field(
+        None,
+        max_length=10_000,
+        description="names of endpoints that exist or will be created. If this stands here, any other name of an endpoint in "
+        "the file is a mistake; without it, `firebreak doctor` and the start only warn of names that do not exist",
+    )
     playbooks: dict[Slug, str] = Field({}, description="Markdown steps; the first goes into every message")
     topics: dict[Slug, Topic] = Field(
         {}, description="what rules may ask for, besides safety, self_harm, recall, breach and legal, which ship"
