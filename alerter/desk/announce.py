@@ -25,8 +25,17 @@ from alerter.desk.gate import Gate
 from alerter.desk.sources import Sources
 from alerter.escalation import steps, untold
 from alerter.escalation.paging import PageRequest, Paging
-from alerter.incidents import outcomes, suppression, telling
-from alerter.incidents.record import Entry, IncidentRecord, Message, Story, Transition, with_audience
+from alerter.incidents import model, outcomes, suppression, telling
+from alerter.incidents.record import (
+    Entry,
+    IncidentRecord,
+    Message,
+    Story,
+    Transition,
+    material,
+    used_up_by,
+    with_audience,
+)
 from alerter.incidents.store import IncidentStore, Origin
 from alerter.incidents.telling import Announcement
 from alerter.notify import outbox
@@ -178,6 +187,8 @@ def hold(desk: Announcer, work: Work) -> None:
     if work.before is None and record.incident.held is None and record.policy.steps[0].after_minutes == 0:
         work.request = desk.paging.request(record, 0)
         work.announced = _told_first(work.announced, work.request, desk.now)
+    elif work.before is not None and _calls_again(work.before, work):
+        _call_again(desk, work)
 
 
 def _gate(desk: Announcer, work: Work) -> telling.WhyHeld:
@@ -193,9 +204,35 @@ def _gate(desk: Announcer, work: Work) -> telling.WhyHeld:
     return lambda record: was if record.incident.severity > WORST else desk.gate.held(record)
 
 
+def _calls_again(before: IncidentRecord, work: Work) -> bool:
+    """Returns True if it got materially worse after its policy was used up and nobody answered: that pages people again."""
+    record, message = work.record, work.result.message
+    if work.request is not None or record.used_up_at is None or not record.is_pressing or message is None:
+        return False
+    crossed = message.tell in (TellReason.CROSSED, TellReason.SURGING)
+    return message.tell.is_told and (crossed or material(before.told, record))
+
+
+def _call_again(desk: Announcer, work: Work) -> None:
+    """Let the change page those who were told last, in place of the repetition that waits."""
+    record, message = work.record, work.result.message
+    number = desk.paging.insisting(record)
+    request = None if number is None else desk.paging.insist(record, number)
+    if message is None or number is None or request is None:
+        return
+    if not steps.take(desk.connection, record.incident.id, number, desk.now):
+        return
+    because = f"{message.because}; policy {record.policy.id} is used up and {model.UNANSWERED}"
+    entries = (*work.result.entries, Entry("insisted", request.words))
+    message = replace(message, change=Change.ESCALATED, because=because)
+    record = with_audience(record, request.names, desk.now)
+    work.request = request
+    work.announced = replace(work.result, record=record, entries=entries, message=message)
+
+
 def _told_first(announced: Announcement, request: PageRequest, now: datetime) -> Announcement:
     """Returns the opening with the endpoints of its first step, and why that step went differently from the policy."""
-    record = with_audience(announced.record, request.names, now)
+    record = used_up_by(with_audience(announced.record, request.names, now), request.number, now)
     if request.said is None or announced.message is None:
         return replace(announced, record=record)
     message = replace(announced.message, because=f"{announced.message.because} ({request.said})")
@@ -234,11 +271,13 @@ def notify(desk: Announcer, work: Work) -> None:
 def _recipients(desk: Announcer, work: Work, message: Message) -> tuple[str, ...]:
     """Returns the endpoints that a step pages, or else those that were told before, a named person's first."""
     record, brand = work.record, work.record.incident.brand
-    if work.request is not None:
+    if work.request is not None and (work.before is None or work.occasion is Occasion.STEP):
         return work.request.names
     if message.change is Change.OPENED:
         return ()  # the first step, which comes later, tells people
     first = () if message.person is None else desk.paging.reach(message.person, brand)
+    if work.request is not None:
+        first = (*first, *work.request.names)
     return tuple(dict.fromkeys((*first, *desk.paging.usable_in_order(record.audience, brand))))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alerter.desk.announce import Announcer, Occasion
-from alerter.escalation import pages, steps, untold
+from alerter.escalation import pages, policy, steps, untold
 from alerter.escalation.paging import PageRequest
 from alerter.incidents import hearing, model, suppression, transitions
 from alerter.incidents.record import Entry, IncidentRecord, Transition
@@ -30,11 +30,30 @@ class Timers:
         if held is not None:
             self._announcer.announce(record, suppression.hold(record, held, self._now), occasion=Occasion.HOLD)
             return True
+        if number >= policy.count(record.policy):
+            return self._insist(record, number)
+        early = self._paging.why_early(record, number)
         if not steps.take(self._connection, incident, number, self._now):
             return False
         request = self._paging.request(record, number)
-        why = [said for said in (steps.because(self._connection, incident, number), request.said) if said is not None]
+        sooner = steps.because(self._connection, incident, number)
+        if sooner is None and early is not None:
+            sooner = f"{model.UNANSWERED}; {early}" if record.audience else early
+        why = [said for said in (sooner, request.said) if said is not None]
         self._escalate(record, request, "; ".join(why) or None)
+        return True
+
+    def _insist(self, record: IncidentRecord, number: int) -> bool:
+        """Repeat the last step of a policy that is used up, unless the incident is mild, eases, or the budget is used up."""
+        request = None
+        if record.is_pressing and self._announcer.gate.may_insist(record):
+            request = self._paging.insist(record, number)
+        if request is None:
+            self._paging.put_off(record, number)
+            return False
+        if not steps.take(self._connection, record.incident.id, number, self._now):
+            return False
+        self._escalate(record, request, None)
         return True
 
     def unreached(self, incident: str, page: int) -> bool:
@@ -50,15 +69,16 @@ class Timers:
         request = None
         if rest:
             request = self._paging.again(failed, rest)
-        elif self._paging.is_last(record, failed.number):
+        elif policy.is_last(record.policy, failed.number):
             request = self._paging.last_resort(record, failed.number)
         if request is not None:
             self._escalate(record, request, f"{lost}; trying {', '.join(request.names)}", goes_on=False)
             return True
-        steps.hasten(self._connection, incident, failed.number + 1, self._now, lost)
+        if not policy.is_last(record.policy, failed.number):
+            steps.hasten(self._connection, incident, failed.number + 1, self._now, lost)
         noted = transitions.advance(record, record, Trigger.NOTED, Entry("unreached", lost), self._now)
         self._announcer.announce(record, noted)
-        if self._paging.is_last(record, failed.number) and untold.reached_nobody(self._connection, incident):
+        if policy.is_last(record.policy, failed.number) and untold.reached_nobody(self._connection, incident):
             untold.note(self._connection, incident, failed.number, self._now, lost)
         return True
 

@@ -14,13 +14,14 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from alerter.escalation import pages, policy, steps
+from alerter.escalation import pages, policy, steps, untold
 from alerter.escalation.pages import Page
 from alerter.incidents.record import IncidentRecord
 from alerter.notify import endpoints
 from alerter.oncall import overrides
 from alerter.oncall.responders import Contact, Directory, Nobody, account_of
 from services.config.model import Config
+from services.config.rota import ALL
 from services.contracts.base import AccountId, BrandId
 
 _A_MOMENT: Final = timedelta(seconds=1)
@@ -42,6 +43,8 @@ class PageRequest:
     number: int
     called: tuple[Recipient, ...] = ()
     missing: tuple[Nobody, ...] = ()
+    insists: bool = False
+    """The policy is used up, and this repeats its last step."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,7 +71,8 @@ class PageRequest:
             one.contact.who if one.methods[0] == one.contact.who else f"{one.contact.who} by {one.methods[0]}"
             for one in self.called
         ]
-        return f"step {self.number + 1} told {', '.join(told) or 'nobody'}"
+        step = "the policy is used up and was repeated: it" if self.insists else f"step {self.number + 1}"
+        return f"{step} told {', '.join(told) or 'nobody'}"
 
     @property
     def why_nobody(self) -> str:
@@ -113,8 +117,18 @@ class Paging:
         contact = Contact(failed.target, failed.who, methods, methods[0])
         return PageRequest(failed.number, (Recipient(contact, methods, failed.fallback),))
 
-    def is_last(self, record: IncidentRecord, number: int) -> bool:
-        return number + 1 >= policy.count(record.policy)
+    def insist(self, record: IncidentRecord, number: int) -> PageRequest | None:
+        """Returns a request to page those of the last step that reaches anybody, once more, or `None` if none does."""
+        for last in reversed(range(len(record.policy.steps))):
+            request = self.request(record, last)
+            if request.called:
+                return PageRequest(number, request.called, insists=True)
+        return None
+
+    def insisting(self, record: IncidentRecord) -> int | None:
+        """Returns the number of the step that waits to repeat a policy that is used up, or `None` if none waits."""
+        waiting = steps.waiting(self._connection, record.incident.id)
+        return waiting[0] if waiting is not None and waiting[0] >= policy.count(record.policy) else None
 
     def last_resort(self, record: IncidentRecord, number: int) -> PageRequest | None:
         """Returns a request to page the fallback, for a page that failed at the last step.
@@ -133,8 +147,8 @@ class Paging:
         called: list[Recipient] = []
         missing: list[Nobody] = []
         for target in targets:
-            if target == endpoints.ALL:
-                everybody = sorted(self.usable((endpoints.ALL,), incident.brand))
+            if target == ALL:
+                everybody = sorted(self.usable((ALL,), incident.brand))
                 called += [Recipient(Contact(target, name, (name,), name), (name,), fallback) for name in everybody]
                 continue
             found = self.directory.find(target, self._account(record), self._now)
@@ -187,23 +201,45 @@ class Paging:
         pages.add(self._connection, made, self._now, self._wall, self._failing)
 
     def schedule_next(self, record: IncidentRecord, request: PageRequest) -> None:
-        """Schedule the step after this one: at once if this one had nobody to tell."""
-        following = request.number + 1
-        if following < policy.count(record.policy):
-            due = policy.due(record.policy, following, self._now, record.incident.answer_by)
-            because = None if request.called else f"step {request.number + 1} had nobody to tell"
-            steps.schedule(
-                self._connection, record.incident.id, following, due if request.called else self._now, because=because
-            )
+        """Schedule the step after this one: at once if this one had nobody to tell. The last one is repeated later."""
+        incident, following = record.incident, request.number + 1
+        because, due = None, policy.due(record.policy, following, self._now, record.incident.answer_by)
+        if following >= policy.count(record.policy):
+            nobody = not request.called and untold.reached_nobody(self._connection, incident.id)
+            if nobody or policy.insists_after(record.policy) is None:
+                return
+        elif not request.called:
+            because, due = f"step {request.number + 1} had nobody to tell", self._now
+        steps.schedule(self._connection, incident.id, following, due, because=because)
+
+    def put_off(self, record: IncidentRecord, number: int) -> None:
+        """Look later whether a policy that is used up is to be repeated."""
+        after = policy.insists_after(record.policy) or policy.LEAST_WAIT
+        steps.put_off(self._connection, record.incident.id, number, self._now + after)
 
     def hasten(self, record: IncidentRecord) -> None:
-        """Bring the waiting step forward if the answer-by time leaves less time than before."""
+        """Bring the waiting step of the first round forward if the answer-by time leaves less time than before."""
         incident = record.incident
         waiting = steps.waiting(self._connection, incident.id)
-        if waiting is not None:
+        if waiting is not None and waiting[0] < len(record.policy.steps):
             number, due_at, since = waiting
             due = policy.due(record.policy, number, since or incident.opened_at, incident.answer_by)
             steps.hasten(self._connection, incident.id, number, min(due_at, max(due, self._now)))
+
+    def why_early(self, record: IncidentRecord, number: int) -> str | None:
+        """Returns by how much a step that is due came early and because of what, in words, or `None` if it did not."""
+        incident = record.incident
+        waiting = steps.waiting(self._connection, incident.id)
+        if waiting is None or waiting[0] != number or incident.answer_by is None:
+            return None
+        early = policy.early_by(record.policy, number, waiting[2] or incident.opened_at, self._now)
+        minutes = round(early.total_seconds() / 60)
+        if not minutes:
+            return None
+        crossing = incident.outlook.crossing if incident.outlook is not None else None
+        due = f"an answer is due by {incident.answer_by:%H:%M} UTC"
+        why = due if crossing is None else f"the line is expected at {crossing.expected:%H:%M} UTC"
+        return f"step {number + 1} came {minutes} {'minute' if minutes == 1 else 'minutes'} early because {why}"
 
 
 def _why_unreached(found: Contact) -> str:

@@ -103,6 +103,12 @@ def hasten(connection: Connection, incident: str, number: int, due_at: datetime,
     )
 
 
+def put_off(connection: Connection, incident: str, number: int, due_at: datetime) -> None:
+    """Let a waiting step wait until `due_at`."""
+    which = (steps.c.incident == incident, steps.c.number == number, steps.c.state == StepState.WAITING)
+    connection.execute(update(steps).where(*which).values(due_at=due_at))
+
+
 def because(connection: Connection, incident: str, number: int) -> str | None:
     """Returns why a step came sooner than the policy says, or `None`."""
     query = select(steps.c.because).where(steps.c.incident == incident, steps.c.number == number)
