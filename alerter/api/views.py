@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, and_, or_, select, true
@@ -27,6 +27,8 @@ from alerter.store.tables import attempts, deliveries, endpoints, incidents, tim
 from services.base.clock import moment
 
 _EPOCH = moment(0)
+MOST_REPEATED: Final = 3
+"""How many repetitions of a policy that is used up are shown: the newest ones."""
 
 
 class BadCursor(ValueError):
@@ -111,7 +113,8 @@ def explanation(
     known = {number: rest for number, *rest in steps.planned(connection, incident)}
     planned = []
     ahead = _ahead(record, known)
-    for number in range(policy.count(record.policy)):
+    repeated = [number for number in known if number >= policy.count(record.policy)]
+    for number in (*range(policy.count(record.policy)), *repeated[-MOST_REPEATED:]):
         targets = policy.step_of(record.policy, number).targets
         due_at, state, done_at = known.get(number, (ahead.get(number), None, None))
         planned.append(

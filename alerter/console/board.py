@@ -43,6 +43,8 @@ class Card:
     chart: Chart | None
     untold: str | None = None
     """Why nobody was told of it, if nobody was."""
+    unanswered: bool = False
+    """Its policy is used up, and nobody answered."""
 
 
 class Open(NamedTuple):
@@ -114,6 +116,7 @@ def card(
         late=incident.answer_by is not None and incident.answer_by <= now,
         chart=draw(facet, now, width, height) if facet is not None else None,
         untold=why_untold,
+        unanswered=record.is_unanswered(now),
     )
 
 
