@@ -224,7 +224,7 @@ def _call_again(desk: Announcer, work: Work) -> None:
         return
     because = f"{message.because}; policy {record.policy.id} is used up and {model.UNANSWERED}"
     entries = (*work.result.entries, Entry("insisted", request.words))
-    message = replace(message, change=Change.ESCALATED, because=because)
+    message = replace(message, because=because)
     record = with_audience(record, request.names, desk.now)
     work.request = request
     work.announced = replace(work.result, record=record, entries=entries, message=message)

@@ -134,15 +134,26 @@ async def test_crossing_and_doubling_page_those_told_last_at_once_and_all_the_ot
             await house.signal(forecast)
             await house.settle()
             new = house.receiver.at("/lead")[seen:]
-            assert [one.type for one in new] == ["incident.escalated"], "one message, and it is a page"
+            assert [one.type for one in new] == ["incident.updated"], "one message, and it is a page"
             assert "policy default is used up and nobody has acknowledged it" in new[0].body["data"]["because"]
-            assert house.receiver.types("/front")[-1] == "incident.escalated"
+            assert house.receiver.types("/front")[-1] == "incident.updated"
             await house.pass_time(2 * MINUTE)
         count = len(house.receiver.at("/lead"))
         await house.pass_time(12 * MINUTE)
         assert len(house.receiver.at("/lead")) == count, "the interval counts from the last page"
         await house.pass_time(MINUTE)
         assert len(house.receiver.at("/lead")) == count + 1
+
+
+async def test_a_change_that_pages_and_is_lost_goes_to_the_fallback(make_house: MakeHouse) -> None:
+    async with running(make_house, fallback=["desk"]) as house:
+        await house.endpoint("desk")
+        await used_up(house)
+        house.receiver.answers["/lead"] = receiver.status(500)
+        await house.signal(make.forecast(2, Level.CROSSED, at=house.clock.now(), **SEVERE))
+        await house.settle()
+        await house.pass_time(30, step=5)
+        assert house.receiver.types("/desk") == ["incident.escalated"]
 
 
 async def test_before_it_is_used_up_a_change_moves_no_policy(make_house: MakeHouse) -> None:
