@@ -139,7 +139,6 @@ class Alerter:
             logger.warning(
                 "api_closed", why="FIREBREAK_ADMIN_KEY is not set; every call of the alerter's API answers 401"
             )
-        await self._warn_of_silence()
         # A test may call `stop` alone: then the loops end as asked, too.
         stopping = self._stopping.is_set
         self._loops = [
@@ -155,11 +154,15 @@ class Alerter:
         ]
         await self.consumer.lanes.start(tasks)
         self.started = True
+        await self._warn_of_silence()
 
     async def _warn_of_silence(self) -> None:
         """Log which steps of which policies reach nobody in the coming week, and which names do not exist."""
         at = self.context()
-        known = await self.database.read(lambda c: dry_run.read(c, at.now))
+        try:
+            known = await self.database.read(lambda c: dry_run.read(c, at.now))
+        except DatabaseAway:
+            return  # the gauges still tell of incidents that nobody was told of
         for finding in await asyncio.to_thread(dry_run.findings, at.config, known, at.now):
             logger.warning(
                 "nobody_would_be_told" if finding.is_wrong else "policy_name_leads_nowhere", why=finding.words

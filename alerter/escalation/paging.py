@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from alerter.escalation import pages, policy, steps, untold
 from alerter.escalation.pages import Page
-from alerter.incidents.record import IncidentRecord
+from alerter.incidents.record import PRESSING, IncidentRecord
 from alerter.notify import endpoints
 from alerter.oncall import overrides
 from alerter.oncall.responders import Contact, Directory, Nobody, account_of
@@ -25,6 +25,8 @@ from services.config.rota import ALL
 from services.contracts.base import AccountId, BrandId
 
 _A_MOMENT: Final = timedelta(seconds=1)
+MILD_AFTER: Final = timedelta(hours=1)
+"""A mild incident is looked at rarely: once it is more severe, that alone pages people, and thousands may be open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,8 @@ class Paging:
     def put_off(self, record: IncidentRecord, number: int) -> None:
         """Look later whether a policy that is used up is to be repeated."""
         after = policy.insists_after(record.policy) or policy.LEAST_WAIT
+        if record.incident.severity > PRESSING:
+            after = max(after, MILD_AFTER)
         steps.put_off(self._connection, record.incident.id, number, self._now + after)
 
     def hasten(self, record: IncidentRecord) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,7 +129,7 @@ schedules:
 
 def test_the_doctor_plays_every_policy_over_the_coming_week(tmp_path: Path) -> None:
     (tmp_path / "firebreak.yaml").write_text(CONFIG + POLICY)
-    asked = {
+    asked: dict[str, Any] = {
         "CONFIG": str(tmp_path / "firebreak.yaml"),
         "DATA": str(tmp_path),
         "API_KEYS": "me:" + "k" * 20,

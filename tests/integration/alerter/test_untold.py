@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import House, MakeHouse
@@ -226,3 +227,19 @@ async def test_a_hundred_that_wait_for_one_endpoint_are_each_paged_once(make_hou
         await house.settle()
         paged = [one.body["data"]["story"] for one in house.receiver.at("/front")]
         assert len(paged) == len(set(paged)) == 120
+
+
+async def test_the_start_says_in_its_log_which_steps_reach_nobody(make_house: MakeHouse) -> None:
+    with capture_logs() as logged:
+        async with running(make_house, FRONT):
+            pass
+        house = make_house(make.config(policies=[{"id": "default", "steps": [FRONT]}]))
+        await house.receiver.start()
+        async with house.running():
+            await house.endpoint("front")
+        first = len(logged)
+        async with house.running():
+            pass
+    said = [(line["event"], line["why"]) for line in logged[:first] if "why" in line]
+    assert said[0] == ("nobody_would_be_told", "step 1 of default reaches nobody: endpoint front does not exist")
+    assert [line for line in logged[first:] if line["event"] == "nobody_would_be_told"] == []

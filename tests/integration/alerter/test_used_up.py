@@ -167,7 +167,7 @@ async def test_before_it_is_used_up_a_change_moves_no_policy(make_house: MakeHou
 
 async def test_severity_2_is_repeated_within_the_page_budget_and_severity_1_always(make_house: MakeHouse) -> None:
     async with running(make_house, {"pages_per_hour": 3}, insist_minutes=5) as house:
-        story = {"story": "bsky:two", "crossing": None, "mood": make.mood(), "probability": 0.6}
+        story: dict[str, Any] = {"story": "bsky:two", "crossing": None, "mood": make.mood(), "probability": 0.6}
         await house.signal(make.forecast(**story))
         await house.settle()
         (incident,) = await house.incidents()
