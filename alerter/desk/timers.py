@@ -94,7 +94,12 @@ class Timers:
             return True
         untold.postpone(self._connection, incident, self._now)
         on_the_way = untold.on_the_way(self._connection, incident)
+        is_known = not untold.reached_nobody(self._connection, incident)
         for step in waiting:
+            if is_known and pages.of_step(self._connection, incident, step.number, False):
+                # Its page was lost, and arrived after all, or others were told since.
+                untold.settle(self._connection, incident, step.number)
+                continue
             request = self._paging.request(record, step.number).without(on_the_way)
             if request.called:
                 goes_on = untold.through(self._connection, incident, step.number, self._now)

@@ -88,6 +88,12 @@ def postpone(connection: Connection, incident: str, now: datetime) -> None:
     connection.execute(update(steps).where(steps.c.incident == incident, _UNTOLD).values(due_at=now + LOOK_AGAIN))
 
 
+def settle(connection: Connection, incident: str, number: int) -> None:
+    """Look at a step no longer: people know."""
+    here = (steps.c.incident == incident, steps.c.number == number, _UNTOLD)
+    connection.execute(update(steps).where(*here).values(state=StepState.DONE))
+
+
 def through(connection: Connection, incident: str, number: int, now: datetime) -> bool:
     """Note that the step reaches somebody now. Returns True if the policy is to go on from it.
 

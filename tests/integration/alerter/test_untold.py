@@ -138,7 +138,23 @@ async def test_a_page_that_is_lost_is_an_alarm_until_it_arrives_after_all(make_h
         assert len(ids) == 1, "it is tried again, and not paged again beside it"
         assert len(house.receiver.at("/front")) > failed
         house.receiver.answers.pop("/front")
-        await house.pass_time(1200, step=10)
+        await house.pass_time(3600, step=60)
+        assert await untold(house) == (0, None)
+        assert {one.headers["webhook-id"] for one in house.receiver.at("/front")} == ids, "nobody is paged twice"
+
+
+async def test_a_lost_page_is_not_sent_again_once_a_later_one_arrived(make_house: MakeHouse) -> None:
+    async with running(make_house, FRONT, insist_minutes=15) as house:
+        await house.endpoint("front")
+        house.receiver.answers["/front"] = receiver.status(500)
+        await house.signal(make.forecast(crossing=None, mood=make.mood(), probability=0.95))  # severity 1
+        await house.settle()
+        await house.pass_time(14 * 60, step=10)
+        assert await untold(house) == (1, 1)
+        house.receiver.answers.pop("/front")
+        await house.pass_time(14 * 60, step=10)
+        arrived = {one.headers["webhook-id"] for one in house.receiver.at("/front")}
+        assert len(arrived) == 2, "the first, and its repetition"
         assert await untold(house) == (0, None)
 
 
