@@ -292,7 +292,7 @@ def escalate(desk: Announcer, work: Work) -> None:
         steps.cancel(desk.connection, incident.id, desk.now)
     if result.resumes_at is not None and not record.ended:
         why = result.entries[-1].because if result.entries else None
-        steps.resume(desk.connection, incident.id, result.resumes_at, why)
+        steps.resume(desk.connection, incident.id, result.resumes_at, record.policy.step_count - 1, why)
     if before is not None and not record.ended and incident.answer_by != before.incident.answer_by:
         desk.paging.hasten(record)
     if work.request is not None and result.tell.is_told:

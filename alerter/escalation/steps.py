@@ -56,10 +56,11 @@ def cancel(connection: Connection, incident: str, now: datetime) -> None:
     )
 
 
-def resume(connection: Connection, incident: str, due_at: datetime, because: str | None = None) -> None:
+def resume(connection: Connection, incident: str, due_at: datetime, last: int, because: str | None = None) -> None:
     """Resume the policy where it stopped: with the cancelled step, or else with the last one, once more.
 
-    Steps that had reached nobody before they were cancelled are done again, from the first of them on.
+    Steps that had reached nobody before they were cancelled are done again, from the first of them on. `last` is the
+    number of the policy's last step: where it was used up and was to be repeated, that one is done again.
     """
     rows = planned(connection, incident)
     if any(state is StepState.WAITING for _, _, state, _ in rows):
@@ -67,6 +68,7 @@ def resume(connection: Connection, incident: str, due_at: datetime, because: str
     stopped = [number for number, *_ in takewhile(lambda row: row[2] is StepState.CANCELLED, reversed(rows))]
     number = stopped[-1] if stopped else max((number for number, *_ in rows), default=None)
     if number is not None:
+        number = min(number, last)
         connection.execute(delete(steps).where(steps.c.incident == incident, steps.c.number > number))
         connection.execute(
             update(steps)
