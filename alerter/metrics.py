@@ -32,6 +32,11 @@ class AlerterMetrics:
             ["state", "severity"],
             registry=registry,
         )
+        self.untold = Gauge(
+            "firebreak_incidents_untold",
+            "Incidents that are not over and that nobody was told of, because their policy reaches nobody",
+            registry=registry,
+        )
         self.precision = Gauge(
             "firebreak_alarm_precision",
             "Right alarms as a share of the right and false ones of the last 30 days; NaN if there are none",

@@ -23,7 +23,7 @@ from alerter.console.sign_ins import SignIn, SignIns
 from alerter.desk.consumer import Consumer
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
-from alerter.escalation import pages
+from alerter.escalation import dry_run, pages
 from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
 from alerter.notify.alertmanager_resend import Repeater
@@ -158,11 +158,26 @@ class Alerter:
         ]
         await self.consumer.lanes.start(tasks)
         self.started = True
+        await self._warn_of_silence()
+
+    async def _warn_of_silence(self) -> None:
+        """Log which steps of which policies reach nobody in the coming week, and which names do not exist."""
+        at = self.context()
+        try:
+            known = await self.database.read(lambda c: dry_run.read(c, at.now))
+        except DatabaseAway:
+            return  # the gauges still tell of incidents that nobody was told of
+        for finding in await asyncio.to_thread(dry_run.findings, at.config, known, at.now):
+            logger.warning(
+                "nobody_would_be_told" if finding.is_wrong else "policy_name_leads_nowhere", why=finding.words
+            )
 
     def ready(self) -> Health:
         ok, detail = self.consumer.lanes.ready()
         if self.database.away:
             detail = {**detail, "waiting": "the database is locked or does not answer"}
+        if self.gauges.untold:
+            detail = {**detail, "untold": self.gauges.untold}
         return Health(self.started and ok and not self.database.away, detail)
 
     def live(self) -> Health:

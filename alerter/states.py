@@ -66,6 +66,8 @@ class PageState(StrEnum):
 class StepState(StrEnum):
     WAITING = "waiting"
     DONE = "done"
+    UNTOLD = "untold"
+    """It was due and reached nobody. It is looked at again, and its page leaves once somebody can be reached."""
     CANCELLED = "cancelled"
 
 

@@ -36,6 +36,9 @@ ACCOUNTS: Final = {
     "test_a_rule_groups_by_some_of_the_four_once_each_for_a_week_at_most": (
         "an empty list is no error any more: `test_to_group_by_nothing_is_not_to_group`"
     ),
+    "test_everybody_was_told_before_it_is_too_late_if_a_minute_each_allows": (
+        "a wait has a floor of its own now: `test_everybody_was_told_before_it_is_too_late_if_the_floors_allow`"
+    ),
 }
 """By the name of a test that is gone, or has fewer variants: what became of it. A test that only moved needs none."""
 HEAD: Final = """# The promises

@@ -13,6 +13,7 @@ from alerter.api.auth import Admin, Caller
 from alerter.api.context import ApiContext, found
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.desk.context import Context
+from alerter.escalation import untold
 from alerter.notify import endpoints, outbox, signing
 from alerter.notify.formats import native
 from alerter.notify.kinds import TRAITS
@@ -84,10 +85,13 @@ async def enable(service: ApiContext, caller: Caller, name: str) -> schemas.Endp
     def write(connection: Connection) -> schemas.Endpoint:
         shown = found(views.endpoint_shown(connection, caller, name))
         endpoints.enable(connection, name)
+        untold.look_now(connection, context.now)
         audit.record(connection, context.now, caller.name, "endpoint.enabled", name, audit.only(shown.brands))
         return found(views.endpoint_shown(connection, caller, name))
 
-    return await service.database.write(write)
+    enabled = await service.database.write(write)
+    service.ring()
+    return enabled
 
 
 async def send_test(service: ApiContext, caller: Caller, name: str) -> str:

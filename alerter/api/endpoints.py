@@ -15,7 +15,7 @@ from alerter.api.endpoint_checks import check_apprise, checked, wrong
 from alerter.api.keys import brands_for, check_name
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.desk.context import Context
-from alerter.escalation import pages
+from alerter.escalation import pages, untold
 from alerter.notify import endpoints, outbox, signing
 from alerter.notify.kinds import TRAITS
 from alerter.notify.outlet import Kind
@@ -48,11 +48,13 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
             audit.record(
                 connection, context.now, caller.name, "endpoint.created", body.name, audit.only(brands), detail
             )
+            untold.look_now(connection, context.now)
             return made
 
         made = await service.database.write(write)
         if made is None:
             raise Problem(409, f"there already is an endpoint {body.name}")
+        service.ring()
         return made
 
     @routes.get("/endpoints")

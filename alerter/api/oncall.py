@@ -16,6 +16,7 @@ from alerter.api.auth import Caller, Reader, Responder
 from alerter.api.context import ApiContext
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import Comment, Person, Shape
+from alerter.escalation import untold
 from alerter.oncall import calendar, duty, overrides, rosters, shifts
 from alerter.oncall.roster import OpenShift, Roster
 from alerter.oncall.shifts import Override
@@ -246,10 +247,12 @@ async def stand_in_for(
             overrides.add(connection, one)
             detail, on = body.model_dump(mode="json"), f"{schedule}/{one.id}"
             audit.record(connection, service.context().now, caller.name, "override.created", on, None, detail)
+        untold.look_now(connection, now)
         return True
 
     if not await service.database.write(write):
         raise Problem(409, f"{schedule} already has {overrides.MOST} overrides")
+    service.ring()
     warnings = await warn(service, caller, made)
     return [OverrideMade(**_override(one).model_dump(), warnings=warnings[one.id]) for one in made]
 

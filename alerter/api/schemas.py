@@ -403,6 +403,7 @@ class Explanation(Shape):
     how_sure: str
     by_when: str
     who_has_it: str
+    untold: str | None = Field(None, description="why nobody was told of it, while nobody was")
     policy: Policy
     steps: tuple[PlannedStep, ...]
     rings: tuple[PlannedRing, ...]

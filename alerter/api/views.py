@@ -10,14 +10,14 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, and_, or_, select, true
 
 from alerter.api import schemas
 from alerter.api.auth import Caller, seen_by
-from alerter.escalation import policy, rings, steps
+from alerter.escalation import policy, rings, steps, untold
 from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
 from alerter.incidents.source_policy import SourcePolicies, record_outside
@@ -27,6 +27,8 @@ from alerter.store.tables import attempts, deliveries, endpoints, incidents, tim
 from services.base.clock import moment
 
 _EPOCH = moment(0)
+MOST_REPEATED: Final = 3
+"""How many repetitions of a policy that is used up are shown: the newest ones."""
 
 
 class BadCursor(ValueError):
@@ -111,7 +113,8 @@ def explanation(
     known = {number: rest for number, *rest in steps.planned(connection, incident)}
     planned = []
     ahead = _ahead(record, known)
-    for number in range(policy.count(record.policy)):
+    repeated = [number for number in known if number >= policy.count(record.policy)]
+    for number in (*range(policy.count(record.policy)), *repeated[-MOST_REPEATED:]):
         targets = policy.step_of(record.policy, number).targets
         due_at, state, done_at = known.get(number, (ahead.get(number), None, None))
         planned.append(
@@ -134,6 +137,7 @@ def explanation(
         how_sure=words.how_sure(record.incident),
         by_when=words.by_when(record.incident),
         who_has_it=words.who_has_it(record.incident),
+        untold=untold.words_of(connection, [incident]).get(incident),
         policy=record.policy,
         steps=tuple(planned),
         rings=tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, case, false, func, not_, or_, select
 
 from alerter.api.auth import Caller, seen_by
 from alerter.console.chart import Chart, draw
+from alerter.escalation import untold
 from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord, leading
 from alerter.states import ENDED
@@ -39,6 +41,10 @@ class Card:
     going_on: bool
     late: bool
     chart: Chart | None
+    untold: str | None = None
+    """Why nobody was told of it, if nobody was."""
+    unanswered: bool = False
+    """Its policy is used up, and nobody answered."""
 
 
 class Open(NamedTuple):
@@ -49,15 +55,20 @@ class Open(NamedTuple):
     """Nobody has them."""
     held: int
     """Somebody has them."""
+    untold: int
+    """Nobody was told of them."""
+    why_untold: Mapping[str, str]
+    """Why nobody was told of those on this page that nobody was told of."""
 
 
 def open_page(connection: Connection, caller: Caller, now: datetime, first: int) -> Open:
-    """`SHOWN` of the open incidents from place `first` on: what nobody has first, then what cannot wait (by severity), then by
-    the time left. However many are open, the most urgent is on the first page."""
+    """`SHOWN` of the open incidents from place `first` on: what nobody was told of, then what nobody has, then what cannot
+    wait (by severity), then by the time left. However many are open, the most urgent is on the first page."""
     c = incidents.c
     mine = (c.state.in_(OPEN), seen_by(caller, c.brand))
     pressing = or_(c.state == IncidentState.ACTIVE, func.coalesce(c.answer_by <= now, false()))
     order = (
+        not_(untold.IS_UNTOLD),
         c.acknowledged_by.is_not(None),
         c.easing,
         not_(pressing),
@@ -72,7 +83,10 @@ def open_page(connection: Connection, caller: Caller, now: datetime, first: int)
     free, all_ = connection.execute(
         select(func.count().filter(c.acknowledged_by.is_(None)), func.count()).where(*mine)
     ).one()
-    return Open(tuple(map(IncidentRecord.model_validate_json, texts)), free, all_ - free)
+    alone = connection.scalar(select(func.count()).select_from(incidents).where(untold.IS_UNTOLD, *mine)) or 0
+    records = tuple(map(IncidentRecord.model_validate_json, texts))
+    why = untold.words_of(connection, [record.incident.id for record in records]) if alone else {}
+    return Open(records, free, all_ - free, alone, why)
 
 
 def ended_texts(connection: Connection, caller: Caller) -> list[str]:
@@ -80,7 +94,9 @@ def ended_texts(connection: Connection, caller: Caller) -> list[str]:
     return list(connection.scalars(query.order_by(incidents.c.changed_at.desc()).limit(MAX_ENDED)))
 
 
-def card(record: IncidentRecord, config: Config, now: datetime, width: float, height: float) -> Card:
+def card(
+    record: IncidentRecord, config: Config, now: datetime, width: float, height: float, why_untold: str | None = None
+) -> Card:
     incident = record.incident
     root = incident.root or next(iter(record.cards.every()), None)
     brand = config.brand(incident.brand)
@@ -99,6 +115,8 @@ def card(record: IncidentRecord, config: Config, now: datetime, width: float, he
         going_on=incident.state is IncidentState.ACTIVE and incident.answer_by is None,
         late=incident.answer_by is not None and incident.answer_by <= now,
         chart=draw(facet, now, width, height) if facet is not None else None,
+        untold=why_untold,
+        unanswered=record.is_unanswered(now),
     )
 
 

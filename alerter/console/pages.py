@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
@@ -129,7 +128,7 @@ def _pages(routes: APIRouter, service: ApiContext) -> None:
                 live.fingerprint(c, caller),
             )
         )
-        cards = _cards(service, caller, opened.records, BOARD_CHART)
+        cards = _cards(service, caller, opened, BOARD_CHART)
         return rendering.page(
             service,
             request,
@@ -137,6 +136,7 @@ def _pages(routes: APIRouter, service: ApiContext) -> None:
             free=[one for one in cards if one.incident.acknowledged_by is None],
             held=[one for one in cards if one.incident.acknowledged_by is not None],
             counts=(opened.free, opened.held),
+            untold=opened.untold,
             first=first,
             step=board.SHOWN,
             ended=[IncidentRecord.model_validate_json(text).incident for text in ended],
@@ -164,7 +164,7 @@ async def _incident_page(
         return (record, explained, live.fingerprint(connection, caller)) if record is not None else None
 
     record, explained, version = found(await service.database.read(read))
-    one = board.card(record, config, service.context().now, *PAGE_CHART)
+    one = board.card(record, config, service.context().now, *PAGE_CHART, explained.untold)
     return rendering.page(
         service,
         request,
@@ -184,12 +184,10 @@ async def _incident_page(
     )
 
 
-def _cards(
-    service: ApiContext, caller: Caller, records: Iterable[IncidentRecord], size: tuple[float, float]
-) -> list[Card]:
-    context = service.context()
-    shown = (views.shown_to(caller, record, context.config.source_policy) for record in records)
-    return [board.card(record, context.config, context.now, *size) for record in shown]
+def _cards(service: ApiContext, caller: Caller, opened: board.Open, size: tuple[float, float]) -> list[Card]:
+    context, why = service.context(), opened.why_untold
+    shown = (views.shown_to(caller, record, context.config.source_policy) for record in opened.records)
+    return [board.card(one, context.config, context.now, *size, why.get(one.incident.id)) for one in shown]
 
 
 def _playbook(config: Config, record: IncidentRecord) -> str | None:

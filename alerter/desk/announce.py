@@ -23,10 +23,19 @@ from sqlalchemy import Connection
 from alerter.desk.context import Context
 from alerter.desk.gate import Gate
 from alerter.desk.sources import Sources
-from alerter.escalation import steps
+from alerter.escalation import steps, untold
 from alerter.escalation.paging import PageRequest, Paging
-from alerter.incidents import outcomes, suppression, telling
-from alerter.incidents.record import Entry, IncidentRecord, Message, Story, Transition, with_audience
+from alerter.incidents import model, outcomes, suppression, telling
+from alerter.incidents.record import (
+    Entry,
+    IncidentRecord,
+    Message,
+    Story,
+    Transition,
+    material,
+    used_up_by,
+    with_audience,
+)
 from alerter.incidents.store import IncidentStore, Origin
 from alerter.incidents.telling import Announcement
 from alerter.incidents.words import ENDED_QUIETLY
@@ -192,6 +201,8 @@ def hold(desk: Announcer, work: Work) -> None:
     if work.before is None and record.incident.held is None and record.policy.steps[0].after_minutes == 0:
         work.request = desk.paging.request(record, 0)
         work.announced = _told_first(work.announced, work.request, desk.now)
+    elif work.before is not None and _calls_again(work.before, work):
+        _call_again(desk, work)
 
 
 def _gate(desk: Announcer, work: Work) -> telling.WhyHeld:
@@ -207,9 +218,35 @@ def _gate(desk: Announcer, work: Work) -> telling.WhyHeld:
     return lambda record: was if record.incident.severity > WORST else desk.gate.held(record)
 
 
+def _calls_again(before: IncidentRecord, work: Work) -> bool:
+    """Returns True if it got materially worse after its policy was used up and nobody answered: that pages people again."""
+    record, message = work.record, work.result.message
+    if work.request is not None or record.used_up_at is None or not record.is_pressing or message is None:
+        return False
+    crossed = message.tell in (TellReason.CROSSED, TellReason.SURGING)
+    return message.tell.is_told and (crossed or material(before.told, record))
+
+
+def _call_again(desk: Announcer, work: Work) -> None:
+    """Let the change page those who were told last, in place of the repetition that waits."""
+    record, message = work.record, work.result.message
+    number = desk.paging.insisting(record)
+    request = None if number is None else desk.paging.insist(record, number)
+    if message is None or number is None or request is None:
+        return
+    if not steps.take(desk.connection, record.incident.id, number, desk.now):
+        return
+    because = f"{message.because}; policy {record.policy.id} is used up and {model.UNANSWERED}"
+    entries = (*work.result.entries, Entry("insisted", request.words))
+    message = replace(message, because=because)
+    record = with_audience(record, request.names, desk.now)
+    work.request = request
+    work.announced = replace(work.result, record=record, entries=entries, message=message)
+
+
 def _told_first(announced: Announcement, request: PageRequest, now: datetime) -> Announcement:
     """Returns the opening with the endpoints of its first step, and why that step went differently from the policy."""
-    record = with_audience(announced.record, request.names, now)
+    record = used_up_by(with_audience(announced.record, request.names, now), request.number, now)
     if request.goes_on:
         announced = replace(announced, entries=(*announced.entries, Entry("told", request.words)))
     if request.said is None or announced.message is None:
@@ -251,11 +288,13 @@ def notify(desk: Announcer, work: Work) -> None:
 def _recipients(desk: Announcer, work: Work, message: Message) -> tuple[str, ...]:
     """Returns the endpoints that a step pages, or else those that were told before, a named person's first."""
     record, brand = work.record, work.record.incident.brand
-    if work.request is not None:
+    if work.request is not None and (work.before is None or work.occasion is Occasion.STEP):
         return work.request.names
     if message.change is Change.OPENED:
         return ()  # the first step, which comes later, tells people
     first = () if message.person is None else desk.paging.reach(message.person, brand)
+    if work.request is not None:
+        first = (*first, *work.request.names)
     return tuple(dict.fromkeys((*first, *desk.paging.usable_in_order(record.audience, brand))))
 
 
@@ -270,13 +309,16 @@ def escalate(desk: Announcer, work: Work) -> None:
         steps.cancel(desk.connection, incident.id, desk.now)
     if result.resumes_at is not None and not record.ended:
         why = result.entries[-1].because if result.entries else None
-        steps.resume(desk.connection, incident.id, result.resumes_at, why)
+        steps.resume(desk.connection, incident.id, result.resumes_at, record.policy.step_count - 1, why)
     if before is not None and not record.ended and incident.answer_by != before.incident.answer_by:
         desk.paging.hasten(record)
     if before is not None and desk.became_urgent(before, record):
         desk.paging.rouse(record)
-    if work.request is not None and work.goes_on and result.tell.is_told:
-        desk.paging.schedule_next(record, work.request)
+    if work.request is not None and result.tell.is_told:
+        if not work.request.called:
+            untold.note(desk.connection, incident.id, work.request.number, desk.now, work.request.why_nobody)
+        if work.goes_on:
+            desk.paging.schedule_next(record, work.request)
 
 
 STAGES: Final[tuple[Callable[[Announcer, Work], None], ...]] = (hold, save, publish, notify, escalate)

@@ -35,6 +35,20 @@ class Gate:
         configured = self._config.brand(brand)
         return configured.pages_per_hour if configured is not None else None
 
+    def may_insist(self, record: IncidentRecord) -> bool:
+        """Returns True if a policy that is used up may be repeated now, by the rule of the brand's page budget.
+
+        Repetitions of an hour count like incidents. Severity 1 is always repeated.
+        """
+        incident = record.incident
+        budget = self.budget(incident.brand)
+        if budget is None or incident.severity == WORST:
+            return True
+        since = self._now - BUDGET_OVER
+        return (
+            self._store.told_since(incident.brand, since) + self._store.insisted_since(incident.brand, since) < budget
+        )
+
     def overflows(self, record: IncidentRecord) -> int | None:
         """Returns the brand's page budget if the incident would go beyond it, or else `None`.
 

@@ -43,11 +43,11 @@ class People:
         if record is None:
             return None
         connection, because = self._announcer.connection, f"{by} asked for it"
-        steps.resume(connection, incident, self._now, because)
+        steps.resume(connection, incident, self._now, record.policy.step_count - 1, because)
         waiting = steps.waiting(connection, incident)
         if waiting is not None:
             steps.hasten(connection, incident, waiting[0], self._now, because)
-            Timers(self._announcer).step(incident, waiting[0])
+            Timers(self._announcer).step(incident, waiting[0], asked=True)
         return self._announcer.store.load(incident)
 
     def page(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alerter.desk.announce import Announcer, Occasion
-from alerter.escalation import pages, rings, steps
+from alerter.escalation import pages, policy, rings, steps, untold
 from alerter.escalation.pages import Page
 from alerter.escalation.paging import PageRequest
 from alerter.incidents import hearing, model, suppression, transitions
@@ -23,8 +23,8 @@ class Timers:
         self._store = announcer.store
         self._paging = announcer.paging
 
-    def step(self, incident: str, number: int) -> bool:
-        """Do a step of a policy that is due, or hold the incident back."""
+    def step(self, incident: str, number: int, asked: bool = False) -> bool:
+        """Do a step of a policy that is due, or hold the incident back. `asked`: a person wants it now."""
         record = self._store.load(incident)
         if record is None:
             return False
@@ -32,11 +32,31 @@ class Timers:
         if held is not None:
             self._announcer.announce(record, suppression.hold(record, held, self._now), occasion=Occasion.HOLD)
             return True
+        if number >= policy.count(record.policy):
+            return self._insist(record, number, asked)
+        early = self._paging.why_early(record, number)
         if not steps.take(self._connection, incident, number, self._now):
             return False
         request = self._paging.request(record, number)
-        why = [said for said in (steps.because(self._connection, incident, number), request.said) if said is not None]
+        sooner = steps.because(self._connection, incident, number)
+        if sooner is None and early is not None:
+            sooner = f"{model.UNANSWERED}; {early}" if record.audience else early
+        why = [said for said in (sooner, request.said) if said is not None]
         self._escalate(record, request, "; ".join(why) or None)
+        return True
+
+    def _insist(self, record: IncidentRecord, number: int, asked: bool) -> bool:
+        """Repeat the last step of a policy that is used up, unless the incident is mild, eases, or the budget is used up, and
+        nobody asked for it."""
+        request = None
+        if asked or (record.is_pressing and self._announcer.gate.may_insist(record)):
+            request = self._paging.insist(record, number)
+        if request is None:
+            self._paging.put_off(record, number)
+            return False
+        if not steps.take(self._connection, record.incident.id, number, self._now):
+            return False
+        self._escalate(record, request, None)
         return True
 
     def unreached(self, incident: str, page: int) -> bool:
@@ -92,13 +112,45 @@ class Timers:
         request = None
         if rest:
             request = self._paging.again(failed, rest)
-        elif self._paging.is_last(record, failed.number):
+        elif policy.is_last(record.policy, failed.number):
             request = self._paging.last_resort(record, failed.number)
         if request is not None:
             self._escalate(record, request, f"{lost}; trying {', '.join(request.names)}", goes_on=False)
             return
-        steps.hasten(self._connection, incident, failed.number + 1, self._now, lost)
+        if not policy.is_last(record.policy, failed.number):
+            steps.hasten(self._connection, incident, failed.number + 1, self._now, lost)
         self._note(record, lost)
+        if policy.is_last(record.policy, failed.number) and untold.reached_nobody(self._connection, incident):
+            untold.note(self._connection, incident, failed.number, self._now, lost)
+
+    def look_again(self, incident: str) -> bool:
+        """Send the page of a step that reached nobody, if it reaches somebody now, and go on with the policy."""
+        record = self._store.load(incident)
+        waiting = untold.of(self._connection, incident)
+        if record is None or not waiting:
+            return False
+        held = self._announcer.why_held(record)
+        if held is not None:
+            self._announcer.announce(record, suppression.hold(record, held, self._now), occasion=Occasion.HOLD)
+            return True
+        untold.postpone(self._connection, incident, self._now)
+        on_the_way = untold.on_the_way(self._connection, incident)
+        is_known = not untold.reached_nobody(self._connection, incident)
+        for step in waiting:
+            if is_known and pages.of_step(self._connection, incident, step.number, False):
+                # Its page was lost, and arrived after all, or others were told since.
+                untold.settle(self._connection, incident, step.number)
+                continue
+            request = self._paging.request(record, step.number).without(on_the_way)
+            if request.called:
+                goes_on = untold.through(self._connection, incident, step.number, self._now)
+                minutes = int((self._now - step.since).total_seconds() // 60)
+                why = (
+                    f"nobody could be told for {minutes} minutes: {step.because}" if minutes else "nobody could be told"
+                )
+                self._escalate(record, request, why, goes_on=goes_on)
+                return True
+        return False
 
     def _note(self, record: IncidentRecord, because: str) -> None:
         noted = transitions.advance(record, record, Trigger.NOTED, Entry("unreached", because), self._now)

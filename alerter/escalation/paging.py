@@ -6,7 +6,7 @@ If a target leads to nobody, the policy's fallback is paged instead, and the mes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -14,18 +14,20 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from alerter.escalation import pages, policy, rings, steps
+from alerter.escalation import pages, policy, rings, steps, untold
 from alerter.escalation.pages import Page
 from alerter.escalation.rings import Recipient, Ring
-from alerter.incidents.record import IncidentRecord
+from alerter.incidents.record import PRESSING, IncidentRecord
 from alerter.notify import endpoints
 from alerter.oncall import rosters
 from alerter.oncall.responders import Contact, Directory, Nobody, account_of
 from services.config.model import Config
-from services.config.rota import NotificationRule, Urgency
+from services.config.rota import ALL, NotificationRule, Urgency
 from services.contracts.base import AccountId, BrandId
 
 _A_MOMENT: Final = timedelta(seconds=1)
+MILD_AFTER: Final = timedelta(hours=1)
+"""A mild incident is looked at rarely: once it is more severe, that alone pages people, and thousands may be open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,17 @@ class PageRequest:
     called: tuple[Recipient, ...] = ()
     missing: tuple[Nobody, ...] = ()
     is_ring: bool = False
+    insists: bool = False
+    """The policy is used up, and this repeats its last step."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The endpoints to send to now."""
         return tuple(dict.fromkeys(one.methods[0] for one in self.called))
+
+    def without(self, endpoints: Collection[str]) -> PageRequest:
+        """Returns the request without those whom it would page by one of these endpoints."""
+        return replace(self, called=tuple(one for one in self.called if one.methods[0] not in endpoints))
 
     @property
     def goes_on(self) -> bool:
@@ -61,7 +69,13 @@ class PageRequest:
     def words(self) -> str:
         """Who was told and how, for the timeline."""
         told = [one.words for one in self.called]
-        return f"step {self.number + 1} told {', '.join(told) or 'nobody: there is no endpoint'}"
+        step = "the policy is used up and was repeated: it" if self.insists else f"step {self.number + 1}"
+        return f"{step} told {', '.join(told) or 'nobody'}"
+
+    @property
+    def why_nobody(self) -> str:
+        """Why it reaches nobody, if it does."""
+        return "; ".join(nobody.because for nobody in self.missing) or "there is no endpoint"
 
 
 class Paging:
@@ -102,8 +116,18 @@ class Paging:
         contact = Contact(failed.target, failed.who, methods, methods[0])
         return PageRequest(failed.number, (Recipient(contact, methods, failed.fallback),))
 
-    def is_last(self, record: IncidentRecord, number: int) -> bool:
-        return number + 1 >= policy.count(record.policy)
+    def insist(self, record: IncidentRecord, number: int) -> PageRequest | None:
+        """Returns a request to page those of the last step that reaches anybody, once more, or `None` if none does."""
+        for last in reversed(range(len(record.policy.steps))):
+            request = self.request(record, last)
+            if request.called:
+                return PageRequest(number, request.called, insists=True)
+        return None
+
+    def insisting(self, record: IncidentRecord) -> int | None:
+        """Returns the number of the step that waits to repeat a policy that is used up, or `None` if none waits."""
+        waiting = steps.waiting(self._connection, record.incident.id)
+        return waiting[0] if waiting is not None and waiting[0] >= policy.count(record.policy) else None
 
     def last_resort(self, record: IncidentRecord, number: int) -> PageRequest | None:
         """Returns a request to page the fallback, for a page that failed at the last step.
@@ -122,8 +146,8 @@ class Paging:
         called: list[Recipient] = []
         missing: list[Nobody] = []
         for target in targets:
-            if target == endpoints.ALL:
-                everybody = sorted(self.usable((endpoints.ALL,), incident.brand))
+            if target == ALL:
+                everybody = sorted(self.usable((ALL,), incident.brand))
                 called += [Recipient(Contact(target, name, (name,), name), (name,), fallback) for name in everybody]
                 continue
             found = self.directory.find(target, self._account(record), self._now)
@@ -133,7 +157,7 @@ class Paging:
             somebody = self._recipients(record, found, fallback)
             called += somebody
             if not somebody:
-                missing.append(Nobody(target, f"{found.who} cannot be reached by {' or '.join(found.methods)}"))
+                missing.append(Nobody(target, _why_unreached(found)))
         return called, missing
 
     def _recipients(self, record: IncidentRecord, found: Contact, fallback: bool) -> list[Recipient]:
@@ -245,20 +269,51 @@ class Paging:
         rings.start(self._connection, incident, request.number, request.called, self._now)
 
     def schedule_next(self, record: IncidentRecord, request: PageRequest) -> None:
-        """Schedule the step after this one: at once if this one had nobody to tell."""
-        following = request.number + 1
-        if following < policy.count(record.policy):
-            due = policy.due(record.policy, following, self._now, record.incident.answer_by)
-            because = None if request.called else f"step {request.number + 1} had nobody to tell"
-            steps.schedule(
-                self._connection, record.incident.id, following, due if request.called else self._now, because=because
-            )
+        """Schedule the step after this one: at once if this one had nobody to tell. The last one is repeated later."""
+        incident, following = record.incident, request.number + 1
+        because, due = None, policy.due(record.policy, following, self._now, record.incident.answer_by)
+        if following >= policy.count(record.policy):
+            nobody = not request.called and untold.reached_nobody(self._connection, incident.id)
+            if nobody or policy.insists_after(record.policy) is None:
+                return
+        elif not request.called:
+            because, due = f"step {request.number + 1} had nobody to tell", self._now
+        steps.schedule(self._connection, incident.id, following, due, because=because)
+
+    def put_off(self, record: IncidentRecord, number: int) -> None:
+        """Look later whether a policy that is used up is to be repeated."""
+        after = policy.insists_after(record.policy) or policy.LEAST_WAIT
+        if record.incident.severity > PRESSING:
+            after = max(after, MILD_AFTER)
+        steps.put_off(self._connection, record.incident.id, number, self._now + after)
 
     def hasten(self, record: IncidentRecord) -> None:
-        """Bring the waiting step forward if the answer-by time leaves less time than before."""
+        """Bring the waiting step of the first round forward if the answer-by time leaves less time than before."""
         incident = record.incident
         waiting = steps.waiting(self._connection, incident.id)
-        if waiting is not None:
+        if waiting is not None and waiting[0] < len(record.policy.steps):
             number, due_at, since = waiting
             due = policy.due(record.policy, number, since or incident.opened_at, incident.answer_by)
             steps.hasten(self._connection, incident.id, number, min(due_at, max(due, self._now)))
+
+    def why_early(self, record: IncidentRecord, number: int) -> str | None:
+        """Returns by how much a step that is due came early and because of what, in words, or `None` if it did not."""
+        incident = record.incident
+        waiting = steps.waiting(self._connection, incident.id)
+        if waiting is None or waiting[0] != number or incident.answer_by is None:
+            return None
+        early = policy.early_by(record.policy, number, waiting[2] or incident.opened_at, self._now)
+        minutes = round(early.total_seconds() / 60)
+        if not minutes:
+            return None
+        crossing = incident.outlook.crossing if incident.outlook is not None else None
+        due = f"an answer is due by {incident.answer_by:%H:%M} UTC"
+        why = due if crossing is None else f"the line is expected at {crossing.expected:%H:%M} UTC"
+        return f"step {number + 1} came {minutes} {'minute' if minutes == 1 else 'minutes'} early because {why}"
+
+
+def _why_unreached(found: Contact) -> str:
+    names = " or ".join(found.methods)
+    if found.who == names:
+        return f"endpoint {names} is missing, disabled or not for this brand"
+    return f"{found.who} cannot be reached by {names}"

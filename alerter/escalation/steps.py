@@ -6,9 +6,10 @@ The transaction that does a step writes the row of the next one, so a crash neit
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import takewhile
 from typing import Final, cast
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from alerter.escalation import pages
 from alerter.states import StepState
@@ -46,23 +47,29 @@ def take(connection: Connection, incident: str, number: int, now: datetime) -> b
 
 
 def cancel(connection: Connection, incident: str, now: datetime) -> None:
-    """Cancel the waiting step and void the pages: somebody has the incident, or it is over or held back."""
+    """Cancel what waits and void the pages: somebody has the incident, or it is over or held back."""
     pages.void(connection, incident)
     connection.execute(
         update(steps)
-        .where(steps.c.incident == incident, steps.c.state == StepState.WAITING)
+        .where(steps.c.incident == incident, steps.c.state.in_((StepState.WAITING, StepState.UNTOLD)))
         .values(state=StepState.CANCELLED, done_at=now)
     )
 
 
-def resume(connection: Connection, incident: str, due_at: datetime, because: str | None = None) -> None:
-    """Resume the policy where it stopped: with the cancelled step, or else with the last one, once more."""
+def resume(connection: Connection, incident: str, due_at: datetime, last: int, because: str | None = None) -> None:
+    """Resume the policy where it stopped: with the cancelled step, or else with the last one, once more.
+
+    Steps that had reached nobody before they were cancelled are done again, from the first of them on. `last` is the
+    number of the policy's last step: where it was used up and was to be repeated, that one is done again.
+    """
     rows = planned(connection, incident)
     if any(state is StepState.WAITING for _, _, state, _ in rows):
         return
-    cancelled = [number for number, _, state, _ in rows if state is StepState.CANCELLED]
-    number = min(cancelled) if cancelled else max((number for number, *_ in rows), default=None)
+    stopped = [number for number, *_ in takewhile(lambda row: row[2] is StepState.CANCELLED, reversed(rows))]
+    number = stopped[-1] if stopped else max((number for number, *_ in rows), default=None)
     if number is not None:
+        number = min(number, last)
+        connection.execute(delete(steps).where(steps.c.incident == incident, steps.c.number > number))
         connection.execute(
             update(steps)
             .where(steps.c.incident == incident, steps.c.number == number)
@@ -96,6 +103,12 @@ def hasten(connection: Connection, incident: str, number: int, due_at: datetime,
             .values(**values)
         ).rowcount
     )
+
+
+def put_off(connection: Connection, incident: str, number: int, due_at: datetime) -> None:
+    """Let a waiting step wait until `due_at`."""
+    which = (steps.c.incident == incident, steps.c.number == number, steps.c.state == StepState.WAITING)
+    connection.execute(update(steps).where(*which).values(due_at=due_at))
 
 
 def because(connection: Connection, incident: str, number: int) -> str | None:

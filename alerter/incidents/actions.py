@@ -161,7 +161,8 @@ def _refuse_ended(record: IncidentRecord) -> None:
 
 def _changed(record: IncidentRecord, changes: dict[str, Any], acted: bool = False) -> IncidentRecord:
     incident = record.incident.model_copy(update=changes)
-    return record.model_copy(update={"incident": incident, "acted": record.acted or acted})
+    used_up_at = None if acted else record.used_up_at
+    return record.model_copy(update={"incident": incident, "acted": record.acted or acted, "used_up_at": used_up_at})
 
 
 def _said(comment: str) -> str:

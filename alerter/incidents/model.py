@@ -31,6 +31,7 @@ from alerter.incidents.record import (
     negatives_of,
     outlook,
     refresh,
+    used_up_by,
     with_audience,
     worse,
 )
@@ -59,6 +60,7 @@ CALM_FOR: Final = timedelta(hours=1)
 """How long an incident eases before it is over."""
 SILENT_AFTER: Final = timedelta(hours=24)
 """How long without any signal before an incident counts as easing: the scorer may have lost sight of its story."""
+UNANSWERED: Final = "nobody has acknowledged it"
 MAX_CONVERSATIONS: Final = 32
 """How many conversations of one story (its root, and the quotes that grew) keep their forecasts."""
 _PHASE_WORDS: Final = {
@@ -319,16 +321,21 @@ def escalate(
     `words` say who was told and how; `why` says what went differently from the policy.
     """
     again = number > 0 or record.audience != ()
+    used_up = number >= record.policy.step_count
     change = Change.ESCALATED if again else Change.OPENED
     because = record.incident.reason
     if again:
-        because = f"step {number + 1} of policy {record.policy.id}: {why or 'nobody has acknowledged it'}"
+        because = f"step {number + 1} of policy {record.policy.id}: {why or UNANSWERED}"
+        if used_up:
+            because = f"policy {record.policy.id} is used up: {why or UNANSWERED}"
     elif why:
         because = f"{because} ({why})"
-    told = words or f"step {number + 1} told {', '.join(endpoints) or 'nobody: there is no endpoint'}"
-    entry = Entry("escalated" if again else "told", f"{told} ({why})" if why else told)
+    told = words or f"step {number + 1} told {', '.join(endpoints) or 'nobody'}"
+    kind = "insisted" if used_up else "escalated" if again else "told"
+    entry = Entry(kind, f"{told} ({why})" if why else told)
     message = Message(change, because, TellReason.STEP if again else TellReason.OPENED)
-    return advance(record, with_audience(record, endpoints, now), Trigger.NOTED, entry, now, message)
+    draft = used_up_by(with_audience(record, endpoints, now), number, now)
+    return advance(record, draft, Trigger.NOTED, entry, now, message)
 
 
 def redact(record: IncidentRecord, post: PostKey, now: datetime) -> Transition | None:

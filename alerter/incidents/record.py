@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from alerter.incidents import words
 from alerter.incidents.cards import Cards
@@ -16,6 +16,11 @@ from services.contracts.base import BrandId, ConversationId, Part, StoryId, Time
 from services.contracts.incident import Change, Incident, IncidentState, Outlook
 from services.contracts.scales import sev
 from services.contracts.signal import CascadeForecast, Level
+
+PRESSING: Final = 2
+"""The mildest severity for which a policy that is used up goes on."""
+UNANSWERED_AFTER: Final = timedelta(minutes=5)
+"""After its last step: the time to pick up the phone, before it is said that nobody answered."""
 
 
 def incident_id(brand: BrandId, story: StoryId, ordinal: int) -> str:
@@ -117,6 +122,8 @@ class IncidentRecord(Part):
     crossed_at: Time | None = None
     told_at: Time | None = None
     """When anybody was first told of it."""
+    used_up_at: Time | None = None
+    """When the last step of its policy was done, while nobody has acted on it since."""
     ended_at: Time | None = None
     floor: int | None = None
     """The mildest severity that it may have, because a rule says so."""
@@ -146,6 +153,18 @@ class IncidentRecord(Part):
     @property
     def ended(self) -> bool:
         return self.incident.state.is_over
+
+    @property
+    def is_pressing(self) -> bool:
+        """Whether people are told again and again: it is severe, does not ease, and nobody has it or holds it back."""
+        incident = self.incident
+        is_free = incident.acknowledged_by is None and incident.snoozed_until is None and incident.held is None
+        return incident.severity <= PRESSING and is_free and not incident.is_easing and not self.ended
+
+    def is_unanswered(self, now: datetime) -> bool:
+        """Returns True if its policy is used up, people had a while to answer, and nobody did."""
+        used_up = self.used_up_at
+        return used_up is not None and self.is_pressing and now - used_up >= UNANSWERED_AFTER
 
     def with_incident(self, **changes: Any) -> IncidentRecord:
         """Returns the record with these fields of its public part changed, and nothing derived anew."""
@@ -311,6 +330,19 @@ def with_audience(record: IncidentRecord, endpoints: tuple[str, ...], now: datet
     audience = tuple(dict.fromkeys((*record.audience, *endpoints)))
     told_at = record.told_at or (now if endpoints else None)
     return record.model_copy(update={"audience": audience, "told_at": told_at})
+
+
+def used_up_by(record: IncidentRecord, number: int, now: datetime) -> IncidentRecord:
+    """Returns the record after step `number` of its policy: the last one uses it up."""
+    is_last = number + 1 >= record.policy.step_count
+    return record.model_copy(update={"used_up_at": (record.used_up_at or now) if is_last else None})
+
+
+def material(before: Told, record: IncidentRecord) -> bool:
+    """Returns True if the incident is more severe than what people were told, crossed its line, or doubled past it."""
+    outlook = record.incident.outlook
+    crossed = outlook is not None and outlook.level is Level.CROSSED and before.rank < LEVEL_RANK[Level.CROSSED]
+    return record.incident.severity < before.severity or crossed or doublings(outlook) > before.doublings
 
 
 def heard(record: IncidentRecord, now: datetime) -> Told:

@@ -178,6 +178,12 @@ class IncidentStore:
         query = select(func.count()).select_from(incidents)
         return self._connection.scalar(query.where(incidents.c.brand == brand, incidents.c.told_at > since)) or 0
 
+    def insisted_since(self, brand: BrandId, since: datetime) -> int:
+        """Returns how often policies of a brand's incidents were repeated after they were used up, since then."""
+        query = select(func.count()).select_from(timeline).join(incidents, incidents.c.id == timeline.c.incident)
+        open_ = (incidents.c.brand == brand, incidents.c.state.not_in(ENDED))
+        return self._connection.scalar(query.where(*open_, timeline.c.kind == "insisted", timeline.c.at > since)) or 0
+
     def _mention(self, before: IncidentRecord | None, after: IncidentRecord) -> None:
         known = {cards.key(card) for card in before.cards.every()} if before is not None else set()
         new = {cards.key(card) for card in after.cards.every()} - known

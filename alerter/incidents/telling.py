@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from alerter.incidents import suppression, words
-from alerter.incidents.record import Entry, IncidentRecord, Message, Transition, heard, worse
+from alerter.incidents.record import Entry, IncidentRecord, Message, Transition, heard, material, worse
 from alerter.incidents.transitions import Trigger, trigger_of
 from alerter.rules.conditions import level_words
 from alerter.rules.severity import WORST
@@ -153,5 +153,7 @@ def _became_worst(record: IncidentRecord) -> bool:
 
 
 def _may_tell(record: IncidentRecord, now: datetime) -> bool:
-    """Returns True if the last message is long enough ago, or the incident became severity 1, which never waits."""
-    return now - record.told.at >= TELL_AGAIN_AFTER or _became_worst(record)
+    """Returns True if the last message is long enough ago, or if this one never waits: the incident became severity 1, or
+    got materially worse when its policy was used up and nobody had answered, so that nobody is at work on it."""
+    alone = record.used_up_at is not None and record.is_pressing and material(record.told, record)
+    return now - record.told.at >= TELL_AGAIN_AFTER or _became_worst(record) or alone

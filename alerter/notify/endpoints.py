@@ -15,9 +15,8 @@ from alerter.notify.outlet import Keys, Kind
 from alerter.states import EndpointState
 from alerter.store.database import insert_missing
 from alerter.store.tables import endpoints, secrets
+from services.config.rota import ALL
 from services.contracts.base import BrandId
-
-ALL: Final = "all"
 
 
 class Purpose(StrEnum):

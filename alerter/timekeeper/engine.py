@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from alerter.answers import digest
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
-from alerter.escalation import pages, rings, steps
+from alerter.escalation import pages, rings, steps, untold
 from alerter.incidents import store
 from alerter.metrics import AlerterMetrics
 from alerter.store.database import Database, DatabaseAway, Overtaken
@@ -80,6 +80,8 @@ class Engine:
         due_rings = await self._database.read(lambda c: rings.due(c, now, AT_ONCE))
         for incident, ring in due_rings:
             await self._do(lambda desk, i=incident, r=ring: desk.timers.ring(i, r))  # type: ignore[misc]
+        for incident in await self._database.read(lambda c: untold.due(c, now, AT_ONCE)):
+            await self._do(lambda desk, i=incident: desk.timers.look_again(i))  # type: ignore[misc]
         due_timers = await self._database.read(lambda c: store.IncidentStore(c).due(now, AT_ONCE))
         for incident in due_timers:
             await self._do(lambda desk, i=incident: desk.timers.fire(i))  # type: ignore[misc]
@@ -117,10 +119,10 @@ class Engine:
 
 
 def next_due(connection: Connection) -> datetime | None:
-    """Returns when the next step, page, ring, timer or digest is due."""
+    """Returns when the next step (or look at one that reached nobody), page, ring, timer or digest is due."""
     moments = [
         moment
-        for moment in (module.next_due(connection) for module in (steps, pages, rings, store, digest))
+        for moment in (module.next_due(connection) for module in (steps, untold, pages, rings, store, digest))
         if moment is not None
     ]
     return min(moments, default=None)

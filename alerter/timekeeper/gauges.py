@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, select
 
 from alerter.answers import answer_clocks
 from alerter.desk.context import Context
+from alerter.escalation import untold
 from alerter.incidents import outcomes, store
 from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
@@ -92,6 +93,8 @@ class GaugeReader(PeriodicLoop):
         self._context = context
         self._covered: datetime | None = None
         self._schedules: Sequence[Schedule] = ()
+        self.untold = 0
+        """How many open incidents nobody was told of, when it was last counted."""
 
     async def turn(self) -> None:
         await self._database.probe()  # or nobody would know that it is locked while nothing is to be written
@@ -104,6 +107,8 @@ class GaugeReader(PeriodicLoop):
         metrics.incidents.clear()
         for (state, severity), count in counts.items():
             metrics.incidents.labels(state, str(severity)).set(count)
+        self.untold = await self._database.read(untold.count)
+        metrics.untold.set(self.untold)
         for kind, depth in depths.items():
             metrics.outbox_rows.labels(kind).set(depth)
         await self._measure_coverage(context)

@@ -38,7 +38,7 @@ TOLERANCE: Final = timedelta(minutes=1)
 _CLOCK, _WALL = "latest_clock", "latest_wall"
 _BY_CLOCK: Final = (
     (incidents.c.due_at, incidents.c.due_at.is_not(None)),
-    (steps.c.due_at, steps.c.state == StepState.WAITING),
+    (steps.c.due_at, steps.c.state.in_((StepState.WAITING, StepState.UNTOLD))),
     (rings.c.due_at, rings.c.state == StepState.WAITING),
     (pages.c.check_at, pages.c.state == PageState.SENT),
     (deliveries.c.next_attempt_at, deliveries.c.state == DeliveryState.PENDING),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from services.base.errors import ConfigError
 from services.config.model import Config
+from services.config.rota import ALL, OWNER
 from services.config.rule import CONDITIONS
 from services.config.suggestions import meant
 from services.config.yaml_reading import Place, read
@@ -106,6 +108,8 @@ def _references(config: Config) -> Iterator[tuple[Place, str]]:
             owners[account.id] = brand.id
     yield from _rule_references(config)
     yield from _rota_references(config)
+    if config.endpoints is not None:
+        yield from _endpoint_references(config, frozenset(config.endpoints))
 
 
 def _rule_references(config: Config) -> Iterator[tuple[Place, str]]:
@@ -148,6 +152,38 @@ def _rota_references(config: Config) -> Iterator[tuple[Place, str]]:
             kind, _, name = target.rpartition(":")
             if kind and name not in known[kind]:
                 yield ("policies", index, *inside), f"no {kind} {name!r}; there are {_names(known[kind])}"
+
+
+def _endpoint_references(config: Config, declared: frozenset[str]) -> Iterator[tuple[Place, str]]:
+    """The names of endpoints that are not declared, where the file declares them."""
+    for place, name in _endpoint_names(config):
+        if name in declared:
+            continue
+        kind = "responder" if config.responder(name) else "schedule" if config.schedule(name) else None
+        alike = get_close_matches(name, declared, 1)
+        hint = f"; did you mean {f'{kind}:{name}' if kind else alike[0]!r}?" if kind or alike else ""
+        yield place, f"no endpoint {name!r} under `endpoints`{hint}; there are {_names(declared)}"
+
+
+def _endpoint_names(config: Config) -> Iterator[tuple[Place, str]]:
+    for index, policy in enumerate(config.policies):
+        steps = [(("steps", n, "targets", m), t) for n, s in enumerate(policy.steps) for m, t in enumerate(s.targets)]
+        fallback = [(("fallback", n), target) for n, target in enumerate(policy.fallback)]
+        for inside, target in (*steps, *fallback):
+            if ":" not in target and target not in (ALL, OWNER):
+                yield ("policies", index, *inside), target
+    for index, responder in enumerate(config.responders):
+        for number, method in enumerate(responder.methods):
+            yield ("responders", index, "methods", number), method
+        if responder.digest is not None:
+            yield ("responders", index, "digest"), responder.digest
+    for index, brand in enumerate(config.brands):
+        for number, account in enumerate(brand.accounts):
+            if config.responder(account.owner) is None and config.schedule(account.owner) is None:
+                yield ("brands", index, "accounts", number, "owner"), account.owner
+    if "operators" in config.model_fields_set:
+        for number, name in enumerate(config.operators):
+            yield ("operators", number), name
 
 
 def _names(names: Any) -> str:

@@ -134,6 +134,26 @@ class Policy(Section):
     fallback: tuple[Target, ...] = Field(
         (), max_length=50, description="told when nobody is on call, or when the last page cannot be delivered"
     )
+    hasten: Literal["deadline", "never"] = Field(
+        "deadline",
+        description="`deadline`: in the first round, waits shrink in proportion where it would end after the answer is due; "
+        "`never`: the waits are as they are written",
+    )
+    least_wait_minutes: Annotated[float, Field(ge=0, le=7 * 24 * 60)] | None = Field(
+        None,
+        description="no wait shrinks below this; by default a third of the written wait, and at least 3 minutes. A shorter "
+        "wait that is written stands",
+    )
+    insist_minutes: Annotated[float, Field(ge=5, le=24 * 60)] | Literal["never"] = Field(
+        15.0,
+        description="when all rounds are done and nobody has acknowledged an incident of severity 1 or 2 that does not ease, "
+        "its last step is repeated at this interval, and at once when the incident gets materially worse; or `never`",
+    )
+
+    @property
+    def step_count(self) -> int:
+        """How many steps all rounds have. Steps are numbered from 0 through all rounds."""
+        return len(self.steps) * (1 + self.repeat)
 
 
 class Config(Section):
@@ -151,6 +171,12 @@ class Config(Section):
     )
     schedules: tuple[Schedule, ...] = Field((), max_length=1000)
     quiet_hours: tuple[QuietHours, ...] = Field((), max_length=1000)
+    endpoints: tuple[Slug, ...] | None = Field(
+        None,
+        max_length=10_000,
+        description="names of endpoints that exist or will be created. If this stands here, any other name of an endpoint in "
+        "the file is a mistake; without it, `firebreak doctor` and the start only warn of names that do not exist",
+    )
     playbooks: dict[Slug, str] = Field({}, description="Markdown steps; the first goes into every message")
     topics: dict[Slug, Topic] = Field(
         {}, description="what rules may ask for, besides safety, self_harm, recall, breach and legal, which ship"

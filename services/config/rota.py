@@ -20,6 +20,8 @@ from services.config.section import Section, Slug, Words
 
 DAY_MINUTES: Final = 24 * 60
 _TIME_OF_DAY: Final = re.compile(r"^([01]?\d|2[0-4]):([0-5]\d)$")
+ALL: Final = "all"
+"""The target that stands for every endpoint."""
 OWNER: Final = "owner"
 """The target that stands for the person or team who answers for the account in question."""
 

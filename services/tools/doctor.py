@@ -58,6 +58,8 @@ async def diagnose(settings: Settings) -> bool:
     _check_python(found)
     _check_configuration(found, settings)
     _check_secrets(found, settings)
+    if _is_here("alerter"):
+        _check_reach(found, settings)
     usable = _check_machine(found, settings)
     _check_parts(found)
     if usable or settings.log == "kafka":
@@ -139,6 +141,24 @@ def _check_keys_at_rest(found: Findings, settings: Settings) -> None:
         )
     else:
         found.good("the secrets of endpoints are encrypted in the database")
+
+
+def _check_reach(found: Findings, settings: Settings) -> None:
+    """Play every policy over the coming week, and compare the names of endpoints with those that exist."""
+    try:
+        config = load(settings.config)
+        findings, begun = load_object("alerter.escalation.dry_run:of_settings")(settings, config)
+    except FirebreakError:
+        return  # what is wrong with the file or the database is said by its own check
+    for finding in findings:
+        if finding.is_wrong and begun:
+            found.bad(finding.words, "create or enable the endpoint, or close the gap; see docs/policies.md")
+        else:
+            found.note(finding.words)
+    if findings and not begun:
+        found.note("endpoints are created at run time, after the first start: until then nobody is told")
+    elif not any(finding.is_wrong for finding in findings):
+        found.good("every step of every policy reaches somebody in the coming week")
 
 
 def _check_machine(found: Findings, settings: Settings) -> bool:

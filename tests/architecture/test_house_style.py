@@ -26,7 +26,7 @@ SOURCES = sorted(
 METRICS = (FloorMetrics, IngestMetrics, ScorerMetrics, BatcherMetrics, ModelMetrics, AlerterMetrics)
 COUNTED = ("records", "texts", "ids", "rows", "cascades", "incidents", "deliveries", "requests", "answers")
 """Things that are their own unit."""
-UNIT = re.compile(rf"_(seconds|bytes|precision|{'|'.join(COUNTED)})(_in_flight|_overdue)?$")
+UNIT = re.compile(rf"_(seconds|bytes|precision|{'|'.join(COUNTED)})(_in_flight|_overdue|_untold)?$")
 FLAG = re.compile(r"\b1 (where|while)\b|\(1\)")
 """How the meaning of a metric says that it is 1 or 0."""
 MOST_LINES = 400

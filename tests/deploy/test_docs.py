@@ -14,6 +14,7 @@ import yaml
 from fastapi import FastAPI, Request, Response
 
 from alerter.api.schemas import EndpointIn
+from alerter.escalation import policy as escalation
 from alerter.notify.outlet import Kind
 from services.base.settings import Settings
 from services.config.loading import parse
@@ -90,6 +91,28 @@ def test_every_attack_that_is_listed_has_a_verdict_and_names_a_test() -> None:
             assert f"def {name}(" in (ROOT / path).read_text(), row
     for name in re.findall(r"`FIREBREAK_(\w+)`", text):
         assert name.lower() in Settings.model_fields, name
+
+
+def test_every_promise_about_policies_names_the_test_that_holds_it() -> None:
+    sections = (ROOT / "docs" / "policies.md").read_text().split("\n## ")[1:]
+    promises = [promise for section in sections for promise in section.strip().split("\n\n")[1:]]
+    assert len(promises) > 12
+    for promise in promises:
+        assert promise.startswith("**"), promise
+        assert re.search(r"`tests/[\w./-]+::\w+`", promise), promise
+
+
+def test_the_policy_that_is_shown_is_taken_and_its_words_are_the_defaults_of_the_schema() -> None:
+    file = ROOT / "docs" / "policies.md"
+    (shown,) = blocks(file, "yaml")
+    brand = "brands: [{id: acme-air, name: Acme Air, accounts: [{network: x, handle: acmeair, owner: dana}]}]\n"
+    (policy,) = parse(brand + shown).policies
+    assert set(yaml.safe_load(shown)["policies"][0]) == set(Policy.model_fields), "every field is shown"
+    fields, text = Policy.model_fields, file.read_text()
+    assert policy.insist_minutes == fields["insist_minutes"].default
+    assert f"`insist_minutes` ({fields['insist_minutes'].default:g})" in text
+    assert f"at least {escalation.LEAST_WAIT.total_seconds() / 60:g} minutes" in text
+    assert (fields["hasten"].default, escalation.LEAST_SHARE) == ("deadline", 1 / 3)
 
 
 def test_every_gotcha_names_the_test_that_guards_against_it() -> None:

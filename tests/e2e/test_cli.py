@@ -7,9 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from alerter.notify import endpoints
+from alerter.notify.endpoints import Draft
+from alerter.store import migrate
+from alerter.store.database import default_url, engine_of
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ("run", "init", "serve", "demo", "reload", "drill", "replay", "sink", "topics", "doctor")
@@ -104,6 +111,53 @@ def test_the_doctor_notes_names_that_are_everyday_words(tmp_path: Path) -> None:
     assert "brand pear: 'Orange' is also an everyday word (English). With `ambiguous: [Orange]` it counts only" in told
     assert "brand gap" not in told, "it is declared"
     assert "brand sony" not in told
+
+
+POLICY = """
+rules: [{id: viral, level: likely, policy: desk}]
+policies:
+- {id: desk, steps: [{endpoints: [front]}, {targets: ["schedule:night"]}]}
+responders: [{id: dana, methods: [front]}]
+schedules:
+- id: night
+  zone: Europe/Berlin
+  layers:
+  - {id: base, rotation: daily, begins: 2026-01-05T00:00, responders: [dana],
+     only: [{days: [mon, tue, wed, thu, fri, sat]}]}
+"""
+
+
+def test_the_doctor_plays_every_policy_over_the_coming_week(tmp_path: Path) -> None:
+    (tmp_path / "firebreak.yaml").write_text(CONFIG + POLICY)
+    asked: dict[str, Any] = {
+        "CONFIG": str(tmp_path / "firebreak.yaml"),
+        "DATA": str(tmp_path),
+        "API_KEYS": "me:" + "k" * 20,
+        "ADMIN_KEY": "a" * 20,
+    }
+    fresh = firebreak("doctor", **asked)
+    told = " ".join(fresh.stdout.split())
+    assert fresh.returncode == 0, "endpoints are made at run time, and nothing has run yet"
+    assert "step 1 of desk reaches nobody: endpoint front does not exist" in told
+    assert "until then nobody is told" in told
+    url = default_url(tmp_path)
+    engine = engine_of(url)
+    migrate.up(engine)
+    begun = firebreak("doctor", **asked)
+    assert begun.returncode == 1
+    with engine.begin() as connection:
+        endpoints.add(connection, Draft("front", "https://desk.example/"), datetime.now(UTC))
+    engine.dispose()
+    almost = firebreak("doctor", **asked)
+    told = " ".join(almost.stdout.split())
+    assert almost.returncode == 1
+    assert "step 2 of desk reaches nobody on Sundays: nobody is on call for night" in told
+    assert "step 1" not in told
+    whole = (CONFIG + POLICY).replace(", sat]", ", sat, sun]")
+    (tmp_path / "firebreak.yaml").write_text(whole)
+    well = firebreak("doctor", **asked)
+    assert well.returncode == 0, well.stdout
+    assert "every step of every policy reaches somebody" in well.stdout
 
 
 def _asked_of_permissions() -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from tests.load import (
     bench_log,
     bench_memory,
     bench_opening,
+    bench_reach,
     bench_scorer,
     bench_sentiment,
     bench_stall,
@@ -42,6 +43,7 @@ MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
     "storm": bench_storm.run,
     "stall": bench_stall.run,
     "bounds": bench_bounds.run,
+    "reach": bench_reach.run,
 }
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16")
 

@@ -180,7 +180,7 @@ async def test_why_there_is_an_incident_can_be_read_back(house: House) -> None:
     assert [line["kind"] for line in told["timeline"]] == ["opened", "escalated"]
     assert told["timeline"][0]["signal"] == event_id("test", 0)
     assert told["timeline"][0]["offset"] == 0
-    assert [step["state"] for step in told["steps"]] == ["done", "done"]
+    assert [step["state"] for step in told["steps"]] == ["done", "done", "waiting"], "then its last step is repeated"
     assert [d["attempts"][0]["outcome"] for d in told["deliveries"]] == ["delivered", "delivered"]
 
 

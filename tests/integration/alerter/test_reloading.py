@@ -12,6 +12,7 @@ import jsonschema_rs
 import pytest
 
 from alerter.api.webhook_schema import webhook_schema
+from services.config.current import Reload
 from services.config.file import ConfigFile
 from services.config.model import Config
 from tests.integration.alerter.conftest import House, MakeDatabase, MakeHouse
@@ -296,11 +297,22 @@ async def test_nobody_is_missed_on_a_schedule_that_is_gone(make_house: MakeHouse
         assert house.registry.get_sample_value("firebreak_oncall_covered", covered) == 1
 
 
+async def test_endpoints_that_are_declared_bind_the_names_from_the_reload_on(house: House) -> None:
+    await house.reconfigure(house.config.model_copy(update={"endpoints": ("desk",)}))
+    current = house.alerter.process.current
+    assert current.config.endpoints == ("desk",)
+    assert house.file is not None
+    house.file.path.write_text(house.file.path.read_text().replace("endpoints:\n- desk", "endpoints:\n- dsek", 1))
+    assert await current.reload() is Reload.REFUSED
+    assert current.refused is not None
+    assert any("did you mean 'dsek'" in mistake for mistake in current.refused.mistakes)
+
+
 @pytest.mark.parametrize("section", sorted(Config.model_fields))
 def test_each_section_says_whether_it_needs_a_restart(section: str) -> None:
     """None does. A new section is listed here when a test shows that the services take it while they run."""
     shown = {
         "brands", "sources", "rules", "policies", "responders", "schedules",
-        "quiet_hours", "playbooks", "topics", "operators",
+        "quiet_hours", "playbooks", "topics", "operators", "endpoints",
     }  # fmt: skip
     assert section in shown

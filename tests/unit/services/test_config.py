@@ -66,6 +66,44 @@ def test_an_error_names_line_and_field_and_what_would_be_right(old: str, new: st
     assert all(word in said for word in words), said
 
 
+DECLARED = GOOD + "endpoints: [front, care]\n"
+
+
+def test_a_file_that_declares_its_endpoints_takes_those_names_and_no_other() -> None:
+    assert parse(DECLARED).endpoints == ("front", "care")
+    assert parse(GOOD).endpoints is None, "without the list any name may be created later"
+    parse(DECLARED.replace("endpoints: [front]}", "endpoints: [front, all, owner]}"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "words"),
+    [
+        ("{endpoints: [front]}", "{endpoints: [fornt]}", "policies.0.steps.0.targets.0", "did you mean 'front'"),
+        ("[{endpoints: [front]}]", "[{endpoints: [front]}], fallback: [xyz]", "policies.0.fallback.0", "care, front"),
+        ("owner: care", "owner: cure", "brands.0.accounts.0.owner", "did you mean 'care'"),
+        (
+            "{endpoints: [front]}",
+            "{endpoints: [dana]}",
+            "policies.0.steps.0.targets.0",
+            "did you mean 'responder:dana'",
+        ),
+        ("methods: [front]", "methods: [frnt]", "responders.0.methods.0", "did you mean 'front'"),
+        ("methods: [front]", "methods: [front], digest: mail", "responders.0.digest", "no endpoint 'mail'"),
+        ("sources:", "operators: [ops]\nsources:", "operators.0", "no endpoint 'ops'"),
+    ],
+)
+def test_a_name_that_is_not_declared_is_an_error_with_line_and_hint(old: str, new: str, place: str, words: str) -> None:
+    text = DECLARED + "responders:\n  - {id: dana, methods: [front]}\n"
+    parse(text)
+    assert old in text
+    with pytest.raises(ConfigError) as caught:
+        parse(text.replace(old, new), "my.yaml")
+    (said,) = str(caught.value).splitlines()
+    assert place in said
+    assert words in said
+    parse(text.replace(old, new).replace("endpoints: [front, care]\n", ""))
+
+
 ROTA = """\
 responders:
   - {id: dana, methods: [front]}

@@ -1,0 +1,130 @@
+"""Compares the configuration's names with the endpoints that exist, and plays every policy over the coming week.
+
+The start logs what it finds, and `firebreak doctor` prints it: nobody should learn in a crisis that a name was mistyped
+or that nobody is reached on Sundays.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, make_url, select
+from sqlalchemy.exc import OperationalError
+
+from alerter.notify.health import TRIP_FAILURES
+from alerter.oncall import overrides
+from alerter.oncall.reach import AHEAD, DryRun, Finding, Reachable
+from alerter.oncall.shifts import Override
+from alerter.states import EndpointState
+from alerter.store import migrate
+from alerter.store.database import DatabaseAway, default_url, engine_of
+from alerter.store.tables import endpoints
+from services.base.settings import Settings
+from services.config.model import Config
+from services.config.rota import ALL, OWNER
+
+MOST: Final = 40
+"""Most findings that are told; the rest is counted."""
+MOST_PLACES: Final = 3
+MOST_HINTS: Final = 20
+"""Looking for a name that is spelt alike takes a while, so only the first few get one."""
+
+
+class Known(NamedTuple):
+    """What the database says."""
+
+    endpoints: Mapping[str, Reachable]
+    overrides: Sequence[Override]
+
+
+def read(connection: Connection, now: datetime) -> Known:
+    columns = endpoints.c["name", "brands", "state", "failures"]
+    found = {
+        row.name: Reachable(
+            frozenset(json.loads(row.brands)), row.state == EndpointState.ENABLED and row.failures < TRIP_FAILURES
+        )
+        for row in connection.execute(select(*columns))
+    }
+    return Known(found, overrides.between(connection, now, now + AHEAD))
+
+
+def of_settings(settings: Settings, config: Config) -> tuple[tuple[Finding, ...], bool]:
+    """Returns the findings by the database that the settings name, and whether there is one: before the first start
+    there is none, and no endpoint. Raises `DatabaseAway`."""
+    now = datetime.now(UTC)
+    known = _read_from(settings, now)
+    return findings(config, known or Known({}, ()), now), known is not None
+
+
+def _read_from(settings: Settings, now: datetime) -> Known | None:
+    url = make_url(settings.database or default_url(settings.data))
+    if url.get_backend_name() == "sqlite" and not (url.database and os.path.exists(url.database)):  # noqa: PTH110
+        return None
+    engine = engine_of(settings.database or default_url(settings.data))
+    try:
+        with engine.connect() as connection:
+            # Tables of another version may lack what is read here; the next start migrates them.
+            return read(connection, now) if migrate.version(connection) == migrate.HEAD else None
+    except OperationalError as error:
+        raise DatabaseAway(str(error.orig)) from None
+    finally:
+        engine.dispose()
+
+
+def findings(config: Config, known: Known, now: datetime) -> tuple[Finding, ...]:
+    """Returns what is wrong and what is worth knowing, the wrong first, at most `MOST` and a count of the rest."""
+    played = DryRun(config, known.overrides, known.endpoints, now).findings()
+    found = sorted((*played, *_names(config, known.endpoints)), key=lambda finding: not finding.is_wrong)
+    if len(found) > MOST:
+        rest = found[MOST:]
+        found[MOST:] = [Finding(f"and {len(rest)} more of the kind", any(finding.is_wrong for finding in rest))]
+    return tuple(found)
+
+
+def _names(config: Config, there: Mapping[str, Reachable]) -> list[Finding]:
+    """Returns the names of endpoints that the file uses and that do not exist, each with where it stands."""
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for policy in config.policies:
+        for number, step in enumerate(policy.steps):
+            for target in step.targets:
+                places[target].append(f"step {number + 1} of {policy.id}")
+        for target in policy.fallback:
+            places[target].append(f"the fallback of {policy.id}")
+    places = defaultdict(
+        list, {name: at for name, at in places.items() if ":" not in name and name not in (ALL, OWNER)}
+    )
+    for responder in config.responders:
+        for method in dict.fromkeys((*responder.methods, *((responder.digest,) if responder.digest else ()))):
+            places[method].append(f"responder {responder.id}")
+    for account, owner in config.owners_elsewhere():
+        places[owner].append(f"the owner of {account}")
+    if "operators" in config.model_fields_set:
+        for name in config.operators:
+            places[name].append("operators")
+    missing = [name for name in places if name not in there]
+    hints = {name: _hint(config, name, there) for name in missing[:MOST_HINTS]}
+    return [Finding(_missing(config, name, places[name], hints.get(name, "")), False) for name in missing]
+
+
+def _missing(config: Config, name: str, places: Sequence[str], hint: str) -> str:
+    more = len(places) - MOST_PLACES
+    where = ", ".join(places[:MOST_PLACES]) + (f" and {more} more" if more > 0 else "")
+    declared = "it is declared under `endpoints`, and to be created" if name in (config.endpoints or ()) else ""
+    rest = "; ".join(one for one in (declared, hint) if one)
+    return f"there is no endpoint {name!r} (named by {where})" + (f": {rest}" if rest else "")
+
+
+def _hint(config: Config, name: str, there: Mapping[str, Reachable]) -> str:
+    if name in (config.endpoints or ()):
+        return ""
+    for kind, found in (("responder", config.responder(name)), ("schedule", config.schedule(name))):
+        if found is not None:
+            return f"did you mean `{kind}:{name}`?"
+    alike = get_close_matches(name, [*there, *(config.endpoints or ())], 1)
+    return f"did you mean {alike[0]!r}?" if alike else ""
