@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from alerter.escalation import pages
 from alerter.notify import claims, http, leases, outbox
 from alerter.notify.health import LONGEST_PAUSE_SECONDS
 from alerter.notify.places import REQUESTS, Places
@@ -173,7 +174,7 @@ async def test_a_lease_that_a_dead_process_left_is_swept(house: House) -> None:
     now, wall = house.clock.now(), house.alerter.deliverer.wall_now()
     later = now + timedelta(seconds=5)
     dead = claims.Claimant("a dead replica", {True: Places(REQUESTS).view(0.0)})
-    (stolen,) = await house.alerter.database.write(lambda c: claims.claim(c, dead, later, wall).claimed)
+    (stolen,) = await house.alerter.database.write(lambda c: claims.claim(c, dead, later, wall, pages).claimed)
     assert stolen.number == 2
     house.receiver.answers.pop("/desk")
     house.clock.advance(60)

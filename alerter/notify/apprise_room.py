@@ -1,0 +1,58 @@
+"""How much text one message of an apprise service holds, as its readers get it: escaped, and with the title where the service
+has none of its own.
+
+The library knows most limits; where it is wrong or counts otherwise than the service, the service's own documentation counts.
+Runs in the worker, because only there the library is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from alerter.notify.formats.notice import cut
+
+BYTES: Final = {"ntfy": 4096}
+"""Services that count bytes. A longer message becomes a file to download at ntfy, which nobody reads at night."""
+CHARS: Final = {"Telegram": 4096, "Pushover": 1024, "Twilio": 1600}
+SPACE: Final = 16
+"""What the library may put between a title and a text, or around a title."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The room in one message to `target`, an object of the library, beside `title`."""
+
+    target: Any
+    title: str
+    chars: int
+    bytes: int | None
+
+    @classmethod
+    def of(cls, target: Any, title: str) -> Room:
+        """Returns the room for a message with this title, which is cut where it would leave too little for the text."""
+        name = str(target.service_name)
+        most = min(int(target.body_maxlen) or CHARS.get(name, 32_768), CHARS.get(name, 32_768))
+        own = int(target.title_maxlen)
+        within = own <= 0 or bool(target.overflow_amalgamate_title)
+        shown = cut(title, min(len(title), max(1, most // 2))) if within else title
+        if own > 0:
+            shown = cut(shown, own)
+        taken = len(_escaped(target, shown)) + SPACE if within else 0
+        limit = BYTES.get(name)
+        room = None if limit is None else limit - (len(shown.encode()) + SPACE) * within
+        return cls(target, shown, max(1, most - taken), room)
+
+    def fits(self, text: str) -> bool:
+        """Returns True if this text is short enough for one message, in the form in which the service gets it."""
+        escaped = _escaped(self.target, text)
+        return len(escaped) <= self.chars and (
+            self.bytes is None or len(escaped.encode("utf-8", "replace")) <= self.bytes
+        )
+
+
+def _escaped(target: Any, text: str) -> str:
+    from apprise.common import NotifyFormat
+    from apprise.conversion import convert_between
+
+    return str(convert_between(NotifyFormat.TEXT, target.resolve_format(NotifyFormat.TEXT), text))
