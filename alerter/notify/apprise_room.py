@@ -14,7 +14,10 @@ from alerter.notify.formats.notice import cut
 
 BYTES: Final = {"ntfy": 4096}
 """Services that count bytes. A longer message becomes a file to download at ntfy, which nobody reads at night."""
-CHARS: Final = {"Telegram": 4096, "Pushover": 1024, "Twilio": 1600}
+SMS_CHARS: Final = {"Twilio": 1600}
+"""Services that take a longer text message than the library thinks, and send it in as many parts as it needs."""
+MOST_SMS: Final = 160
+"""What the library gives for a text message of one part."""
 SPACE: Final = 16
 """What the library may put between a title and a text, or around a title."""
 
@@ -32,26 +35,35 @@ class Room:
     def of(cls, target: Any, title: str) -> Room:
         """Returns the room for a message with this title, which is cut where it would leave too little for the text."""
         name = str(target.service_name)
-        most = min(int(target.body_maxlen) or CHARS.get(name, 32_768), CHARS.get(name, 32_768))
+        most = int(target.body_maxlen)
+        if most <= MOST_SMS:
+            most = SMS_CHARS.get(name, most)
         own = int(target.title_maxlen)
         within = own <= 0 or bool(target.overflow_amalgamate_title)
         shown = cut(title, min(len(title), max(1, most // 2))) if within else title
         if own > 0:
             shown = cut(shown, own)
-        taken = len(_escaped(target, shown)) + SPACE if within else 0
+        taken = len(escaped(target, shown)) + SPACE if within and shown else 0
         limit = BYTES.get(name)
         room = None if limit is None else limit - (len(shown.encode()) + SPACE) * within
         return cls(target, shown, max(1, most - taken), room)
 
     def fits(self, text: str) -> bool:
         """Returns True if this text is short enough for one message, in the form in which the service gets it."""
-        escaped = _escaped(self.target, text)
-        return len(escaped) <= self.chars and (
-            self.bytes is None or len(escaped.encode("utf-8", "replace")) <= self.bytes
-        )
+        form = escaped(self.target, text)
+        return len(form) <= self.chars and (self.bytes is None or len(form.encode("utf-8", "replace")) <= self.bytes)
+
+    @property
+    def escaped_title(self) -> str:
+        """The title as it is handed over: escaped where it becomes the first line of the text."""
+        return escaped(self.target, self.title) if int(self.target.title_maxlen) <= 0 else self.title
 
 
-def _escaped(target: Any, text: str) -> str:
+def escaped(target: Any, text: str) -> str:
+    """Returns plain text in the form that the service reads: as it is, or escaped as HTML or Markdown. Its lines stay.
+
+    Some services of the library would take plain text that is handed to them for markup, whatever it is called.
+    """
     from apprise.common import NotifyFormat
     from apprise.conversion import convert_between
 

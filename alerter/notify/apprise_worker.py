@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from alerter.notify.apprise_files import attached, may_be_read, named_in
-from alerter.notify.apprise_room import Room
+from alerter.notify.apprise_room import Room, escaped
 from alerter.notify.egress import allowed_networks, refusal
 from alerter.notify.formats import plain
 
@@ -104,12 +104,14 @@ def _target(apprise: Any, url: str) -> Any:
 
 
 def _fitted(target: Any, title: str, forms: Sequence[str]) -> list[tuple[str, str]]:
-    """Returns what to send, as titles and texts: the longest form that the service has room for, or the shortest in parts."""
+    """Returns what to send, as titles and texts in the service's form: the longest form of the message that it has room for,
+    or the shortest in parts."""
     room = Room.of(target, title)
     whole = next((form for form in forms if room.fits(form)), None)
     if whole is not None:
-        return [(room.title, whole)]
-    return [("", part) for part in plain.parts(title, forms[-1], Room.of(target, "").fits)]
+        return [(room.escaped_title, escaped(target, whole))]
+    bare = Room.of(target, "")
+    return [("", escaped(target, part)) for part in plain.parts(title, forms[-1], bare.fits)]
 
 
 def _answer(apprise: Any, question: dict[str, Any], guard: Guard, heard: Heard) -> dict[str, str]:
@@ -122,9 +124,10 @@ def _answer(apprise: Any, question: dict[str, Any], guard: Guard, heard: Heard) 
     if "forms" not in question:
         return {"outcome": "delivered", "detail": ""}
     try:
-        # Stated as plain text, so that the library escapes it for whatever the service reads, and keeps its lines.
         sent = all(
-            target.notify(body=text, title=title, notify_type=question["type"], body_format="text")
+            target.notify(
+                body=text, title=title, notify_type=question["type"], body_format=target.resolve_format("text")
+            )
             for title, text in _fitted(target, question["title"], question["forms"])
         )
     except Exception as error:  # noqa: BLE001 - whatever one of a hundred plugins raises, the attempt failed

@@ -1,4 +1,4 @@
-"""An endpoint with headers, an authorization and hours of its own: secrets are sent and never shown, and what may wait waits."""
+"""An endpoint with headers, an authorization and hours of its own: secrets are sent, never shown, and what may wait waits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OFFICE = {
     "zone": "Europe/Berlin",
     "windows": [{"days": ["mon", "tue", "wed", "thu", "fri"], "begins": "09:00", "ends": "17:00"}],
 }
-"""The tests begin on a Sunday at noon."""
+"""The tests begin on a Sunday at ten, Berlin time."""
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ async def test_what_comes_outside_the_hours_waits_for_them_and_severity_1_does_n
     await quiet.signal(make.forecast(1, story="bsky:worst", **worst))
     await quiet.settle()
     assert quiet.receiver.types("/desk") == ["endpoint.test", "incident.opened"], "severity 1 never waits"
-    await quiet.pass_time(20 * 3600 - 120, step=3600)
+    await quiet.pass_time(23 * 3600 - 120, step=3600)
     assert [
         one.body["data"].get("severity") for one in quiet.receiver.at("/desk")[1:] if one.type == "incident.opened"
     ] == [1]

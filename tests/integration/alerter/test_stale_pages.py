@@ -13,6 +13,7 @@ from alerter.store.tables import pages
 from services.contracts.signal import Level
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import House, MakeHouse
+from tests.integration.alerter.test_console import sign_in
 from tests.integration.alerter.test_outlets import ONE_STEP, ROUTING_KEY, at, only
 from tests.unit.alerter import make
 
@@ -204,7 +205,14 @@ async def test_what_is_sent_again_by_hand_after_something_newer_arrived_is_not_s
     assert (again["state"], again["superseded_by"] is not None) == ("superseded", True)
 
 
-async def test_the_console_says_what_stands_for_a_message(quiet: House) -> None:
+async def test_the_console_says_what_stands_for_a_message(make_house: MakeHouse) -> None:
+    house = make_house(make.config(policies=ONE_STEP), public_url=None)
+    await house.receiver.start()
+    async with house.running():
+        await shown_in_the_console(house)
+
+
+async def shown_in_the_console(quiet: House) -> None:
     await only(quiet, "slack", per_second=1000)
     quiet.receiver.answers["/out"] = receiver.status(500)
     await quiet.signal(make.forecast())
@@ -212,7 +220,7 @@ async def test_the_console_says_what_stands_for_a_message(quiet: House) -> None:
     await act(quiet, "resolve")
     await comes_back(quiet)
     sent = {one["type"]: one for one in await quiet.deliveries()}
-    async with browser(quiet, KEY) as client:
+    async with sign_in(quiet) as client:
         page = await client.get(f"/console/deliveries/{sent['incident.opened']['id']}")
         assert page.status_code == 200, page.text
         assert f"/console/deliveries/{sent['incident.resolved']['id']}" in page.text
