@@ -440,6 +440,9 @@ class MessageData(Incident):
     how_sure: str
     by_when: str
     who_has_it: str
+    was: str | None = Field(
+        None, description="what an older message said that was not delivered, and that this one stands for"
+    )
     links: Links
     truncated: bool = Field(False, description="something was left out to stay below 20 kB")
 

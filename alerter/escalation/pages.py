@@ -116,7 +116,7 @@ def failing(connection: Connection, delivery: str, tries: int, ended: bool, now:
 def superseded(connection: Connection, heirs: Mapping[str, str]) -> None:
     """Let pages wait for the deliveries that stand for their own, for as long as they had."""
     if heirs:
-        connection.execute(_INHERIT, [{"which": old, "heir": heir} for old, heir in heirs.items()])
+        connection.execute(_INHERIT, [{"which": old, "heir": heir} for old, heir in sorted(heirs.items())])
 
 
 def put_off(connection: Connection, ids: Sequence[str], now: datetime) -> bool:

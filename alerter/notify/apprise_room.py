@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from alerter.notify.formats.notice import cut
+from alerter.notify.formats.lengths import cut
 
 BYTES: Final = {"ntfy": 4096}
 """Services that count bytes. A longer message becomes a file to download at ntfy, which nobody reads at night."""
@@ -64,7 +64,7 @@ def escaped(target: Any, text: str) -> str:
 
     Some services of the library would take plain text that is handed to them for markup, whatever it is called.
     """
-    from apprise.common import NotifyFormat
-    from apprise.conversion import convert_between
+    from apprise import common, conversion
 
-    return str(convert_between(NotifyFormat.TEXT, target.resolve_format(NotifyFormat.TEXT), text))
+    convert: Any = conversion.convert_between
+    return str(convert(common.NotifyFormat.TEXT, target.resolve_format(common.NotifyFormat.TEXT), text))

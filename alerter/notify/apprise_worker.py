@@ -17,7 +17,7 @@ from typing import Any, Final
 from alerter.notify.apprise_files import attached, may_be_read, named_in
 from alerter.notify.apprise_room import Room, escaped
 from alerter.notify.egress import allowed_networks, refusal
-from alerter.notify.formats import plain
+from alerter.notify.formats.lengths import parts
 
 _DETAIL_CHARS: Final = 1000
 _NO_BUSINESS: Final = frozenset(
@@ -111,7 +111,7 @@ def _fitted(target: Any, title: str, forms: Sequence[str]) -> list[tuple[str, st
     if whole is not None:
         return [(room.escaped_title, escaped(target, whole))]
     bare = Room.of(target, "")
-    return [("", escaped(target, part)) for part in plain.parts(title, forms[-1], bare.fits)]
+    return [("", escaped(target, part)) for part in parts(title, forms[-1], bare.fits)]
 
 
 def _answer(apprise: Any, question: dict[str, Any], guard: Guard, heard: Heard) -> dict[str, str]:

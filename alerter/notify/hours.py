@@ -72,4 +72,4 @@ def put_off(
 
 
 def _is_urgent(row: Any) -> bool:
-    return row.type == _NEVER_WAITS or json.loads(row.body)["data"].get("severity") == WORST
+    return row.type == _NEVER_WAITS or bool(json.loads(row.body)["data"].get("severity") == WORST)

@@ -153,8 +153,3 @@ def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
         brand=data["brand"],
         rule=data["rule"],
     )
-
-
-def cut(text: str, chars: int) -> str:
-    """At most so many characters; an ellipsis says that there was more."""
-    return text if len(text) <= chars else text[: chars - 1] + "\u2026"

@@ -1,20 +1,19 @@
 """A title and plain lines, for e-mail, text messages and whatever else has no form of its own. Pure.
 
-The same message in three lengths: the first that a service has room for is sent. Where even the shortest is too long, it goes
-in parts, line by line; an address that is cut leads nowhere, so one that does not fit is left out.
+The same message in three lengths: the first that a service has room for is sent, and where even the shortest is too long, that
+one in parts (`lengths`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from alerter.notify.formats.notice import Notice, Status, cut
+from alerter.notify.formats.lengths import cut
+from alerter.notify.formats.notice import Notice, Status
 
 TITLE_CHARS: Final = 250
-MOST_PARTS: Final = 4
-"""Of one message. More text messages than this are read by nobody."""
 _FACT_CHARS: Final = 1000
 _SHORT_CHARS: Final = 200
 _SHORT: Final = ("What changed", "Not delivered before", "By when", "Who has it", "First step", "What", "Endpoint")
@@ -48,45 +47,6 @@ def forms(notice: Notice) -> tuple[str, ...]:
     # Where it is sent in parts the last may be left out, and who has the link finds all the rest.
     links_first = [line for line in (_lines((), acting, 0), _lines(shortest, (), _SHORTEST_CHARS)) if line]
     return lines(notice), _lines(short, acting, _SHORT_CHARS), "\n".join(links_first)
-
-
-def parts(title: str, text: str, fits: Callable[[str], bool]) -> list[str]:
-    """Returns a title and a text that are too long for one message in parts that `fits` says are short enough.
-
-    There is at least one, and at most `MOST_PARTS`.
-    """
-    found: list[str] = []
-    whole = f"{cut(title, _SHORTEST_CHARS)}\n{text}"
-    for line in (piece for one in whole.split("\n") for piece in _pieces(one, fits)):
-        joined = f"{found[-1]}\n{line}" if found else line
-        if found and fits(joined):
-            found[-1] = joined
-        elif fits(line):
-            found.append(line)
-    return found[:MOST_PARTS] or [cut(title, 1)]
-
-
-def _pieces(line: str, fits: Callable[[str], bool]) -> list[str]:
-    """Returns a line in pieces that fit, cut between words where it can be."""
-    pieces: list[str] = []
-    while line and not fits(line) and "://" not in line:
-        room = _room(line, fits)
-        if room == 0:
-            return pieces
-        at = line.rfind(" ", 1, room + 1)
-        piece = line[: at if at > 0 else room]
-        pieces.append(piece)
-        line = line[len(piece) :].lstrip()
-    return [*pieces, line] if line and fits(line) else pieces
-
-
-def _room(line: str, fits: Callable[[str], bool]) -> int:
-    """Returns how many characters of a line fit."""
-    low, high = 0, len(line)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(line[:middle]) else (low, middle - 1)
-    return low
 
 
 def _lines(facts: Sequence[tuple[str, str]], links: Sequence[tuple[str, str, str]], chars: int) -> str:

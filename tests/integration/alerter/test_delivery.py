@@ -99,6 +99,17 @@ async def test_retry_after_is_honoured_within_bounds(house: House, asked: str, s
     assert len(house.receiver.at("/desk")) == 2
 
 
+@pytest.mark.parametrize("code", [403, 500, 503])
+async def test_retry_after_is_honoured_whatever_the_refusal(house: House, code: int) -> None:
+    house.receiver.answers["/desk"] = receiver.status(code, "retry-after: 30")
+    await house.http.post("/v1/endpoints/desk/test")
+    await house.settle()
+    await house.pass_time(29, step=1)
+    assert len(house.receiver.at("/desk")) == 1
+    await house.pass_time(5, step=1)
+    assert len(house.receiver.at("/desk")) == 2
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome", "status"),
     [

@@ -25,6 +25,7 @@ from alerter.notify.outbox import Cause
 from alerter.notify.outlet import Kind
 from alerter.notify.places import REQUESTS, Places
 from alerter.states import AttemptOutcome
+from alerter.store import later
 from alerter.store.database import Database, default_url
 from alerter.store.tables import attempts, deliveries
 from tests.integration.alerter import receiver
@@ -168,6 +169,7 @@ async def test_a_backlog_of_one_receiver_is_not_read_to_serve_another(tmp_path: 
             for number in range(count):
                 cause = Cause("endpoint.test", None, (backlog, number))
                 outbox.enqueue(connection, cause, BODY, [name], now, now)
+        later.flush(connection)  # what is written is no cost of finding it
         raw: Any = connection.connection.dbapi_connection
         steps = 0
         raw.set_progress_handler(step, 100)

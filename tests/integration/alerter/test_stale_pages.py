@@ -17,7 +17,7 @@ from tests.integration.alerter.test_console import sign_in
 from tests.integration.alerter.test_outlets import ONE_STEP, ROUTING_KEY, at, only
 from tests.unit.alerter import make
 
-PEOPLE = {
+PEOPLE: dict[str, dict[str, Any]] = {
     "slack": {"per_second": 1000},
     "teams": {"per_second": 1000},
     "alertmanager_webhook": {},

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerter.notify.apprise_worker import _fitted
-from alerter.notify.formats import native, plain
+from alerter.notify.formats import lengths, native, plain
 from alerter.notify.formats.notice import Notice, notice_of
 from alerter.notify.links import LinkSigner
 from services.contracts.incident import Change
@@ -49,7 +49,7 @@ LIMITS = {
 
 def notice(**more: Any) -> Notice:
     body = native.render(
-        incident(first_step=STEP, **more),
+        incident(**{"first_step": STEP, **more}),
         Change.UPDATED,
         "it has crossed the line",
         lambda _: SourcePolicy.TEXT_ALLOWED,
@@ -154,8 +154,17 @@ def test_a_long_page_is_sent_in_the_longest_form_that_fits(monkeypatch: pytest.M
     for words in ("By when", "Who has it", "First step", "https://firebreak.example/acknowledge/"):
         assert words in read(short)
     texts = sent(urls["vonage"], long, monkeypatch)
-    assert 1 < len(texts) <= plain.MOST_PARTS
+    assert 1 < len(texts) <= lengths.MOST_PARTS
     assert any("https://firebreak.example/console/incidents/" in text for text in texts), "an address is never cut"
+
+
+def test_what_ntfy_would_make_a_file_of_is_sent_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts bytes, and letters of many languages have three."""
+    url = next(one for one in LIMITS if one.startswith("ntfy"))
+    (sent_,) = sent(url, notice(reason="日本語" * 400, first_step="本" * 900), monkeypatch)
+    (text,) = [one for one in strings(sent_) if "By when" in one]
+    assert len(text.encode()) <= 4096
+    assert "https://firebreak.example/acknowledge/" in text
 
 
 def test_nobody_in_a_chat_is_called_by_what_a_page_quotes() -> None:
@@ -167,8 +176,8 @@ def test_nobody_in_a_chat_is_called_by_what_a_page_quotes() -> None:
 
 @given(st.text(max_size=400), st.text(max_size=900), st.integers(1, 300))
 def test_no_part_is_longer_than_its_service_takes(title: str, text: str, most: int) -> None:
-    found = plain.parts(title, text, lambda part: len(part) <= most)
-    assert 1 <= len(found) <= plain.MOST_PARTS
+    found = lengths.parts(title, text, lambda part: len(part) <= most)
+    assert 1 <= len(found) <= lengths.MOST_PARTS
     assert all(len(part) <= most for part in found)
 
 
