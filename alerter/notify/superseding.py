@@ -30,6 +30,14 @@ class _Known(NamedTuple):
     id: str
     sequence: int
     since: datetime
+    tries: int = 0
+
+
+class _Inherited(NamedTuple):
+    """What a delivery takes over from those that it stands for."""
+
+    since: datetime
+    tries: int
 
 
 @dataclass(slots=True)
@@ -56,7 +64,7 @@ def settle(
     if not places:
         return done
     waiting, arrived = _waiting(connection, places, held), _arrived(connection, places)
-    since: dict[str, datetime] = {}
+    inherited: dict[str, _Inherited] = {}
     for place, chosen in places.items():
         heir = max(waiting[place], key=lambda one: (one.sequence, one.id in chosen, one.id))
         told = arrived.get(place)
@@ -68,9 +76,11 @@ def settle(
         older = [one for one in waiting[place] if one.sequence < heir.sequence]
         done.heirs |= {one.id: heir.id for one in older}
         if older and heir is not told:
-            since[heir.id] = min(one.since for one in (*older, heir))
+            # One failure less than what sends a message to the fallback, and a page to the next method: that many they had.
+            tries = min(max(one.tries for one in older), outbox.FALLBACK_TRIES - 1)
+            inherited[heir.id] = _Inherited(min(one.since for one in (*older, heir)), max(tries, heir.tries))
     if done.heirs:
-        _inherit(connection, done.heirs, since, now)
+        _inherit(connection, done.heirs, inherited, now)
         listener.superseded(connection, done.heirs)
         listener.arrived(connection, sorted({heir.id for heir in arrived.values()} & set(done.heirs.values())))
     _bring_up_to_date(connection, done.ids)
@@ -92,11 +102,13 @@ def _waiting(
     connection: Connection, places: Collection[_Place], held: Collection[str]
 ) -> Mapping[_Place, list[_Known]]:
     """Returns what waits to be sent and is not in another replica's hands, the chosen ones among it."""
-    query = select(*_COLUMNS, outbox.waits_since().label("since")).where(*_of(places), outbox.WAITING)
+    query = select(*_COLUMNS, deliveries.c.tries, outbox.waits_since().label("since")).where(
+        *_of(places), outbox.WAITING
+    )
     found: dict[_Place, list[_Known]] = defaultdict(list)
     for row in connection.execute(query.with_for_update(skip_locked=True)):
         if row.id not in held:
-            found[row.endpoint, row.incident].append(_Known(row.id, row.sequence, row.since))
+            found[row.endpoint, row.incident].append(_Known(row.id, row.sequence, row.since, row.tries))
     return found
 
 
@@ -128,14 +140,13 @@ _PASS_ON: Final = (
     .where(deliveries.c.incident == bindparam("about"), deliveries.c.superseded_by == bindparam("old"))
     .values(superseded_by=bindparam("heir"))
 )
-_REWRITE: Final = (
-    update(deliveries)
-    .where(deliveries.c.id == bindparam("which"))
-    .values(body=bindparam("text"), waits_since=bindparam("since"))
-)
+_REWRITE: Final = update(deliveries).where(deliveries.c.id == bindparam("which")).values(body=bindparam("text"))
+_STAND_FOR: Final = _REWRITE.values(waits_since=bindparam("since"), tries=bindparam("tried"))
 
 
-def _inherit(connection: Connection, heirs: Mapping[str, str], since: Mapping[str, datetime], now: datetime) -> None:
+def _inherit(
+    connection: Connection, heirs: Mapping[str, str], inherited: Mapping[str, _Inherited], now: datetime
+) -> None:
     """End what is not sent. What stands for it says so, and goes to its fallback as soon as the oldest would have."""
     query = select(*deliveries.c["id", "incident", "body"]).where(deliveries.c.id.in_(list(heirs)))
     rows = connection.execute(query.order_by(deliveries.c.sequence, deliveries.c.id)).all()
@@ -146,25 +157,24 @@ def _inherit(connection: Connection, heirs: Mapping[str, str], since: Mapping[st
     connection.execute(_SUPERSEDE, [{"which": old, "heir": heir, "at": now} for old, heir in sorted(heirs.items())])
     # What they stood for in their turn.
     connection.execute(_PASS_ON, [{"about": row.incident, "old": row.id, "heir": heirs[row.id]} for row in rows])
-    bodies = connection.execute(select(*deliveries.c["id", "body"]).where(deliveries.c.id.in_(list(since)))).all()
+    bodies = connection.execute(select(*deliveries.c["id", "body"]).where(deliveries.c.id.in_(list(inherited)))).all()
     told = [
         {
             "which": row.id,
             "text": late.standing_for(row.body, late.what_it_said(oldest[row.id])),
-            "since": since[row.id],
+            "since": inherited[row.id].since,
+            "tried": inherited[row.id].tries,
         }
         for row in bodies
     ]
     if told:
-        connection.execute(_REWRITE, told)
+        connection.execute(_STAND_FOR, told)
 
 
 def _bring_up_to_date(connection: Connection, ids: Sequence[str]) -> None:
     """Let messages that were overtaken by what happened to their incident say how it stands now."""
     columns = (*incidents.c["state", "severity", "acknowledged_by"], deliveries.c.incident)
-    query = select(*deliveries.c["id", "body", "waits_since"], *columns).join(
-        incidents, incidents.c.id == deliveries.c.incident
-    )
+    query = select(*deliveries.c["id", "body"], *columns).join(incidents, incidents.c.id == deliveries.c.incident)
     rows = connection.execute(
         query.where(deliveries.c.id.in_(list(ids)), incidents.c.sequence > deliveries.c.sequence)
     ).all()
@@ -173,8 +183,5 @@ def _bring_up_to_date(connection: Connection, ids: Sequence[str]) -> None:
         return
     records = select(*incidents.c["id", "dossier"]).where(incidents.c.id.in_({row.incident for row in stale}))
     known = {row.id: IncidentRecord.model_validate_json(row.dossier).incident for row in connection.execute(records)}
-    news = [
-        {"which": row.id, "text": late.as_it_is(row.body, known[row.incident]), "since": row.waits_since}
-        for row in stale
-    ]
+    news = [{"which": row.id, "text": late.as_it_is(row.body, known[row.incident])} for row in stale]
     connection.execute(_REWRITE, news)

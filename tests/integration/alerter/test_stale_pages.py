@@ -177,6 +177,26 @@ async def test_a_page_whose_delivery_is_superseded_is_lost_after_its_own_minute(
         assert len(house.receiver.at("/other")) == 1
 
 
+async def test_failures_of_what_is_superseded_count_for_what_stands_for_it(make_house: MakeHouse) -> None:
+    """Three failures send a page to the next method, whichever of its messages they were."""
+    people = [{"id": "dana", "methods": ["out", "other"]}]
+    policies = [{"id": "default", "steps": [{"targets": ["responder:dana"]}]}]
+    house = make_house(make.config(responders=people, policies=policies))
+    await house.receiver.start()
+    async with house.running():
+        await only(house, "slack", per_second=1000)
+        await house.endpoint("other")
+        house.receiver.answers["/out"] = receiver.status(500)
+        await house.signal(make.forecast())
+        await house.settle()
+        await house.pass_time(3, step=1)
+        assert (len(house.receiver.at("/out")), len(house.receiver.at("/other"))) == (2, 0)
+        await house.signal(make.forecast(2, Level.CROSSED))
+        await house.settle()
+        assert len(house.receiver.at("/out")) == 3
+        assert len(house.receiver.at("/other")) == 1
+
+
 async def test_what_stands_for_an_older_message_goes_to_the_fallback_when_that_would_have(quiet: House) -> None:
     await quiet.endpoint("spare", brands=["other"])
     await only(quiet, "slack", per_second=1000, fallback="spare")
