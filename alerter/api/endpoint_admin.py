@@ -18,6 +18,7 @@ from alerter.notify import endpoints, outbox, signing
 from alerter.notify.formats import native
 from alerter.notify.kinds import TRAITS
 from alerter.notify.outbox import Cause
+from alerter.notify.outlet import Keys
 from alerter.states import EndpointState
 from alerter.store import audit
 from services.config.section import Slug
@@ -74,7 +75,8 @@ async def change(service: ApiContext, caller: Caller, name: str, body: schemas.E
 
     def write(connection: Connection) -> schemas.Endpoint:
         shown = found(views.endpoint_shown(connection, caller, name))
-        headers = checked_change(shown.kind, endpoints.has_key(connection, name), body)
+        had = endpoints.keys_of_many(connection, [name], context.wall).get(name, Keys())
+        headers = checked_change(shown.kind, had, body)
         if headers is not None:
             endpoints.set_headers(connection, name, headers)
         if body.hours is not None:

@@ -16,7 +16,7 @@ from alerter.api.problems import Problem
 from alerter.notify.egress import BadTarget, check_url
 from alerter.notify.endpoints import Draft, Purpose
 from alerter.notify.kinds import TRAITS, BadSetup, check_headers, check_key, checked_options
-from alerter.notify.outlet import Kind
+from alerter.notify.outlet import Keys, Kind
 from alerter.states import AttemptOutcome
 
 APPRISE_URL: Final = re.compile(r"[a-z][a-z0-9+-]{1,30}://[\x21-\x7e]{1,1900}")
@@ -84,12 +84,15 @@ def given_headers(headers: Mapping[str, SecretStr], auth: schemas.AuthIn | None)
     return found | {"authorization": f"Basic {base64.b64encode(both.encode('utf-8', 'surrogatepass')).decode()}"}
 
 
-def checked_change(kind: Kind, keyed: bool, body: schemas.EndpointChange) -> dict[str, str] | None:
-    """Returns the headers that an endpoint is to have, or `None` if they stay. Raises `Problem` 422."""
+def checked_change(kind: Kind, had: Keys, body: schemas.EndpointChange) -> dict[str, str] | None:
+    """Returns the headers that an endpoint with these secrets is to have, or `None` if they stay. Raises `Problem` 422."""
     if body.headers is None and body.auth is None:
         return None
+    given = body.headers
+    if given is None:  # only the authorization is another
+        given = {name: SecretStr(value) for name, value in had.headers.items() if name != "authorization"}
     try:
-        return check_headers(kind, given_headers(body.headers or {}, body.auth), "" if keyed else None)
+        return check_headers(kind, given_headers(given, body.auth), had.key)
     except BadSetup as error:
         raise wrong(error.at, error.why) from None
 

@@ -157,12 +157,6 @@ def fits(kind: str, pattern: str) -> bool:
     return kind == pattern or (pattern.endswith(".*") and kind.startswith(pattern[:-1]))
 
 
-def has_key(connection: Connection, name: str) -> bool:
-    """Returns True if the receiver knows us by a key."""
-    which = (secrets.c.endpoint == name, secrets.c.purpose == Purpose.KEY)
-    return connection.scalar(select(secrets.c.id).where(*which)) is not None
-
-
 def set_hours(connection: Connection, name: str, hours: Hours) -> None:
     """Set when an endpoint may be sent messages."""
     text = hours.model_dump_json(exclude_defaults=True)

@@ -66,7 +66,7 @@ async def test_headers_are_sent_with_every_request_and_their_values_are_never_sh
 
 
 async def test_an_authorization_is_sent_as_the_receiver_wants_it_and_can_be_changed(quiet: House) -> None:
-    await quiet.endpoint("desk", auth={"user": "Zoë", "password": "pass:word"})
+    await quiet.endpoint("desk", auth={"user": "Zoë", "password": "pass:word"}, headers={"x-tenant": "acme-7"})
     secret = quiet.secrets["desk"]
     await quiet.http.post("/v1/endpoints/desk/test")
     await quiet.settle()
@@ -81,6 +81,7 @@ async def test_an_authorization_is_sent_as_the_receiver_wants_it_and_can_be_chan
     await quiet.pass_time(10, step=1)
     last = quiet.receiver.at("/desk")[-1]
     assert last.headers["authorization"] == f"Bearer {TOKEN}"
+    assert last.headers["x-tenant"] == "acme-7", "what was not named stays"
     verify(secret, last)
     assert {one["state"] for one in await quiet.deliveries()} == {"delivered"}, "what waited is still there"
     rows = await quiet.alerter.database.read(lambda c: c.scalars(select(secrets.c.purpose)).all())
