@@ -82,7 +82,7 @@ class AlerterMetrics:
         )
         self.deliveries = Counter(
             "firebreak_deliveries_total",
-            "Deliveries that ended, by state (delivered, exhausted, cancelled)",
+            "Deliveries that ended, by state (delivered, exhausted, cancelled, superseded)",
             ["state"],
             registry=registry,
         )

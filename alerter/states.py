@@ -26,6 +26,8 @@ class DeliveryState(StrEnum):
     """All its retries failed."""
     CANCELLED = "cancelled"
     """Its endpoint was disabled or deleted."""
+    SUPERSEDED = "superseded"
+    """A newer message about the incident stands for it: it was not sent, and its receiver is told what is."""
 
     @property
     def is_over(self) -> bool:

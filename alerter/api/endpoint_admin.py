@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from alerter.api import schemas, views
 from alerter.api.auth import Admin, Caller
 from alerter.api.context import ApiContext, found
+from alerter.api.endpoint_checks import checked_change
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.desk.context import Context
 from alerter.escalation import untold
@@ -18,6 +19,7 @@ from alerter.notify import endpoints, outbox, signing
 from alerter.notify.formats import native
 from alerter.notify.kinds import TRAITS
 from alerter.notify.outbox import Cause
+from alerter.notify.outlet import Keys
 from alerter.states import EndpointState
 from alerter.store import audit
 from services.config.section import Slug
@@ -28,6 +30,13 @@ def mount_care(routes: APIRouter, service: ApiContext) -> None:
     async def test_endpoint(caller: Admin, name: Slug) -> schemas.Queued:
         """Send it an `endpoint.test` message. GET /v1/deliveries shows how that went."""
         return schemas.Queued(delivery=await send_test(service, caller, name))
+
+    @routes.patch("/endpoints/{name}", responses=ABSENT)
+    async def change_endpoint(caller: Admin, name: Slug, body: schemas.EndpointChange) -> schemas.Endpoint:
+        """Change its headers, authorization or hours. Its queue and its signing secret stay as they are."""
+        changed = await change(service, caller, name, body)
+        service.ring()
+        return changed
 
     @routes.post("/endpoints/{name}/secret", status_code=201, responses={**ABSENT, **CONFLICT})
     async def rotate_secret(caller: Admin, name: Slug, body: schemas.RotateIn) -> schemas.Rotated:
@@ -59,6 +68,26 @@ def mount_care(routes: APIRouter, service: ApiContext) -> None:
         count = await service.database.write(write)
         service.ring()
         return schemas.Resent(deliveries=count)
+
+
+async def change(service: ApiContext, caller: Caller, name: str, body: schemas.EndpointChange) -> schemas.Endpoint:
+    """Raises `Problem` 404 or 422."""
+    context = service.context()
+
+    def write(connection: Connection) -> schemas.Endpoint:
+        shown = found(views.endpoint_shown(connection, caller, name))
+        had = endpoints.keys_of_many(connection, [name], context.wall).get(name, Keys())
+        headers = checked_change(shown.kind, had, body)
+        if headers is not None:
+            endpoints.set_headers(connection, name, headers)
+        if body.hours is not None:
+            endpoints.set_hours(connection, name, body.hours)
+            outbox.hurry(connection, name, context.now)  # what waits for its old hours
+        detail = {"changed": sorted(body.model_fields_set)}
+        audit.record(connection, context.now, caller.name, "endpoint.changed", name, audit.only(shown.brands), detail)
+        return found(views.endpoint_shown(connection, caller, name))
+
+    return await service.database.write(write)
 
 
 async def rotate(service: ApiContext, caller: Caller, name: str, grace_hours: float) -> schemas.Rotated:

@@ -6,10 +6,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints, model_validator
 
 from alerter.api.scopes import Scope
 from alerter.incidents.outcomes import Worth
+from alerter.notify.hours import Hours
 from alerter.notify.outlet import Kind
 from alerter.silences.matching import Covers, Matcher
 from alerter.states import DeliveryState, EndpointState, StepState, TellReason
@@ -55,6 +56,35 @@ TypePattern = Annotated[
 ]
 
 
+Headers = Annotated[
+    dict[Annotated[str, StringConstraints(max_length=100)], SecretStr],
+    Field(max_length=20, description="headers of each request; their values are never shown"),
+]
+
+
+class AuthIn(Shape):
+    """How we prove to a receiver who we are: a bearer token, or a user and a password. Never shown."""
+
+    bearer: SecretStr | None = None
+    user: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f:]+$", max_length=200)] | None = None
+    password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> AuthIn:
+        basic = (self.user is not None, self.password is not None)
+        if basic not in ((True, True), (False, False)) or (self.bearer is not None) is all(basic):
+            raise ValueError("give a bearer token, or a user and a password")
+        return self
+
+
+class EndpointChange(Shape):
+    """What of an endpoint is to be another from now on. What is left out stays; its queue and its other secrets stay too."""
+
+    headers: Headers | None = Field(None, description="in place of all that it had, its authorization included")
+    auth: AuthIn | None = None
+    hours: Hours | None = None
+
+
 class EndpointIn(Shape):
     """Where messages go, and which ones."""
 
@@ -81,6 +111,11 @@ class EndpointIn(Shape):
         min_length=16,
         max_length=500,
     )
+    headers: Headers = {}
+    auth: AuthIn | None = Field(None, description="sent as the header `authorization`; not for kinds without HTTP")
+    hours: Hours = Field(
+        Hours(), description="when it may be sent messages; what comes at another time waits, unless it is severity 1"
+    )
     options: dict[str, Any] = Field({}, max_length=20, description="settings that only this kind has")
     description: Comment = ""
     brands: Brands = ()
@@ -103,6 +138,10 @@ class Endpoint(Shape):
     name: str
     kind: Kind
     target: str = Field(description="scheme and host of the URL; the rest may contain a secret and is not shown")
+    header_names: tuple[str, ...] = Field(
+        description="those of the headers that it was set up with; values are secrets"
+    )
+    hours: Hours
     options: dict[str, Any]
     description: str
     brands: tuple[str, ...]
@@ -378,6 +417,9 @@ class Delivery(Shape):
     created_at: datetime
     next_attempt_at: datetime | None
     finished_at: datetime | None
+    superseded_by: str | None = Field(
+        None, description="the delivery that stands for this one, which was not sent: it says what was and what is"
+    )
     attempts: tuple[Attempt, ...]
 
 
@@ -437,6 +479,9 @@ class MessageData(Incident):
     how_sure: str
     by_when: str
     who_has_it: str
+    was: str | None = Field(
+        None, description="what an older message said that was not delivered, and that this one stands for"
+    )
     links: Links
     truncated: bool = Field(False, description="something was left out to stay below 20 kB")
 

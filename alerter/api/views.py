@@ -21,6 +21,7 @@ from alerter.escalation import policy, rings, steps, untold
 from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
 from alerter.incidents.source_policy import SourcePolicies, record_outside
+from alerter.notify.hours import hours_of
 from alerter.notify.outlet import Kind
 from alerter.states import DeliveryState, EndpointState, StepState
 from alerter.store.tables import attempts, deliveries, endpoints, incidents, timeline
@@ -229,6 +230,7 @@ def _deliveries(connection: Connection, rows: Sequence[Any]) -> tuple[schemas.De
             created_at=row.created_at,
             next_attempt_at=row.next_attempt_at if row.state == DeliveryState.PENDING else None,
             finished_at=row.finished_at,
+            superseded_by=row.superseded_by,
             attempts=tuple(made[row.id]),
         )
         for row in rows
@@ -248,6 +250,8 @@ def endpoint_fields(row: Any) -> dict[str, Any]:
         "name": row.name,
         "kind": Kind(row.kind),
         "target": f"{parts.scheme}://{host}",
+        "header_names": tuple(json.loads(row.header_names)),
+        "hours": hours_of(row.hours),
         "options": json.loads(row.options),
         "description": row.description,
         "brands": tuple(json.loads(row.brands)),

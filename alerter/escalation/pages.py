@@ -1,15 +1,16 @@
 """Pages as rows: deliveries of a policy's steps that must arrive, or else the next method, person or step is tried.
 
-A page fails if its delivery failed three times, was given up, waits for an endpoint that only fails, or did not arrive
-within a minute. Other deliveries (to subscribers, or of news to people who were told before) have no row here: when
-they fail, no policy moves. The functions run inside the caller's transaction; `arrived`, `failing`, `endpoint_failing`
+A page fails if its delivery failed three times, was given up, waits for an endpoint that only fails or for its hours, or
+did not arrive within a minute. Where another delivery to the same endpoint stands for it, the page arrives with that one.
+Other deliveries (to subscribers, or of news to people who were told before) have no row here: when they fail, no policy
+moves. The functions run inside the caller's transaction; `arrived`, `failing`, `superseded`, `put_off`, `endpoint_failing`
 and `endpoint_gone` make this module a `DeliveryListener`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
@@ -89,6 +90,12 @@ _ARRIVED: Final = (
     .values(state=PageState.ARRIVED)
 )
 
+_INHERIT: Final = (
+    update(pages)
+    .where(pages.c.delivery == bindparam("which"), pages.c.state == PageState.SENT)
+    .values(delivery=bindparam("heir"))
+)
+
 
 def arrived(connection: Connection, ids: Sequence[str]) -> None:
     """Note that these deliveries reached their endpoints."""
@@ -105,6 +112,19 @@ def failing(connection: Connection, delivery: str, tries: int, ended: bool, now:
         .where(pages.c.delivery == delivery, pages.c.state == PageState.SENT)
         .values(check_at=now, failed=f"{tries} failed attempts" if not ended else "the delivery was given up")
     )
+    return bool(connection.execute(hurried).rowcount)
+
+
+def superseded(connection: Connection, heirs: Mapping[str, str]) -> None:
+    """Let pages wait for the deliveries that stand for their own, for as long as they had."""
+    if heirs:
+        connection.execute(_INHERIT, [{"which": old, "heir": heir} for old, heir in sorted(heirs.items())])
+
+
+def put_off(connection: Connection, ids: Sequence[str], now: datetime) -> bool:
+    """Make the pages due whose endpoint may not be sent anything now. Returns True if there are any."""
+    which = (pages.c.delivery.in_(list(ids)), pages.c.state == PageState.SENT)
+    hurried = update(pages).where(*which).values(check_at=now, failed="it is outside the hours of the endpoint")
     return bool(connection.execute(hurried).rowcount)
 
 

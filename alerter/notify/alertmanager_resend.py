@@ -18,8 +18,9 @@ import structlog
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from alerter.metrics import AlerterMetrics
+from alerter.notify.endpoints import keys_of_many
 from alerter.notify.formats import native
-from alerter.notify.outlet import Kind, OutboundMessage
+from alerter.notify.outlet import Keys, Kind, OutboundMessage
 from alerter.notify.outlets import AlertmanagerPush
 from alerter.states import AttemptOutcome, EndpointState
 from alerter.store.database import Database
@@ -37,7 +38,7 @@ MOST_ALERTS: Final = 200
 def note(connection: Connection, arrived: Sequence[OutboundMessage], wall: datetime) -> None:
     """Note what Alertmanagers have accepted, so that it is repeated."""
     for message in arrived:
-        if message.kind is not Kind.ALERTMANAGER or message.overtaken or not message.is_about_incident:
+        if message.kind is not Kind.ALERTMANAGER or not message.is_about_incident:
             continue
         incident = json.loads(message.body)["data"]
         values: dict[str, Any] = {
@@ -95,6 +96,12 @@ def due(connection: Connection, wall: datetime) -> list[Any]:
     return list(rows)
 
 
+def due_with_keys(connection: Connection, wall: datetime) -> tuple[list[Any], dict[str, Keys]]:
+    """Returns what is `due`, with the secrets of its endpoints."""
+    rows = due(connection, wall)
+    return rows, keys_of_many(connection, {row.endpoint for row in rows}, wall)
+
+
 def overtaken(connection: Connection, sent: Sequence[Any]) -> list[dict[str, Any]]:
     """Returns the places among those just sent whose news is newer by now."""
     newest = {
@@ -134,7 +141,7 @@ class Repeater(PeriodicLoop):
         wall = datetime.fromtimestamp(self._wall(), UTC)
         if not await self._database.read(lambda c: anything(c, wall)):
             return
-        rows = await self._database.write(lambda c: due(c, wall))
+        rows, keys = await self._database.write(lambda c: due_with_keys(c, wall))
         by_endpoint: dict[str, list[Any]] = {}
         for row in rows:
             by_endpoint.setdefault(row.endpoint, []).append(row)
@@ -143,7 +150,8 @@ class Repeater(PeriodicLoop):
             alerts = [
                 alert for row in due_rows for alert in self._outlet.alerts(row.body, endpoint, options, row.made_wall)
             ]
-            result = await self._outlet.push(due_rows[0].url, options, alerts)
+            headers = keys.get(endpoint, Keys()).headers
+            result = await self._outlet.push(due_rows[0].url, options, alerts, headers)
             if result.outcome is not AttemptOutcome.DELIVERED:
                 logger.warning(
                     "alerts_not_repeated", endpoint=endpoint, alerts=len(due_rows), outcome=result.outcome.value

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from alerter.notify.attempt import Result
@@ -55,7 +55,7 @@ class AppriseOutlet:
         question = {
             "url": message.url,
             "title": plain.title(notice),
-            "body": plain.lines(notice),
+            "forms": plain.forms(notice),
             "type": _TYPES[notice.status],
         }
         return await self._ask(question)
@@ -65,7 +65,7 @@ class AppriseOutlet:
         async with self._checks:
             return await self._ask({"url": url})
 
-    async def _ask(self, question: dict[str, str]) -> Result:
+    async def _ask(self, question: Mapping[str, object]) -> Result:
         began = time.monotonic()
         worker = self._idle.pop() if self._idle else None
         try:
@@ -120,7 +120,7 @@ class AppriseOutlet:
         self._idle.clear()
 
 
-async def _asked(worker: Started, question: dict[str, str]) -> dict[str, str]:
+async def _asked(worker: Started, question: Mapping[str, object]) -> dict[str, str]:
     assert worker.stdin is not None
     assert worker.stdout is not None
     worker.stdin.write(json.dumps(question).encode() + b"\n")

@@ -11,10 +11,13 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 from alerter.notify.apprise_files import attached, may_be_read, named_in
+from alerter.notify.apprise_room import Room, escaped
 from alerter.notify.egress import allowed_networks, refusal
+from alerter.notify.formats.lengths import parts
 
 _DETAIL_CHARS: Final = 1000
 _NO_BUSINESS: Final = frozenset(
@@ -100,17 +103,33 @@ def _target(apprise: Any, url: str) -> Any:
     return target
 
 
-def _answer(apprise: Any, question: dict[str, str], guard: Guard, heard: Heard) -> dict[str, str]:
+def _fitted(target: Any, title: str, forms: Sequence[str]) -> list[tuple[str, str]]:
+    """Returns what to send, as titles and texts in the service's form: the longest form of the message that it has room for,
+    or the shortest in parts."""
+    room = Room.of(target, title)
+    whole = next((form for form in forms if room.fits(form)), None)
+    if whole is not None:
+        return [(room.escaped_title, escaped(target, whole))]
+    bare = Room.of(target, "")
+    return [("", escaped(target, part)) for part in parts(title, forms[-1], bare.fits)]
+
+
+def _answer(apprise: Any, question: dict[str, Any], guard: Guard, heard: Heard) -> dict[str, str]:
     try:
         target = _target(apprise, question["url"])
     except Unusable as error:
         return {"outcome": "refused", "detail": f"the URL {error}"}
     if guard.said is not None:
         return {"outcome": "blocked", "detail": guard.said}
-    if "body" not in question:
+    if "forms" not in question:
         return {"outcome": "delivered", "detail": ""}
     try:
-        sent = target.notify(body=question["body"], title=question["title"], notify_type=question["type"])
+        sent = all(
+            target.notify(
+                body=text, title=title, notify_type=question["type"], body_format=target.resolve_format("text")
+            )
+            for title, text in _fitted(target, question["title"], question["forms"])
+        )
     except Exception as error:  # noqa: BLE001 - whatever one of a hundred plugins raises, the attempt failed
         sent = False
         heard.lines.append(type(error).__name__)

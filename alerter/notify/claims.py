@@ -13,17 +13,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Integer, bindparam, func, insert, select, union_all, update
+from sqlalchemy import Connection, Integer, bindparam, insert, select, union_all, update
 
-from alerter.notify import outbox
+from alerter.notify import outbox, superseding
 from alerter.notify.endpoint_health import health_of
 from alerter.notify.endpoints import keys_of_many
 from alerter.notify.health import after_sending, sends_allowed
+from alerter.notify.hours import put_off
 from alerter.notify.kinds import TRAITS
 from alerter.notify.leases import LEASE
+from alerter.notify.listener import DeliveryListener
 from alerter.notify.outlet import Keys, Kind, OutboundMessage
 from alerter.notify.places import PlacesView
-from alerter.states import AttemptOutcome, DeliveryState
+from alerter.states import AttemptOutcome
 from alerter.store.tables import attempts, deliveries, endpoints
 
 USUAL_PLACES: Final = 16
@@ -59,10 +61,17 @@ class Claims:
     """When the leases end."""
     wait_seconds: float | None = None
     """Real seconds until more may be sent, if a rate limit held deliveries back."""
+    superseded: int = 0
+    """How many deliveries ended because a newer one stands for them."""
+    put_off: list[str] = field(default_factory=list)
+    """Deliveries that wait for the hours of their endpoint from now on."""
+    page_failed: bool = False
+    """Whether a page failed by that, so that the engine has something to do."""
 
 
-def claim(connection: Connection, by: Claimant, now: datetime, wall: datetime) -> Claims:
-    """Lease deliveries that are due and begin their attempts, for each endpoint no more than it has places."""
+def claim(connection: Connection, by: Claimant, now: datetime, wall: datetime, listener: DeliveryListener) -> Claims:
+    """Lease deliveries that are due and begin their attempts, for each endpoint no more than it has places. Of what people
+    were not told of an incident, only the newest is sent."""
     claims = Claims(ends=wall + LEASE)
     due = {row.name: row for row in connection.execute(_DUE, {"now": now})}
     # Endpoints whose outlet needs a process have places of their own.
@@ -71,6 +80,8 @@ def claim(connection: Connection, by: Claimant, now: datetime, wall: datetime) -
         asking = [row for row in due.values() if TRAITS[Kind(row.kind)].http is http]
         quotas |= places.dealt(dict(_wanted(asking, wall, places, claims)))
     rows = [row for row in _taken(connection, quotas, now) if row.id not in by.held]
+    rows = _newest(connection, rows, due, by.held, now, listener, claims)
+    rows, claims.put_off, claims.page_failed = put_off(connection, rows, due, now, listener)
     _mark_rates(connection, Counter(row.endpoint for row in rows), wall)
     claims.claimed = _begin(connection, rows, due, by.owner, now, wall)
     return claims
@@ -138,6 +149,28 @@ def _taken(connection: Connection, quotas: Mapping[str, int], now: datetime) -> 
         yield from connection.execute(query, values)
 
 
+def _newest(
+    connection: Connection,
+    rows: Sequence[Any],
+    known: Mapping[str, Any],
+    held: Collection[str],
+    now: datetime,
+    listener: DeliveryListener,
+    claims: Claims,
+) -> list[Any]:
+    """Returns what is sent: of messages to people about one incident only the newest, and all others."""
+    data = [row for row in rows if TRAITS[Kind(known[row.endpoint].kind)].is_record]
+    told = [row for row in rows if not TRAITS[Kind(known[row.endpoint].kind)].is_record]
+    if not told:
+        return data
+    settled = superseding.settle(connection, told, held, now, listener)
+    claims.superseded = len(settled.heirs)
+    _sweep(connection, list(settled.heirs), now)
+    # Read again, because some are others, and what they say may be new.
+    query = select(*_COLUMNS).where(deliveries.c.id.in_(settled.ids)).order_by(deliveries.c.next_attempt_at)
+    return data + list(connection.execute(query))
+
+
 def _mark_rates(connection: Connection, given: Mapping[str, int], wall: datetime) -> None:
     limited = select(*endpoints.c["name", "next_send_wall", "per_second"]).where(
         endpoints.c.name.in_(list(given)), endpoints.c.per_second.is_not(None)
@@ -171,7 +204,6 @@ def _begin(
     if not rows:
         return []
     keys = keys_of_many(connection, {row.endpoint for row in rows}, wall)
-    old = _overtaken(connection, [row for row in rows if TRAITS[Kind(known[row.endpoint].kind)].stateful])
     swept = _sweep(connection, [row.id for row in rows if row.attempts], now)
     begun = [
         {
@@ -192,7 +224,7 @@ def _begin(
     connection.execute(_LEASE_ROWS, leases)
     return [
         Claimed(
-            _message(row, known[row.endpoint], keys, row.id in old),
+            _message(row, known[row.endpoint], keys),
             row.attempts + 1,
             row.tries + 1,
             row.id in swept,
@@ -201,7 +233,7 @@ def _begin(
     ]
 
 
-def _message(row: Any, endpoint: Any, keys: Mapping[str, Keys], overtaken: bool) -> OutboundMessage:
+def _message(row: Any, endpoint: Any, keys: Mapping[str, Keys]) -> OutboundMessage:
     return OutboundMessage(
         delivery=row.id,
         endpoint=row.endpoint,
@@ -212,29 +244,7 @@ def _message(row: Any, endpoint: Any, keys: Mapping[str, Keys], overtaken: bool)
         body=row.body,
         made=row.created_wall,
         options=json.loads(endpoint.options),
-        overtaken=overtaken,
     )
-
-
-def _overtaken(connection: Connection, rows: Sequence[Any]) -> set[str]:
-    """Returns the ids of those whose receiver has got a newer message about the same incident."""
-    about = {row.incident for row in rows if row.sequence is not None}
-    if not about:
-        return set()
-    newest = select(deliveries.c.endpoint, deliveries.c.incident, func.max(deliveries.c.sequence)).where(
-        deliveries.c.incident.in_(about), deliveries.c.state == DeliveryState.DELIVERED
-    )
-    delivered = {
-        (endpoint, incident): sequence
-        for endpoint, incident, sequence in connection.execute(
-            newest.group_by(deliveries.c.endpoint, deliveries.c.incident)
-        )
-    }
-    return {
-        row.id
-        for row in rows
-        if row.sequence is not None and (delivered.get((row.endpoint, row.incident)) or 0) > row.sequence
-    }
 
 
 def _sweep(connection: Connection, ids: Sequence[str], now: datetime) -> set[str]:

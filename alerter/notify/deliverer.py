@@ -90,7 +90,7 @@ class Deliverer:
                     found = await self._turn()
                     for one in found.claimed:
                         flights.create_task(self._deliver(one), name=f"delivery-{one.message.delivery}")
-                    if found.claimed:
+                    if found.claimed or found.put_off:
                         # Let their requests go out before the next turn.
                         await asyncio.sleep(0)
                     elif not self._ended:
@@ -143,7 +143,7 @@ class Deliverer:
             recorded = record_attempts(connection, ended, now, wall, self._rng, self._listener)
             if fallbacks:
                 endpoint_health.fall_back(connection, now, wall)
-            return recorded, claims.claim(connection, claimant, now, wall)
+            return recorded, claims.claim(connection, claimant, now, wall, self._listener)
 
         try:
             recorded, found = await self._database.write(work)
@@ -157,8 +157,9 @@ class Deliverer:
             seam("delivery.recorded")
             self._say(one, result, recorded)
         self._say_turns(recorded)
-        if recorded.page_failed:
+        if recorded.page_failed or found.page_failed:
             self.page_failed()
+        self._metrics.deliveries.labels(DeliveryState.SUPERSEDED).inc(found.superseded)
         if found.claimed:
             seam("delivery.claimed")
             self._metrics.swept.inc(sum(one.swept for one in found.claimed))

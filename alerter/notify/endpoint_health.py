@@ -141,7 +141,7 @@ def fall_back(connection: Connection, now: datetime, wall: datetime) -> int:
         .where(
             outbox.forsaken(now),
             # The third try may be in flight and succeed.
-            or_(outbox.FREE, deliveries.c.created_at <= now - outbox.FALLBACK_AFTER),
+            or_(outbox.FREE, outbox.waits_since() <= now - outbox.FALLBACK_AFTER),
         )
         .order_by(deliveries.c.created_at)
         .limit(MOST_FALLBACKS)

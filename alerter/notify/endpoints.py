@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
+from alerter.notify.hours import Hours
 from alerter.notify.outlet import Keys, Kind
 from alerter.states import EndpointState
 from alerter.store.database import insert_missing
@@ -28,6 +29,8 @@ class Purpose(StrEnum):
     """The receiver knows us by it: a routing key, a token."""
     INBOUND = "inbound"
     """It signs what the receiver sends us."""
+    HEADERS = "headers"
+    """Headers of each request, names and values, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,9 @@ class Draft:
     concurrency: int | None = None
     per_second: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    hours: Hours = field(default_factory=Hours)
+    header_names: tuple[str, ...] = ()
+    """Those of the headers among its secrets."""
     secrets: Mapping[Purpose, str] = field(default_factory=dict, repr=False)
 
 
@@ -69,6 +75,8 @@ def add(connection: Connection, draft: Draft, now: datetime) -> Any | None:
         "fallback": draft.fallback,
         "concurrency": draft.concurrency,
         "per_second": draft.per_second,
+        "hours": draft.hours.model_dump_json(exclude_defaults=True),
+        "header_names": json.dumps(draft.header_names),
         "state": EndpointState.ENABLED,
         "created_at": now,
     }
@@ -102,7 +110,11 @@ def keys_of_many(connection: Connection, names: Collection[str], wall: datetime)
     for endpoint, purpose, secret in connection.execute(query.order_by(secrets.c.id.desc())):
         found.setdefault(endpoint, {}).setdefault(purpose, []).append(secret)
     return {
-        name: Keys(tuple(by.get(Purpose.SIGNING, ())), next(iter(by.get(Purpose.KEY, ())), None))
+        name: Keys(
+            tuple(by.get(Purpose.SIGNING, ())),
+            next(iter(by.get(Purpose.KEY, ())), None),
+            json.loads(next(iter(by.get(Purpose.HEADERS, ())), "{}")),
+        )
         for name, by in found.items()
     }
 
@@ -152,6 +164,22 @@ class Subscribers:
 def fits(kind: str, pattern: str) -> bool:
     """Returns True if the pattern matches the type: `incident.opened` or `incident.*` match `incident.opened`."""
     return kind == pattern or (pattern.endswith(".*") and kind.startswith(pattern[:-1]))
+
+
+def set_hours(connection: Connection, name: str, hours: Hours) -> None:
+    """Set when an endpoint may be sent messages."""
+    text = hours.model_dump_json(exclude_defaults=True)
+    connection.execute(update(endpoints).where(endpoints.c.name == name).values(hours=text))
+
+
+def set_headers(connection: Connection, name: str, headers: Mapping[str, str]) -> None:
+    """Set the headers of an endpoint's requests, in place of those that it had."""
+    names = json.dumps(sorted(headers))
+    connection.execute(update(endpoints).where(endpoints.c.name == name).values(header_names=names))
+    connection.execute(delete(secrets).where(secrets.c.endpoint == name, secrets.c.purpose == Purpose.HEADERS))
+    if headers:
+        text = json.dumps(dict(headers))
+        connection.execute(insert(secrets).values(endpoint=name, purpose=Purpose.HEADERS, secret=text))
 
 
 def rotate(connection: Connection, name: str, secret: str, old_end: datetime) -> bool:

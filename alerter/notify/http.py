@@ -32,7 +32,6 @@ KEPT_BODY_BYTES: Final = 4096
 LATE_SECONDS: Final = 0.25
 """A time limit that is noticed this much too late says that this process was late, and little of the receiver."""
 SECOND_LOOK_SECONDS: Final = 0.5
-_SLOW_DOWN: Final = frozenset({429, 502, 503, 504})
 _GONE: Final = 410
 
 
@@ -113,11 +112,9 @@ class HttpSender:
             return Result(AttemptOutcome.DELIVERED, status, text)
         if status == _GONE:
             return Result(AttemptOutcome.GONE, status, text)
-        retry_after = None
-        if status in _SLOW_DOWN:
-            named = {name.lower(): value for name, value in response.headers}
-            asked = named.get(b"retry-after")
-            retry_after = parse_retry_after(asked.decode("latin-1") if asked else None, self._wall())
+        named = {name.lower(): value for name, value in response.headers}
+        asked = named.get(b"retry-after")
+        retry_after = parse_retry_after(asked.decode("latin-1") if asked else None, self._wall())
         return Result(AttemptOutcome.REFUSED, status, text, retry_after)
 
     async def close(self) -> None:

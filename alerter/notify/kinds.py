@@ -53,32 +53,39 @@ class Traits:
     http: bool = True
     per_second: float | None = None
     inbound: bool = False
-    stateful: bool = False
-    """Whether its receiver keeps state, so that an older message must not follow a newer one."""
+    is_record: bool = False
+    """Whether each message is data that its receiver keeps, all of them in their order. The others are for people, or for
+    tools that show people a state: there the newest message about an incident stands for older ones that were not sent."""
 
 
 TRAITS: Final[Mapping[Kind, Traits]] = {
-    Kind.WEBHOOK: Traits(signs=True),
+    Kind.WEBHOOK: Traits(signs=True, is_record=True),
     Kind.PAGERDUTY: Traits(
         url=EVENTS_URL,
         key=re.compile(r"[0-9a-zA-Z]{32}"),
         key_words="a PagerDuty routing key has 32 letters and digits",
         key_needed=True,
         inbound=True,
-        stateful=True,
     ),
-    Kind.ALERTMANAGER: Traits(options=AlertmanagerOptions, stateful=True),
+    Kind.ALERTMANAGER: Traits(options=AlertmanagerOptions),
     Kind.ALERTMANAGER_WEBHOOK: Traits(
         options=AlertmanagerWebhookOptions,
         key=re.compile(r"[\x21-\x7e]{1,500}"),
         key_words="a bearer token has 1 to 500 printable ASCII characters",
-        stateful=True,
     ),
     # One message a second, says their documentation; more get a 429.
     Kind.SLACK: Traits(per_second=1.0),
     Kind.TEAMS: Traits(per_second=4.0),
     Kind.APPRISE: Traits(http=False),
 }
+
+
+HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+HEADER_VALUE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,3998}[\x21-\x7e])?")
+_OURS: Final = re.compile(
+    r"host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|keep-alive|proxy-.*|webhook-.*"
+)
+"""Headers that we set ourselves, or that would change where a request ends or leads."""
 
 
 class BadSetup(ValueError):
@@ -111,3 +118,20 @@ def check_key(kind: Kind, key: str | None) -> None:
         raise BadSetup("key", f"endpoints of kind {kind} have no key")
     elif not traits.key.fullmatch(key):
         raise BadSetup("key", traits.key_words)
+
+
+def check_headers(kind: Kind, headers: Mapping[str, str], key: str | None) -> dict[str, str]:
+    """Returns the headers under their names in small letters. Raises `BadSetup` if a request cannot have one."""
+    if headers and not TRAITS[kind].http:
+        raise BadSetup("headers", f"an endpoint of kind {kind} has none: its URL says how it is reached")
+    found: dict[str, str] = {}
+    for name, value in headers.items():
+        small = name.lower()
+        if not HEADER_NAME.fullmatch(name) or _OURS.fullmatch(small) or small in found:
+            raise BadSetup("headers", "has a name that is malformed, twice there, or set by us")
+        if not HEADER_VALUE.fullmatch(value):
+            raise BadSetup(f"headers.{small}", "has 1 to 4,000 printable ASCII characters, without blanks around them")
+        found[small] = value
+    if "authorization" in found and key is not None and kind is Kind.ALERTMANAGER_WEBHOOK:
+        raise BadSetup("headers.authorization", "and the key are the same header: one of them is enough")
+    return found

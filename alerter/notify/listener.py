@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -20,6 +20,12 @@ class DeliveryListener(Protocol):
 
     def failing(self, connection: Connection, delivery: str, tries: int, ended: bool, now: datetime) -> bool:
         """A delivery failed `tries` times, or was given up (`ended`). Returns True if a page fails by that."""
+
+    def superseded(self, connection: Connection, heirs: Mapping[str, str]) -> None:
+        """These deliveries are not sent: another one to the same endpoint, by its id, stands for each."""
+
+    def put_off(self, connection: Connection, ids: Sequence[str], now: datetime) -> bool:
+        """These deliveries wait for the hours of their endpoint. Returns True if pages fail by that."""
 
     def endpoint_failing(self, connection: Connection, endpoint: str, now: datetime) -> bool:
         """An endpoint only fails. Returns True if pages that wait for it fail by that."""

@@ -211,6 +211,11 @@ def orphans(connection: Connection) -> list[str]:
     return list(connection.scalars(select(deliveries.c.id).where(WAITING, ~there.exists()).limit(MOST_ORPHANS)))
 
 
+def waits_since() -> ColumnElement[datetime]:
+    """Returns since when the receiver of a delivery should have it."""
+    return func.coalesce(deliveries.c.waits_since, deliveries.c.created_at)
+
+
 def forsaken(now: datetime) -> ColumnElement[bool]:
     """Returns a condition: its endpoint failed to accept it often or long enough, and its fallback has not got it yet.
 
@@ -220,12 +225,12 @@ def forsaken(now: datetime) -> ColumnElement[bool]:
         deliveries.c.state.in_((DeliveryState.PENDING, DeliveryState.EXHAUSTED)),
         deliveries.c.fell_back.is_(False),
         endpoints.c.fallback.is_not(None),
-        or_(deliveries.c.tries >= FALLBACK_TRIES, deliveries.c.created_at <= now - FALLBACK_AFTER),
+        or_(deliveries.c.tries >= FALLBACK_TRIES, waits_since() <= now - FALLBACK_AFTER),
     )
 
 
 _OLDEST: Final = (
-    select(func.min(deliveries.c.created_at))
+    select(func.min(waits_since()))
     .where(
         deliveries.c.endpoint == endpoints.c.name,
         deliveries.c.state == DeliveryState.PENDING,
@@ -285,7 +290,15 @@ def _again(connection: Connection, endpoint: str, which: Sequence[ColumnElement[
     return connection.execute(
         update(deliveries)
         .where(deliveries.c.endpoint == endpoint, *which, deliveries.c.endpoint.in_(enabled))
-        .values(state=DeliveryState.PENDING, tries=0, next_attempt_at=now, finished_at=None, outcome=None)
+        .values(
+            state=DeliveryState.PENDING,
+            tries=0,
+            next_attempt_at=now,
+            finished_at=None,
+            outcome=None,
+            superseded_by=None,
+            waits_since=None,
+        )
     ).rowcount
 
 

@@ -38,6 +38,8 @@ class Keys:
     """The secrets that sign now, the newest first."""
     key: str | None = field(default=None, repr=False)
     """The receiver knows us by it: a routing key, a token."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Sent with each request, as the endpoint was set up: an authorization, say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,6 @@ class OutboundMessage:
     made: datetime
     """When the delivery was made, in real time."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    overtaken: bool = False
-    """The receiver keeps state and has got a newer message about the incident."""
 
     @property
     def is_about_incident(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -21,8 +22,9 @@ from alerter.notify.outlet import Kind, OutboundMessage, Outlet
 from alerter.states import AttemptOutcome
 
 NOTHING_TO_TELL = Result(AttemptOutcome.DELIVERED, detail="nothing to send: this receiver never got the text of a post")
-OVERTAKEN = Result(AttemptOutcome.DELIVERED, detail="nothing to send: a newer message about the incident has arrived")
 
+_WORTH_HIDING_CHARS: Final = 6
+"""A shorter value is no secret, and would be found in many a word."""
 OTHERS_SECONDS: Final = 0.5
 """How long the other members of a cluster are waited for, from one answer to the next, once one has accepted."""
 
@@ -65,7 +67,7 @@ class Outlets:
         return await self._apprise.check(url)
 
     async def deliver(self, message: OutboundMessage) -> Result:
-        return OVERTAKEN if message.overtaken else await self._of[message.kind].deliver(message)
+        return await self._of[message.kind].deliver(message)
 
     async def close(self) -> None:
         for outlet in self._of.values():
@@ -81,7 +83,11 @@ class HttpOutlet:
 
     async def deliver(self, message: OutboundMessage) -> Result:
         request = self._render(message)
-        return NOTHING_TO_TELL if request is None else await self._sender.send(request)
+        if request is None:
+            return NOTHING_TO_TELL
+        # What we sign and state ourselves goes before what the endpoint was set up with.
+        headers = {**message.keys.headers, **request.headers}
+        return without(await self._sender.send(replace(request, headers=headers)), message.keys.headers)
 
     async def close(self) -> None:
         await self._sender.close()
@@ -98,7 +104,9 @@ class AlertmanagerPush:
 
     async def deliver(self, message: OutboundMessage) -> Result:
         alerts = self._alerts(stamped(message, self._links), message.options)
-        return NOTHING_TO_TELL if not alerts else await self.push(message.url, message.options, alerts)
+        if not alerts:
+            return NOTHING_TO_TELL
+        return await self.push(message.url, message.options, alerts, message.keys.headers)
 
     def alerts(self, body: bytes, endpoint: str, options: Mapping[str, Any], made: datetime) -> list[Alert]:
         """Returns the alerts for a message about an incident."""
@@ -112,11 +120,14 @@ class AlertmanagerPush:
         now = datetime.fromtimestamp(self._wall(), UTC)
         return alertmanager.alerts(notice, set_up.labels, now, timedelta(minutes=set_up.stands_minutes))
 
-    async def push(self, url: str, options: Mapping[str, Any], alerts: list[Alert]) -> Result:
+    async def push(
+        self, url: str, options: Mapping[str, Any], alerts: list[Alert], headers: Mapping[str, str]
+    ) -> Result:
         peers = (url, *AlertmanagerOptions.model_validate(options).peers)
         body = alertmanager.encoded(alerts)
-        requests = [Request(f"{peer.rstrip('/')}/api/v2/alerts", {}, body) for peer in peers]
-        return await _first_accepted([asyncio.create_task(self._sender.send(request)) for request in requests])
+        requests = [Request(f"{peer.rstrip('/')}/api/v2/alerts", headers, body) for peer in peers]
+        sending = [asyncio.create_task(self._sender.send(request)) for request in requests]
+        return without(await _first_accepted(sending), headers)
 
     async def close(self) -> None:
         await self._sender.close()
@@ -139,6 +150,16 @@ async def _first_accepted(sending: Sequence[asyncio.Task[Result]]) -> Result:
         for one in sending:
             one.cancel()
         await asyncio.gather(*sending, return_exceptions=True)
+
+
+def without(result: Result, headers: Mapping[str, str]) -> Result:
+    """Returns the result without the values of these headers: some receivers repeat what they were sent."""
+    detail = result.detail
+    for value in headers.values():
+        for part in (value, *value.split()):
+            if len(part) >= _WORTH_HIDING_CHARS:
+                detail = detail.replace(part, "***")
+    return replace(result, detail=detail)
 
 
 def signed(message: OutboundMessage, timestamp: int, links: LinkSigner) -> Request:

@@ -366,6 +366,8 @@ endpoints = Table(
     Column("fallback", String(64)),
     Column("concurrency", Integer),
     Column("per_second", Float),
+    Column("hours", Text, nullable=False, default="{}", server_default="{}"),
+    Column("header_names", Text, nullable=False, default="[]", server_default="[]"),
     Column("state", String(16), nullable=False),
     Column("disabled_because", Text),
     Column("created_at", Moment, nullable=False),
@@ -375,7 +377,8 @@ endpoints = Table(
     Column("paused_until", Moment),
     Column("next_send_wall", Moment),
 )
-"""`options` are the settings that only this kind has, as JSON without secrets. The columns from `failures` on are the
+"""`options` are the settings that only this kind has, as JSON without secrets; the values of the headers in `header_names` are
+secrets. `hours` says when it may be sent messages; empty: always. The columns from `failures` on are the
 health of the endpoint, which all replicas share."""
 
 secrets = Table(
@@ -412,6 +415,8 @@ deliveries = Table(
     Column("lease_ends_wall", Moment),
     Column("finished_at", Moment),
     Column("outcome", String(32)),
+    Column("superseded_by", String(64)),
+    Column("waits_since", Moment),
     Index("deliveries_due", "state", "next_attempt_at"),
     Index("deliveries_of_incident", "incident"),
     Index("deliveries_newest", "created_at", "id"),
@@ -420,7 +425,9 @@ deliveries = Table(
 )
 """`id` is the `webhook-id`, for ever. `attempts` counts all attempts, `tries` is the place in the retry schedule.
 
-`cause` is the same for all deliveries of one message; `fell_back` says that the endpoint's fallback got it too."""
+`cause` is the same for all deliveries of one message; `fell_back` says that the endpoint's fallback got it too.
+`superseded_by` is the delivery that stands for this one. `waits_since` is since when its receiver should have it, if that is
+not its own time: an older message that it stands for was made then, or the endpoint's hours begin then."""
 
 attempts = Table(
     "attempts",

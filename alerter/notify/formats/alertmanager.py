@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from alerter.notify.formats.notice import Notice, Status, cut
+from alerter.notify.formats.lengths import cut
+from alerter.notify.formats.notice import Notice, Status
 
 NAMES: Final = {1: "critical", 2: "error", 3: "warning", 4: "info"}
 NOTE_STANDS: Final = timedelta(minutes=5)

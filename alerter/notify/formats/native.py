@@ -17,7 +17,7 @@ import msgspec
 from alerter.incidents import words
 from alerter.incidents.cards import PostKey
 from alerter.incidents.source_policy import SourcePolicies, incident_outside
-from services.contracts.incident import Change, Incident
+from services.contracts.incident import Change, Incident, IncidentState
 from services.contracts.signal import PostCard, PostRedacted
 
 MAX_BODY_BYTES: Final = 20_000
@@ -47,7 +47,7 @@ def render(incident: Incident, change: Change, because: str, policies: SourcePol
     data["by_when"] = words.by_when(incident)
     data["who_has_it"] = words.who_has_it(incident)
     data["links"] = _links(incident.id, root, driver, public_url)
-    return _fit({"type": f"incident.{change.value}", "timestamp": incident.changed_at.isoformat(), "data": data})
+    return fitted({"type": f"incident.{change.value}", "timestamp": incident.changed_at.isoformat(), "data": data})
 
 
 def render_redaction(incident: Incident, signal: PostRedacted) -> bytes:
@@ -128,6 +128,11 @@ def without(body: bytes, post: PostKey) -> bytes | None:
     return _bytes(message) if found else None
 
 
+def is_over(data: Body) -> bool:
+    """Returns True if the incident in a body has ended."""
+    return IncidentState(data["state"]).is_over
+
+
 def _is(card: Body, post: PostKey) -> bool:
     return (card["network"], card["post_id"]) == post
 
@@ -195,7 +200,8 @@ _REDUCERS: Final[tuple[Callable[[Body], None], ...]] = (
 )
 
 
-def _fit(message: Body) -> bytes:
+def fitted(message: Body) -> bytes:
+    """Returns the body, with less of what matters least if it would be too large."""
     body = _bytes(message)
     for reduce in _REDUCERS:
         if len(body) < MAX_BODY_BYTES:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from alerter.notify.formats import trial
 from services.contracts.direction import isolated
 from services.contracts.incident import IncidentState
 from services.contracts.scales import sev
@@ -73,6 +74,8 @@ def _notice_of(body: bytes) -> Notice | None:
         return _of_incident(kind, at, data)
     status, severity, title = _about(kind, data)
     facts = tuple((name, str(data[key])) for key, name in _PLAIN if data.get(key) not in (None, ""))
+    if kind == "endpoint.test":
+        facts += trial.FACTS
     return Notice(
         type=kind,
         key=f"{kind.split('.')[0]}:{data.get('endpoint') or data.get('owner') or data.get('file') or kind}",
@@ -130,6 +133,7 @@ def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
         where = f"{driver['network']} {driver['post_id']}, a reply in the conversation under {where}"
     facts = (
         ("What changed", data["because"]),
+        ("Not delivered before", data.get("was")),
         ("By when", data["by_when"]),
         ("Who has it", data["who_has_it"]),
         ("First step", data.get("first_step")),
@@ -154,8 +158,3 @@ def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
         brand=data["brand"],
         rule=data["rule"],
     )
-
-
-def cut(text: str, chars: int) -> str:
-    """At most so many characters; an ellipsis says that there was more."""
-    return text if len(text) <= chars else text[: chars - 1] + "\u2026"

@@ -11,7 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from alerter.notify.formats.notice import Notice, Status, cut
+from alerter.notify.formats.lengths import cut
+from alerter.notify.formats.notice import Notice, Status
 
 EVENTS_URL: Final = "https://events.pagerduty.com/v2/enqueue"
 SEVERITIES: Final = {1: "critical", 2: "error", 3: "warning", 4: "info"}

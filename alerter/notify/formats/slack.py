@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from alerter.notify.formats.notice import Notice, Status, cut
+from alerter.notify.formats.lengths import cut
+from alerter.notify.formats.notice import Notice, Status
 
 _FACT_CHARS: Final = 800
 _MARKS: Final = {

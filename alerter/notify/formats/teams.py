@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from alerter.notify.formats.notice import Notice, Status, cut
+from alerter.notify.formats.lengths import cut
+from alerter.notify.formats.notice import Notice, Status
 
 MAX_BYTES: Final = 28_000
 _COLOURS: Final = {

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from alerter.escalation import pages
 from alerter.notify import claims, http, leases, outbox
 from alerter.notify.health import LONGEST_PAUSE_SECONDS
 from alerter.notify.places import REQUESTS, Places
@@ -98,6 +99,17 @@ async def test_retry_after_is_honoured_within_bounds(house: House, asked: str, s
     assert len(house.receiver.at("/desk")) == 2
 
 
+@pytest.mark.parametrize("code", [403, 500, 503])
+async def test_retry_after_is_honoured_whatever_the_refusal(house: House, code: int) -> None:
+    house.receiver.answers["/desk"] = receiver.status(code, "retry-after: 30")
+    await house.http.post("/v1/endpoints/desk/test")
+    await house.settle()
+    await house.pass_time(29, step=1)
+    assert len(house.receiver.at("/desk")) == 1
+    await house.pass_time(5, step=1)
+    assert len(house.receiver.at("/desk")) == 2
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome", "status"),
     [
@@ -173,7 +185,7 @@ async def test_a_lease_that_a_dead_process_left_is_swept(house: House) -> None:
     now, wall = house.clock.now(), house.alerter.deliverer.wall_now()
     later = now + timedelta(seconds=5)
     dead = claims.Claimant("a dead replica", {True: Places(REQUESTS).view(0.0)})
-    (stolen,) = await house.alerter.database.write(lambda c: claims.claim(c, dead, later, wall).claimed)
+    (stolen,) = await house.alerter.database.write(lambda c: claims.claim(c, dead, later, wall, pages).claimed)
     assert stolen.number == 2
     house.receiver.answers.pop("/desk")
     house.clock.advance(60)

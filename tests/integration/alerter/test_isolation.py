@@ -17,6 +17,7 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import Connection, select
 
+from alerter.escalation import pages
 from alerter.notify import claims, endpoints, http, outbox
 from alerter.notify.claims import Claimant
 from alerter.notify.endpoints import Draft
@@ -172,7 +173,7 @@ async def test_a_backlog_of_one_receiver_is_not_read_to_serve_another(tmp_path: 
         raw: Any = connection.connection.dbapi_connection
         steps = 0
         raw.set_progress_handler(step, 100)
-        found = claims.claim(connection, Claimant("me", {True: places.view(0.0)}), now, now)
+        found = claims.claim(connection, Claimant("me", {True: places.view(0.0)}), now, now, pages)
         outbox.next_due(connection)
         raw.set_progress_handler(None, 0)
         assert [one.message.endpoint for one in found.claimed] == ["desk"]
