@@ -21,6 +21,7 @@ from alerter.console.live import About, LiveUpdates
 from alerter.console.middleware import HOME, Form, Signed, console_route
 from alerter.console.sign_ins import SignIns
 from alerter.incidents import words
+from alerter.incidents.actions import undo_until
 from alerter.incidents.record import IncidentRecord
 from services.config.model import Config
 
@@ -138,7 +139,8 @@ def _pages(routes: APIRouter, service: ApiContext) -> None:
             counts=(opened.free, opened.held),
             first=first,
             step=board.SHOWN,
-            ended=[IncidentRecord.model_validate_json(text).incident for text in ended],
+            ended=[IncidentRecord.model_validate_json(text) for text in ended],
+            undo_until=undo_until,
             version=version,
             may_act=caller.may(Scope.RESPOND),
             said=flash.WORDS.get(done),
@@ -174,9 +176,10 @@ async def _incident_page(
         explained=explained,
         exemplars=board.unsaid(record.incident),
         playbook=_playbook(config, record),
-        responders=[one.called for one in config.responders[:MAX_NAMES]],
+        responders=[*(one.called for one in config.responders), *(one.id for one in config.schedules)][:MAX_NAMES],
         version=version,
         ended=record.ended,
+        undo_until=undo_until(record),
         may_act=caller.may(Scope.RESPOND),
         state_words=words.STATE_WORDS,
         said=word,

@@ -67,8 +67,13 @@ class Coverage:
         return sum(gap.seconds for gap in self.gaps)
 
 
-def unroll(schedule: Schedule, overrides: Iterable[Override], begin: datetime, end: datetime) -> list[Shift]:
-    """Returns all shifts of a period, gaps included: each ends where the next begins, and together they fill it."""
+def unroll(
+    schedule: Schedule, overrides: Iterable[Override], begin: datetime, end: datetime, *, joined: bool = True
+) -> list[Shift]:
+    """Returns all shifts of a period, gaps included: each ends where the next begins, and together they fill it.
+
+    What follows each other with the same person is one shift; if not `joined`, each turn is one.
+    """
     rota = [Shift(begin, end)]
     for layer in schedule.layers:
         rota = _over(rota, list(_layer_shifts(layer, schedule.zone, begin, end)))
@@ -77,7 +82,7 @@ def unroll(schedule: Schedule, overrides: Iterable[Override], begin: datetime, e
         span = next(clipped([Span(override.begins, override.ends)], begin, end), None)
         if span is not None:
             rota = _overridden(rota, override, span)
-    return _joined(rota)
+    return _joined(rota) if joined else rota
 
 
 def on_call(

@@ -54,7 +54,7 @@
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const before = titles();
     const focused = document.activeElement && document.activeElement.id;
-    const nameOf = (el) => (el.closest("tr, [data-live]") || el).querySelector("[id]")?.id;
+    const nameOf = (el) => el.id || (el.closest("tr, [data-live]") || el).querySelector("[id]")?.id;
     const open = new Set([...document.querySelectorAll("details[open]")].map(nameOf));
     const ids = new Set([...parts(fresh)].map((part) => part.id));
     for (const part of parts(fresh)) {

@@ -23,6 +23,7 @@ MATCHER = {"field": "brand", "values": ["other"]}
 BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/incidents/{incident}/acknowledge"): BY,
     ("post", "/v1/incidents/{incident}/resolve"): BY,
+    ("post", "/v1/incidents/{incident}/reopen"): BY,
     ("post", "/v1/incidents/{incident}/snooze"): {**BY, "minutes": 30},
     ("post", "/v1/incidents/{incident}/reassign"): {**BY, "to": "lee"},
     ("post", "/v1/incidents/{incident}/outcome"): {**BY, "outcome": "false_alarm"},
