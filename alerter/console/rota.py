@@ -14,7 +14,7 @@ from alerter.api import oncall as api
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
-from alerter.console import flash, live, rendering
+from alerter.console import flash, live, rendering, zones
 from alerter.console.actions import filled, may
 from alerter.console.middleware import HOME, Form, Signed
 from alerter.oncall import overrides, shifts
@@ -31,14 +31,13 @@ MAX_SCHEDULES: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class RotaView:
-    """One schedule as the page shows it; the times of its form are what the clocks in its zone show."""
+    """One schedule as the page shows it."""
 
     schedule: Schedule
     now: Shift
     next: tuple[Shift, ...]
     coverage: Coverage
     overrides: tuple[Override, ...]
-    today: datetime
     responders: tuple[tuple[str, str], ...]
 
 
@@ -56,7 +55,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
             "on-call.html",
             rotas=[rota(one, standing, context.config, context.now) for one in schedules],
             names={one.id: one.called for one in context.config.responders},
-            zone_of=zone_of,
+            today=wall_of(context.now, zone_of(zones.chosen(request, visit, context.config))),
             version=version,
             may_act=visit.caller.may(Scope.RESPOND),
             said=flash.WORDS.get(done),
@@ -68,12 +67,16 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         one = next((one for one in api.visible(caller, service.process.config) if one.id == schedule), None)
         if one is None:
             raise Problem(404, f"there is no schedule {schedule}")
+        # The page says in which zone its form is; a form without one means the clocks of the schedule.
+        zone = form.get("zone") or one.zone
+        if zone != one.zone and not zones.known(zone):
+            raise Problem(422, "zone: that is not a zone of the IANA database; Europe/Berlin is one")
         asked = filled(
             api.OverrideIn,
             visit,
             form,
-            begins=_moment(form, "begins", one),
-            ends=_moment(form, "ends", one),
+            begins=_moment(form, "begins", zone),
+            ends=_moment(form, "ends", zone),
             responder=form.get("responder") or None,
             replaces=form.get("replaces") or None,
         )
@@ -98,17 +101,16 @@ def rota(schedule: Schedule, standing: Sequence[Override], config: Config, now: 
         next=tuple(rota[1 : NEXT_SHIFTS + 1]),
         coverage=shifts.coverage(schedule, standing, now, now + AHEAD),
         overrides=tuple(one for one in standing if one.schedule == schedule.id),
-        today=wall_of(now, zone_of(schedule.zone)).replace(second=0, microsecond=0),
         responders=tuple((id_, called) for _, called, id_ in listed),
     )
 
 
-def _moment(form: dict[str, str], field: str, schedule: Schedule) -> datetime:
-    """What the clocks in the schedule's zone showed when the form says so."""
+def _moment(form: dict[str, str], field: str, zone: str) -> datetime:
+    """The moment at which the clocks in the zone show what the form says."""
     try:
         wall = datetime.fromisoformat(form.get(field, ""))
     except ValueError:
         raise Problem(422, f"{field}: a date and a time are needed") from None
     if wall.tzinfo is not None or not 2000 <= wall.year <= 2200:
-        raise Problem(422, f"{field}: a date and a time on the schedule's own clock are needed")
-    return instant(wall, zone_of(schedule.zone))
+        raise Problem(422, f"{field}: a date and a time on the clocks of {zone} are needed")
+    return instant(wall, zone_of(zone))

@@ -74,10 +74,14 @@ class Directory:
     def person(self, name: str) -> Contact | None:
         """Returns the responder with this id or name, in whatever case, or `None`. People sign their actions with either;
         the console writes the key behind it, as in "Dana (night-shift)"."""
+        found = self.responder_called(name)
+        return None if found is None else _person(found, f"responder:{found.id}")
+
+    def responder_called(self, name: str) -> Responder | None:
+        """Returns the responder that `person` is about."""
         known = {key.casefold(): one for one in reversed(self.config.responders) for key in (one.called, one.id)}
         plain = name.partition(" (")[0]
-        found = self.config.responder(name) or known.get(name.casefold()) or known.get(plain.casefold())
-        return None if found is None else _person(found, f"responder:{found.id}")
+        return self.config.responder(name) or known.get(name.casefold()) or known.get(plain.casefold())
 
     def named(self, name: str, at: datetime) -> Contact | Nobody | None:
         """Returns who is meant by a responder's id or name, or by a schedule's id (whoever is on call), or `None`."""

@@ -100,6 +100,7 @@ class Responder(Section):
     digest: Slug | None = Field(
         None, description="the endpoint for what can wait, such as overdue answers; the first method without it"
     )
+    zone: Zone | None = Field(None, description="the zone of this person's pages, unless they choose another one there")
 
     @property
     def called(self) -> str:
