@@ -23,7 +23,7 @@ from services.contracts.direction import settled
 from services.contracts.incident import Incident
 from services.contracts.signal import PostCard
 
-MAX_TEXT_CHARS: Final = 600
+MAX_TEXT_CHARS: Final = 400
 MAX_NAME_CHARS: Final = 80
 _STYLE: Final = """:root{color-scheme:light dark;--ground:#f6f6f4;--paper:#fff;--ink:#1b1c1e;--soft:#55585d;--rule:#d4d6da;
 --s1:#a3141e;--s2:#a33a00;--s3:#6d5200;--s4:#4a5057;--main:#0b57b0;--on:#fff;--link:#0b57b0}
@@ -35,8 +35,8 @@ main{max-width:34rem;margin:0 auto;padding:1rem;overflow-wrap:anywhere}h1{font-s
 p{margin:.4rem 0}.sev{display:inline-block;padding:0 .6rem;border:2px solid;border-radius:999px;font-weight:700}
 .s1{color:var(--s1)}.s2{color:var(--s2)}.s3{color:var(--s3)}.s4{color:var(--s4)}
 .due{font-size:1.5rem;font-weight:700;line-height:1.2}.soft{color:var(--soft);font-size:.95rem}
-blockquote{margin:.6rem 0;padding:0 .8rem;background:var(--paper);border-left:4px solid var(--rule);max-height:9rem;
-overflow:auto}
+blockquote{margin:.6rem 0;padding:0 .8rem;background:var(--paper);border-left:4px solid var(--rule);
+display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:6;overflow:hidden}
 a{color:var(--link);display:inline-block;padding:.4rem 0}label{display:block;font-weight:600;margin:.8rem 0 .2rem}
 input{font:inherit;width:100%;min-height:3rem;padding:.4rem .7rem;border:1px solid var(--soft);border-radius:8px;
 background:var(--paper);color:var(--ink)}
@@ -142,7 +142,8 @@ def _due(incident: Incident, now: datetime, zone: str) -> str:
         "Answer now" if left < 1 else f"Answer within {left} min" if left < 120 else f"Answer within {left // 60} h"
     )
     because = f": {foreign(incident.answer_because)}" if incident.answer_because else ""
-    return f'<p class="due">{urgent}</p><p class="soft">By {_at(incident.answer_by, zone)}{because}</p>'
+    by = "By" if left >= 0 else "It was due by"
+    return f'<p class="due">{urgent}</p><p class="soft">{by} {_at(incident.answer_by, zone)}{because}</p>'
 
 
 def _at(at: datetime, zone: str) -> str:
