@@ -24,14 +24,14 @@ _MONDAY: Final = datetime(1970, 1, 5, tzinfo=UTC)
 """Gaps have no turns. They are counted in weeks from here, so that they too begin where they began before."""
 
 
-class Entry(NamedTuple):
+class CalendarEntry(NamedTuple):
     """One event: a shift of a schedule."""
 
     schedule: Schedule
     shift: Shift
 
 
-def entries(schedule: Schedule, overrides: Sequence[Override], now: datetime) -> list[Entry]:
+def entries(schedule: Schedule, overrides: Sequence[Override], now: datetime) -> list[CalendarEntry]:
     """Returns the turns of the last two weeks and the next twelve, gaps included. `overrides` are those of that time and of
     the year before.
 
@@ -43,7 +43,7 @@ def entries(schedule: Schedule, overrides: Sequence[Override], now: datetime) ->
     first = max(min([begin - longest - MARGIN, *running]), begin - LONGEST)
     rota = unroll(schedule, overrides, first, end + longest + MARGIN, joined=False)
     turns = (piece for shift in rota for piece in _weekly(shift))
-    return [Entry(schedule, turn) for turn in turns if turn.ends > begin and turn.begins < end]
+    return [CalendarEntry(schedule, turn) for turn in turns if turn.ends > begin and turn.begins < end]
 
 
 def _weekly(shift: Shift) -> Iterator[Shift]:
@@ -58,7 +58,7 @@ def _weekly(shift: Shift) -> Iterator[Shift]:
     yield replace(shift, begins=at)
 
 
-def feed(name: str, listed: Iterable[Entry], config: Config, now: datetime) -> bytes:
+def feed(name: str, listed: Iterable[CalendarEntry], config: Config, now: datetime) -> bytes:
     """Returns the calendar: one event a turn, with an id that stays the same. A gap is an event too, and says so."""
     from icalendar import Calendar, Event  # late: few processes are ever asked for a calendar
 

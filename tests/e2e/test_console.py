@@ -48,6 +48,8 @@ PUBLISHED = {
     "answers-due-light",
     "on-call-light",
     "endpoints-light",
+    "acknowledge-light",
+    "acknowledge-dark",
 }
 BROKEN = "night-shift"
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -4,6 +4,7 @@ reach on the first screen, and only it takes the incident.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ async def test_whoever_is_woken_takes_it_with_one_thumb(tmp_path: Path) -> None:
             assert box["y"] + box["height"] <= PHONE["height"], "the button is on the first screen"
             ground = await page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert ground == ("rgb(17, 18, 20)" if scheme == "dark" else "rgb(246, 246, 244)")
-            await _picture(page, f"acknowledge-{scheme}.png", tmp_path, keep=False)
+            await _picture(page, f"acknowledge-{scheme}.png", tmp_path, keep=os.environ.get("PICTURES") == "1")
             assert stage.heard("incident.acknowledged") == []
         await page.fill("#by", "Dana")
         await page.click("button")
