@@ -62,14 +62,14 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         )
 
     @routes.post("/on-call/{schedule}/overrides")
-    async def stand_in(visit: Signed, schedule: Slug, form: Form) -> Response:
+    async def stand_in(request: Request, visit: Signed, schedule: Slug, form: Form) -> Response:
         caller = may(visit, Scope.RESPOND)
         one = next((one for one in api.visible(caller, service.process.config) if one.id == schedule), None)
         if one is None:
             raise Problem(404, f"there is no schedule {schedule}")
         # The page says in which zone its form is; a form without one means the clocks of the schedule.
         zone = form.get("zone") or one.zone
-        if zone != one.zone and not zones.known(zone):
+        if zone not in (one.zone, zones.chosen(request, visit, service.process.config)) and not zones.known(zone):
             raise Problem(422, "zone: that is not a zone of the IANA database; Europe/Berlin is one")
         asked = filled(
             api.OverrideIn,

@@ -107,6 +107,17 @@ async def test_a_persons_own_zone_is_theirs_until_they_choose_another(house: Hou
         assert "Kathmandu" not in page, "whoever has a key from outside learns nothing of whom they name"
 
 
+async def test_a_zone_that_only_a_configuration_may_name_serves_in_lists_and_forms(make_house: MakeHouse) -> None:
+    house = make_house(config(dana="Etc/GMT+3"), public_url=None)
+    async with house.running(), sign_in(house, person="dana") as client:
+        assert await shown(client) == {"UTC-3"}
+        form = {"responder": "max", "begins": "2026-03-01T06:00", "ends": "2026-03-01T08:00", "zone": "Etc/GMT+3"}
+        answer = await client.post("/console/on-call/crisis/overrides", data={"csrf": await csrf(client), **form})
+        assert answer.status_code == 303
+        (made,) = await standing(house)
+        assert made.begins == datetime(2026, 3, 1, 9, tzinfo=UTC)
+
+
 async def sign_in_on(client: httpx2.AsyncClient, person: str, device: str) -> httpx2.Response:
     form = {"key": KEY, "person": person, "next": "/console", "device": device}
     return await client.post("/console/login", data=form)
