@@ -101,7 +101,7 @@ async def be_absent(service: ApiContext, caller: Caller, body: AbsenceIn) -> Abs
     if person is None or (seen is not None and person.id not in seen):
         why = f"there is no responder {body.responder}"
         raise Problem(422, f"responder: {why}", errors=[{"at": "body.responder", "why": why}])
-    zone = body.zone or person.zone
+    zone = body.zone or person.zone or "UTC"
     begins, ends = _moment("begins", body.begins, zone), _moment("ends", body.ends, zone, last_day=True)
     if ends <= max(begins, now) or ends - begins > MOST_AHEAD or ends > now + 3 * MOST_AHEAD:
         too_long = "an absence may last a year at most, and must end within three years"

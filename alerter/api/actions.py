@@ -13,6 +13,7 @@ from alerter.api.auth import Caller, Responder
 from alerter.api.context import ApiContext, found
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import IncidentKey
+from alerter.desk.handover import NotThere
 from alerter.desk.people import People
 from alerter.desk.service import IncidentService
 from alerter.incidents.record import IncidentRecord
@@ -39,6 +40,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     ),
     "escalate": Action("escalated", schemas.ActionIn, lambda p, i, said: p.escalate(i, said.by, said.comment)),
     "resolve": Action("resolved", schemas.ActionIn, lambda p, i, said: p.resolve(i, said.by, said.comment)),
+    "reopen": Action("reopened", schemas.ActionIn, lambda p, i, said: p.reopen(i, said.by, said.comment)),
     "snooze": Action("snoozed", schemas.Snooze, lambda p, i, said: p.snooze(i, said.by, said.comment, said.minutes)),
     "reassign": Action(
         "reassigned", schemas.Reassignment, lambda p, i, said: p.reassign(i, said.by, said.to, said.comment)
@@ -51,7 +53,8 @@ ACTIONS: Final[Mapping[str, Action]] = {
 async def perform(service: ApiContext, caller: Caller, name: str, incident: str, said: schemas.ActionIn) -> Incident:
     """Do what a person asked for, and write it into the audit log if it changed something.
 
-    Raises `Problem` 404 where the caller knows no such incident, and 409 where this cannot be done to it now.
+    Raises `Problem` 404 where the caller knows no such incident, 409 where this cannot be done to it now, and 422 where it is
+    handed to nobody who can be told.
     """
     action = ACTIONS[name]
 
@@ -68,6 +71,10 @@ async def perform(service: ApiContext, caller: Caller, name: str, incident: str,
         done = found(await service.act(act))
     except Refused as error:
         raise Problem(409, str(error)) from None
+    except NotThere as error:
+        # Who else there is, is nothing that a key from outside the house learns by guessing.
+        why = "nobody who can be told of this incident has that name" if caller.outside else str(error)
+        raise Problem(422, f"to: {why}", errors=[{"at": "body.to", "why": why}]) from None
     return views.shown_to(caller, done, service.context().config.source_policy).incident
 
 
@@ -86,8 +93,15 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.post("/incidents/{incident}/resolve", responses={**ABSENT, **CONFLICT})
     async def resolve_incident(caller: Responder, incident: IncidentKey, said: schemas.ActionIn) -> Incident:
-        """Mark it as over. It comes back only if the story gets worse than it was."""
+        """Mark it as over. It comes back only if the story gets worse than it was, or by `reopen`."""
         return await perform(service, caller, "resolve", incident, said)
+
+    @routes.post("/incidents/{incident}/reopen", responses={**ABSENT, **CONFLICT})
+    async def reopen_incident(caller: Responder, incident: IncidentKey, said: schemas.ActionIn) -> Incident:
+        """It is not over. Within ten minutes of `resolve` everything is as it was before; later nobody has it. Where nobody
+        has it, the policy goes on where it stopped, in two minutes. Everybody who was told hears so. 409 if it is not over,
+        or if its story has gone on in a newer incident."""
+        return await perform(service, caller, "reopen", incident, said)
 
     @routes.post("/incidents/{incident}/snooze", responses={**ABSENT, **CONFLICT})
     async def snooze_incident(caller: Responder, incident: IncidentKey, said: schemas.Snooze) -> Incident:
@@ -97,7 +111,9 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.post("/incidents/{incident}/reassign", responses={**ABSENT, **CONFLICT})
     async def reassign_incident(caller: Responder, incident: IncidentKey, said: schemas.Reassignment) -> Incident:
-        """Ask somebody to take it. They are told, and have five minutes to acknowledge before the policy continues."""
+        """Ask somebody to take it: a responder, whoever is on call for a schedule, or an endpoint. They are told, and have
+        five minutes to acknowledge it. Whoever has it keeps it until they do; if nobody has it, the policy then continues.
+        Somebody who does not exist or cannot be told is a 422 with the names of those who can."""
         return await perform(service, caller, "reassign", incident, said)
 
     @routes.post("/incidents/{incident}/outcome", responses=ABSENT)

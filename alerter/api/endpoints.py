@@ -7,7 +7,7 @@ import json
 from fastapi import APIRouter
 from sqlalchemy import Connection
 
-from alerter.api import schemas, views
+from alerter.api import endpoint_trouble, schemas, views
 from alerter.api.auth import Admin, Caller, Reader
 from alerter.api.context import ApiContext, found
 from alerter.api.endpoint_admin import mount_care
@@ -59,12 +59,20 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.get("/endpoints")
     async def list_endpoints(caller: Reader) -> schemas.Endpoints:
-        every = await service.database.read(views.endpoint_list)
-        return schemas.Endpoints(items=tuple(one for one in every.items if caller.covers(one.brands)))
+        """All of them, those in trouble first: failing ones, then disabled ones."""
+        config = service.process.config
+        return await service.database.read(lambda c: views.endpoint_list(c, caller, config))
 
     @routes.get("/endpoints/{name}", responses=ABSENT)
     async def get_endpoint(caller: Reader, name: Slug) -> schemas.Endpoint:
-        return found(await service.database.read(lambda c: views.endpoint_shown(c, caller, name)))
+        """How it is: since when it fails, what waits for it, what it answered last, and which policies page it."""
+        config = service.process.config
+
+        def read(connection: Connection) -> schemas.Endpoint:
+            shown = found(views.endpoint_shown(connection, caller, name))
+            return endpoint_trouble.with_trouble(connection, caller, [shown], config)[0]
+
+        return await service.database.read(read)
 
     @routes.delete("/endpoints/{name}", status_code=204, responses=ABSENT)
     async def delete_endpoint(caller: Admin, name: Slug) -> None:

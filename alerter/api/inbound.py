@@ -6,88 +6,52 @@ sends; a repeated event of its changes nothing.
 
 from __future__ import annotations
 
-import html
-from typing import Final
-from urllib.parse import parse_qs
+from collections.abc import Coroutine
+from typing import Any, Final
+from urllib.parse import parse_qs, quote, unquote
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse
 from sqlalchemy import Connection
 
+from alerter.api import phone
 from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
 from alerter.desk.service import IncidentService
-from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
+from alerter.incidents.source_policy import record_outside
 from alerter.incidents.store import incident_of
 from alerter.incidents.transitions import Refused
 from alerter.notify import endpoints
 from alerter.notify.formats import pagerduty
-from alerter.notify.links import BadLink, Expired, LinkSigner, Ticket
+from alerter.notify.links import BadLink, Expired, Ticket
 from alerter.notify.outlet import Kind
 from alerter.store import audit
 from alerter.store.database import DatabaseAway, Overtaken, insert_missing
 from alerter.store.tables import inbound
-from services.contracts.direction import settled
 from services.contracts.incident import Change
 
 MAX_BODY_BYTES: Final = 256_000
 MAX_FORM_BYTES: Final = 4_000
-_HEADERS: Final = {
-    "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
-    "x-robots-tag": "noindex",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
-}
-_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Firebreak</title>
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<style>body{{font:1.1rem/1.5 system-ui;max-width:34rem;margin:3rem auto;padding:0 1rem;color-scheme:light dark}}
-button{{font:inherit;padding:.6rem 1.4rem}}input{{font:inherit;width:100%;margin:.2rem 0 1rem}}</style>{body}</html>"""
-_FORM: Final = """<form method="post"><label>Your name<input name="by" maxlength="80" placeholder="{endpoint}"></label>
-<label>Comment for the others<input name="comment" maxlength="300"></label><button>I have it</button></form>"""
+NAME_COOKIE: Final = "firebreak_name"
+"""The name that was typed last on this phone, for the next page that comes at night."""
+YEAR_SECONDS: Final = 365 * 86400
 
 
 def mount_inbound(app: FastAPI, service: ApiContext) -> None:
     routes = APIRouter(include_in_schema=False)
-    links: LinkSigner = service.links
 
     @routes.get("/acknowledge/{token}")
-    async def show(token: str) -> Response:
+    async def show(token: str, request: Request) -> Response:
         """What would be taken. Changes nothing."""
-        try:
-            ticket = links.read(token, service.context().wall)
-            record = await service.database.read(lambda c: incident_of(c, ticket.incident))
-        except BadLink as error:
-            return _page(410 if isinstance(error, Expired) else 404, f"<h1>{html.escape(str(error).capitalize())}</h1>")
-        except DatabaseAway:
-            return _busy()
-        if record is None:
-            return _page(404, "<h1>There is no such incident</h1>")
-        form = "" if record.ended else _FORM.format(endpoint=html.escape(ticket.endpoint))
-        return _page(200, _about(record) + form)
+        remembered = _named(unquote(request.cookies.get(NAME_COOKIE, "")))
+        return await _explained(_show(service, token, remembered))
 
     @routes.post("/acknowledge/{token}")
     async def act(token: str, request: Request) -> Response:
         """Somebody has it. Repeating it is harmless."""
-        try:
-            ticket = links.read(token, service.context().wall)
-            fields = parse_qs((await _bounded(request, MAX_FORM_BYTES)).decode("utf-8", "replace"), max_num_fields=10)
-            who, comment = (_printable(fields.get(name, [""])[0]) for name in ("by", "comment"))
-            who = f"{who[:80]} ({ticket.endpoint})" if who else ticket.endpoint
-            record = await service.act(lambda desk: _acknowledge(desk, service, ticket, who, comment[:300]))
-        except BadLink as error:
-            return _page(410 if isinstance(error, Expired) else 404, f"<h1>{html.escape(str(error).capitalize())}</h1>")
-        except Refused as error:
-            return _page(409, f"<h1>{html.escape(str(error))}</h1>")
-        except (Problem, ValueError):
-            return _page(413, "<h1>That is too long</h1>")
-        except (DatabaseAway, Overtaken):
-            return _busy()
-        if record is None:
-            return _page(404, "<h1>There is no such incident</h1>")
-        return _page(200, _about(record) + "<p>Everybody who was told will hear that you have it.</p>")
+        return await _explained(_act(service, token, request))
 
     @routes.post("/v1/inbound/pagerduty/{name}")
     async def from_pagerduty(name: str, request: Request) -> Response:
@@ -100,6 +64,51 @@ def mount_inbound(app: FastAPI, service: ApiContext) -> None:
             return Problem(503, "the database does not answer right now", {"retry-after": "1"}).response()
 
     app.include_router(routes)
+
+
+async def _explained(answer: Coroutine[Any, Any, Response]) -> Response:
+    """The page, or one that says in words why there is none."""
+    try:
+        return await answer
+    except BadLink as error:
+        return phone.sorry(410 if isinstance(error, Expired) else 404, str(error).capitalize())
+    except Refused as error:
+        return phone.sorry(409, str(error).capitalize())
+    except (Problem, ValueError):
+        return phone.sorry(413, "That is too long")
+    except (DatabaseAway, Overtaken):
+        return phone.sorry(503, "Try again in a moment")
+
+
+async def _show(service: ApiContext, token: str, remembered: str) -> Response:
+    context = service.context()
+    ticket = service.links.read(token, context.wall)
+    record = await service.database.read(lambda c: incident_of(c, ticket.incident))
+    if record is None:
+        return phone.sorry(404, "There is no such incident")
+    outside = record_outside(record, context.config.source_policy)
+    name = phone.name_of(context.config, ticket.endpoint, remembered)
+    return phone.ask(outside, context.now, name, phone.zone_of_link(context.config, ticket.endpoint))
+
+
+async def _act(service: ApiContext, token: str, request: Request) -> Response:
+    context = service.context()
+    ticket = service.links.read(token, context.wall)
+    fields = parse_qs((await _bounded(request, MAX_FORM_BYTES)).decode("utf-8", "replace"), max_num_fields=10)
+    name, comment = _named(fields.get("by", [""])[0]), _printable(fields.get("comment", [""])[0])
+    who = f"{name} ({ticket.endpoint})" if name else ticket.endpoint
+    record = await service.act(lambda desk: _acknowledge(desk, service, ticket, who, comment[:300]))
+    if record is None:
+        return phone.sorry(404, "There is no such incident")
+    outside = record_outside(record, context.config.source_policy)
+    page = phone.taken(outside, context.now, phone.zone_of_link(context.config, ticket.endpoint))
+    if name:
+        secure = (service.process.settings.public_url or "").startswith("https://")
+        page.set_cookie(
+            NAME_COOKIE, quote(name), max_age=YEAR_SECONDS, path="/acknowledge", secure=secure, httponly=True,
+            samesite="lax",
+        )  # fmt: skip
+    return page
 
 
 async def _from_pagerduty(service: ApiContext, name: str, request: Request) -> Response:
@@ -179,24 +188,9 @@ def _note(
         )
 
 
-def _about(record: IncidentRecord) -> str:
-    incident = record.incident
-    said = (words.who_has_it(incident), words.by_when(incident), incident.first_step or "")
-    lines = "".join(f"<p>{_foreign(line)}</p>" for line in said if line)
-    return f"<h1>{_foreign(incident.title)}</h1>{lines}"
-
-
-def _foreign(text: str) -> str:
-    return f"<bdi>{html.escape(settled(text))}</bdi>"
-
-
 def _printable(text: str) -> str:
     return "".join(char for char in text if char.isprintable()).strip()
 
 
-def _page(status: int, body: str) -> Response:
-    return HTMLResponse(_PAGE.format(body=body), status, _HEADERS)
-
-
-def _busy() -> Response:
-    return _page(503, "<h1>Try again in a moment</h1>")
+def _named(text: str) -> str:
+    return _printable(text)[: phone.MAX_NAME_CHARS]

@@ -23,6 +23,7 @@ from alerter.oncall.shifts import Override
 from alerter.store import audit
 from services.base.rfc3339 import Rfc3339
 from services.config.model import Config
+from services.config.rota import Responder as PersonOnCall
 from services.config.rota import Schedule
 from services.config.section import Slug
 
@@ -171,6 +172,11 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         """The last two weeks and the next twelve, as iCalendar (RFC 5545). `calendar` gives you an address to subscribe to."""
         return await feed(service, caller, schedule)
 
+    @routes.get("/responders/{responder}/calendar.ics", responses=ABSENT, response_class=Response)
+    async def personal_calendar(caller: Reader, responder: Slug) -> Response:
+        """One person's turns in all schedules, as iCalendar. `calendar` gives you an address to subscribe to."""
+        return await feed_of_person(service, caller, responder)
+
     @routes.get("/schedules/{schedule}/overrides", responses=ABSENT)
     async def list_overrides(caller: Reader, schedule: Slug) -> Overrides:
         """Overrides that have not ended, oldest first."""
@@ -191,12 +197,34 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
 
 async def feed(service: ApiContext, caller: Caller, schedule: str) -> Response:
-    """Raises `Problem` 404."""
-    one, now = schedule_of(service, caller, schedule), service.context().now
-    begin, end = now - calendar.BACK, now + calendar.AHEAD
-    roster = await service.database.read(lambda c: rosters.between(c, begin, end, now, [schedule]))
-    text = calendar.feed(one, roster.unroll(one, begin, end), service.process.config, now)
-    return Response(text, media_type="text/calendar; charset=utf-8")
+    """The calendar of a schedule. Raises `Problem` 404."""
+    one = schedule_of(service, caller, schedule)
+    return await _calendar(service, schedule, [one], None)
+
+
+async def feed_of_person(service: ApiContext, caller: Caller, responder: str) -> Response:
+    """The calendar of a responder: their turns in every schedule that the caller sees. Raises `Problem` 404."""
+    who = responder_of(service, caller, responder)
+    return await _calendar(service, who.called, visible(caller, service.process.config), responder)
+
+
+async def _calendar(service: ApiContext, name: str, schedules: Sequence[Schedule], responder: str | None) -> Response:
+    """Made in a thread: a year of hourly turns takes a while."""
+    now, config = service.context().now, service.process.config
+    begin, end = now - calendar.BACK - calendar.LONGEST, now + calendar.AHEAD + calendar.LONGEST
+    ids = [one.id for one in schedules]
+    roster = await service.database.read(lambda c: rosters.between(c, begin, end, now, ids))
+
+    def write() -> bytes:
+        listed = [
+            entry
+            for one in schedules
+            for entry in calendar.entries(one, roster, now)
+            if responder is None or entry.shift.responder == responder
+        ]
+        return calendar.feed(name, listed, config, now)
+
+    return Response(await asyncio.to_thread(write), media_type="text/calendar; charset=utf-8")
 
 
 async def open_shifts(
@@ -303,6 +331,18 @@ def schedule_of(service: ApiContext, caller: Caller, name: str) -> Schedule:
     found = next((one for one in visible(caller, service.process.config) if one.id == name), None)
     if found is None:
         raise Problem(404, f"there is no schedule {name}")
+    return found
+
+
+def responder_of(service: ApiContext, caller: Caller, name: str) -> PersonOnCall:
+    """A responder, for a key that is limited to brands only one who serves in a schedule that it sees. Raises `Problem` 404."""
+    config = service.process.config
+    found = config.responder(name)
+    if found is not None and caller.brands is not None:
+        serving = {who for one in visible(caller, config) for layer in one.layers for who in layer.responders}
+        found = found if name in serving else None
+    if found is None:
+        raise Problem(404, f"there is no responder {name}")
     return found
 
 

@@ -134,6 +134,29 @@ class EndpointIn(Shape):
     )
 
 
+class Attempt(Shape):
+    number: int
+    begun_at: datetime
+    ended_at: datetime | None
+    outcome: str = Field(description="begun, delivered, refused, gone, timeout, unreachable, blocked or unknown")
+    status: int | None
+    detail: str | None = Field(description="the start of the response body, or what went wrong")
+    seconds: float | None
+
+
+def attempt_of(row: Any) -> Attempt:
+    """A row of `attempts` as it is shown."""
+    return Attempt(
+        number=row.number,
+        begun_at=row.begun_at,
+        ended_at=row.ended_at,
+        outcome=row.outcome,
+        status=row.status,
+        detail=row.detail,
+        seconds=None if row.seconds_micro is None else row.seconds_micro / 1e6,
+    )
+
+
 class Endpoint(Shape):
     name: str
     kind: Kind
@@ -157,6 +180,12 @@ class Endpoint(Shape):
     failures: int = Field(description="in a row")
     failing_since: datetime | None = None
     paused_until: datetime | None = Field(None, description="no attempt before then, because all recent ones failed")
+    waiting: int = Field(0, description="messages that wait for it")
+    waiting_since: datetime | None = Field(None, description="since when the oldest of them does")
+    last_answer: Attempt | None = Field(
+        None, description="of one that fails or is disabled: the last attempt, and what it answered"
+    )
+    policies: tuple[str, ...] = Field((), description="the policies that may page it")
     created_at: datetime
 
 
@@ -286,7 +315,9 @@ class PageOut(Shape):
 
 
 class Reassignment(ActionIn):
-    to: Person = Field(description="who should take it", examples=["lee"])
+    to: Person = Field(
+        description="who should take it: the id or name of a responder, a schedule or an endpoint", examples=["lee"]
+    )
 
 
 class OutcomeIn(ActionIn):
@@ -396,16 +427,6 @@ class TimelineEntry(Shape):
     tell: TellReason | None = Field(
         description="why people were told of this change, or why not; null before this was recorded"
     )
-
-
-class Attempt(Shape):
-    number: int
-    begun_at: datetime
-    ended_at: datetime | None
-    outcome: str = Field(description="begun, delivered, refused, gone, timeout, unreachable, blocked or unknown")
-    status: int | None
-    detail: str | None = Field(description="the start of the response body, or what went wrong")
-    seconds: float | None
 
 
 class Delivery(Shape):

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, and_, or_, select, true
 
-from alerter.api import schemas
+from alerter.api import endpoint_trouble, schemas
 from alerter.api.auth import Caller, seen_by
 from alerter.escalation import policy, rings, steps, untold
 from alerter.incidents import words
@@ -26,6 +26,7 @@ from alerter.notify.outlet import Kind
 from alerter.states import DeliveryState, EndpointState, StepState
 from alerter.store.tables import attempts, deliveries, endpoints, incidents, timeline
 from services.base.clock import moment
+from services.config.model import Config
 
 _EPOCH = moment(0)
 MOST_REPEATED: Final = 3
@@ -209,17 +210,7 @@ def _deliveries(connection: Connection, rows: Sequence[Any]) -> tuple[schemas.De
     made: dict[str, list[schemas.Attempt]] = defaultdict(list)
     query = select(attempts).where(attempts.c.delivery.in_([row.id for row in rows])).order_by(attempts.c.number)
     for row in connection.execute(query):
-        made[row.delivery].append(
-            schemas.Attempt(
-                number=row.number,
-                begun_at=row.begun_at,
-                ended_at=row.ended_at,
-                outcome=row.outcome,
-                status=row.status,
-                detail=row.detail,
-                seconds=None if row.seconds_micro is None else row.seconds_micro / 1e6,
-            )
-        )
+        made[row.delivery].append(schemas.attempt_of(row))
     return tuple(
         schemas.Delivery(
             id=row.id,
@@ -237,9 +228,12 @@ def _deliveries(connection: Connection, rows: Sequence[Any]) -> tuple[schemas.De
     )
 
 
-def endpoint_list(connection: Connection) -> schemas.Endpoints:
+def endpoint_list(connection: Connection, caller: Caller, config: Config) -> schemas.Endpoints:
+    """Those that the caller sees, what is in trouble first."""
     rows = connection.execute(select(endpoints).order_by(endpoints.c.name))
-    return schemas.Endpoints(items=tuple(schemas.Endpoint(**endpoint_fields(row)) for row in rows))
+    every = [schemas.Endpoint(**endpoint_fields(row)) for row in rows]
+    own = [one for one in every if caller.covers(one.brands)]
+    return schemas.Endpoints(items=endpoint_trouble.with_trouble(connection, caller, own, config))
 
 
 def endpoint_fields(row: Any) -> dict[str, Any]:

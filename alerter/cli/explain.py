@@ -72,7 +72,7 @@ def show_explanation(told: Any) -> None:
 
 def _cells(line: Line) -> tuple[str, ...]:
     took = "" if line.took_seconds is None else _span(line.took_seconds)
-    return f"{line.at:%m-%d %H:%M:%S}", _span(line.after_seconds), line.what, line.why, line.where, took
+    return f"{line.at:%m-%d %H:%M:%S} UTC", _span(line.after_seconds), line.what, line.why, line.where, took
 
 
 def _span(seconds: float) -> str:

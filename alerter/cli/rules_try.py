@@ -154,7 +154,7 @@ def _show_rehearsal(tried: Report, present: Report | None) -> None:
     for one in tried.incidents:
         incident = one.incident
         new = " [bold](new)[/]" if present is not None and (incident.brand, incident.story) not in known else ""
-        opened = f"{incident.opened_at:%Y-%m-%d %H:%M}"
+        opened = f"{incident.opened_at:%Y-%m-%d %H:%M} UTC"
         say(
             f"{{}} SEV{{}} {{}}{new}\n    [dim]{{}}[/]",
             opened,

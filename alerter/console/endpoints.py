@@ -29,8 +29,11 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/endpoints")
     async def show_endpoints(request: Request, visit: Signed, done: str = "") -> Response:
         caller = visit.caller
-        every, version = await service.database.read(lambda c: (views.endpoint_list(c), live.fingerprint(c, caller)))
-        own = [one for one in every.items if caller.covers(one.brands)]
+        config = service.process.config
+        every, version = await service.database.read(
+            lambda c: (views.endpoint_list(c, caller, config), live.fingerprint(c, caller))
+        )
+        own = every.items
         recent = await service.database.read(
             lambda c: {
                 one.name: views.delivery_page(c, caller, one.name, None, None, RECENT).items for one in own[:MAX_SHOWN]

@@ -6,11 +6,12 @@ from typing import Final
 
 WORDS: Final = {
     "acknowledged": "You have it. Everybody who was told will hear so.",
-    "resolved": "Marked as over.",
+    "resolved": "Marked as over. For ten minutes you can take that back.",
+    "reopened": "It is open again. Everybody who was told will hear so.",
     "escalated": "The next step of the policy was done at once. Nobody has it until somebody takes it.",
     "paged": "They are being paged now. This is the incident that they take.",
     "snoozed": "Snoozed. It comes back by itself, and at once if it becomes SEV1.",
-    "reassigned": "They have been asked to take it.",
+    "reassigned": "They have been asked to take it. Until they do, whoever has it keeps it.",
     "marked": "Thank you. Your rating counts towards the precision of the alarms.",
     "tested": "A test message is on its way; it will show up below in a moment.",
     "enabled": "Messages go there again. Below you can resend what was cancelled in the meantime.",

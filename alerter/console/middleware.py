@@ -39,6 +39,17 @@ def same_origin(request: Request) -> bool:
     return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
 
 
+def inside(address: str) -> str:
+    """Only our own pages: no link to one of them must lead elsewhere."""
+    clean = address.startswith(f"{HOME}/") or address == HOME
+    return address if clean and "//" not in address and "\\" not in address and address.isprintable() else HOME
+
+
+def is_secure(service: ApiContext, request: Request) -> bool:
+    """Whether browsers reach us by https, so that a cookie may be kept from anything else."""
+    return request.url.scheme == "https" or (service.process.settings.public_url or "").startswith("https://")
+
+
 async def form_of(request: Request) -> dict[str, str]:
     """The fields of an urlencoded form. Raises `Problem` 422; the body's size is bounded by the router."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

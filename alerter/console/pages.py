@@ -14,12 +14,27 @@ from alerter.api.context import ApiContext, found
 from alerter.api.problems import Problem
 from alerter.api.schemas import IncidentKey
 from alerter.api.scopes import Scope
-from alerter.console import actions, answers, board, brands, endpoints, flash, live, page_now, rendering, rota, sessions
+from alerter.console import (
+    actions,
+    answers,
+    board,
+    brands,
+    endpoints,
+    flash,
+    live,
+    page_now,
+    rendering,
+    rota,
+    sessions,
+    zone_page,
+    zones,
+)
 from alerter.console.board import Card
 from alerter.console.live import About, LiveUpdates
-from alerter.console.middleware import HOME, Form, Signed, console_route
+from alerter.console.middleware import HOME, Form, Signed, console_route, inside, is_secure
 from alerter.console.sign_ins import SignIns
 from alerter.incidents import words
+from alerter.incidents.actions import undo_until
 from alerter.incidents.record import IncidentRecord
 from services.config.model import Config
 
@@ -43,6 +58,7 @@ def mount_console(app: FastAPI, service: ApiContext, live_updates: LiveUpdates, 
         (False, brands.mount),
         (False, endpoints.mount),
         (False, page_now.mount),
+        (False, zone_page.mount),
     ):
         routes = APIRouter(
             prefix=HOME,
@@ -67,8 +83,8 @@ def _door(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/login")
     async def ask_for_key(request: Request, next: str = HOME) -> Response:  # noqa: A002 - its name in the address
         if request.state.visitor is not None:
-            return RedirectResponse(_inside(next), 303)
-        return rendering.page(service, request, "login.html", next=_inside(next), problem="", person="")
+            return RedirectResponse(inside(next), 303)
+        return rendering.page(service, request, "login.html", next=inside(next), problem="", person="")
 
     @routes.get("/static/{version}/{name}")
     async def static(version: str, name: str) -> Response:
@@ -84,7 +100,7 @@ def _sign_in(routes: APIRouter, service: ApiContext, sign_ins: SignIns) -> None:
         person = form.get("person", "").strip()[:100]
         if not person.isprintable():
             raise Problem(422, "a name has letters, digits and spaces")
-        target = _inside(form.get("next", HOME))
+        target = inside(form.get("next", HOME))
         address = request.client.host if request.client is not None else ""
         if wait := sign_ins.take(address):
             problem = f"Too many tries. Try again in {math.ceil(wait)} seconds."
@@ -97,24 +113,21 @@ def _sign_in(routes: APIRouter, service: ApiContext, sign_ins: SignIns) -> None:
             return rendering.page(service, request, "login.html", 401, next=target, problem=WRONG, person=person)
         sign_ins.right(address)
         response = RedirectResponse(target, 303)
-        public = service.process.settings.public_url or ""
+        secure = is_secure(service, request)
         response.set_cookie(
             sessions.COOKIE,
             token,
             max_age=int(sessions.LASTS.total_seconds()),
             path=HOME,
-            secure=request.url.scheme == "https" or public.startswith("https://"),
+            secure=secure,
             httponly=True,
             # Not strict: the link in a page that wakes somebody must open signed in.
             samesite="lax",
         )
+        device = form.get("device", "")
+        if zones.COOKIE not in request.cookies and zones.known(device):
+            zone_page.remember(response, zones.kept(device, found=True), secure=secure)
         return response
-
-
-def _inside(address: str) -> str:
-    """Only our own pages: a link to the login must not lead elsewhere."""
-    clean = address.startswith(f"{HOME}/") or address == HOME
-    return address if clean and "//" not in address and "\\" not in address and address.isprintable() else HOME
 
 
 def _pages(routes: APIRouter, service: ApiContext) -> None:
@@ -139,7 +152,8 @@ def _pages(routes: APIRouter, service: ApiContext) -> None:
             untold=opened.untold,
             first=first,
             step=board.SHOWN,
-            ended=[IncidentRecord.model_validate_json(text).incident for text in ended],
+            ended=[IncidentRecord.model_validate_json(text) for text in ended],
+            undo_until=undo_until,
             version=version,
             may_act=caller.may(Scope.RESPOND),
             said=flash.WORDS.get(done),
@@ -175,9 +189,10 @@ async def _incident_page(
         explained=explained,
         exemplars=board.unsaid(record.incident),
         playbook=_playbook(config, record),
-        responders=[one.called for one in config.responders[:MAX_NAMES]],
+        responders=[*(one.called for one in config.responders), *(one.id for one in config.schedules)][:MAX_NAMES],
         version=version,
         ended=record.ended,
+        undo_until=undo_until(record),
         may_act=caller.may(Scope.RESPOND),
         state_words=words.STATE_WORDS,
         said=word,

@@ -12,11 +12,14 @@ from fastapi import Request, Response
 from markupsafe import Markup
 
 from alerter.api.context import ApiContext
+from alerter.console import zones
 from alerter.console.sessions import Visitor
+from services.config.rota import zone_of
 from services.contracts.direction import settled
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from jinja2.runtime import Context
     from markdown_it import MarkdownIt
 
 KINDS: Final = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -48,14 +51,30 @@ def short(number: float) -> str:
     return f"{number / 1e6:,.1f} M" if abs(number) >= 1e6 else f"{number:,.0f}"
 
 
-def stamp(at: datetime) -> Markup:
-    """A moment that the browser shows in its own zone; without scripts it is UTC."""
-    return Markup('<time datetime="{}">{} UTC</time>').format(at.isoformat(), f"{at:%d %b %H:%M}")
+def stamp(context: Context, at: datetime) -> Markup:
+    """A moment in the zone of the page, which it names. Another zone's reader sees UTC by pointing at it."""
+    return _time(at, context["zone"], "%d %b %H:%M")
 
 
-def clock(at: datetime) -> Markup:
+def clock(context: Context, at: datetime) -> Markup:
     """Only the time of day."""
-    return Markup('<time datetime="{}" data-clock>{} UTC</time>').format(at.isoformat(), f"{at:%H:%M}")
+    return _time(at, context["zone"], "%H:%M")
+
+
+def bare(context: Context, at: datetime) -> str:
+    """The time of day without its zone, where the zone stands beside it: on an axis."""
+    return f"{at.astimezone(zone_of(context['zone'])):%H:%M}"
+
+
+def zone_words(context: Context, at: datetime) -> str:
+    """What the zone of the page calls itself at this moment."""
+    return zones.short(at, context["zone"])
+
+
+def _time(at: datetime, zone: str, form: str) -> Markup:
+    words = f"{at.astimezone(zone_of(zone)):{form}} {zones.short(at, zone)}"
+    title = "" if zone == zones.UTC_NAME else Markup(' title="{}"').format(f"{at:%Y-%m-%d %H:%M} UTC")
+    return Markup('<time datetime="{}"{}>{}</time>').format(f"{at:%Y-%m-%dT%H:%M:%SZ}", title, words)
 
 
 def web(address: str | None) -> str | None:
@@ -93,7 +112,7 @@ def _settled(value: object) -> object:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 
     environment = Environment(
         loader=PackageLoader("alerter.console"),
@@ -106,8 +125,10 @@ def _environment() -> Environment:
     environment.filters |= {
         "ago": ago,
         "short": short,
-        "stamp": stamp,
-        "clock": clock,
+        "stamp": pass_context(stamp),
+        "clock": pass_context(clock),
+        "bare": pass_context(bare),
+        "zone_words": pass_context(zone_words),
         "markdown": markdown,
         "web": web,
     }
@@ -127,6 +148,7 @@ def page(service: ApiContext, request: Request, template: str, status: int = 200
             now=now,
             speed=settings.clock_speed if settings.clock_begin is not None else 1,
             visitor=visitor,
+            zone=zones.chosen(request, visitor, service.process.config),
             path=request.url.path,
             status=status,
             seconds_to=lambda at: (at - now) / timedelta(seconds=1),

@@ -17,7 +17,7 @@ from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
-from alerter.console import flash, live, rendering
+from alerter.console import flash, live, rendering, zones
 from alerter.console.actions import filled, may
 from alerter.console.middleware import HOME, Form, Signed
 from alerter.oncall import overrides, rosters
@@ -38,7 +38,7 @@ MAX_WARNED: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class RotaView:
-    """One schedule as the page shows it; the times of its form are what the clocks in its zone show."""
+    """One schedule as the page shows it."""
 
     schedule: Schedule
     now: Shift
@@ -49,7 +49,6 @@ class RotaView:
     overrides: tuple[Override, ...]
     warnings: Mapping[str, tuple[str, ...]]
     open: tuple[api.OpenShiftOut, ...]
-    today: datetime
     responders: tuple[tuple[str, str], ...]
 
 
@@ -79,24 +78,28 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
             kinds=tuple(AbsenceKind),
             people=sorted((one.called, one.id, one.zone) for one in _people(visit.caller, context.config)),
             names={one.id: one.called for one in context.config.responders},
-            zone_of=zone_of,
+            today=wall_of(context.now, zone_of(zones.chosen(request, visit, context.config))),
             version=version,
             may_act=visit.caller.may(Scope.RESPOND),
             said=flash.WORDS.get(done),
         )
 
     @routes.post("/on-call/{schedule}/overrides")
-    async def stand_in(visit: Signed, schedule: Slug, form: Form) -> Response:
+    async def stand_in(request: Request, visit: Signed, schedule: Slug, form: Form) -> Response:
         caller = may(visit, Scope.RESPOND)
         one = next((one for one in api.visible(caller, service.process.config) if one.id == schedule), None)
         if one is None:
             raise Problem(404, f"there is no schedule {schedule}")
+        # The page says in which zone its form is; a form without one means the clocks of the schedule.
+        zone = form.get("zone") or one.zone
+        if zone not in (one.zone, zones.chosen(request, visit, service.process.config)) and not zones.known(zone):
+            raise Problem(422, "zone: that is not a zone of the IANA database; Europe/Berlin is one")
         asked = filled(
             api.OverrideIn,
             visit,
             form,
-            begins=_moment(form, "begins", one),
-            ends=_moment(form, "ends", one),
+            begins=_moment(form, "begins", zone),
+            ends=_moment(form, "ends", zone),
             responder=form.get("responder") or None,
             replaces=form.get("replaces") or None,
         )
@@ -161,7 +164,6 @@ def rota(
         overrides=tuple(one for one in roster.overrides if one.schedule == schedule.id),
         warnings=warnings,
         open=tuple(offered),
-        today=wall_of(now, zone_of(schedule.zone)).replace(second=0, microsecond=0),
         responders=tuple((id_, called) for _, called, id_ in listed),
     )
 
@@ -178,12 +180,12 @@ def _shift(form: dict[str, str], field: str) -> dict[str, str]:
     return {"responder": responder, "begins": begins, "ends": ends}
 
 
-def _moment(form: dict[str, str], field: str, schedule: Schedule) -> datetime:
-    """What the clocks in the schedule's zone showed when the form says so."""
+def _moment(form: dict[str, str], field: str, zone: str) -> datetime:
+    """The moment at which the clocks in the zone show what the form says."""
     try:
         wall = datetime.fromisoformat(form.get(field, ""))
     except ValueError:
         raise Problem(422, f"{field}: a date and a time are needed") from None
     if wall.tzinfo is not None or not 2000 <= wall.year <= 2200:
-        raise Problem(422, f"{field}: a date and a time on the schedule's own clock are needed")
-    return instant(wall, zone_of(schedule.zone))
+        raise Problem(422, f"{field}: a date and a time on the clocks of {zone} are needed")
+    return instant(wall, zone_of(zone))

@@ -115,7 +115,7 @@ class Announcer:
         goes_on: bool = True,
     ) -> IncidentRecord:
         """Take a transition through the stages; `before` is `None` for an opening. Returns the saved incident."""
-        if before is None or not before.ended:
+        if before is None or not before.ended or not transition.record.ended:
             transition = replace(transition, record=self._with_what_is_unheard(transition.record))
         work = Work(before, transition, occasion, origin, request, goes_on)
         for stage in STAGES:
@@ -257,10 +257,13 @@ def _told_first(announced: Announcement, request: PageRequest, now: datetime) ->
 
 
 def save(desk: Announcer, work: Work) -> None:
-    """Write the incident, and record its alarm if the incident is over or has a mark."""
+    """Write the incident, and record its alarm if the incident is over or has a mark. Of one that was reopened nothing is
+    known yet."""
     desk.store.save(work.before, work.result, work.origin, desk.now, desk.context.wall)
     if work.record.ended or work.record.incident.outcome is not None:
         outcomes.keep(desk.connection, work.record)
+    elif work.before is not None and work.before.ended:
+        outcomes.drop(desk.connection, work.record.incident.id)
 
 
 def publish(desk: Announcer, work: Work) -> None:
@@ -310,7 +313,9 @@ def escalate(desk: Announcer, work: Work) -> None:
     if result.resumes_at is not None and not record.ended:
         why = result.entries[-1].because if result.entries else None
         steps.resume(desk.connection, incident.id, result.resumes_at, record.policy.step_count - 1, why)
-    if before is not None and not record.ended and incident.answer_by != before.incident.answer_by:
+    # What resumes has its time: an answer that was due while it was over hastens nothing.
+    moved = before is not None and incident.answer_by != before.incident.answer_by
+    if moved and not record.ended and result.resumes_at is None:
         desk.paging.hasten(record)
     if before is not None and desk.became_urgent(before, record):
         desk.paging.rouse(record)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from alerter.desk import handover
 from alerter.desk.announce import Announcer
 from alerter.desk.timers import Timers
 from alerter.escalation import steps
@@ -35,7 +36,14 @@ class People:
         return self._act(incident, lambda record: actions.snooze(record, by, comment, self._now, until))
 
     def reassign(self, incident: str, by: str, to: str, comment: str) -> IncidentRecord | None:
-        return self._act(incident, lambda record: actions.reassign(record, by, to, comment, self._now))
+        """Raises `NotThere` if nobody called `to` can be told."""
+
+        def ask(record: IncidentRecord) -> Transition | None:
+            actions.refuse_ended(record)
+            whom = handover.receiver(self._announcer.paging, record, to, self._now)
+            return actions.reassign(record, by, whom.who, comment, self._now, whom.target)
+
+        return self._act(incident, ask)
 
     def escalate(self, incident: str, by: str, comment: str) -> IncidentRecord | None:
         """Do the next step of the policy now: the one that waits or was cancelled, or else the last one once more."""
@@ -72,6 +80,21 @@ class People:
 
     def resolve(self, incident: str, by: str, comment: str) -> IncidentRecord | None:
         return self._act(incident, lambda record: actions.resolve(record, by, comment, self._now))
+
+    def reopen(self, incident: str, by: str, comment: str) -> IncidentRecord | None:
+        """The story's signals go to it again. Refused where the story has gone on in a newer incident."""
+
+        def again(record: IncidentRecord) -> Transition:
+            transition = actions.reopen(record, by, comment, self._now)
+            store, brand, story = self._announcer.store, record.incident.brand, record.incident.story
+            known = store.story(brand, story)
+            if known.incident not in (None, incident):
+                raise Refused(f"its story went on in incident {known.incident}, which is the one to reopen or work on")
+            openings = max(known.openings, record.ordinal + 1)
+            store.put_story(brand, story, known._replace(incident=incident, openings=openings), self._now)
+            return transition
+
+        return self._act(incident, again)
 
     def mark(self, incident: str, by: str, outcome: OutcomeMark, comment: str) -> IncidentRecord | None:
         return self._act(incident, lambda record: actions.mark(record, by, outcome, comment, self._now))

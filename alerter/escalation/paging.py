@@ -246,9 +246,11 @@ class Paging:
         return tuple(name for name in names if name in usable)
 
     def reach(self, person: str, brand: BrandId) -> tuple[str, ...]:
-        """Returns the first working method of the responder with this id or name, or nothing."""
-        found = self.directory.person(person)
-        return () if found is None else self.usable_in_order(found.methods, brand)[:1]
+        """Returns the first working method of the responder or schedule with this id or name, or the endpoint of this name,
+        or nothing."""
+        found = self.directory.named(person, self._now)
+        methods = (person,) if found is None else () if isinstance(found, Nobody) else found.methods
+        return self.usable_in_order(methods, brand)[:1]
 
     def record(self, incident: str, request: PageRequest, deliveries: dict[str, str]) -> None:
         """Record the pages of a step. `deliveries` has the id of the delivery to each endpoint."""

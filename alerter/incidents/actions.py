@@ -1,9 +1,9 @@
-"""What people do to an incident: acknowledge, snooze, reassign, resolve it, or mark what the alarm was worth. Pure.
+"""What people do to an incident: acknowledge, snooze, reassign, resolve or reopen it, or mark what the alarm was worth. Pure.
 
 An acknowledgement expires. The person who gave it is told so, and shortly afterwards the policy resumes where it
 stopped: an alarm that was acknowledged and forgotten is worse than one that nobody took.
 
-Each function returns the transition. All but `mark` raise `Refused` if the incident is over.
+Each function returns the transition. All but `mark` and `reopen` raise `Refused` if the incident is over.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from alerter.incidents.record import Entry, IncidentRecord, Message, Transition, heard, refresh
-from alerter.incidents.transitions import Refused, Trigger, advance
+from alerter.incidents.record import Entry, IncidentRecord, Message, Since, Transition, heard, refresh
+from alerter.incidents.transitions import Refused, Trigger, advance, reopening
 from alerter.rules.severity import WORST
 from alerter.states import TellReason
 from services.contracts.incident import Change, OutcomeMark
@@ -20,7 +20,10 @@ from services.contracts.incident import Change, OutcomeMark
 GRACE: Final = timedelta(minutes=2)
 """After an acknowledgement has expired: the time to say "still mine" before others are told."""
 HAND_OVER: Final = timedelta(minutes=5)
-"""How long somebody who was handed an incident has to acknowledge it before the policy resumes."""
+"""How long somebody who was handed an incident has to acknowledge it. Then the policy resumes if nobody has it, and else
+whoever has it is told that they still do."""
+UNDO_FOR: Final = timedelta(minutes=10)
+"""After somebody resolved it: the time in which that can be taken back, as if it had not been said."""
 MARK_WORDS: Final = {
     OutcomeMark.USEFUL: "a useful alarm",
     OutcomeMark.FALSE_ALARM: "a false alarm",
@@ -36,7 +39,7 @@ def acknowledge(
     Nobody is told if `by` has it already and only extends the time. Returns `None` if nothing changes. Raises `Refused`
     if `until` is not in the future.
     """
-    _refuse_ended(record)
+    refuse_ended(record)
     until = until or now + timedelta(minutes=record.policy.acknowledgement_minutes)
     if until <= now:
         raise Refused("the acknowledgement would already have expired")
@@ -46,6 +49,7 @@ def acknowledge(
         return None
     because = f"{by} {'still has' if again else 'acknowledged'} it" + _said(comment)
     changes: dict[str, Any] = {
+        "assigned_to": incident.assigned_to if again else None,
         "acknowledged_by": by,
         "acknowledged_at": incident.acknowledged_at if again else now,
         "acknowledged_until": until,
@@ -53,7 +57,7 @@ def acknowledge(
     }
     draft = _changed(record, {**changes, **_AWAKE}, acted=True)
     if not again:
-        draft = draft.model_copy(update={"told": heard(draft, now)})
+        draft = draft.model_copy(update={"told": heard(draft, now), "asked_until": None})
     message = Message(Change.ACKNOWLEDGED, because, TellReason.RECORDED if again else TellReason.ACTED)
     return advance(record, draft, Trigger.NOTED, Entry("acknowledged", because, by), now, message, halts=True)
 
@@ -67,7 +71,7 @@ def snooze(record: IncidentRecord, by: str, comment: str, now: datetime, until: 
 
     Raises `Refused` if `until` is not in the future, or the incident is severity 1: that is acknowledged, not snoozed.
     """
-    _refuse_ended(record)
+    refuse_ended(record)
     if until <= now:
         raise Refused("the snooze would already be over")
     if record.incident.severity == WORST:
@@ -76,23 +80,46 @@ def snooze(record: IncidentRecord, by: str, comment: str, now: datetime, until: 
         return None
     because = f"{by} snoozed it until {until:%Y-%m-%d %H:%M} UTC" + _said(comment)
     changes = {**_FREE, "snoozed_by": by, "snoozed_until": until, "comment": comment or None}
-    draft = _changed(record, changes, acted=True)
+    draft = _changed(record, changes, acted=True).model_copy(update={"asked_until": None})
     message = Message(Change.UPDATED, because, TellReason.RECORDED)
     return advance(record, draft, Trigger.NOTED, Entry("snoozed", because, by), now, message, halts=True)
 
 
-def reassign(record: IncidentRecord, by: str, to: str, comment: str, now: datetime) -> Transition | None:
-    """Ask `to` to take it within `HAND_OVER`. Returns `None` if `to` was asked already and nobody else has it."""
-    _refuse_ended(record)
+def reassign(
+    record: IncidentRecord, by: str, to: str, comment: str, now: datetime, target: str | None = None
+) -> Transition | None:
+    """Ask `to` to take it within `HAND_OVER`. Whoever has it keeps it until then, and beyond if `to` does not take it.
+
+    `target` says how `to` is told, if that is not their name. Returns `None` if `to` has it, or was asked already.
+    """
+    refuse_ended(record)
     incident = record.incident
-    if incident.assigned_to == to and incident.acknowledged_by in (None, to):
+    asked = incident.assigned_to == to and record.asked_until is not None and record.asked_until > now
+    if asked or incident.acknowledged_by == to:
         return None
     because = f"{by} asked {to} to take it" + _said(comment)
-    draft = _changed(record, {**_FREE, **_AWAKE, "assigned_to": to, "comment": comment or None}, acted=True)
-    draft = draft.model_copy(update={"told": heard(draft, now)})
-    message = Message(Change.UPDATED, because, TellReason.ACTED, person=to)
+    draft = _changed(record, {**_AWAKE, "assigned_to": to, "comment": comment or None}, acted=True)
+    until = now + HAND_OVER
+    draft = draft.model_copy(update={"told": heard(draft, now), "asked_until": until})
+    message = Message(Change.UPDATED, because, TellReason.ACTED, person=target or to)
     entry = Entry("reassigned", because, by)
-    return advance(record, draft, Trigger.NOTED, entry, now, message, halts=True, resumes_at=now + HAND_OVER)
+    # Somebody has it until somebody else does: an incident must not fall between two chairs.
+    resumes_at = until if incident.acknowledged_by is None else None
+    return advance(record, draft, Trigger.NOTED, entry, now, message, halts=True, resumes_at=resumes_at)
+
+
+def not_taken(record: IncidentRecord, now: datetime) -> Transition:
+    """Tell the person who has it that whoever they asked did not take it, so that it is still theirs."""
+    incident = record.incident
+    until = f" until {incident.acknowledged_until:%Y-%m-%d %H:%M} UTC" if incident.acknowledged_until else ""
+    because = (
+        f"{incident.assigned_to} did not take it within {HAND_OVER.total_seconds() / 60:.0f} minutes; "
+        f"{incident.acknowledged_by} still has it{until}"
+    )
+    draft = _changed(record, {"assigned_to": None}).model_copy(update={"asked_until": None})
+    draft = draft.model_copy(update={"told": heard(draft, now)})
+    message = Message(Change.UPDATED, because, TellReason.REMINDED, person=incident.acknowledged_by)
+    return advance(record, draft, Trigger.NOTED, Entry("not_taken", because), now, message)
 
 
 def escalate(record: IncidentRecord, by: str, comment: str, now: datetime) -> Transition:
@@ -100,7 +127,7 @@ def escalate(record: IncidentRecord, by: str, comment: str, now: datetime) -> Tr
 
     Raises `Refused` if the incident is held back, too: nobody may be told of it.
     """
-    _refuse_ended(record)
+    refuse_ended(record)
     incident = record.incident
     if incident.held is not None:
         raise Refused(f"nobody may be told of it: {incident.held.reason}")
@@ -116,6 +143,53 @@ def resolve(record: IncidentRecord, by: str, comment: str, now: datetime) -> Tra
     draft = _changed(record, {"comment": comment} if comment else {}, acted=True)
     draft = draft.model_copy(update={"by_hand": True, "resolved_by": by})
     return advance(record, draft, Trigger.CLOSED, Entry("resolved", because, by), now)
+
+
+def undo_until(record: IncidentRecord) -> datetime | None:
+    """Returns until when it can be taken back that the incident is over, or `None` if no person said so."""
+    return record.ended_at + UNDO_FOR if record.ended and record.by_hand and record.ended_at is not None else None
+
+
+def reopen(record: IncidentRecord, by: str, comment: str, now: datetime) -> Transition:
+    """Open an incident again that is over. Raises `Refused` if it is not.
+
+    What was resolved within the last `UNDO_FOR` is as it was before: whoever had it has it, for as long as they had said.
+    Later nobody has it. Where nobody does, the policy goes on where it stopped, after `GRACE` for whoever takes it now. What
+    was heard meanwhile counts as heard, and silence is counted from now.
+    """
+    incident = record.incident
+    if not record.ended:
+        raise Refused(f"the incident is {incident.state.value}: only what is over can be reopened")
+    until = undo_until(record)
+    undone = until is not None and now < until
+    held = undone and incident.acknowledged_until is not None and incident.acknowledged_until > now
+    asleep = undone and incident.snoozed_until is not None and incident.snoozed_until > now
+    changes: dict[str, Any] = {"comment": comment or (incident.comment if undone else None), "assigned_to": None}
+    changes |= ({} if held else _FREE) | ({} if asleep else _AWAKE)
+    draft = _changed(record, changes, acted=True)
+    draft = draft.model_copy(
+        update={
+            "by_hand": False,
+            "resolved_by": None,
+            "ended_at": None,
+            "asked_until": None,
+            "recheck_at": None,
+            "touched_at": now,
+            "since": Since(),
+        }
+    )
+    draft = draft.model_copy(update={"told": heard(draft, now)})
+    because = (f"{by} took back that it is over" if undone else f"{by} reopened it") + _said(comment)
+    goes_on = f"; the policy goes on in {GRACE.total_seconds() / 60:.0f} minutes unless somebody acknowledges it"
+    if held:
+        goes_on = f"; {incident.acknowledged_by} still has it until {incident.acknowledged_until:%Y-%m-%d %H:%M} UTC"
+    elif asleep:
+        goes_on = f"; it is snoozed until {incident.snoozed_until:%Y-%m-%d %H:%M} UTC"
+    because += goes_on
+    message = Message(Change.UPDATED, because, TellReason.ACTED)
+    resumes_at = None if held or asleep else now + GRACE
+    entry = Entry("reopened", because, by)
+    return advance(record, draft, reopening(record), entry, now, message, resumes_at=resumes_at)
 
 
 def mark(record: IncidentRecord, by: str, outcome: OutcomeMark, comment: str, now: datetime) -> Transition | None:
@@ -139,7 +213,7 @@ def lapse(record: IncidentRecord, now: datetime) -> Transition:
         f"unless somebody acknowledges the incident"
     )
     draft = _changed(record, dict(_FREE))
-    draft = draft.model_copy(update={"told": heard(draft, now)})
+    draft = draft.model_copy(update={"told": heard(draft, now), "asked_until": None})
     message = Message(Change.UPDATED, because, TellReason.REMINDED, person=by)
     return advance(record, draft, Trigger.NOTED, Entry("lapsed", because, by), now, message, resumes_at=now + GRACE)
 
@@ -154,7 +228,8 @@ def wake(record: IncidentRecord, now: datetime) -> Transition:
     return advance(record, draft, Trigger.NOTED, Entry("woken", because, by), now, message, resumes_at=now)
 
 
-def _refuse_ended(record: IncidentRecord) -> None:
+def refuse_ended(record: IncidentRecord) -> None:
+    """Raises `Refused` if the incident is over."""
     if record.ended:
         raise Refused(f"the incident is {record.incident.state.value}")
 

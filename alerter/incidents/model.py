@@ -260,7 +260,9 @@ def due(record: IncidentRecord) -> datetime | None:
         return calm if recheck is None else max(calm, recheck)
     incident = record.incident
     moments = [record.touched_at + _silent_after(record) if recheck is None else recheck]
-    moments += [until for until in (incident.acknowledged_until, incident.snoozed_until) if until is not None]
+    asked_until = record.asked_until if incident.acknowledged_by is not None else None
+    untils = (incident.acknowledged_until, incident.snoozed_until, asked_until)
+    moments += [until for until in untils if until is not None]
     if incident.held is not None:
         moments.append(incident.held.until)
     if worse(record) and not is_muted(record):
@@ -299,9 +301,12 @@ def fire(record: IncidentRecord, now: datetime) -> Transition | None:
         draft = record.model_copy(update={"surge": over})
         why = "no further incident beyond the page budget for an hour" if record.storm else "no signal for a day"
         return advance(record, draft, easing(record), Entry("silent", why), now)
-    if record.incident.acknowledged_until is not None and record.incident.acknowledged_until <= now:
+    incident = record.incident
+    if incident.acknowledged_until is not None and incident.acknowledged_until <= now:
         return actions.lapse(record, now)
-    if record.incident.snoozed_until is not None and record.incident.snoozed_until <= now:
+    if incident.acknowledged_by is not None and record.asked_until is not None and record.asked_until <= now:
+        return actions.not_taken(record, now)
+    if incident.snoozed_until is not None and incident.snoozed_until <= now:
         return actions.wake(record, now)
     if is_muted(record):
         return None  # it was held back until now: the desk asks the gate whether that goes on

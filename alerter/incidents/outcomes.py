@@ -149,8 +149,13 @@ def keep(connection: Connection, record: IncidentRecord) -> None:
     """Record the incident's alarm as it stands now, in place of an earlier record."""
     alarm = alarm_of(record)
     row = {name: getattr(alarm, name) for name in Alarm.__slots__}
-    connection.execute(_DROP.where(outcomes.c.incident == alarm.incident))
+    drop(connection, alarm.incident)
     connection.execute(_ADD, row)
+
+
+def drop(connection: Connection, incident: str) -> None:
+    """Forget what was recorded of an incident: it goes on."""
+    connection.execute(_DROP.where(outcomes.c.incident == incident))
 
 
 def kept(connection: Connection, since: datetime, *where: ColumnElement[bool]) -> list[Alarm]:

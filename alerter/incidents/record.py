@@ -148,6 +148,8 @@ class IncidentRecord(Part):
     since: Since = Since()
     acted: bool = False
     """Whether a person acted on it."""
+    asked_until: Time | None = None
+    """Until when the person that it is assigned to may take it."""
     audience: tuple[str, ...] = ()
 
     @property

@@ -1,8 +1,8 @@
 """The states of an incident and what may happen in each, in one table, and the function that makes a change. Pure.
 
 PRIOR (forecast) -> ACTIVE (crossed, or surging) -> EASING -> RESOLVED. Or it ends as AVERTED (answered, and never
-crossed) or EXPIRED (eased, never crossed, and nobody acted). `sequence` grows with every change, so a late or duplicate
-message does no harm. Whether people are told of a change is decided in `telling`.
+crossed) or EXPIRED (eased, never crossed, and nobody acted). Only a person reopens what has ended. `sequence` grows with
+every change, so a late or duplicate message does no harm. Whether people are told of a change is decided in `telling`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ class Trigger(StrEnum):
     EASES_UNTOUCHED = "eases_untouched"
     CALMS = "calms"
     CLOSED = "closed"
+    REOPENS = "reopens"
+    REOPENS_ACTIVE = "reopens_active"
+    """A person reopens it: it had crossed its line, or is part of a surge."""
 
 
 _S, _T = IncidentState, Trigger
@@ -57,8 +60,15 @@ TRANSITIONS: Final[dict[tuple[IncidentState, Trigger], IncidentState]] = {
     (_S.EASING, _T.EASES_UNTOUCHED): _S.EASING,
     (_S.EASING, _T.CALMS): _S.RESOLVED,
     (_S.EASING, _T.CLOSED): _S.RESOLVED,
+    (_S.RESOLVED, _T.REOPENS): _S.PRIOR,
+    (_S.RESOLVED, _T.REOPENS_ACTIVE): _S.ACTIVE,
+    (_S.AVERTED, _T.REOPENS): _S.PRIOR,
+    (_S.AVERTED, _T.REOPENS_ACTIVE): _S.ACTIVE,
+    (_S.EXPIRED, _T.REOPENS): _S.PRIOR,
+    (_S.EXPIRED, _T.REOPENS_ACTIVE): _S.ACTIVE,
 }
-"""Everything that may happen; anything else is refused. An end is final, and only what eases can calm down."""
+"""Everything that may happen; anything else is refused. No signal and no timer changes an end, and only what eases can calm
+down."""
 
 OF_LEVEL: Final = {
     Level.WATCH: Trigger.GROWS,
@@ -82,6 +92,12 @@ def trigger_of(record: IncidentRecord) -> Trigger:
         return Trigger.SURGES
     rising = [OF_LEVEL[level] for level in levels if level is not Level.EASING]
     return rising[0] if rising else easing(record)
+
+
+def reopening(record: IncidentRecord) -> Trigger:
+    """Returns how an incident that ended is opened again by a person: as what it was before it eased or ended."""
+    beyond = record.crossed_at is not None or record.surge is not None
+    return Trigger.REOPENS_ACTIVE if beyond or trigger_of(record) is Trigger.CROSSES else Trigger.REOPENS
 
 
 def easing(record: IncidentRecord) -> Trigger:

@@ -100,7 +100,8 @@ def who_has_it(incident: Incident) -> str:
     if incident.acknowledged_by is not None:
         since = incident.acknowledged_at
         person = incident.acknowledged_by
-        return f"{person} has it." if since is None else f"{person} has it (since {since:%Y-%m-%d %H:%M} UTC)."
+        asked = f"; {incident.assigned_to} was asked to take it over" if incident.assigned_to is not None else ""
+        return f"{person} has it{'' if since is None else f' (since {since:%Y-%m-%d %H:%M} UTC)'}{asked}."
     if incident.assigned_to is not None:
         return f"It is assigned to {incident.assigned_to}, who has not acknowledged it yet."
     return "Nobody has it yet."

@@ -37,11 +37,12 @@ def warnings(config: Config, seen: Iterable[Schedule], roster: Roster, override:
     person = None if override.responder is None else config.responder(override.responder)
     if person is None:
         return ()
-    zone = zone_of(person.zone)
+    name = person.zone or "UTC"
+    zone = zone_of(name)
 
     def words(span: Span) -> str:
         begins, ends = (moment.astimezone(zone) for moment in span)
-        return f"from {begins:%d %b %H:%M} to {ends:%d %b %H:%M} ({person.zone})"
+        return f"from {begins:%d %b %H:%M} to {ends:%d %b %H:%M} ({name})"
 
     period = around(override)
     schedules = [one for one in seen if _may_serve(one, person.id, roster)]

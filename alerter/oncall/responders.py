@@ -78,13 +78,28 @@ class Directory:
         return Contact(OWNER, owner, (owner,), owner)
 
     def person(self, name: str) -> Contact | None:
-        """Returns the responder with this id or name, or `None`. People sign their actions with either."""
-        found = self.config.responder(name) or next((r for r in self.config.responders if r.name == name), None)
+        """Returns the responder with this id or name, in whatever case, or `None`. People sign their actions with either;
+        the console writes the key behind it, as in "Dana (night-shift)"."""
+        found = self.responder_called(name)
         return None if found is None else _person(found, f"responder:{found.id}")
 
     def _called(self, name: str) -> str:
         responder = self.config.responder(name)
         return name if responder is None else responder.called
+
+    def responder_called(self, name: str) -> Responder | None:
+        """Returns the responder that `person` is about."""
+        known = {key.casefold(): one for one in reversed(self.config.responders) for key in (one.called, one.id)}
+        plain = name.partition(" (")[0]
+        return self.config.responder(name) or known.get(name.casefold()) or known.get(plain.casefold())
+
+    def named(self, name: str, at: datetime) -> Contact | Nobody | None:
+        """Returns who is meant by a responder's id or name, or by a schedule's id (whoever is on call), or `None`."""
+        found = self.person(name.removeprefix("responder:"))
+        schedule = self.config.schedule(name.removeprefix("schedule:"))
+        if found is not None or schedule is None:
+            return found
+        return self._of_schedule(schedule, f"schedule:{schedule.id}", at)
 
     def _of_schedule(self, schedule: Schedule, target: str, at: datetime) -> Contact | Nobody:
         roster = self.roster or Roster(self.overrides)

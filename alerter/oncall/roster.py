@@ -47,7 +47,11 @@ class Roster:
 
     def unroll(self, schedule: Schedule, begin: datetime, end: datetime) -> list[Shift]:
         """Returns all shifts of a period, gaps included: each ends where the next begins, and together they fill it."""
-        return joined(self._rotas(schedule, begin, end).actual)
+        return joined(self.turns(schedule, begin, end))
+
+    def turns(self, schedule: Schedule, begin: datetime, end: datetime) -> list[Shift]:
+        """As `unroll`, with an end at every hand-over, even to the same person."""
+        return self._rotas(schedule, begin, end).actual
 
     def on_call(self, schedule: Schedule, at: datetime, look_ahead: timedelta = LOOK_AHEAD) -> Shift:
         """Returns the shift at this time. It ends at `look_ahead` at the latest."""

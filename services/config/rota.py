@@ -147,7 +147,11 @@ class Responder(Section):
     digest: Slug | None = Field(
         None, description="the endpoint for what can wait, such as overdue answers; the first method without it"
     )
-    zone: Zone = Field("UTC", description="where they live: a day of their absence begins and ends there")
+    zone: Zone | None = Field(
+        None,
+        description="where they live: a day of their absence begins and ends there (UTC without one), and their pages show the "
+        "times of this zone, unless they choose another one there",
+    )
 
     @model_validator(mode="after")
     def _by_their_methods(self) -> Responder:

@@ -23,7 +23,7 @@ class IncidentState(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        """True if this is one of the ends, which an incident never leaves."""
+        """True if this is one of the ends, which an incident leaves only if a person reopens it."""
         return self in (IncidentState.RESOLVED, IncidentState.AVERTED, IncidentState.EXPIRED)
 
 

@@ -48,6 +48,8 @@ PUBLISHED = {
     "answers-due-light",
     "on-call-light",
     "endpoints-light",
+    "acknowledge-light",
+    "acknowledge-dark",
 }
 BROKEN = "night-shift"
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -233,12 +235,60 @@ async def test_the_whole_way_can_be_gone_without_a_mouse(tmp_path: Path) -> None
     assert trouble == []
 
 
+async def test_it_is_over_asks_once_and_can_be_taken_back_with_and_without_scripts(tmp_path: Path) -> None:
+    trouble: list[str] = []
+    async with browser() as opened, staged(tmp_path, "demo.yaml") as stage:
+        await stage.play_until(36)
+        for scripts in (True, False):
+            page = await watched(opened, trouble, viewport=PHONE, java_script_enabled=scripts)
+            await sign_in(page, stage)
+            await page.locator(".card h3 a").first.click()
+            await page.wait_for_selector("#head")
+            yes = page.get_by_role("button", name="Yes, it is over")
+            assert not await yes.is_visible()
+            await page.locator("#ask-over summary").click()
+            assert await page.get_by_text("Is it over?").is_visible()
+            before = {told["data"]["sequence"] for told in stage.heard("incident.resolved")}
+            assert len(before) == (0 if scripts else 1), "nothing was resolved by asking"
+            await yes.click()
+            await page.wait_for_selector(".said")
+            assert "For ten minutes you can take that back" in await page.inner_text(".said")
+            await idle(stage.process)
+            after = {told["data"]["sequence"] for told in stage.heard("incident.resolved")}
+            assert len(after) == len(before) + 1
+            await page.get_by_role("button", name="Undo: it is not over").click()
+            await page.wait_for_selector("#ask-over")
+            assert "It is open again" in await page.inner_text(".said")
+            await page.context.close()
+    assert trouble == []
+
+
+async def test_whoever_looks_from_elsewhere_reads_the_time_of_their_own_clock(tmp_path: Path) -> None:
+    trouble: list[str] = []
+    async with browser() as opened, staged(tmp_path, "demo.yaml") as stage:
+        await stage.play_until(30)
+        page = await watched(opened, trouble, viewport=PHONE, timezone_id="Asia/Tokyo")
+        await sign_in(page, stage)
+        assert "JST" in await page.inner_text(".card")
+        await page.click("#zone-link")
+        await page.select_option("#zone", "America/Argentina/Buenos_Aires")
+        await page.get_by_role("button", name="Use this zone").click()
+        await page.wait_for_selector(".card")
+        assert "UTC-3" in await page.inner_text(".card")
+        assert await page.evaluate(SIDEWAYS) <= 0, "the longest names too"
+        await page.click("#zone-link")
+        await page.get_by_role("button", name="Use this device's: Asia/Tokyo").click()
+        await page.wait_for_selector(".card")
+        assert "JST" in await page.inner_text(".card")
+    assert trouble == []
+
+
 async def _paths(page: Page, incident: str) -> list[tuple[str, str]]:
     """Every page that the navigation leads to, and an incident."""
     links = page.locator(".top nav a")
     listed = [(await a.inner_text(), await a.get_attribute("href") or "") for a in await links.all()]
     every = [*((name.lower().replace(" ", "-"), path) for name, path in listed), ("incident", incident)]
-    return [*every, ("brand", "/console/brands/acme-air")]
+    return [*every, ("brand", "/console/brands/acme-air"), ("zone", "/console/zone?next=/console/on-call")]
 
 
 async def break_an_endpoint(stage: Stage) -> None:

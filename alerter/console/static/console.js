@@ -1,5 +1,5 @@
 "use strict";
-// What makes the pages live: countdowns, local times, and parts that are fetched again when the server says so.
+// What makes the pages live: countdowns, and parts that are fetched again when the server says so.
 // Everything works without it, by reloading.
 (() => {
   const body = document.body;
@@ -7,18 +7,14 @@
   const loaded = performance.now();
   const storyNow = () => begin + (performance.now() - loaded) * speed;
 
-  // Times, in the reader's own zone.
-  const clock = (at) => at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-  const showTimes = (root) => {
-    for (const el of root.querySelectorAll("time[datetime]")) {
-      const at = new Date(el.dateTime);
-      el.title = at.toISOString().slice(0, 16).replace("T", " ") + " UTC";
-      const today = at.toDateString() === new Date(storyNow()).toDateString();
-      el.textContent = "clock" in el.dataset || today
-        ? clock(at) : at.toLocaleDateString([], { day: "numeric", month: "short" }) + " " + clock(at);
-    }
-    for (const el of root.querySelectorAll("text[data-clock]")) el.textContent = clock(new Date(el.dataset.clock));
-  };
+  // The device's own time zone: the server shows all times in it, unless the person has another one.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const found = document.getElementById("device-zone"), offer = document.getElementById("device");
+  if (found && zone) found.value = zone;
+  if (offer && zone && [...document.getElementById("zone").options].some((one) => one.value === zone)) {
+    offer.querySelector("button").value = offer.querySelector("span").textContent = zone;
+    offer.hidden = false;
+  }
 
   // Countdowns. They are no live regions: a screen reader must not read every second.
   const span = (s) => s < 60 ? `${s} s` : s < 3600 ? `${Math.floor(s / 60)} min`
@@ -54,7 +50,7 @@
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const before = titles();
     const focused = document.activeElement && document.activeElement.id;
-    const nameOf = (el) => (el.closest("tr, [data-live]") || el).querySelector("[id]")?.id;
+    const nameOf = (el) => el.id || (el.closest("tr, [data-live]") || el).querySelector("[id]")?.id;
     const open = new Set([...document.querySelectorAll("details[open]")].map(nameOf));
     const ids = new Set([...parts(fresh)].map((part) => part.id));
     for (const part of parts(fresh)) {
@@ -62,7 +58,6 @@
       if (!here) { if (!busy(body)) return location.reload(); continue; }
       if (served.get(part.id) === html || busy(here)) continue;
       served.set(part.id, html);
-      showTimes(part);
       here.replaceWith(part);
     }
     for (const here of parts(document)) if (!ids.has(here.id) && !busy(here)) here.remove();
@@ -82,7 +77,6 @@
   };
 
   for (const part of parts(document)) served.set(part.id, part.outerHTML);
-  showTimes(document);
   tick();
   setInterval(tick, 1000);
 

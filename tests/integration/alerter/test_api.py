@@ -37,6 +37,7 @@ ROUTES = [
     ("POST", "/v1/incidents/" + "0" * 32 + "/resolve"),
     ("POST", "/v1/incidents/" + "0" * 32 + "/snooze"),
     ("POST", "/v1/incidents/" + "0" * 32 + "/reassign"),
+    ("POST", "/v1/incidents/" + "0" * 32 + "/reopen"),
     ("POST", "/v1/incidents/" + "0" * 32 + "/outcome"),
     ("GET", "/v1/outcomes"),
     ("GET", "/v1/silences"),

@@ -449,6 +449,7 @@ async def test_the_pages_know_what_easing_and_crossed_mean(house: House) -> None
 
 
 async def test_what_a_person_may_say_of_an_incident_is_said_on_its_page(house: House) -> None:
+    await house.endpoint("lee")
     incident = await one_incident(house)
     async with sign_in(house) as client:
         token = await csrf(client)
@@ -462,17 +463,33 @@ async def test_what_a_person_may_say_of_an_incident_is_said_on_its_page(house: H
         assert "minutes: " in await say("snooze", minutes="never")
         assert "outcome: " in await say("outcome", outcome="splendid")
         assert "to: " in await say("reassign", to="")
+        assert "you can ask desk, lee" in await say("reassign", to="Nobody Atall")
         snoozed = await say("snooze", minutes="30", comment="after the meeting")
         assert re.search(r"<b><bdi>dana</bdi></b> snoozed it until", snoozed)
         assert "after the meeting" in snoozed
         assert re.search(r"Assigned to <strong><bdi>lee", await say("reassign", to="lee"))
         assert "I still have it" in await say("acknowledge")
         assert 'aria-pressed="true">Too late' in await say("outcome", outcome="too_late")
+        page = (await client.get(f"/console/incidents/{incident}")).text
+        assert "Is it over?" in page[page.index("<details") : page.index("Yes, it is over")], (
+            "it asks, without a script"
+        )
+        assert "Undo: it is not over" in await say("resolve")
+        board = (await client.get("/console")).text
+        assert f'action="/console/incidents/{incident}/reopen"' in board
+        assert "It is open again" in await say("reopen")
+        assert "only what is over can be reopened" in await say("reopen")
         await say("resolve")
+        house.clock.advance(10 * 60)
+        assert "Undo" not in (await client.get("/console")).text
+        page = (await client.get(f"/console/incidents/{incident}")).text
+        assert "Undo" not in page
+        assert "Reopen: it is not over" in page
         assert 'aria-pressed="true">Useful' in await say("outcome", outcome="useful")
     (item,) = await house.incidents()
     assert item["outcome"] == "useful"
     changes = [c["what"] for c in (await house.http.get("/v1/audit")).json()["items"] if c["on"] == incident]
     assert changes == [
-        f"incident.{w}" for w in ("marked", "resolved", "marked", "acknowledged", "reassigned", "snoozed")
+        f"incident.{w}"
+        for w in ("marked", "resolved", "reopened", "resolved", "marked", "acknowledged", "reassigned", "snoozed")
     ]

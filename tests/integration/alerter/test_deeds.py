@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx2
+import pytest
 
 from services.config.model import Config
 from services.contracts.signal import Level
@@ -12,8 +15,22 @@ from tests.unit.alerter import make
 STEPS = [{"endpoints": ["first"]}, {"after_minutes": 5, "endpoints": ["second"]}]
 
 
-def two_steps() -> Config:
-    return make.config(policies=[{"id": "default", "steps": STEPS, "acknowledgement_minutes": 30}])
+LEE = {"id": "lee", "name": "Lee Park", "methods": ["lee-push"]}
+DANA = {"id": "dana", "methods": ["first"]}
+NIGHT = {
+    "id": "night",
+    "zone": "UTC",
+    "layers": [{"id": "all", "rotation": "weekly", "begins": "2026-01-05T00:00", "responders": ["lee"]}],
+}
+EMPTY = {
+    "id": "later",
+    "zone": "UTC",
+    "layers": [{"id": "all", "rotation": "weekly", "begins": "2027-01-04T00:00", "responders": ["lee"]}],
+}
+
+
+def two_steps(**more: Any) -> Config:
+    return make.config(policies=[{"id": "default", "steps": STEPS, "acknowledgement_minutes": 30}], **more)
 
 
 async def opened(house: House) -> str:
@@ -88,20 +105,101 @@ async def test_a_snooze_wakes_and_severity_1_wakes_it_at_once(make_house: MakeHo
 
 
 async def test_a_hand_over_is_told_and_goes_on_when_nobody_takes_it(make_house: MakeHouse) -> None:
-    house = make_house(two_steps())
+    house = make_house(two_steps(responders=[LEE]))
     await house.receiver.start()
     async with house.running():
+        await house.endpoint("lee-push")
         incident = await opened(house)
-        await house.alerter.act(lambda desk: desk.people.acknowledge(incident, "dana", ""))
-        await house.settle()
-        await house.alerter.act(lambda desk: desk.people.reassign(incident, "dana", "lee", "your airline"))
+        assert (await act(house, incident, "reassign", to="lee", comment="your airline")).status_code == 200
         await house.pass_time(4 * 60)
-        said = house.receiver.at("/first")[-1].body["data"]
-        assert said["because"] == "dana asked lee to take it: your airline"
-        assert said["who_has_it"] == "It is assigned to lee, who has not acknowledged it yet."
+        said = house.receiver.at("/lee-push")[-1].body["data"]
+        assert said["because"] == "dana asked Lee Park to take it: your airline"
+        assert said["who_has_it"] == "It is assigned to Lee Park, who has not acknowledged it yet."
         assert house.receiver.types("/second") == []
         await house.pass_time(60)
         assert house.receiver.types("/second") == ["incident.escalated"]
+
+
+async def test_whoever_hands_it_over_keeps_it_until_the_other_takes_it(make_house: MakeHouse) -> None:
+    house = make_house(two_steps(responders=[LEE, DANA]))
+    await house.receiver.start()
+    async with house.running():
+        await house.endpoint("lee-push")
+        incident = await opened(house)
+        await act(house, incident, "acknowledge")
+        given = (await act(house, incident, "reassign", to="lee")).json()
+        assert (given["acknowledged_by"], given["assigned_to"]) == ("dana", "Lee Park")
+        assert given["acknowledged_until"] == "2026-03-01T09:30:00Z"
+        await house.pass_time(6 * 60)
+        assert house.receiver.types("/lee-push") == ["incident.updated"]
+        told = house.receiver.at("/first")[-1].body["data"]
+        assert (
+            told["because"] == "Lee Park did not take it within 5 minutes; dana still has it until 2026-03-01 09:30 UTC"
+        )
+        assert (told["acknowledged_by"], told["assigned_to"]) == ("dana", None)
+        assert house.receiver.types("/second") == [], "dana has it"
+        await act(house, incident, "reassign", to="Lee Park")
+        taken = await house.http.post(f"/v1/incidents/{incident}/acknowledge", json={"by": "Lee Park"})
+        assert (taken.json()["acknowledged_by"], taken.json()["assigned_to"]) == ("Lee Park", None)
+        await house.pass_time(10 * 60)
+        assert house.receiver.types("/second") == [], "lee has it"
+
+
+@pytest.mark.parametrize(
+    ("to", "why"),
+    [
+        ("Nobody Atall", "there is nobody called Nobody Atall"),
+        ("all", "there is nobody called all"),
+        ("gone", "there is nobody called gone"),
+        ("responder:gone", "there is nobody called responder:gone"),
+        ("schedule:lee", "there is nobody called schedule:lee"),
+        ("later", "nobody is on call for schedule later"),
+        ("max", "max cannot be told: there is no working endpoint max-push"),
+    ],
+)
+async def test_a_hand_over_to_nobody_is_refused_with_the_names_and_changes_nothing(
+    make_house: MakeHouse, to: str, why: str
+) -> None:
+    responders = [LEE, {"id": "max", "methods": ["max-push"]}]
+    house = make_house(two_steps(responders=responders, schedules=[NIGHT, EMPTY]))
+    await house.receiver.start()
+    async with house.running():
+        await house.endpoint("lee-push")
+        incident = await opened(house)
+        before = (await act(house, incident, "acknowledge")).json()
+        refused = await act(house, incident, "reassign", to=to)
+        assert refused.status_code == 422
+        assert why in refused.json()["detail"]
+        assert "you can ask Lee Park, night, later, first, second" in refused.json()["detail"]
+        assert refused.json()["errors"][0]["at"] == "body.to"
+        assert await house.incidents() == [before]
+        await house.settle()
+        assert house.receiver.types("/lee-push") == []
+
+
+@pytest.mark.parametrize(
+    ("to", "who", "where"),
+    [
+        ("lee", "Lee Park", "lee-push"),
+        ("LEE", "Lee Park", "lee-push"),
+        ("lee park", "Lee Park", "lee-push"),
+        ("responder:lee", "Lee Park", "lee-push"),
+        ("Lee Park (night-shift)", "Lee Park", "lee-push"),
+        ("night", "Lee Park (on call for night)", "lee-push"),
+        ("schedule:night", "Lee Park (on call for night)", "lee-push"),
+        ("second", "second", "second"),
+    ],
+)
+async def test_whoever_exists_is_asked_by_their_own_way(make_house: MakeHouse, to: str, who: str, where: str) -> None:
+    house = make_house(two_steps(responders=[LEE], schedules=[NIGHT]))
+    await house.receiver.start()
+    async with house.running():
+        await house.endpoint("lee-push")
+        incident = await opened(house)
+        asked = await act(house, incident, "reassign", to=to)
+        assert (asked.status_code, asked.json()["assigned_to"]) == (200, who)
+        await house.settle()
+        assert house.receiver.types(f"/{where}") == ["incident.updated"]
 
 
 async def act(house: House, incident: str, what: str, **body: object) -> httpx2.Response:
@@ -109,6 +207,7 @@ async def act(house: House, incident: str, what: str, **body: object) -> httpx2.
 
 
 async def test_what_people_do_over_the_api_is_done_or_refused_with_a_reason(house: House) -> None:
+    await house.endpoint("lee")
     await house.signal(make.forecast())
     await house.settle()
     (incident,) = await house.incidents()

@@ -25,7 +25,8 @@ VOID = {"meta", "link", "input", "br", "line", "rect", "circle", "polygon", "pol
 
 @pytest.fixture
 async def house(make_house: MakeHouse) -> AsyncIterator[House]:
-    made = make_house(public_url="http://alerter")
+    people = [{"id": "lee", "name": HOSTILE, "methods": ["desk"]}]
+    made = make_house(make.config(responders=people), public_url="http://alerter")
     await made.receiver.start()
     async with made.running():
         await made.endpoint("desk", description=HOSTILE)
@@ -76,7 +77,7 @@ async def test_no_page_is_turned_around_by_what_somebody_else_wrote(house: House
         token = await csrf(client)
         for action, fields in (
             ("acknowledge", {"by": HOSTILE, "comment": HOSTILE}),
-            ("reassign", {"by": HOSTILE, "comment": HOSTILE, "to": HOSTILE}),
+            ("reassign", {"by": HOSTILE, "comment": HOSTILE, "to": "lee"}),
             ("snooze", {"by": HOSTILE, "comment": HOSTILE, "minutes": 30}),
             ("acknowledge", {"by": HOSTILE, "comment": HOSTILE}),
         ):

@@ -154,6 +154,36 @@ async def test_a_calendar_subscribes_by_a_secret_address_that_ends_with_its_key(
     assert (await rota.http.get(own[own.index("/calendars/") :])).status_code == 200
 
 
+async def test_a_person_has_a_calendar_of_their_own_turns_in_every_schedule(rota: House) -> None:
+    admin = {"authorization": f"Bearer {KEY}"}
+    made = await rota.http.post("/v1/keys", json={"name": "wall", "scope": "read", "brands": ["acme"]})
+    limited = {"authorization": f"Bearer {made.json()['key']}"}
+
+    async def subscribed(responder: str, key: dict[str, str]) -> list[Any]:
+        url = (await rota.http.get(f"/v1/responders/{responder}/calendar", headers=key)).json()["url"]
+        rota.http.headers.pop("authorization", None)
+        answer = await rota.http.get(url[url.index("/calendars/") :])
+        assert answer.status_code == 200
+        own = await rota.http.get(f"/v1/responders/{responder}/calendar.ics", headers=key)
+        assert own.text == answer.text
+        return list(icalendar.Calendar.from_ical(answer.text).walk("VEVENT"))
+
+    lee = await subscribed("lee", admin)
+    assert {str(event["summary"]) for event in lee} == {"lee on call (night)", "lee on call (office)"}
+    assert {str(event["summary"]) for event in await subscribed("dana", admin)} == {"Dana Ito on call (night)"}
+    assert {str(event["summary"]) for event in await subscribed("lee", limited)} == {"lee on call (night)"}
+    everybody = (await rota.http.get("/v1/schedules/night/calendar.ics", headers=admin)).text
+    uids = {str(event["uid"]) for event in icalendar.Calendar.from_ical(everybody).walk("VEVENT")}
+    assert {str(event["uid"]) for event in lee if "night" in str(event["summary"])} < uids, "one turn, one id"
+    for path in ("calendar", "calendar.ics"):
+        assert (await rota.http.get(f"/v1/responders/nobody/{path}", headers=admin)).status_code == 404
+        assert (await rota.http.get(f"/v1/responders/max/{path}", headers=limited)).status_code == 404
+    assert (await rota.http.delete("/v1/keys/wall", headers=admin)).status_code == 204
+    url = (await rota.http.get("/v1/responders/lee/calendar", headers=admin)).json()["url"]
+    path = url[url.index("/calendars/") :]
+    assert (await rota.http.get(path.replace("/calendars/", "/calendars/x"))).status_code == 404
+
+
 async def test_a_key_limited_to_a_brand_sees_the_schedules_of_its_policies_alone(rota: House) -> None:
     made = await rota.http.post("/v1/keys", json={"name": "centre", "scope": "respond", "brands": ["acme"]})
     key = {"authorization": f"Bearer {made.json()['key']}"}

@@ -71,7 +71,7 @@ async def test_a_limited_key_reads_of_posts_what_a_webhook_says(house: House) ->
         await house.http.get("/v1/answer-clocks", headers=centre),
         await house.http.post(f"{place}/acknowledge", json={"by": "dana"}, headers=centre),
         await house.http.post(f"{place}/snooze", json={"by": "dana", "minutes": 15}, headers=centre),
-        await house.http.post(f"{place}/reassign", json={"by": "dana", "to": "lee"}, headers=centre),
+        await house.http.post(f"{place}/reassign", json={"by": "dana", "to": "desk"}, headers=centre),
         await house.http.post(f"{place}/outcome", json={"by": "dana", "outcome": "useful"}, headers=centre),
         await house.http.post(f"{place}/resolve", json={"by": "dana"}, headers=centre),
     ]

@@ -24,6 +24,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/incidents/{incident}/acknowledge"): BY,
     ("post", "/v1/incidents/{incident}/resolve"): BY,
     ("post", "/v1/incidents/{incident}/escalate"): BY,
+    ("post", "/v1/incidents/{incident}/reopen"): BY,
     ("post", "/v1/incidents/{incident}/snooze"): {**BY, "minutes": 30},
     ("post", "/v1/incidents/{incident}/reassign"): {**BY, "to": "lee"},
     ("post", "/v1/incidents/{incident}/outcome"): {**BY, "outcome": "false_alarm"},
@@ -75,6 +76,7 @@ async def things_of_other(house: House) -> dict[str, str]:
         "schedule": "only-other",
         "override": (await house.http.post("/v1/schedules/only-other/overrides", json=shift)).json()["id"],
         "name": "only-other",
+        "responder": "lee",
     }
 
 
@@ -105,6 +107,18 @@ async def test_every_route_answers_of_a_thing_of_others_as_of_none(walled: House
             assert said[0] == said[1], (method, path)
             asked += 1
     assert asked > 20
+
+
+async def test_nobody_learns_by_handing_an_incident_over_who_else_there_is(walled: House) -> None:
+    own = (await two_stories(walled))["acme"]
+    key = await make_key(walled, "centre", "respond", "acme")
+    said = set()
+    for to in ("lee", "only-other", "nobody-here", "schedule:only-other"):
+        answer = await walled.http.post(f"/v1/incidents/{own}/reassign", json={**BY, "to": to}, headers=key)
+        said.add((answer.status_code, answer.text))
+    ((status, text),) = said
+    assert status == 422
+    assert "only-other" not in text
 
 
 @pytest.mark.parametrize(

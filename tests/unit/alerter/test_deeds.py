@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alerter.incidents import actions, model
+from alerter.incidents import actions, model, words
 from alerter.incidents.record import IncidentRecord, Transition
 from alerter.incidents.telling import Announcement
 from alerter.incidents.transitions import Refused
@@ -125,12 +125,50 @@ def test_whoever_is_asked_to_take_it_hears_it_and_the_policy_waits_a_little() ->
     given = sure(actions.reassign(held, "dana", "lee", "your airline", make.NOW + MINUTE))
     message = make.said(given)
     assert (message.person, message.because) == ("lee", "dana asked lee to take it: your airline")
-    assert given.resumes_at == make.NOW + MINUTE + actions.HAND_OVER
-    assert given.record.incident.acknowledged_by is None
+    assert (given.halts, given.resumes_at) == (True, None), "dana has it until lee does"
+    assert given.record.incident.acknowledged_by == "dana"
+    assert given.record.incident.acknowledged_until == held.incident.acknowledged_until
+    assert words.who_has_it(given.record.incident).endswith("; lee was asked to take it over.")
     assert actions.reassign(given.record, "dana", "lee", "", make.NOW + MINUTE) is None
     taken = sure(actions.acknowledge(given.record, "lee", "", make.NOW + 2 * MINUTE))
     assert taken.halts
+    assert (taken.record.incident.acknowledged_by, taken.record.incident.assigned_to) == ("lee", None)
     assert actions.reassign(taken.record, "dana", "lee", "", make.NOW + 2 * MINUTE) is None
+    assert model.due(taken.record) == make.NOW + 32 * MINUTE, "nobody is asked any more"
+
+
+def test_whoever_has_it_is_told_that_the_other_did_not_take_it() -> None:
+    held = sure(actions.acknowledge(opened(), "dana", "", make.NOW)).record
+    given = sure(actions.reassign(held, "dana", "lee", "", make.NOW)).record
+    over = make.NOW + actions.HAND_OVER
+    assert model.due(given) == over
+    told = sure(model.fire(given, over))
+    assert (make.said(told).person, make.said(told).tell) == ("dana", TellReason.REMINDED)
+    assert make.said(told).because == (
+        "lee did not take it within 5 minutes; dana still has it until 2026-03-01 09:30 UTC"
+    )
+    assert (told.record.incident.acknowledged_by, told.record.incident.assigned_to) == ("dana", None)
+    assert model.fire(told.record, over) is None
+    assert sure(model.fire(told.record, make.NOW + 30 * MINUTE)).entries[0].kind == "lapsed"
+    again = sure(actions.reassign(told.record, "dana", "lee", "", over))
+    assert again.record.incident.assigned_to == "lee", "they may be asked again"
+
+
+def test_a_hand_over_of_what_nobody_has_waits_for_the_one_who_was_asked_and_then_goes_on() -> None:
+    given = sure(actions.reassign(opened(), "max", "lee", "", make.NOW))
+    assert given.resumes_at == make.NOW + actions.HAND_OVER
+    assert model.fire(given.record, make.NOW + actions.HAND_OVER) is None, "the policy's step says it"
+    assert actions.reassign(given.record, "max", "lee", "", make.NOW + MINUTE) is None
+    assert actions.reassign(given.record, "max", "lee", "", make.NOW + actions.HAND_OVER) is not None
+
+
+def test_an_acknowledgement_that_ends_before_the_other_answers_ends_as_ever() -> None:
+    held = sure(actions.acknowledge(opened(), "dana", "", make.NOW, make.NOW + 3 * MINUTE)).record
+    given = sure(actions.reassign(held, "dana", "lee", "", make.NOW)).record
+    lapsed = sure(model.fire(given, make.NOW + 3 * MINUTE))
+    assert lapsed.entries[0].kind == "lapsed"
+    assert lapsed.resumes_at == make.NOW + 3 * MINUTE + actions.GRACE
+    assert model.fire(lapsed.record, make.NOW + actions.HAND_OVER) is None
 
 
 def test_what_is_over_or_would_be_over_is_refused() -> None:
@@ -145,6 +183,63 @@ def test_what_is_over_or_would_be_over_is_refused() -> None:
         actions.acknowledge(opened(), "dana", "", make.NOW, make.NOW)
     with pytest.raises(Refused):
         actions.snooze(opened(), "dana", "", make.NOW, make.NOW)
+
+
+def test_what_was_resolved_can_be_taken_back_for_ten_minutes_and_is_as_it_was() -> None:
+    active = joined(opened(), Level.CROSSED, 1).record
+    held = sure(actions.acknowledge(active, "dana", "on it", make.NOW, make.NOW + 60 * MINUTE)).record
+    over = make.announced(held, actions.resolve(held, "lee", "", make.NOW + 5 * MINUTE), make.NOW + 5 * MINUTE).record
+    assert actions.undo_until(over) == make.NOW + 15 * MINUTE
+    back = actions.reopen(over, "lee", "the wrong one", make.NOW + 14 * MINUTE)
+    incident = back.record.incident
+    assert (incident.state, incident.acknowledged_by) == (IncidentState.ACTIVE, "dana")
+    assert incident.acknowledged_until == make.NOW + 60 * MINUTE
+    assert back.resumes_at is None, "somebody has it, so nobody is paged"
+    assert make.said(back).because == (
+        "lee took back that it is over: the wrong one; dana still has it until 2026-03-01 10:00 UTC"
+    )
+    assert (make.said(back).change, make.said(back).tell) == (Change.UPDATED, TellReason.ACTED)
+    assert (back.record.by_hand, back.record.resolved_by, back.record.ended_at) == (False, None, None)
+    assert actions.undo_until(back.record) is None
+    assert model.due(back.record) == make.NOW + 60 * MINUTE
+
+
+@pytest.mark.parametrize("minutes", [0, 9, 10, 600])
+def test_what_nobody_has_when_it_is_opened_again_goes_on_after_a_grace(minutes: int) -> None:
+    held = sure(actions.acknowledge(opened(), "dana", "", make.NOW, make.NOW + 5 * MINUTE)).record
+    ended = make.NOW + (6 if minutes < 10 else 1) * MINUTE
+    over = actions.resolve(held, "dana", "", ended).record
+    now = ended + minutes * MINUTE
+    back = actions.reopen(over, "lee", "", now)
+    assert back.record.incident.acknowledged_by is None
+    assert back.resumes_at == now + actions.GRACE
+    word = "took back that it is over" if minutes < 10 else "reopened it"
+    assert make.said(back).because == (f"lee {word}; the policy goes on in 2 minutes unless somebody acknowledges it")
+    assert back.record.incident.state is IncidentState.PRIOR, "it never crossed"
+    assert back.record.touched_at == now, "silence is counted from now"
+
+
+def test_a_snooze_that_was_running_runs_on_when_the_end_is_taken_back() -> None:
+    asleep = sure(actions.snooze(opened(), "dana", "", make.NOW, make.NOW + 60 * MINUTE)).record
+    over = actions.resolve(asleep, "dana", "", make.NOW).record
+    back = actions.reopen(over, "dana", "", make.NOW + MINUTE)
+    assert (back.record.incident.snoozed_until, back.resumes_at) == (make.NOW + 60 * MINUTE, None)
+    later = actions.reopen(over, "dana", "", make.NOW + 11 * MINUTE)
+    assert (later.record.incident.snoozed_until, later.resumes_at) == (None, make.NOW + 11 * MINUTE + actions.GRACE)
+
+
+def test_only_what_is_over_can_be_reopened_and_its_signals_count_again() -> None:
+    with pytest.raises(Refused, match="only what is over"):
+        actions.reopen(opened(), "dana", "", make.NOW)
+    expired = joined(opened(), Level.EASING, 5).record
+    assert expired.incident.state is IncidentState.EXPIRED
+    assert actions.undo_until(expired) is None, "nobody said so"
+    back = actions.reopen(expired, "dana", "I know them", make.NOW + 6 * MINUTE).record
+    assert back.incident.state is IncidentState.PRIOR
+    crossed = joined(back, Level.CROSSED, 20, number=3)
+    assert (crossed.record.incident.state, make.said(crossed).tell) == (IncidentState.ACTIVE, TellReason.CROSSED)
+    calm = sure(model.fire(back, back.touched_at + model.SILENT_AFTER))
+    assert calm.record.ended, "it ends by itself as any other does"
 
 
 @pytest.mark.parametrize("outcome", list(OutcomeMark))

@@ -35,6 +35,7 @@ class Life(RuleBasedStateMachine):
         self.paged: list[tuple[Change, object]] = []
         self.crossed = level is Level.CROSSED
         self.waits = True
+        self.reopening = False
         signal = make.forecast(1, level)
         decision = decide.Decision(make.rule(), grade(signal, make.LINE, None), "because")
         self.record = model.open_incident(
@@ -51,7 +52,7 @@ class Life(RuleBasedStateMachine):
         elif outcome.halts or after.state in ENDED:
             self.waits = False
         assert after.sequence == before.sequence + 1
-        assert before.state not in ENDED or after.state is before.state
+        assert before.state not in ENDED or after.state is before.state or self.reopening
         allowed = {to for (state, _), to in TRANSITIONS.items() if state is before.state}
         assert after.state in allowed | {before.state}
         assert outcome.tell.is_told <= (message is not None), "whoever is told is told something"
@@ -130,6 +131,23 @@ class Life(RuleBasedStateMachine):
     def reassigned(self, by: str, to: str) -> None:
         if not self.record.ended:
             self.take(actions.reassign(self.record, by, to, "", self.now))
+
+    @rule(by=PEOPLE)
+    def resolved(self, by: str) -> None:
+        if not self.record.ended:
+            self.take(actions.resolve(self.record, by, "", self.now))
+
+    @rule(by=PEOPLE)
+    def reopened(self, by: str) -> None:
+        if not self.record.ended:
+            with pytest.raises(Refused):
+                actions.reopen(self.record, by, "", self.now)
+            return
+        self.reopening = True
+        self.take(actions.reopen(self.record, by, "", self.now))
+        self.reopening = False
+        beyond = self.crossed or self.record.surge is not None
+        assert self.record.incident.state is (IncidentState.ACTIVE if beyond else IncidentState.PRIOR)
 
     @rule(by=PEOPLE, outcome=st.sampled_from(OutcomeMark))
     def marked(self, by: str, outcome: OutcomeMark) -> None:
