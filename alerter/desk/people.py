@@ -36,10 +36,13 @@ class People:
         return self._act(incident, lambda record: actions.snooze(record, by, comment, self._now, until))
 
     def reassign(self, incident: str, by: str, to: str, comment: str) -> IncidentRecord | None:
-        """Raises `NotThere` if nobody called `to` can be told."""
+        """Raises `NotThere` if nobody called `to` can be told, and `Refused` if nobody may be told of it now."""
 
         def ask(record: IncidentRecord) -> Transition | None:
             actions.refuse_ended(record)
+            held = self._announcer.why_held(record)
+            if held is not None:
+                raise Refused(f"nobody may be told of it: {held.reason}")
             whom = handover.receiver(self._announcer.paging, record, to, self._now)
             return actions.reassign(record, by, whom.who, comment, self._now, whom.target)
 

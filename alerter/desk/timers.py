@@ -141,7 +141,9 @@ class Timers:
                 # Its page was lost, and arrived after all, or others were told since.
                 untold.settle(self._connection, incident, step.number)
                 continue
-            request = self._paging.request(record, step.number).without(on_the_way)
+            request = self._paging.request(record, step.number, on_the_way)
+            if not request.called and policy.is_last(record.policy, step.number):
+                request = self._paging.last_resort(record, step.number) or request
             if request.called:
                 goes_on = untold.through(self._connection, incident, step.number, self._now)
                 minutes = int((self._now - step.since).total_seconds() // 60)
@@ -166,7 +168,9 @@ class Timers:
     ) -> None:
         """With `hears` all endpoints of the request are told of later changes, or else those that `Paging.news` names."""
         news = request.names if hears else self._paging.news(request)
-        transition = model.escalate(record, request.number, news, self._now, request.words, why)
+        transition = model.escalate(
+            record, request.number, news, self._now, request.words, why, insists=request.insists
+        )
         self._announcer.announce(record, transition, occasion=Occasion.STEP, request=request, goes_on=goes_on)
 
     def fire(self, incident: str) -> bool:

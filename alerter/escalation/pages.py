@@ -90,11 +90,7 @@ _ARRIVED: Final = (
     .values(state=PageState.ARRIVED)
 )
 
-_INHERIT: Final = (
-    update(pages)
-    .where(pages.c.delivery == bindparam("which"), pages.c.state == PageState.SENT)
-    .values(delivery=bindparam("heir"))
-)
+_INHERIT: Final = update(pages).where(pages.c.delivery == bindparam("which")).values(delivery=bindparam("heir"))
 
 
 def arrived(connection: Connection, ids: Sequence[str]) -> None:
@@ -218,6 +214,13 @@ def is_one_of_several(connection: Connection, page: int) -> bool:
     same = [one.c[name] == other.c[name] for name in ("incident", "number", "target", "who", "paged_at")]
     alive = (one.c.id == page, other.c.id != page, other.c.state.in_((PageState.SENT, PageState.ARRIVED)))
     return connection.scalar(select(other.c.id).where(*same, *alive).limit(1)) is not None
+
+
+def was_paged(connection: Connection, incident: str, name: str) -> bool:
+    """Returns True if the person of this name was paged for the incident, as themselves or as who is on call."""
+    by_name = (pages.c.who == name) | pages.c.who.startswith(f"{name} (", autoescape=True)
+    query = select(pages.c.id).where(pages.c.incident == incident, by_name)
+    return connection.scalar(query.limit(1)) is not None
 
 
 def of_step(connection: Connection, incident: str, number: int, fallback: bool) -> bool:

@@ -47,10 +47,6 @@ class PageRequest:
         """The endpoints to send to now."""
         return tuple(dict.fromkeys(one.methods[0] for one in self.called))
 
-    def without(self, endpoints: Collection[str]) -> PageRequest:
-        """Returns the request without those whom it would page by one of these endpoints."""
-        return replace(self, called=tuple(one for one in self.called if one.methods[0] not in endpoints))
-
     @property
     def goes_on(self) -> bool:
         """Whether somebody is told again by their own rules, if nobody acknowledges."""
@@ -103,12 +99,12 @@ class Paging:
     def _failing(self) -> frozenset[str]:
         return pages.failing_endpoints(self._connection, self._now)
 
-    def request(self, record: IncidentRecord, number: int) -> PageRequest:
-        """Returns whom step `number` pages."""
-        called, missing = self._contacts(record, policy.step_of(record.policy, number).targets, False)
+    def request(self, record: IncidentRecord, number: int, busy: Collection[str] = ()) -> PageRequest:
+        """Returns whom step `number` pages. Endpoints that are `busy` with a page already are not asked again."""
+        called, missing = self._contacts(record, policy.step_of(record.policy, number).targets, False, busy)
         instead: list[Recipient] = []
         if missing and record.policy.fallback:
-            instead, _ = self._contacts(record, record.policy.fallback, True)
+            instead, _ = self._contacts(record, record.policy.fallback, True, busy)
         return PageRequest(number, (*called, *instead), tuple(missing))
 
     def again(self, failed: Page, methods: tuple[str, ...]) -> PageRequest:
@@ -140,27 +136,29 @@ class Paging:
         return PageRequest(number, tuple(called)) if called else None
 
     def _contacts(
-        self, record: IncidentRecord, targets: Sequence[str], fallback: bool
+        self, record: IncidentRecord, targets: Sequence[str], fallback: bool, busy: Collection[str] = ()
     ) -> tuple[list[Recipient], list[Nobody]]:
         incident = record.incident
         called: list[Recipient] = []
         missing: list[Nobody] = []
         for target in targets:
             if target == ALL:
-                everybody = sorted(self.usable((ALL,), incident.brand))
+                everybody = sorted(self.usable((ALL,), incident.brand) - set(busy))
                 called += [Recipient(Contact(target, name, (name,), name), (name,), fallback) for name in everybody]
                 continue
             found = self.directory.find(target, self._account(record), self._now)
             if isinstance(found, Nobody):
                 missing.append(found)
                 continue
-            somebody = self._recipients(record, found, fallback)
+            somebody = self._recipients(record, found, fallback, busy)
             called += somebody
             if not somebody:
                 missing.append(Nobody(target, _why_unreached(found)))
         return called, missing
 
-    def _recipients(self, record: IncidentRecord, found: Contact, fallback: bool) -> list[Recipient]:
+    def _recipients(
+        self, record: IncidentRecord, found: Contact, fallback: bool, busy: Collection[str] = ()
+    ) -> list[Recipient]:
         """Returns how to page this person or endpoint, or nothing if they cannot be reached."""
         incident = record.incident
         urgency = self._config.urgency(incident.severity)
@@ -168,7 +166,7 @@ class Paging:
         is_rung = bool(record.audience and found.notify.of(urgency)) and rings.is_rung(
             self._connection, incident.id, found.responder, urgency
         )
-        usable = self.usable_in_order(found.methods, incident.brand)
+        usable = tuple(name for name in self.usable_in_order(found.methods, incident.brand) if name not in busy)
         return rings.arrange(found, usable, urgency, fallback, is_rung)
 
     def ring(self, record: IncidentRecord, ring: Ring) -> PageRequest | Nobody:
@@ -185,7 +183,8 @@ class Paging:
             if called:
                 rings.stop_person(self._connection, ring)
                 over = Nobody(ring.target, f"the turn of {ring.who} is over")
-                is_told = any(one.methods[0] in record.audience for one in called)
+                name = found.who.partition(" (")[0]
+                is_told = pages.was_paged(self._connection, record.incident.id, name)
                 return PageRequest(ring.number, () if is_told else tuple(called), (over,))
         # Where nobody else can be told, the person who was paged is still the best that there is.
         methods = self.usable_in_order((ring.method, *ring.rest), record.incident.brand)

@@ -320,10 +320,12 @@ def escalate(
     now: datetime,
     words: str | None = None,
     why: str | None = None,
+    insists: bool = False,
 ) -> Transition:
     """Tell these endpoints, as step `number` of the policy says. The first message to anybody says that it opened.
 
-    `words` say who was told and how; `why` says what went differently from the policy.
+    `words` say who was told and how; `why` says what went differently from the policy. With `insists` it repeats a policy that
+    is used up, which counts in the page budget; what follows such a page does not.
     """
     again = number > 0 or record.audience != ()
     used_up = number >= record.policy.step_count
@@ -336,7 +338,7 @@ def escalate(
     elif why:
         because = f"{because} ({why})"
     told = words or f"step {number + 1} told {', '.join(endpoints) or 'nobody'}"
-    kind = "insisted" if used_up else "escalated" if again else "told"
+    kind = "insisted" if insists else "escalated" if again else "told"
     entry = Entry(kind, f"{told} ({why})" if why else told)
     message = Message(change, because, TellReason.STEP if again else TellReason.OPENED)
     draft = used_up_by(with_audience(record, endpoints, now), number, now)

@@ -335,9 +335,10 @@ def with_audience(record: IncidentRecord, endpoints: tuple[str, ...], now: datet
 
 
 def used_up_by(record: IncidentRecord, number: int, now: datetime) -> IncidentRecord:
-    """Returns the record after step `number` of its policy: the last one uses it up."""
+    """Returns the record after step `number` of its policy: the last one uses it up. A page of an earlier step that comes late
+    changes nothing of that."""
     is_last = number + 1 >= record.policy.step_count
-    return record.model_copy(update={"used_up_at": (record.used_up_at or now) if is_last else None})
+    return record.model_copy(update={"used_up_at": record.used_up_at or now}) if is_last else record
 
 
 def material(before: Told, record: IncidentRecord) -> bool:

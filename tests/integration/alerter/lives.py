@@ -54,7 +54,9 @@ class Plot:
     responders: Sequence[Mapping[str, Any]] = field(default=())
 
     def config(self) -> Config:
-        return make.config(policies=[{"id": "default", "steps": self.steps}], responders=self.responders)
+        return make.config(
+            policies=[{"id": "default", "steps": self.steps, "insist_minutes": "never"}], responders=self.responders
+        )
 
     def is_done(self, connection: Connection) -> bool:
         done = connection.scalar(select(func.count()).select_from(steps).where(steps.c.state == StepState.DONE))

@@ -45,7 +45,12 @@ NIGHT = {"id": "night", "zone": "UTC", "layers": [LAYER]}
 
 
 def config(*steps: Mapping[str, Any], people: Sequence[Any] = (DANA, LEE), **more: Any) -> Config:
-    policy = {"id": "default", "steps": steps or [{"targets": ["responder:dana"]}], **more.pop("policy", {})}
+    policy = {
+        "id": "default",
+        "steps": steps or [{"targets": ["responder:dana"]}],
+        "insist_minutes": "never",
+        **more.pop("policy", {}),
+    }
     return make.config(policies=[policy], responders=people, **{"schedules": [NIGHT]} | more)
 
 
@@ -109,7 +114,7 @@ async def test_what_stops_a_policy_stops_the_rings_at_once(make_house: MakeHouse
             body = {"matchers": [{"field": "brand", "values": ["acme"]}], "ends_at": until, "by": "lee"}
             assert (await house.http.post("/v1/silences", json=body)).status_code == 201
         else:
-            bodies: dict[str, dict[str, Any]] = {"reassign": {"to": "Lee Kwan"}, "snooze": {"minutes": 600}}
+            bodies: dict[str, dict[str, Any]] = {"reassign": {"to": "lee"}, "snooze": {"minutes": 600}}
             more = bodies.get(what, {})
             await act(house, incident, what, **more)
         assert what == "silence" or (await explained(house, incident))["rings"] == []
@@ -223,6 +228,30 @@ async def test_whoever_has_the_turn_now_is_not_told_twice(make_house: MakeHouse)
         await opened(house)
         await house.pass_time(3600)
         assert told(house) == {"dana-push": 1, "dana-sms": 1, "lee-push": 1}
+
+
+async def test_an_endpoint_that_both_share_does_not_stand_for_whoever_has_the_turn_now(make_house: MakeHouse) -> None:
+    def person(name: str) -> dict[str, Any]:
+        rules = [{"method": "desk"}, {"after_minutes": 5, "method": f"{name}-call"}]
+        return {"id": name, "methods": ["desk", f"{name}-call"], "notify": {"urgent": rules, "calm": rules}}
+
+    people = [person("dana"), person("lee")]
+    async with running(make_house, {"targets": ["schedule:night"]}, people=people) as house:
+        await opened(house)
+        await house.pass_time(3600)
+        assert told(house) == {"desk": 2, "lee-call": 1}
+
+
+async def test_a_page_of_an_earlier_step_that_comes_late_leaves_a_used_up_policy_used_up(make_house: MakeHouse) -> None:
+    steps = {"targets": ["responder:dana"]}, {"after_minutes": 1, "targets": ["responder:lee"]}
+    async with running(make_house, *steps, policy={"insist_minutes": 60}) as house:
+        incident = await opened(house)
+        await house.pass_time(10 * 60)  # Dana was rung after the last step
+        assert told(house)["dana-call"] == 1
+        await house.signal(make.forecast(2, Level.CROSSED, probability=0.99, crossing=None))
+        await house.settle()
+        timeline = (await house.http.get(f"/v1/incidents/{incident}/explain")).json()["timeline"]
+        assert "insisted" in {line["kind"] for line in timeline}
 
 
 async def test_a_person_who_has_left_is_rung_no_more_and_the_policy_goes_on(make_house: MakeHouse) -> None:
