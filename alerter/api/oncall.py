@@ -394,14 +394,4 @@ def _coverage(schedule: Schedule, roster: Roster, begin: datetime, end: datetime
 
 
 def _override(one: Override) -> OverrideOut:
-    return OverrideOut(
-        id=one.id,
-        schedule=one.schedule,
-        begins=one.begins,
-        ends=one.ends,
-        responder=one.responder,
-        replaces=one.replaces,
-        by=one.by,
-        comment=one.comment,
-        made_at=one.made_at,
-    )
+    return OverrideOut(**{name: getattr(one, name) for name in OverrideOut.model_fields})

@@ -17,10 +17,11 @@ from sqlalchemy import Connection
 from alerter.escalation import pages, policy, rings, steps, untold
 from alerter.escalation.pages import Page
 from alerter.escalation.rings import Recipient, Ring
-from alerter.incidents.record import PRESSING, IncidentRecord
+from alerter.incidents.record import IncidentRecord
 from alerter.notify import endpoints
 from alerter.oncall import rosters
 from alerter.oncall.responders import Contact, Directory, Nobody, account_of
+from alerter.rules.severity import PRESSING
 from services.config.model import Config
 from services.config.rota import ALL, NotificationRule, Urgency
 from services.contracts.base import AccountId, BrandId

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 from alerter.incidents import words
 from alerter.incidents.cards import Cards
 from alerter.rules.conditions import LEVEL_RANK, level_words
+from alerter.rules.severity import PRESSING
 from alerter.states import TellReason
 from services.config.model import Policy
 from services.contracts.base import BrandId, ConversationId, Part, StoryId, Time, event_id
@@ -17,8 +18,6 @@ from services.contracts.incident import Change, Incident, IncidentState, Outlook
 from services.contracts.scales import sev
 from services.contracts.signal import CascadeForecast, Level
 
-PRESSING: Final = 2
-"""The mildest severity for which a policy that is used up goes on."""
 UNANSWERED_AFTER: Final = timedelta(minutes=5)
 """After its last step: the time to pick up the phone, before it is said that nobody answered."""
 
@@ -335,8 +334,7 @@ def with_audience(record: IncidentRecord, endpoints: tuple[str, ...], now: datet
 
 
 def used_up_by(record: IncidentRecord, number: int, now: datetime) -> IncidentRecord:
-    """Returns the record after step `number` of its policy: the last one uses it up. A page of an earlier step that comes late
-    changes nothing of that."""
+    """Returns the record after step `number` of its policy: the last uses it up, and no late page of another changes that."""
     is_last = number + 1 >= record.policy.step_count
     return record.model_copy(update={"used_up_at": record.used_up_at or now}) if is_last else record
 
@@ -387,9 +385,8 @@ def _beyond(outlook: Outlook) -> str:
 def worse(record: IncidentRecord) -> list[str]:
     """Returns in words how the incident is worse than what people were last told."""
     told, incident = record.told, record.incident
-    outlook, found = incident.outlook, []
-    if incident.severity < told.severity:
-        found.append(f"it rose from {sev(told.severity)} to {sev(incident.severity)}")
+    outlook, rose = incident.outlook, incident.severity < told.severity
+    found = [f"it rose from {sev(told.severity)} to {sev(incident.severity)}"] if rose else []
     if outlook is not None:
         if LEVEL_RANK[outlook.level] > told.rank:
             found.append(f"it {level_words(outlook.level)}")

@@ -29,6 +29,8 @@ from services.contracts.signal import (
 )
 
 WORST, MILDEST = 1, 4
+PRESSING: Final = 2
+"""The mildest severity for which a policy that is used up goes on."""
 
 _OF_LEVEL: Final = {Level.EASING: 4, Level.WATCH: 4, Level.LIKELY: 3, Level.IMMINENT: 2, Level.CROSSED: 2}
 _OF_COMPLAINT: Final = {0: 4, 1: 4, 2: 4, 3: 3, 4: 2}

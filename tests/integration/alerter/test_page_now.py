@@ -103,7 +103,7 @@ async def test_the_same_id_pages_nobody_twice(make_house: MakeHouse) -> None:
     [
         ({"to": ["responder:nobody"]}, 404, "there is no responder:nobody"),
         ({"to": ["schedule:nothing"]}, 404, "there is no schedule:nothing"),
-        ({"to": ["typo"]}, 409, "nobody would be told: typo cannot be reached by typo"),
+        ({"to": ["typo"]}, 409, "nobody would be told: endpoint typo is missing, disabled or not for this brand"),
         ({"to": ["owner"]}, 409, "nobody owns"),
         ({"brand": "nowhere"}, 404, "there is no brand nowhere"),
         ({"message": "  "}, 422, "message"),

@@ -308,11 +308,17 @@ async def test_endpoints_that_are_declared_bind_the_names_from_the_reload_on(hou
     assert any("did you mean 'dsek'" in mistake for mistake in current.refused.mistakes)
 
 
+async def test_which_incidents_are_urgent_changes_with_the_configuration(house: House) -> None:
+    assert house.alerter.context().config.urgency(3) == "calm"
+    await house.reconfigure(house.config.model_copy(update={"urgent_severity": 3}))
+    assert house.alerter.context().config.urgency(3) == "urgent"
+
+
 @pytest.mark.parametrize("section", sorted(Config.model_fields))
 def test_each_section_says_whether_it_needs_a_restart(section: str) -> None:
     """None does. A new section is listed here when a test shows that the services take it while they run."""
     shown = {
         "brands", "sources", "rules", "policies", "responders", "schedules",
-        "quiet_hours", "playbooks", "topics", "operators", "endpoints",
+        "quiet_hours", "playbooks", "topics", "operators", "endpoints", "urgent_severity",
     }  # fmt: skip
     assert section in shown

@@ -180,7 +180,7 @@ async def test_a_page_whose_delivery_is_superseded_is_lost_after_its_own_minute(
 async def test_failures_of_what_is_superseded_count_for_what_stands_for_it(make_house: MakeHouse) -> None:
     """Three failures send a page to the next method, whichever of its messages they were."""
     people = [{"id": "dana", "methods": ["out", "other"]}]
-    policies = [{"id": "default", "steps": [{"targets": ["responder:dana"]}]}]
+    policies = [{"id": "default", "steps": [{"targets": ["responder:dana"]}], "insist_minutes": "never"}]
     house = make_house(make.config(responders=people, policies=policies))
     await house.receiver.start()
     async with house.running():

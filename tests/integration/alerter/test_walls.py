@@ -29,6 +29,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/incidents/{incident}/reassign"): {**BY, "to": "lee"},
     ("post", "/v1/incidents/{incident}/outcome"): {**BY, "outcome": "false_alarm"},
     ("post", "/v1/deliveries/{delivery}/resend"): None,
+    ("patch", "/v1/endpoints/{name}"): {"hours": None},
     ("post", "/v1/endpoints/{name}/test"): None,
     ("post", "/v1/endpoints/{name}/secret"): {"grace_hours": 1},
     ("post", "/v1/endpoints/{name}/enable"): None,
