@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from services.base.errors import Damaged
+from services.base.errors import ConfigError, Damaged
 
 FOLDER: Final = Path(__file__).with_name("migrations")
 HEAD: Final = max((path.name.split("_")[0] for path in (FOLDER / "versions").glob("[0-9]*.py")), default="")
@@ -88,3 +88,10 @@ def version(connection: Connection) -> str | None:
         return None
     found = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return None if found is None else str(found)
+
+
+def check(connection: Connection) -> None:
+    """Raises `ConfigError` if the database has another version than this program knows."""
+    found = version(connection)
+    if found != HEAD:
+        raise ConfigError(f"the database has version {found}, but this program knows {HEAD}")

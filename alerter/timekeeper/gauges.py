@@ -126,7 +126,6 @@ class GaugeReader(PeriodicLoop):
         """Measure on-call coverage once a minute, on a thread: a thousand schedules over a week take a second."""
         if self._covered is not None and context.now - self._covered < COVERAGE_EVERY and not self._changed(context):
             return
-        self._covered, self._schedules = context.now, context.config.schedules
         until = context.now + coverage.AHEAD
         roster = await self._database.read(lambda c: rosters.between(c, context.now, until, context.now))
         found = await asyncio.to_thread(coverage.measure, context.config, roster, context.now)
@@ -135,3 +134,4 @@ class GaugeReader(PeriodicLoop):
         for schedule, covered in found.items():
             self._metrics.oncall_gap_seconds.labels(schedule).set(covered.gap_seconds)
             self._metrics.oncall_covered.labels(schedule).set(covered.now)
+        self._covered, self._schedules = context.now, context.config.schedules

@@ -37,7 +37,7 @@ from services.eventlog.kafka.appender import APPEND_SECONDS
 from services.eventlog.kafka.membership import KafkaMembership
 from services.eventlog.kafka.restore import PROGRESS_KEY
 from services.runtime.process import Process
-from tests.kafka_transactions import open_transactions
+from tests.kafka_transactions import all_ended, open_transactions
 from tests.patience import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.kafka_fixture"]
@@ -258,9 +258,7 @@ async def test_a_process_stopped_inside_a_transaction_blocks_nobody_for_longer_t
     async def broker_gives_up() -> None:
         places = [TopicPartition(prefix + CASCADES.name, 0), TopicPartition(prefix + SIGNALS.name, 0)]
         assert await open_transactions(kafka.bootstrap, places)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while await open_transactions(kafka.bootstrap, places):
-                await asyncio.sleep(0.1)
+        await all_ended(kafka.bootstrap, places)
 
     def stop(name: str) -> None:
         if name == "tx.committing" and not passed:
@@ -421,13 +419,14 @@ async def test_an_independent_reader_sees_no_aborted_record(kafka: LocalKafka, c
         await other.abort_transaction()
     again = await membership.acquire(0)
     await again.commit(Transaction(3, [signal(b"good 3")]))
+    tp = TopicPartition(prefix + SIGNALS.name, 0)
+    await all_ended(kafka.bootstrap, [tp])
     seen: dict[str, list[bytes]] = {}
     for level in ("read_committed", "read_uncommitted"):
         consumer = AIOKafkaConsumer(
             bootstrap_servers=kafka.bootstrap, isolation_level=level, auto_offset_reset="earliest", group_id=None
         )
         await consumer.start()
-        tp = TopicPartition(prefix + SIGNALS.name, 0)
         consumer.assign([tp])
         end = (await consumer.end_offsets([tp]))[tp]
         seen[level] = []
