@@ -20,6 +20,7 @@ from alerter.api.context import ApiContext
 from alerter.api.oncall import MOST_AHEAD, visible
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import Comment, Person, Shape
+from alerter.escalation import untold
 from alerter.oncall import absences
 from alerter.oncall.absences import AbsenceKind
 from alerter.oncall.overrides import Key
@@ -126,10 +127,12 @@ async def be_absent(service: ApiContext, caller: Caller, body: AbsenceIn) -> Abs
         # Not why: the audit log is kept for longer than that is anybody's business.
         detail = {"by": made.by, "begins": made.begins.isoformat(), "ends": made.ends.isoformat()}
         audit.record(connection, now, caller.name, "absence.created", f"{person.id}/{made.id}", None, detail)
+        untold.look_now(connection, now)  # whoever stands in for them may be somebody who can be told
         return True
 
     if not await service.database.write(write):
         raise Problem(409, f"{person.id} already has {absences.MOST} absences")
+    service.ring()
     return made
 
 
@@ -144,10 +147,12 @@ async def be_back(service: ApiContext, caller: Caller, absence: str) -> None:
         gone = absences.end(connection, absence, now)
         if gone:
             audit.record(connection, now, caller.name, "absence.ended", f"{one.responder}/{absence}")
+            untold.look_now(connection, now)
         return gone
 
     if not await service.database.write(write):
         raise Problem(404, f"there is no absence {absence}")
+    service.ring()
 
 
 def people(caller: Caller, config: Config) -> Collection[str] | None:

@@ -111,9 +111,10 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.post("/incidents/{incident}/reassign", responses={**ABSENT, **CONFLICT})
     async def reassign_incident(caller: Responder, incident: IncidentKey, said: schemas.Reassignment) -> Incident:
-        """Ask somebody to take it: a responder, whoever is on call for a schedule, or an endpoint. They are told, and have
-        five minutes to acknowledge it. Whoever has it keeps it until they do; if nobody has it, the policy then continues.
-        Somebody who does not exist or cannot be told is a 422 with the names of those who can."""
+        """Ask somebody to take it: a responder, whoever is on call for a schedule, or an endpoint. They are paged by their own
+        rules, and have five minutes to acknowledge it. Whoever has it keeps it until they do; if nobody has it, the policy
+        then continues, at once if they cannot be reached. Somebody who does not exist or cannot be told is a 422 with the
+        names of those who can."""
         return await perform(service, caller, "reassign", incident, said)
 
     @routes.post("/incidents/{incident}/outcome", responses=ABSENT)

@@ -300,15 +300,18 @@ async def warn(service: ApiContext, caller: Caller, made: Sequence[Override]) ->
 async def step_back(service: ApiContext, caller: Caller, schedule: str, override: str) -> None:
     """Raises `Problem` 404."""
     schedule_of(service, caller, schedule)
+    now = service.context().now
 
     def write(connection: Connection) -> bool:
-        gone = overrides.end(connection, schedule, override, service.context().now)
+        gone = overrides.end(connection, schedule, override, now)
         if gone:
-            audit.record(connection, service.context().now, caller.name, "override.deleted", f"{schedule}/{override}")
+            audit.record(connection, now, caller.name, "override.deleted", f"{schedule}/{override}")
+            untold.look_now(connection, now)
         return gone
 
     if not await service.database.write(write):
         raise Problem(404, f"{schedule} has no override {override}")
+    service.ring()
 
 
 def visible(caller: Caller, config: Config) -> Sequence[Schedule]:

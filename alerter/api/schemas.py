@@ -406,7 +406,7 @@ class PlannedStep(Shape):
 class PlannedRing(Shape):
     """What a person who was paged is told next by their own rules, if nobody acknowledges."""
 
-    step: int = Field(description="the number of the step that paged them")
+    step: int | None = Field(description="the number of the step that paged them; null: they were asked to take it")
     who: str
     method: str = Field(description="the endpoint")
     due_at: datetime
