@@ -217,11 +217,18 @@ def _rouse(desk: Announcer, before: IncidentRecord, work: Work) -> None:
     is_urgent = desk.is_urgent(record)
     rose = is_urgent and not desk.is_urgent(before)
     is_step = work.occasion is Occasion.STEP and request is not None and not request.is_hand_over
-    goes_on = is_step or (work.result.resumes_at is not None and work.result.resumes_at <= desk.now)
-    work.rouses = is_urgent and not telling.is_muted(record) and (rose or (before.to_rouse and goes_on))
+    result = work.result
+    is_now = result.resumes_at is None or result.resumes_at <= desk.now
+    goes_on = is_step or (is_now and (result.resumes_at is not None or result.tell.is_told))
+    work.rouses = is_urgent and (rose or (before.to_rouse and goes_on)) and _may_ring(desk, record)
     to_rouse = is_urgent and not work.rouses and (rose or before.to_rouse)
     if to_rouse != record.to_rouse:
-        work.announced = replace(work.result, record=record.model_copy(update={"to_rouse": to_rouse}))
+        work.announced = replace(result, record=record.model_copy(update={"to_rouse": to_rouse}))
+
+
+def _may_ring(desk: Announcer, record: IncidentRecord) -> bool:
+    """Returns True if nobody has it and nothing holds it back, also where that would only be noticed by the next message."""
+    return not telling.is_muted(record) and desk.gate.held(record) is None
 
 
 def _gate(desk: Announcer, work: Work) -> telling.WhyHeld:
@@ -342,7 +349,7 @@ def escalate(desk: Announcer, work: Work) -> None:
         desk.paging.hasten(record)
     if work.request is not None and result.tell.is_told:
         # After what stops those that went before.
-        desk.paging.record(record, work.request, work.made)
+        desk.paging.record(record, work.request, work.made, is_first=before is None)
     if work.rouses:
         desk.paging.rouse(record, work.made)
     if work.request is not None and result.tell.is_told:

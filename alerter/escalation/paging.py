@@ -205,8 +205,8 @@ class Paging:
         if not methods or methods[0] != ring.method:
             return Nobody(ring.target, f"{ring.who} cannot be reached by {ring.method}")
         contact = Contact(ring.target, ring.who, methods, ring.method, ring.responder)
-        called = (Recipient(contact, methods, ring.fallback),)
-        return PageRequest(ring.number, called, is_ring=True, is_hand_over=ring.is_hand_over)
+        again = (Recipient(contact, methods, ring.fallback),)
+        return PageRequest(ring.number, again, is_ring=True, is_hand_over=ring.is_hand_over)
 
     def rouse(self, record: IncidentRecord, told: Collection[str]) -> None:
         """Ring those who were paged while the incident was calm, by their rules for urgent ones.
@@ -275,8 +275,11 @@ class Paging:
         called = rings.arrange(found, usable, self._config.urgency(record.incident.severity), fallback=False)
         return tuple(one.methods[0] for one in called)
 
-    def record(self, about: IncidentRecord, request: PageRequest, deliveries: Mapping[str, str]) -> None:
-        """Record the pages of a step or a hand-over. `deliveries` has the id of the delivery to each endpoint."""
+    def record(
+        self, about: IncidentRecord, request: PageRequest, deliveries: Mapping[str, str], is_first: bool = False
+    ) -> None:
+        """Record the pages of a step or a hand-over. `deliveries` has the id of the delivery to each endpoint. `is_first` says
+        that the incident opens with them."""
         incident = about.incident.id
         made = [
             Page(
@@ -293,6 +296,8 @@ class Paging:
             for one in request.called
         ]
         pages.add(self._connection, made, self._now, self._wall, self._failing)
+        if not is_first:
+            rings.spare(self._connection, incident, request.called, self._now)
         self._start_rings(about, request.number, request.called)
 
     def schedule_next(self, record: IncidentRecord, request: PageRequest) -> None:

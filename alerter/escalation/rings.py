@@ -152,6 +152,14 @@ def stop_person(connection: Connection, ring: Ring) -> None:
     stop(connection, ring.incident, rings.c.responder == ring.responder)
 
 
+def spare(connection: Connection, incident: str, called: Sequence[Recipient], now: datetime) -> None:
+    """Cancel what is due to these people by the very method that a page uses now: one message is enough."""
+    for one in called:
+        if one.contact.responder is not None:
+            by_method = (rings.c.responder == one.contact.responder, rings.c.method == one.methods[0])
+            stop(connection, incident, *by_method, rings.c.due_at <= now)
+
+
 def is_rung(connection: Connection, incident: str, responder: str | None, urgency: Urgency) -> bool:
     """Returns True if rules of this urgency go on for this person. Those of a hand-over end with it, and do not count."""
     waits = (rings.c.incident == incident, rings.c.state == StepState.WAITING, rings.c.number != policy.HAND_OVER)

@@ -19,7 +19,7 @@ from alerter.desk.context import Context
 from alerter.desk.handover import NotThere
 from alerter.desk.service import IncidentService
 from alerter.escalation import pages, rings, steps, untold
-from alerter.incidents import store
+from alerter.incidents import model
 from alerter.incidents.record import IncidentRecord
 from alerter.incidents.store import IncidentStore, Origin
 from alerter.incidents.transitions import Refused
@@ -54,6 +54,7 @@ SEVERITIES: dict[int, dict[str, Any]] = {
     2: {"mood": make.mood(), "probability": 0.6},
     1: {"mood": make.mood(), "probability": 0.95},
 }
+_STORY = select(tables.incidents.c.id).order_by(tables.incidents.c.ordinal)
 MOST_MUTED = 40
 """Minutes for which people in this test have it, snooze or silence it, at most."""
 MOST_TURNS = 2_000
@@ -85,30 +86,30 @@ class Night(RuleBasedStateMachine):
             self.mended(name)
             self.created(name)
         self.pass_minutes(MOST_MUTED + 5)
-        before, at = self.record, self.now
+        before, at = self.records, self.now
         self.pass_minutes(90)
-        after = self.record
-        if before.is_pressing and after.is_pressing:
+        for was, is_now in zip(before, self.records, strict=True):
             arrived = select(tables.pages.c.id).join(deliveries, deliveries.c.id == tables.pages.c.delivery)
-            query = arrived.where(tables.pages.c.paged_at > at, deliveries.c.state == DeliveryState.DELIVERED)
-            with self.engine.begin() as connection:
-                assert connection.scalar(query.limit(1)) is not None, "nobody is paged any more"
+            since = (tables.pages.c.incident == was.incident.id, tables.pages.c.paged_at > at)
+            query = arrived.where(*since, deliveries.c.state == DeliveryState.DELIVERED).limit(1)
+            if was.is_pressing and is_now.is_pressing:
+                with self.engine.begin() as connection:
+                    assert connection.scalar(query) is not None, "nobody is paged any more"
         self.engine.dispose()
 
     @property
-    def record(self) -> IncidentRecord:
+    def records(self) -> list[IncidentRecord]:
+        """All incidents of the story, the newest last: one that ended may be followed by another."""
         with self.engine.begin() as connection:
-            (one,) = connection.scalars(select(tables.incidents.c.id)).all()
-            found = IncidentStore(connection).load(one)
-        assert found is not None
-        return found
+            every = connection.scalars(_STORY).all()
+            found = [IncidentStore(connection).load(one) for one in every]
+        return [one for one in found if one is not None]
 
     def does(self, work: Callable[[IncidentService, str], object]) -> None:
         """One transaction, and what the network makes of it."""
         with self.engine.begin() as connection:
             desk = IncidentService(connection, Context(self.now, self.now, self.config, None))
-            one = connection.scalar(select(tables.incidents.c.id))
-            work(desk, one or "")
+            work(desk, (connection.scalars(_STORY).all() or [""])[-1])
         self.sends()
 
     def sends(self) -> None:
@@ -144,10 +145,16 @@ class Night(RuleBasedStateMachine):
     @staticmethod
     def timer(desk: IncidentService, kind: str, one: str, number: int) -> None:
         timers = desk.timers
-        if kind in ("look", "fire"):
-            (timers.look_again if kind == "look" else timers.fire)(one)
+        if kind == "step":
+            timers.step(one, number)
+        elif kind == "page":
+            timers.unreached(one, number)
+        elif kind == "ring":
+            timers.ring(one, number)
+        elif kind == "look":
+            timers.look_again(one)
         else:
-            {"step": timers.step, "page": timers.unreached, "ring": timers.ring}[kind](one, number)
+            timers.fire(one)
 
     def pass_minutes(self, minutes: float) -> None:
         until = self.now + timedelta(minutes=minutes)
@@ -238,15 +245,14 @@ class Night(RuleBasedStateMachine):
     def something_will_page_somebody_or_it_is_red(self) -> None:
         if not hasattr(self, "engine"):
             return
-        record = self.record
-        with self.engine.begin() as connection:
-            waits = _waits(connection, record)
-            is_red = bool(untold.words_of(connection, [record.incident.id]))
-            timer = store.next_due(connection)
-        if record.is_pressing:
-            assert waits or is_red, "silence that looks calm"
-        elif not record.ended and not record.incident.is_easing:
-            assert waits or timer is not None, "what holds it back ends by itself"
+        for record in self.records:
+            with self.engine.begin() as connection:
+                waits = _waits(connection, record)
+                is_red = bool(untold.words_of(connection, [record.incident.id]))
+            if record.is_pressing:
+                assert waits or is_red, "silence that looks calm"
+            elif not record.ended:
+                assert waits or model.due(record) is not None, "what holds it back ends by itself"
 
 
 def _waits(connection: Connection, record: IncidentRecord) -> bool:
