@@ -173,6 +173,8 @@ class Timers:
                 )
                 self._escalate(record, request, why, goes_on=goes_on)
                 return True
+        if is_known:
+            self._paging.go_on(record)
         return False
 
     def _note(self, record: IncidentRecord, because: str) -> None:

@@ -312,6 +312,15 @@ class Paging:
             because, due = f"step {request.number + 1} had nobody to tell", self._now
         steps.schedule(self._connection, incident.id, following, due, because=because)
 
+    def go_on(self, record: IncidentRecord) -> None:
+        """See to it that a policy that insists is repeated later. It stopped where it reached nobody, and somebody knows now:
+        a page that was lost has arrived after all."""
+        incident, after = record.incident.id, policy.insists_after(record.policy)
+        planned = steps.planned(self._connection, incident)
+        if after is not None and planned and steps.waiting(self._connection, incident) is None:
+            number = max(policy.count(record.policy), planned[-1][0] + 1)
+            steps.schedule(self._connection, incident, number, self._now + after)
+
     def put_off(self, record: IncidentRecord, number: int) -> None:
         """Look later whether a policy that is used up is to be repeated."""
         after = policy.insists_after(record.policy) or policy.LEAST_WAIT

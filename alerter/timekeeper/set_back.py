@@ -38,7 +38,7 @@ TOLERANCE: Final = timedelta(minutes=1)
 
 _CLOCK, _WALL = "latest_clock", "latest_wall"
 _OF_OPEN: Final = select(incidents.c.id).where(incidents.c.state.not_in(ENDED))
-_BY_CLOCK: Final = (
+BY_CLOCK: Final = (
     (incidents.c.due_at, incidents.c.due_at.is_not(None)),
     (steps.c.due_at, steps.c.state.in_((StepState.WAITING, StepState.UNTOLD))),
     (rings.c.due_at, rings.c.state == StepState.WAITING),
@@ -55,7 +55,7 @@ _BY_CLOCK: Final = (
 )
 _ELSE: Final = {deliveries.c.waits_since: deliveries.c.created_at}
 """Where a column is empty: what counts in its place, and is left as it is."""
-_BY_WALL: Final = (
+BY_WALL: Final = (
     (deliveries.c.lease_ends_wall, deliveries.c.lease_ends_wall.is_not(None)),
     (endpoints.c.next_send_wall, endpoints.c.next_send_wall.is_not(None)),
     (standing.c.due_wall, standing.c.due_wall.is_not(None)),
@@ -73,8 +73,8 @@ def mend(connection: Connection, now: datetime, wall: datetime) -> timedelta:
     """Move what is to come if a clock was set back since `note`, and note the time. Returns by how much, at the most."""
     newest_entry = select(timeline.c.at).order_by(timeline.c.id.desc()).limit(1)
     latest = max(_noted(connection, _CLOCK) or now, connection.scalar(newest_entry) or now)
-    back = _move(connection, _BY_CLOCK, latest - now)
-    back_wall = _move(connection, _BY_WALL, (_noted(connection, _WALL) or wall) - wall)
+    back = _move(connection, BY_CLOCK, latest - now)
+    back_wall = _move(connection, BY_WALL, (_noted(connection, _WALL) or wall) - wall)
     note(connection, now, wall)
     return max(back, back_wall)
 
