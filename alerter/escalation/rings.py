@@ -153,11 +153,12 @@ def stop_person(connection: Connection, ring: Ring) -> None:
 
 
 def spare(connection: Connection, incident: str, called: Sequence[Recipient], now: datetime) -> None:
-    """Cancel what is due to these people by the very method that a page uses now: one message is enough."""
+    """Cancel what comes at once to these people because it has become urgent, by the very method that a page uses now: one
+    message is enough."""
     for one in called:
         if one.contact.responder is not None:
-            by_method = (rings.c.responder == one.contact.responder, rings.c.method == one.methods[0])
-            stop(connection, incident, *by_method, rings.c.due_at <= now)
+            same = (rings.c.responder == one.contact.responder, rings.c.method == one.methods[0])
+            stop(connection, incident, *same, rings.c.after_minutes == 0, rings.c.due_at <= now)
 
 
 def is_rung(connection: Connection, incident: str, responder: str | None, urgency: Urgency) -> bool:

@@ -261,8 +261,8 @@ def _waits(connection: Connection, record: IncidentRecord) -> bool:
 
 
 Night.TestCase.settings = settings(
-    max_examples=60,
-    stateful_step_count=25,
+    max_examples=15,
+    stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
