@@ -120,7 +120,7 @@ async def test_an_acknowledgement_that_ends_meanwhile_lets_the_other_ring_on(mak
 
 
 @pytest.mark.parametrize("person", [SLEEPER, PLAIN])
-async def test_a_hand_over_that_fails_tries_the_next_method_and_is_no_news_to_it(
+async def test_a_hand_over_that_fails_tries_the_next_method_which_hears_how_it_goes_on(
     make_house: MakeHouse, person: dict[str, Any]
 ) -> None:
     async with running(make_house, *STEPS, people=(DANA, person), **URGENT) as house:
