@@ -147,7 +147,7 @@ def _returned(desk: IncidentService, service: ApiContext, name: str, came: pager
     if not insert_missing(desk.connection, inbound, [{"endpoint": name, "event": came.event, "at_wall": context.wall}]):
         return None  # told already: what was undone since stays undone
     before = desk.store.load(came.incident)
-    if before is None or before.ended:
+    if before is None or before.ended or not endpoints.takes(desk.connection, name, before.incident.brand):
         return before
     if came.action == Change.RESOLVED:
         after = desk.people.resolve(came.incident, came.by, "")

@@ -20,6 +20,7 @@ from alerter.escalation.rings import Recipient, Ring
 from alerter.incidents.record import IncidentRecord
 from alerter.notify import endpoints
 from alerter.oncall import rosters
+from alerter.oncall.brand_people import people_of
 from alerter.oncall.responders import Contact, Directory, Nobody, account_of
 from alerter.rules.severity import PRESSING
 from services.config.model import Config
@@ -245,10 +246,13 @@ class Paging:
         usable = self.usable(names, brand)
         return tuple(name for name in names if name in usable)
 
-    def reach(self, person: str, brand: BrandId) -> tuple[str, ...]:
+    def reach(self, person: str, brand: BrandId, only_of_brand: bool = False) -> tuple[str, ...]:
         """Returns the first working method of the responder or schedule with this id or name, or the endpoint of this name,
-        or nothing."""
+        or nothing; with `only_of_brand`, nothing of those whom no policy or account of the brand leads to."""
         found = self.directory.named(person, self._now)
+        target = person if found is None else found.target
+        if only_of_brand and not people_of(self._config, (brand,)).has(target):
+            return ()
         methods = (person,) if found is None else () if isinstance(found, Nobody) else found.methods
         return self.usable_in_order(methods, brand)[:1]
 

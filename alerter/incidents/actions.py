@@ -55,13 +55,15 @@ def acknowledge(
         "acknowledged_until": until,
         "comment": comment or (incident.comment if again else None),
     }
-    draft = _changed(record, {**changes, **_AWAKE}, acted=True)
+    draft = _changed(record, {**changes, **_AWAKE}, acted=True).model_copy(update=_FROM_INSIDE)
     if not again:
         draft = draft.model_copy(update={"told": heard(draft, now), "asked_until": None})
     message = Message(Change.ACKNOWLEDGED, because, TellReason.RECORDED if again else TellReason.ACTED)
     return advance(record, draft, Trigger.NOTED, Entry("acknowledged", because, by), now, message, halts=True)
 
 
+_FROM_INSIDE: Final[dict[str, Any]] = {"held_from_outside": False}
+"""Until the caller says otherwise, which knows whose key it was."""
 _AWAKE: Final[dict[str, Any]] = {"snoozed_by": None, "snoozed_until": None}
 _FREE: Final[dict[str, Any]] = {"acknowledged_by": None, "acknowledged_at": None, "acknowledged_until": None}
 
@@ -80,7 +82,7 @@ def snooze(record: IncidentRecord, by: str, comment: str, now: datetime, until: 
         return None
     because = f"{by} snoozed it until {until:%Y-%m-%d %H:%M} UTC" + _said(comment)
     changes = {**_FREE, "snoozed_by": by, "snoozed_until": until, "comment": comment or None}
-    draft = _changed(record, changes, acted=True).model_copy(update={"asked_until": None})
+    draft = _changed(record, changes, acted=True).model_copy(update={"asked_until": None, **_FROM_INSIDE})
     message = Message(Change.UPDATED, because, TellReason.RECORDED)
     return advance(record, draft, Trigger.NOTED, Entry("snoozed", because, by), now, message, halts=True)
 

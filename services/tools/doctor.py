@@ -148,8 +148,14 @@ def _check_reach(found: Findings, settings: Settings) -> None:
     try:
         config = load(settings.config)
         findings, begun = load_object("alerter.escalation.dry_run:of_settings")(settings, config)
+        endpoints = load_object("alerter.api.endpoint_findings:of_settings")(settings, config)
     except FirebreakError:
         return  # what is wrong with the file or the database is said by its own check
+    for finding in endpoints:
+        if finding.is_wrong:
+            found.bad(finding.words, "see to the receiver; messages wait for it, and leave when it answers")
+        else:
+            found.note(finding.words)
     for finding in findings:
         if finding.is_wrong and begun:
             found.bad(finding.words, "create or enable the endpoint, or close the gap; see docs/policies.md")
