@@ -75,8 +75,7 @@ async def perform(service: ApiContext, caller: Caller, name: str, incident: str,
             _check_asked(desk, caller, service.context(), before, said.to)
         after = action.apply(desk.people, incident, said) if before is not None else None
         if after is not None and caller.outside and after != before and name in HOLDING:
-            after = after.model_copy(update={"held_from_outside": True})
-            desk.store.keep(after)
+            after = seen.held_from_outside(desk, after)
         if before is not None and after is not None and after != before:
             now, brand = service.context().now, after.incident.brand
             detail = {"by": said.by, "comment": said.comment}

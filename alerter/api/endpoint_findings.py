@@ -1,5 +1,5 @@
-"""Says in a line what is the matter with an endpoint that fails or is disabled, for `firebreak doctor`: a failing endpoint looks
-like one there, too."""
+"""Says in a line what is the matter with an endpoint that fails or is disabled: `firebreak doctor` tells it beside what else
+is wrong."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def _finding(one: schemas.Endpoint, now: datetime) -> EndpointFinding:
         answer, detail = one.last_answer, _printable(one.last_answer.detail or "")
         said.append(f"last answer: {answer.status or answer.outcome}" + (f", {detail}" if detail else ""))
     said.append(f"paged by {', '.join(one.policies)}" if one.policies else "no policy pages it")
-    return EndpointFinding("; ".join(said), one.failures >= TRIP_FAILURES and bool(one.policies))
+    only_fails = one.state is EndpointState.ENABLED and one.failures >= TRIP_FAILURES
+    return EndpointFinding("; ".join(said), only_fails and bool(one.policies))
 
 
 def _utc(at: datetime) -> str:

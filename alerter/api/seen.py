@@ -11,6 +11,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from alerter.api.auth import Caller
+from alerter.desk.service import IncidentService
+from alerter.incidents.record import IncidentRecord
 from alerter.notify import endpoints
 from alerter.oncall.brand_people import people_of
 from alerter.oncall.responders import Directory
@@ -50,3 +52,10 @@ def to_ask(caller: Caller, config: Config, brand: str) -> list[str]:
     own = people_of(config, (brand,))
     names = [one.called for one in config.responders if one.id in own.responders]
     return [*names, *(one.id for one in config.schedules if one.id in own.schedules)]
+
+
+def held_from_outside(desk: IncidentService, record: IncidentRecord) -> IncidentRecord:
+    """Note that whoever has the incident gave their name from outside, so that it pages nobody but people of its brand."""
+    record = record.model_copy(update={"held_from_outside": True})
+    desk.store.keep(record)
+    return record

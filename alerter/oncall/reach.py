@@ -60,6 +60,10 @@ class _Case(NamedTuple):
     owner: str | None = None
 
 
+_Resolved = tuple[str, _Limited]
+"""A target other than `owner`, and which of the limited endpoints that it depends on take the brand."""
+
+
 class _Instead(Enum):
     """What happens where a step reaches nobody."""
 
@@ -90,16 +94,21 @@ class DryRun:
         self._roster = roster
         self._endpoints = endpoints
         self._period = Span(now, now + ahead)
-        self._always = (Piece(*self._period),)
+        self._always: Pieces = (Piece(*self._period),)
         self._rotas: dict[str, list[Shift]] = {}
-        self._targets: dict[tuple[str, _Limited], Pieces] = {}
-        self._steps: dict[tuple[tuple[str, ...], tuple[str, ...], bool, _Case], tuple[_Lost, ...]] = {}
+        self._open: dict[str, Pieces] = {}
+        self._targets: dict[_Resolved, Pieces] = {}
+        self._steps: dict[tuple[tuple[_Resolved, ...], tuple[_Resolved, ...], bool], tuple[_Lost, ...]] = {}
         self._needed: dict[str, frozenset[str]] = {}
         self._shut: dict[tuple[tuple[Window, ...], str], tuple[Span, ...]] = {}
 
     def findings(self) -> tuple[Finding, ...]:
         """Returns what is to be said of all policies, in the order of the file."""
         return tuple(finding for policy in self._config.policies for finding in self._of(policy))
+
+    def unreached(self, target: str) -> Pieces:
+        """Returns when a target of a policy, other than `owner`, reaches nobody, of a brand that no endpoint is limited to."""
+        return self._target((target, frozenset()))
 
     def _of(self, policy: Policy) -> Iterator[Finding]:
         cases = self._cases(policy)
@@ -137,7 +146,7 @@ class DryRun:
                 cases[_Case(takes & needed)].append(brand.id)
                 continue
             for owner in dict.fromkeys(account.owner for account in brand.accounts) or (None,):
-                wanted = needed | (self._names(self._of_owner(owner)) if owner is not None else frozenset())
+                wanted = needed if owner is None else needed | self._names(self._of_owner(owner))
                 name = f"accounts of {owner}" if owner is not None else f"{brand.id}, which has no account"
                 cases[_Case(takes & wanted, owner)].append(name)
         return cases
@@ -153,15 +162,26 @@ class DryRun:
     def _step(
         self, targets: tuple[str, ...], fallback: tuple[str, ...], is_last: bool, case: _Case
     ) -> tuple[_Lost, ...]:
-        key = (targets, fallback, is_last, case)
-        if key not in self._steps:
-            self._steps[key] = tuple(self._lost(targets, fallback, is_last, case))
+        """Returns when a step reaches nobody, one for each kind of reason, and what the alerter does instead."""
+        key = (self._resolved(targets, case), self._resolved(fallback, case), is_last)
+        if key not in self._steps:  # most cases differ in nothing that a step depends on
+            self._steps[key] = tuple(self._lost(*key))
         return self._steps[key]
 
-    def _lost(self, targets: tuple[str, ...], fallback: tuple[str, ...], is_last: bool, case: _Case) -> Iterator[_Lost]:
-        """Yield when a step reaches nobody, one for each kind of reason, and what the alerter does instead."""
+    def _resolved(self, targets: Iterable[str], case: _Case) -> tuple[_Resolved, ...]:
+        owner = OWNER if case.owner is None else self._of_owner(case.owner)
+        found = (owner if target == OWNER else target for target in targets)
+        return tuple((target, case.takes & self._names(target)) for target in found)
+
+    def _of_owner(self, owner: str) -> str:
+        """Returns the target that an owner of an account stands for."""
+        if self._config.responder(owner) is not None:
+            return f"responder:{owner}"
+        return f"schedule:{owner}" if self._config.schedule(owner) is not None else owner
+
+    def _lost(self, targets: Sequence[_Resolved], fallback: Sequence[_Resolved], is_last: bool) -> Iterator[_Lost]:
         alike: defaultdict[frozenset[Lack], list[Piece]] = defaultdict(list)
-        for piece in self._together(targets, case):
+        for piece in self._together(targets):
             alike[piece.lacks].append(piece)
         for lacks, pieces in alike.items():
             gap = tuple(pieces)
@@ -172,38 +192,26 @@ class DryRun:
                 if not is_last:
                     yield _Lost(_Instead.NEXT_STEP, gap)
                     continue
-            untold = both(gap, self._bare(fallback, case)) if fallback else gap
+            bare = tuple(piece._replace(whys=()) for piece in self._together(fallback)) if fallback else self._always
+            untold = both(gap, bare)
             yield _Lost(_Instead.NOTHING, untold) if untold else _Lost(_Instead.FALLBACK, gap)
 
-    def _bare(self, targets: Sequence[str], case: _Case) -> Pieces:
-        """Returns when none of the targets reaches anybody, without the reasons."""
-        return tuple(piece._replace(whys=()) for piece in self._together(targets, case))
-
-    def _together(self, targets: Sequence[str], case: _Case) -> Pieces:
+    def _together(self, targets: Iterable[_Resolved]) -> Pieces:
         """Returns when none of the targets reaches anybody."""
-        found, *others = (self._target(target, case) for target in targets)
+        found, *others = (self._target(target) for target in targets)
         for pieces in others:
             found = both(found, pieces)
         return found
 
-    def _of_owner(self, owner: str) -> str:
-        """Returns the target that an owner of an account stands for."""
-        if self._config.responder(owner) is not None:
-            return f"responder:{owner}"
-        return f"schedule:{owner}" if self._config.schedule(owner) is not None else owner
-
-    def _target(self, target: str, case: _Case) -> Pieces:
-        if target == OWNER:
-            if case.owner is None:
-                return self._at_all(Lack.WAY, "nobody owns an account that the brand does not have")
-            target = self._of_owner(case.owner)
-        takes = case.takes & self._names(target)
-        if (target, takes) not in self._targets:
-            self._targets[target, takes] = self._look(target, takes)
-        return self._targets[target, takes]
+    def _target(self, target: _Resolved) -> Pieces:
+        if target not in self._targets:
+            self._targets[target] = self._look(*target)
+        return self._targets[target]
 
     def _look(self, target: str, takes: _Limited) -> Pieces:
         kind, _, name = target.rpartition(":")
+        if target == OWNER:
+            return self._at_all(Lack.WAY, "nobody owns an account that the brand does not have")
         if kind == "schedule":
             return self._schedule(name, takes)
         if kind == "responder":
@@ -276,14 +284,19 @@ class DryRun:
                 begins, ends = max(piece.begins, shift.begins), min(piece.ends, shift.ends)
                 if begins < ends:
                     found.append(Piece(begins, ends, tuple(_by_clocks_of(zone, why) for why in piece.whys)))
-        absent = self._open(schedule) if schedule is not None and any(nobody in piece.whys for piece in found) else ()
-        return either(absent, found)
+        is_bare = schedule is not None and any(nobody in piece.whys for piece in found)
+        return either(self._absent(schedule), found) if schedule is not None and is_bare else tuple(found)
 
-    def _open(self, schedule: Schedule) -> Pieces:
+    def _absent(self, schedule: Schedule) -> Pieces:
         """Returns when nobody is on call because somebody is absent."""
         if not self._roster.absences:
             return ()
-        return tuple(
+        if schedule.id not in self._open:
+            self._open[schedule.id] = tuple(self._vacant(schedule))
+        return self._open[schedule.id]
+
+    def _vacant(self, schedule: Schedule) -> Iterator[Piece]:
+        return (
             Piece(
                 one.begins,
                 one.ends,
