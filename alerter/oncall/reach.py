@@ -296,15 +296,10 @@ class DryRun:
         return self._open[schedule.id]
 
     def _vacant(self, schedule: Schedule) -> Iterator[Piece]:
-        return (
-            Piece(
-                one.begins,
-                one.ends,
-                (Why(Lack.PRESENCE, f"nobody is on call for {schedule.id}: {one.responder} is absent", schedule.zone),),
-            )
-            for one in self._roster_of(schedule.id).open_shifts(schedule, *self._period)
-            if one.filled_by is None
-        )
+        for one in self._roster_of(schedule.id).open_shifts(schedule, *self._period):
+            if one.filled_by is None:
+                words = f"nobody is on call for {schedule.id}: {one.responder} is absent"
+                yield Piece(one.begins, one.ends, (Why(Lack.PRESENCE, words, schedule.zone, is_weekly=False),))
 
     def _rota(self, name: str) -> list[Shift]:
         if name not in self._rotas:
@@ -371,5 +366,5 @@ def _merged_hours(whys: Sequence[Why]) -> tuple[Why, ...]:
 
 
 def _by_clocks_of(zone: str, why: Why) -> Why:
-    """Says when a shift is by the clocks of its schedule, and when an endpoint is closed by its own."""
-    return why if why.lack is Lack.HOURS else why._replace(zone=zone)
+    """Says when a turn is, by the clocks of its schedule, and when an endpoint is closed, by its own."""
+    return why if why.lack is Lack.HOURS else why._replace(zone=zone, is_weekly=False)

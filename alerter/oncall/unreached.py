@@ -33,11 +33,13 @@ class Lack(StrEnum):
 
 
 class Why(NamedTuple):
-    """Why nobody is reached, in words. `zone` is the one whose clocks its times are meant by."""
+    """Why nobody is reached, in words. `zone` is the one whose clocks its times are meant by. With `is_weekly` it is the same
+    in each week, as gaps and hours are, and absences and turns are not."""
 
     lack: Lack
     words: str
     zone: str | None = None
+    is_weekly: bool = True
 
 
 class Piece(NamedTuple):
@@ -102,14 +104,14 @@ def outside(open_: Sequence[Span], begin: datetime, end: datetime) -> Iterator[S
 def when(pieces: Sequence[Piece], period: Span) -> str:
     """Returns when that is, in words, such as ` on Sundays`; nothing if it is always.
 
-    What is missing because of an absence has a date, and all else is said of each week.
+    What is so in each week is said of it, and all else has a date.
     """
     spans = merged(Span(piece.begins, piece.ends) for piece in pieces)
     zone = next((why.zone for piece in pieces for why in piece.whys if why.zone is not None), "UTC")
-    is_once = any(piece.lacks & {Lack.PRESENCE, Lack.ANSWER} for piece in pieces)
     if spans == [period]:
-        return " in the whole coming week" if is_once else ""
-    if is_once:
+        is_absence = any(piece.lacks & {Lack.PRESENCE, Lack.ANSWER} for piece in pieces)
+        return " in the whole coming week" if is_absence else ""
+    if not all(why.is_weekly for piece in pieces for why in piece.whys):
         walls = [Span(wall_of(span.begins, zone_of(zone)), wall_of(span.ends, zone_of(zone))) for span in spans]
         return f" from {listed(f'{_date(wall.begins)} to {_date(wall.ends)}' for wall in walls)} ({zone})"
     walls = _weekly(spans, period, zone_of(zone))

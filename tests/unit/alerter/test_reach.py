@@ -276,8 +276,8 @@ def test_an_edit_of_a_schedule_counts_from_its_next_hand_over_as_it_does_for_pag
     after = a_schedule(responders=["dana", "lee"])
     (found,) = said(["schedule:night"], schedules=[after], endpoints=gone, roster=Roster(histories=history, now=NOW))
     (alone,) = said(["schedule:night"], schedules=[after], endpoints=gone)
-    assert "on Thu 00:00 to Fri 00:00, Sat 00:00 to Sun 00:00, Mon 00:00 to Tue 00:00" in found
-    assert "on Wed 10:30 to Thu 00:00" in alone
+    assert "from Thu 5 Mar 00:00 to Fri 6 Mar 00:00, Sat 7 Mar 00:00 to Sun 8 Mar 00:00" in found
+    assert "from Wed 4 Mar 10:30 to Thu 5 Mar 00:00" in alone
 
 
 @pytest.mark.parametrize("seed", range(6))
