@@ -265,7 +265,7 @@ class DryRun:
         """Returns when this responder is absent. A policy that names them pages them all the same."""
         away = [Span(one.begins, one.ends) for one in self._roster.absences if one.responder == name]
         zone = next((one.zone for one in self._roster.absences if one.responder == name), "UTC")
-        why = (Why(Lack.ANSWER, f"{name} is absent", zone),)
+        why = (Why(Lack.ANSWER, f"{name} is absent", zone, is_weekly=False),)
         return tuple(Piece(*span, why) for span in clipped(merged(away), *self._period))
 
     def _schedule(self, name: str, takes: _Limited) -> Pieces:

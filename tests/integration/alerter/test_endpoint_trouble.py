@@ -99,8 +99,9 @@ async def test_the_doctor_says_all_that_is_the_matter_with_a_failing_endpoint(ho
     assert failing.is_wrong
     assert re.fullmatch(
         r"endpoint zoo has been failing since 2026-03-01 09:00 UTC \(\d+ attempts in a row\); "
-        r"paused until 2026-03-01 09:0\d UTC; 7 messages waiting, the oldest since 2026-03-01 09:00 UTC; last answer: 503, down for  repairs; "
-        r"paged by default, nights, owners",
+        r"paused until 2026-03-01 09:0\d UTC; "
+        r"7 messages waiting, the oldest since 2026-03-01 09:00 UTC; "
+        r"last answer: 503, down for  repairs; paged by default, nights, owners",
         failing.words,
     )
     assert disabled == (
