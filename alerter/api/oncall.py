@@ -16,7 +16,7 @@ from alerter.api.auth import Caller, Reader, Responder
 from alerter.api.context import ApiContext
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import Comment, Person, Shape
-from alerter.api.seen import person_of
+from alerter.api.seen import people, person_of
 from alerter.escalation import untold
 from alerter.oncall import calendar, duty, overrides, rosters, shifts
 from alerter.oncall.brand_people import people_of
@@ -288,15 +288,22 @@ async def stand_in_for(
 
 
 async def warn(service: ApiContext, caller: Caller, made: Sequence[Override]) -> dict[str, tuple[str, ...]]:
-    """Returns what these overrides make worse for whoever stands in, by their ids, in the schedules that the caller sees."""
+    """Returns what these overrides make worse for whoever stands in, by their ids, in the schedules that the caller sees.
+
+    It learns so of its own people alone: one of others may stand in for them, but when they are absent is theirs.
+    """
     config, now = service.process.config, service.context().now
-    seen = visible(caller, config)
+    seen, own = visible(caller, config), people(caller, config)
     if not made:
         return {}
     periods = [duty.around(one) for one in made]
     begin, end = min(period.begins for period in periods), max(period.ends for period in periods)
     roster = await service.database.read(lambda c: rosters.between(c, begin, end, now))
-    return await asyncio.to_thread(lambda: {one.id: duty.warnings(config, seen, roster, one) for one in made})
+
+    def warnings(one: Override) -> tuple[str, ...]:
+        return duty.warnings(config, seen, roster, one) if own is None or one.responder in own else ()
+
+    return await asyncio.to_thread(lambda: {one.id: warnings(one) for one in made})
 
 
 async def step_back(service: ApiContext, caller: Caller, schedule: str, override: str) -> None:

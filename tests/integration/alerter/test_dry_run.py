@@ -15,7 +15,7 @@ from tests.unit.alerter.make import NOW
 
 DANA = {"id": "dana", "methods": ["dana-push"]}
 LEE = {"id": "lee", "methods": ["lee-push"]}
-NIGHT = {
+NIGHT: dict[str, Any] = {
     "id": "night",
     "zone": "UTC",
     "layers": [{"id": "base", "rotation": "daily", "begins": "2026-02-28T09:00", "responders": ["lee", "dana"]}],
@@ -90,13 +90,33 @@ async def test_what_is_foretold_of_hours_is_what_happens(
         assert len(house.receiver.at("/desk")) == 1, "what waited comes when it opens"
 
 
+async def test_another_configuration_is_played_when_it_is_taken(make_house: MakeHouse) -> None:
+    """A name that was mistyped in an edit is said then, and not at the next start."""
+    house = built(make_house, ["desk"])
+    await house.receiver.start()
+    async with house.running():
+        await house.endpoint("desk")
+        mistyped = {"id": "default", "steps": [{"targets": ["dekk"]}]}
+        with capture_logs() as logged:
+            await house.reconfigure(make.config(policies=[mistyped]))
+            for _ in range(2):  # once, however often it is looked at
+                await house.alerter.foresight.turn()
+        said = [
+            line["why"] for line in logged if line["event"] in ("nobody_would_be_told", "policy_name_leads_nowhere")
+        ]
+    assert said == [
+        "step 1 of default reaches nobody: endpoint dekk does not exist",
+        "there is no endpoint 'dekk' (named by step 1 of default): did you mean 'desk'?",
+    ]
+
+
 async def test_an_edit_that_waits_for_its_hand_over_is_foretold_as_it_will_be(make_house: MakeHouse) -> None:
     """Dana keeps the turn that the file of today would give to lee."""
     house = built(make_house, ["schedule:night"])
     await house.receiver.start()
     async with house.running():
         await house.endpoint("lee-push")
-        layer: dict[str, Any] = {**NIGHT["layers"][0], "responders": ["dana", "lee"]}  # type: ignore[index]
+        layer: dict[str, Any] = {**NIGHT["layers"][0], "responders": ["dana", "lee"]}
         changed = {**NIGHT, "layers": [layer]}
         policies = house.config.policies
         config = make.config(responders=[DANA, LEE], schedules=[changed]).model_copy(update={"policies": policies})

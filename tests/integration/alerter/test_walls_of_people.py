@@ -320,6 +320,21 @@ async def test_nothing_that_can_be_read_names_anybody_of_others(house: House) ->
         assert (there.status_code, there.text.replace("zorro", "X")) == (404, none.text.replace("nobody", "X"))
 
 
+async def test_of_somebody_of_others_who_stands_in_nothing_but_that_is_told(house: House) -> None:
+    own = {"responder": "zorro", "begins": at(20.1), "ends": at(20.9), "by": "lead"}
+    assert (await house.http.post("/v1/absences", json={"responder": "zorro", **AWAY})).status_code == 201
+    made = await house.http.post("/v1/schedules/acme-night/overrides", json=own)
+    assert any("Zorro Vega is absent" in one for one in made.json()["warnings"])
+    key = (await make_key(house, "centre", "respond", "acme"))["authorization"].partition(" ")[2]
+    house.clock.advance(timedelta(days=15).total_seconds())
+    async with sign_in(house, key, "ada") as client:
+        page = (await client.get("/console/on-call")).text
+    assert "Zorro Vega" in page, "who is on duty for them, they see"
+    assert "Zorro Vega is absent" not in page
+    async with sign_in(house) as client:
+        assert "Zorro Vega is absent" in (await client.get("/console/on-call")).text
+
+
 async def test_a_name_that_is_given_from_outside_reminds_nobody_of_others(house: House) -> None:
     """Whoever has an incident is told when their time is over: by the name that they gave, which may be anybody's."""
     incident = (await two_stories(house))["acme"]
