@@ -60,6 +60,7 @@ async def diagnose(settings: Settings) -> bool:
     _check_secrets(found, settings)
     if _is_here("alerter"):
         _check_reach(found, settings)
+        _check_endpoints(found, settings)
     usable = _check_machine(found, settings)
     _check_parts(found)
     if usable or settings.log == "kafka":
@@ -148,14 +149,8 @@ def _check_reach(found: Findings, settings: Settings) -> None:
     try:
         config = load(settings.config)
         findings, begun = load_object("alerter.escalation.dry_run:of_settings")(settings, config)
-        endpoints = load_object("alerter.api.endpoint_findings:of_settings")(settings, config)
     except FirebreakError:
         return  # what is wrong with the file or the database is said by its own check
-    for finding in endpoints:
-        if finding.is_wrong:
-            found.bad(finding.words, "see to the receiver; messages wait for it, and leave when it answers")
-        else:
-            found.note(finding.words)
     for finding in findings:
         if finding.is_wrong and begun:
             found.bad(finding.words, "create or enable the endpoint, or close the gap; see docs/policies.md")
@@ -165,6 +160,19 @@ def _check_reach(found: Findings, settings: Settings) -> None:
         found.note("endpoints are created at run time, after the first start: until then nobody is told")
     elif not any(finding.is_wrong for finding in findings):
         found.good("every step of every policy reaches somebody in the coming week")
+
+
+def _check_endpoints(found: Findings, settings: Settings) -> None:
+    """Say what is the matter with endpoints that fail or are disabled."""
+    try:
+        findings = load_object("alerter.api.endpoint_findings:of_settings")(settings, load(settings.config))
+    except FirebreakError:
+        return  # as above
+    for finding in findings:
+        if finding.is_wrong:
+            found.bad(finding.words, "see to the receiver: messages wait for it, and leave when it answers")
+        else:
+            found.note(finding.words)
 
 
 def _check_machine(found: Findings, settings: Settings) -> bool:
