@@ -84,7 +84,6 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
             ),
             may_change=may_change,
             names={one.id: one.called for one in context.config.responders},
-            zone_of=zone_of,
             today=wall_of(context.now, zone_of(zones.chosen(request, visit, context.config))),
             version=version,
             may_act=visit.caller.may(Scope.RESPOND),
