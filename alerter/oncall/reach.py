@@ -180,10 +180,10 @@ class DryRun:
         return f"schedule:{owner}" if self._config.schedule(owner) is not None else owner
 
     def _lost(self, targets: Sequence[_Resolved], fallback: Sequence[_Resolved], is_last: bool) -> Iterator[_Lost]:
-        alike: defaultdict[frozenset[Lack], list[Piece]] = defaultdict(list)
+        alike: defaultdict[tuple[frozenset[Lack], bool], list[Piece]] = defaultdict(list)
         for piece in self._together(targets):
-            alike[piece.lacks].append(piece)
-        for lacks, pieces in alike.items():
+            alike[piece.lacks, piece.is_weekly].append(piece)
+        for (lacks, _), pieces in alike.items():
             gap = tuple(pieces)
             if not lacks & {Lack.WAY, Lack.PRESENCE}:
                 if Lack.ANSWER in lacks:

@@ -53,6 +53,10 @@ class Piece(NamedTuple):
     def lacks(self) -> frozenset[Lack]:
         return frozenset(why.lack for why in self.whys)
 
+    @property
+    def is_weekly(self) -> bool:
+        return all(why.is_weekly for why in self.whys)
+
 
 Pieces = tuple[Piece, ...]
 """In order, without overlaps."""
@@ -111,7 +115,7 @@ def when(pieces: Sequence[Piece], period: Span) -> str:
     if spans == [period]:
         is_absence = any(piece.lacks & {Lack.PRESENCE, Lack.ANSWER} for piece in pieces)
         return " in the whole coming week" if is_absence else ""
-    if not all(why.is_weekly for piece in pieces for why in piece.whys):
+    if not all(piece.is_weekly for piece in pieces):
         walls = [Span(wall_of(span.begins, zone_of(zone)), wall_of(span.ends, zone_of(zone))) for span in spans]
         return f" from {listed(f'{_date(wall.begins)} to {_date(wall.ends)}' for wall in walls)} ({zone})"
     walls = _weekly(spans, period, zone_of(zone))

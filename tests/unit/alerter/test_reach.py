@@ -256,6 +256,14 @@ def test_gaps_of_every_week_and_an_absence_are_two_findings_each_with_its_time()
     ]
 
 
+def test_turns_of_somebody_who_cannot_be_reached_have_dates_beside_the_gaps_of_every_week() -> None:
+    gone = {name: one for name, one in EVERY.items() if not name.startswith("dana")}
+    rota = a_schedule(only=WEEKDAYS, responders=["lee", "dana", "lee", "dana", "lee", "dana", "lee"])
+    turns, gaps = said(["schedule:night"], schedules=[rota], endpoints=gone)
+    assert "Fri 6 Mar 00:00 to Sat 7 Mar 00:00, Mon 9 Mar 00:00 to Tue 10 Mar 00:00 (UTC): dana cannot" in turns
+    assert gaps == "step 1 of front-desk reaches nobody on Sundays: nobody is on call for night"
+
+
 def test_a_person_who_is_named_and_absent_is_a_fault_that_no_fallback_mends() -> None:
     """They are paged all the same, so that the fallback is not told."""
     vacation = Roster(absences=(away("dana", SATURDAY, MONDAY, "Europe/Berlin"),), now=NOW)
