@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 from services.config.model import Config, Policy
 from services.config.rota import ALL, OWNER
 
-RESERVED: Final = frozenset({ALL, OWNER})
-"""What a policy means by these is no endpoint, so that no endpoint can have one of these names."""
+_NO_ENDPOINT: Final = frozenset({ALL, OWNER})
+"""What a policy means by these is no endpoint."""
 
 
 class EndpointName(NamedTuple):
@@ -44,9 +44,9 @@ def endpoint_names(config: Config) -> Iterator[EndpointName]:
 def _of_policy(policy: Policy, index: int) -> Iterator[EndpointName]:
     for number, step in enumerate(policy.steps):
         for place, target in enumerate(step.targets):
-            if ":" not in target and target not in RESERVED:
+            if ":" not in target and target not in _NO_ENDPOINT:
                 where = ("policies", index, "steps", number, "targets", place)
                 yield EndpointName(target, where, f"step {number + 1} of {policy.id}")
     for place, target in enumerate(policy.fallback):
-        if ":" not in target and target not in RESERVED:
+        if ":" not in target and target not in _NO_ENDPOINT:
             yield EndpointName(target, ("policies", index, "fallback", place), f"the fallback of {policy.id}")

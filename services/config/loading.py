@@ -11,8 +11,9 @@ import yaml
 from pydantic import ValidationError
 
 from services.base.errors import ConfigError
-from services.config.endpoint_names import RESERVED, endpoint_names
+from services.config.endpoint_names import endpoint_names
 from services.config.model import Config
+from services.config.rota import ALL
 from services.config.rule import CONDITIONS
 from services.config.suggestions import meant
 from services.config.yaml_reading import Place, read
@@ -154,23 +155,20 @@ def _rota_references(config: Config) -> Iterator[tuple[Place, str]]:
 
 
 def _endpoint_references(config: Config) -> Iterator[tuple[Place, str]]:
-    """The names that no endpoint can have and, where the file declares its endpoints, those that are not declared."""
+    """The name that no endpoint can have and, where the file declares its endpoints, those that are not declared."""
+    stands = "stands for every endpoint in a policy, and can be the name of none"
     for number, name in enumerate(config.endpoints or ()):
-        if name in RESERVED:
-            yield ("endpoints", number), _reserved(name)
+        if name == ALL:
+            yield ("endpoints", number), f"{ALL!r} {stands}"
     declared = None if config.endpoints is None else frozenset(config.endpoints)
     for name, place, _ in endpoint_names(config):
-        if name in RESERVED:
-            yield place, _reserved(name)
+        if name == ALL:
+            yield place, f"{ALL!r} {stands}"
         elif declared is not None and name not in declared:
             kind = "responder" if config.responder(name) else "schedule" if config.schedule(name) else None
             alike = get_close_matches(name, declared, 1)
             hint = f"; did you mean {f'{kind}:{name}' if kind else alike[0]!r}?" if kind or alike else ""
             yield place, f"no endpoint {name!r} under `endpoints`{hint}; there are {_names(declared)}"
-
-
-def _reserved(name: str) -> str:
-    return f"no endpoint can be called {name!r}: in a policy that means something else"
 
 
 def _names(names: Any) -> str:
