@@ -72,11 +72,13 @@ class _Instead(Enum):
     NEXT_STEP = 2
 
 
-class _Lost(NamedTuple):
-    """When a step reaches nobody for like reasons, and what happens instead."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lost:
+    """When a step reaches nobody for like reasons, and what happens instead. Steps that are alike share one."""
 
     instead: _Instead
-    pieces: Pieces
+    said: str
+    """When that is, and why."""
 
 
 class DryRun:
@@ -99,6 +101,7 @@ class DryRun:
         self._open: dict[str, Pieces] = {}
         self._targets: dict[_Resolved, Pieces] = {}
         self._steps: dict[tuple[tuple[_Resolved, ...], tuple[_Resolved, ...], bool], tuple[_Lost, ...]] = {}
+        self._alike: dict[tuple[_Instead, Pieces], _Lost] = {}
         self._needed: dict[str, frozenset[str]] = {}
         self._shut: dict[tuple[tuple[Window, ...], str], tuple[Span, ...]] = {}
 
@@ -121,14 +124,12 @@ class DryRun:
         everybody = {name for names in cases.values() for name in names}
         for (number, lost), names in found.items():
             of = "" if len(set(names)) == len(everybody) else f" for {listed(names)}"
-            why = listed(why.words for piece in lost.pieces for why in piece.whys)
-            instead = {
-                _Instead.NOTHING: "",
-                _Instead.FALLBACK: f"; then its fallback ({', '.join(policy.fallback)}) is told instead",
-                _Instead.NEXT_STEP: f"; then step {number + 2} comes at once",
-            }[lost.instead]
-            time = when(lost.pieces, self._period)
-            words = f"step {number + 1} of {policy.id} reaches nobody{of}{time}: {why}{instead}"
+            instead = ""
+            if lost.instead is _Instead.FALLBACK:
+                instead = f"; then its fallback ({', '.join(policy.fallback)}) is told instead"
+            elif lost.instead is _Instead.NEXT_STEP:
+                instead = f"; then step {number + 2} comes at once"
+            words = f"step {number + 1} of {policy.id} reaches nobody{of}{lost.said}{instead}"
             yield Finding(words, lost.instead is _Instead.NOTHING)
 
     def _cases(self, policy: Policy) -> dict[_Case, list[str]]:
@@ -165,8 +166,14 @@ class DryRun:
         """Returns when a step reaches nobody, one for each kind of reason, and what the alerter does instead."""
         key = (self._resolved(targets, case), self._resolved(fallback, case), is_last)
         if key not in self._steps:  # most cases differ in nothing that a step depends on
-            self._steps[key] = tuple(self._lost(*key))
+            self._steps[key] = tuple(self._one(instead, pieces) for instead, pieces in self._lost(*key))
         return self._steps[key]
+
+    def _one(self, instead: _Instead, pieces: Pieces) -> _Lost:
+        if (instead, pieces) not in self._alike:
+            why = listed(why.words for piece in pieces for why in piece.whys)
+            self._alike[instead, pieces] = _Lost(instead, f"{when(pieces, self._period)}: {why}")
+        return self._alike[instead, pieces]
 
     def _resolved(self, targets: Iterable[str], case: _Case) -> tuple[_Resolved, ...]:
         owner = OWNER if case.owner is None else self._of_owner(case.owner)
@@ -179,7 +186,9 @@ class DryRun:
             return f"responder:{owner}"
         return f"schedule:{owner}" if self._config.schedule(owner) is not None else owner
 
-    def _lost(self, targets: Sequence[_Resolved], fallback: Sequence[_Resolved], is_last: bool) -> Iterator[_Lost]:
+    def _lost(
+        self, targets: Sequence[_Resolved], fallback: Sequence[_Resolved], is_last: bool
+    ) -> Iterator[tuple[_Instead, Pieces]]:
         alike: defaultdict[tuple[frozenset[Lack], bool], list[Piece]] = defaultdict(list)
         for piece in self._together(targets):
             alike[piece.lacks, piece.is_weekly].append(piece)
@@ -187,14 +196,14 @@ class DryRun:
             gap = tuple(pieces)
             if not lacks & {Lack.WAY, Lack.PRESENCE}:
                 if Lack.ANSWER in lacks:
-                    yield _Lost(_Instead.NOTHING, gap)
+                    yield _Instead.NOTHING, gap
                     continue
                 if not is_last:
-                    yield _Lost(_Instead.NEXT_STEP, gap)
+                    yield _Instead.NEXT_STEP, gap
                     continue
             bare = tuple(piece._replace(whys=()) for piece in self._together(fallback)) if fallback else self._always
             untold = both(gap, bare)
-            yield _Lost(_Instead.NOTHING, untold) if untold else _Lost(_Instead.FALLBACK, gap)
+            yield (_Instead.NOTHING, untold) if untold else (_Instead.FALLBACK, gap)
 
     def _together(self, targets: Iterable[_Resolved]) -> Pieces:
         """Returns when none of the targets reaches anybody."""
