@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+from sqlalchemy import Connection
+
 from alerter.api import schemas, views
 from alerter.api.auth import ROOT, Caller
 from alerter.api.endpoint_trouble import FINE, place
 from alerter.api.scopes import Scope
 from alerter.notify.health import TRIP_FAILURES
 from alerter.states import EndpointState
-from alerter.store.peek import peek
+from alerter.store import at_rest
+from alerter.store.vault import Vault
 from services.base.settings import Settings
 from services.config.model import Config
 
@@ -29,10 +32,14 @@ class EndpointFinding(NamedTuple):
 
 
 def of_settings(settings: Settings, config: Config) -> list[EndpointFinding]:
-    """Returns what is the matter with endpoints by the database that the settings name. Raises `DatabaseAway`."""
-    inside = Caller(ROOT, Scope.READ)
-    now = datetime.now(UTC)
-    return peek(settings, lambda c: findings(views.endpoint_list(c, inside, config).items, now)) or []
+    """Returns what is the matter with endpoints by the database that the settings name. Raises `FirebreakError` if a key is
+    malformed, a value cannot be read or the database does not answer."""
+    inside, now = Caller(ROOT, Scope.READ), datetime.now(UTC)
+
+    def read(connection: Connection) -> list[EndpointFinding]:
+        return findings(views.endpoint_list(connection, inside, config).items, now)
+
+    return at_rest.read(settings, read, Vault.from_settings(settings)) or []
 
 
 def findings(every: Sequence[schemas.Endpoint], now: datetime) -> list[EndpointFinding]:

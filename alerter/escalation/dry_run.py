@@ -21,7 +21,7 @@ from alerter.oncall import rosters
 from alerter.oncall.reach import AHEAD, DryRun, Finding, Reachable
 from alerter.oncall.roster import Roster
 from alerter.states import EndpointState
-from alerter.store.peek import peek
+from alerter.store import at_rest
 from alerter.store.tables import endpoints
 from services.base.settings import Settings
 from services.config.endpoint_names import endpoint_names
@@ -63,7 +63,7 @@ def of_settings(settings: Settings, config: Config) -> tuple[tuple[Finding, ...]
     """Returns the findings by the database that the settings name, and whether there is one: before the first start
     there is none, and no endpoint. Raises `DatabaseAway`."""
     now = datetime.now(UTC)
-    known = peek(settings, lambda connection: read(connection, now))
+    known = at_rest.read(settings, lambda connection: read(connection, now))
     return findings(config, known or Known(roster=Roster(now=now)), now), known is not None
 
 
