@@ -21,6 +21,7 @@ from alerter.incidents import actions
 from alerter.incidents.record import IncidentRecord
 from alerter.notify import endpoints
 from alerter.oncall import rosters
+from alerter.oncall.brand_people import people_of
 from alerter.oncall.responders import Contact, Directory, Nobody, account_of
 from alerter.rules.severity import PRESSING
 from services.config.model import Config
@@ -264,14 +265,18 @@ class Paging:
         usable = self.usable(names, brand)
         return tuple(name for name in names if name in usable)
 
-    def reach(self, person: str, record: IncidentRecord) -> tuple[str, ...]:
+    def reach(self, person: str, record: IncidentRecord, only_of_brand: bool = False) -> tuple[str, ...]:
         """Returns by which endpoints to tell the responder or schedule with this id or name at once, by their own rules, or
-        the endpoint of this name, or nothing."""
+        the endpoint of this name, or nothing; with `only_of_brand`, nothing of those whom no policy or account of the brand
+        leads to."""
+        brand = record.incident.brand
         found = self.directory.named(person, self._now)
+        if only_of_brand and not people_of(self._config, (brand,)).has(person if found is None else found.target):
+            return ()
         if isinstance(found, Nobody):
             return ()
         found = found or Contact(person, person, (person,), person)
-        usable = self.usable_in_order(found.methods, record.incident.brand)
+        usable = self.usable_in_order(found.methods, brand)
         called = rings.arrange(found, usable, self._config.urgency(record.incident.severity), fallback=False)
         return tuple(one.methods[0] for one in called)
 
