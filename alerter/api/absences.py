@@ -20,8 +20,8 @@ from alerter.api.context import ApiContext
 from alerter.api.oncall import MOST_AHEAD, visible
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import Comment, Person, Shape
-from alerter.escalation import untold
 from alerter.api.seen import people
+from alerter.escalation import untold
 from alerter.oncall import absences
 from alerter.oncall.absences import AbsenceKind
 from alerter.oncall.overrides import Key
