@@ -164,7 +164,7 @@ class Alerter:
         """Log which steps of which policies reach nobody in the coming week, and which names do not exist."""
         at = self.context()
         try:
-            known = await self.database.read(lambda c: dry_run.read(c, at.now))
+            known = await self.database.read(lambda c: dry_run.read(c, at.now, at.config))
         except DatabaseAway:
             return  # the gauges still tell of incidents that nobody was told of
         for finding in await asyncio.to_thread(dry_run.findings, at.config, known, at.now):

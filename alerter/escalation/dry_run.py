@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Final, NamedTuple
@@ -17,8 +17,10 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, make_url, select
 from sqlalchemy.exc import OperationalError
 
+from alerter.notify import methods
 from alerter.notify.health import TRIP_FAILURES
 from alerter.oncall import overrides
+from alerter.oncall.method_states import ALL_ON, MethodStates
 from alerter.oncall.reach import AHEAD, DryRun, Finding, Reachable
 from alerter.oncall.shifts import Override
 from alerter.states import EndpointState
@@ -41,9 +43,10 @@ class Known(NamedTuple):
 
     endpoints: Mapping[str, Reachable]
     overrides: Sequence[Override]
+    methods: MethodStates = ALL_ON
 
 
-def read(connection: Connection, now: datetime) -> Known:
+def read(connection: Connection, now: datetime, config: Config) -> Known:
     columns = endpoints.c["name", "brands", "state", "failures"]
     found = {
         row.name: Reachable(
@@ -51,18 +54,18 @@ def read(connection: Connection, now: datetime) -> Known:
         )
         for row in connection.execute(select(*columns))
     }
-    return Known(found, overrides.between(connection, now, now + AHEAD))
+    return Known(found, overrides.between(connection, now, now + AHEAD), methods.states(connection, config))
 
 
 def of_settings(settings: Settings, config: Config) -> tuple[tuple[Finding, ...], bool]:
     """Returns the findings by the database that the settings name, and whether there is one: before the first start
     there is none, and no endpoint. Raises `DatabaseAway`."""
     now = datetime.now(UTC)
-    known = _read_from(settings, now)
+    known = _read_from(settings, now, config)
     return findings(config, known or Known({}, ()), now), known is not None
 
 
-def _read_from(settings: Settings, now: datetime) -> Known | None:
+def _read_from(settings: Settings, now: datetime, config: Config) -> Known | None:
     url = make_url(settings.database or default_url(settings.data))
     if url.get_backend_name() == "sqlite" and not (url.database and os.path.exists(url.database)):  # noqa: PTH110
         return None
@@ -70,7 +73,7 @@ def _read_from(settings: Settings, now: datetime) -> Known | None:
     try:
         with engine.connect() as connection:
             # Tables of another version may lack what is read here; the next start migrates them.
-            return read(connection, now) if migrate.version(connection) == migrate.HEAD else None
+            return read(connection, now, config) if migrate.version(connection) == migrate.HEAD else None
     except OperationalError as error:
         raise DatabaseAway(str(error.orig)) from None
     finally:
@@ -79,12 +82,33 @@ def _read_from(settings: Settings, now: datetime) -> Known | None:
 
 def findings(config: Config, known: Known, now: datetime) -> tuple[Finding, ...]:
     """Returns what is wrong and what is worth knowing, the wrong first, at most `MOST` and a count of the rest."""
-    played = DryRun(config, known.overrides, known.endpoints, now).findings()
-    found = sorted((*played, *_names(config, known.endpoints)), key=lambda finding: not finding.is_wrong)
+    played = DryRun(config, known.overrides, known.endpoints, now, off=known.methods.off).findings()
+    found = sorted(
+        (*played, *_unconfirmed(config, known), *_names(config, known.endpoints)),
+        key=lambda finding: not finding.is_wrong,
+    )
     if len(found) > MOST:
         rest = found[MOST:]
         found[MOST:] = [Finding(f"and {len(rest)} more of the kind", any(finding.is_wrong for finding in rest))]
     return tuple(found)
+
+
+def _unconfirmed(config: Config, known: Known) -> Iterator[Finding]:
+    """Yields who has no confirmed method that works although only confirmed ones count, and which methods do not count."""
+    if not config.only_confirmed_methods:
+        return
+    for person in config.responders:
+        there = (known.endpoints.get(name) for name in person.methods)
+        works = {name for name, one in zip(person.methods, there, strict=True) if one is not None and one.works}
+        used = [name for name in known.methods.methods(person) if name in works]
+        open_ = [name for name in used if name in known.methods.unconfirmed(person)]
+        if used and len(open_) == len(used):
+            how = f"{', '.join(used)} {'is' if len(used) == 1 else 'are'} used although nobody confirmed that"
+            yield Finding(
+                f"{person.id} has no confirmed method: {how}. Confirm one on the page of {person.called}", True
+            )
+        elif open_:
+            yield Finding(f"no page comes to {person.id} by {', '.join(open_)}: not confirmed yet", False)
 
 
 def _names(config: Config, there: Mapping[str, Reachable]) -> list[Finding]:

@@ -18,8 +18,9 @@ from alerter.escalation import pages, policy, rings, steps, untold
 from alerter.escalation.pages import Page
 from alerter.escalation.rings import Recipient, Ring
 from alerter.incidents.record import IncidentRecord
-from alerter.notify import endpoints
+from alerter.notify import endpoints, methods
 from alerter.oncall import rosters
+from alerter.oncall.method_states import ALL_ON
 from alerter.oncall.responders import Contact, Directory, Nobody, account_of
 from alerter.rules.severity import PRESSING
 from services.config.model import Config
@@ -93,7 +94,8 @@ class Paging:
             roster = None
             if self._config.schedules:
                 roster = rosters.between(self._connection, self._now, self._now + _A_MOMENT, self._now)
-            self._directory = Directory(self._config, roster=roster)
+            states = methods.states(self._connection, self._config) if self._config.responders else ALL_ON
+            self._directory = Directory(self._config, roster=roster, states=states)
         return self._directory
 
     @cached_property
@@ -167,8 +169,16 @@ class Paging:
         is_rung = bool(record.audience and found.notify.of(urgency)) and rings.is_rung(
             self._connection, incident.id, found.responder, urgency
         )
-        usable = tuple(name for name in self.usable_in_order(found.methods, incident.brand) if name not in busy)
-        return rings.arrange(found, usable, urgency, fallback, is_rung)
+        usable = found.counting(self.usable_in_order(found.methods, incident.brand))
+        free = tuple(name for name in usable if name not in busy)
+        return rings.arrange(found, free, urgency, fallback, is_rung)
+
+    def ways_left(self, failed: Page, brand: BrandId) -> tuple[str, ...]:
+        """Returns the methods that are left to tell the person whom a page did not reach, without what they switched off."""
+        person = self.directory.responder_called(failed.who) if failed.rest else None
+        states = self.directory.states
+        on = (one for one in failed.rest if person is None or states.is_on(person.id, one))
+        return self.usable_in_order(tuple(on), brand)
 
     def ring(self, record: IncidentRecord, ring: Ring) -> PageRequest | Nobody:
         """Returns whom to tell now that a ring is due: its person, or whoever has taken their turn over meanwhile.
@@ -188,11 +198,13 @@ class Paging:
                 is_told = pages.was_paged(self._connection, record.incident.id, name)
                 return PageRequest(ring.number, () if is_told else tuple(called), (over,))
         # Where nobody else can be told, the person who was paged is still the best that there is.
-        methods = self.usable_in_order((ring.method, *ring.rest), record.incident.brand)
-        if not methods or methods[0] != ring.method:
+        is_on = self.directory.states.is_on
+        wanted = tuple(name for name in (ring.method, *ring.rest) if is_on(ring.responder, name))
+        ways = self.usable_in_order(wanted, record.incident.brand)
+        if not ways or ways[0] != ring.method:
             return Nobody(ring.target, f"{ring.who} cannot be reached by {ring.method}")
-        contact = Contact(ring.target, ring.who, methods, ring.method, ring.responder)
-        return PageRequest(ring.number, (Recipient(contact, methods, ring.fallback),), is_ring=True)
+        contact = Contact(ring.target, ring.who, ways, ring.method, ring.responder)
+        return PageRequest(ring.number, (Recipient(contact, ways, ring.fallback),), is_ring=True)
 
     def rouse(self, record: IncidentRecord) -> None:
         """Ring those who were paged while the incident was calm, by their rules for urgent ones.
@@ -204,7 +216,7 @@ class Paging:
             found = self.directory.find(target, self._account(record), self._now)
             if isinstance(found, Nobody) or not found.notify.of(urgent):
                 continue
-            usable = self.usable_in_order(found.methods, incident.brand)
+            usable = found.counting(self.usable_in_order(found.methods, incident.brand))
             is_rung = rings.is_rung(self._connection, incident.id, found.responder, urgent)
             called = [] if is_rung else rings.arrange(found, usable, urgent, fallback)
             silent = [
@@ -249,8 +261,9 @@ class Paging:
         """Returns the first working method of the responder or schedule with this id or name, or the endpoint of this name,
         or nothing."""
         found = self.directory.named(person, self._now)
-        methods = (person,) if found is None else () if isinstance(found, Nobody) else found.methods
-        return self.usable_in_order(methods, brand)[:1]
+        if found is None or isinstance(found, Nobody):
+            return self.usable_in_order((person,) if found is None else (), brand)
+        return found.counting(self.usable_in_order(found.methods, brand))[:1]
 
     def record(self, incident: str, request: PageRequest, deliveries: dict[str, str]) -> None:
         """Record the pages of a step. `deliveries` has the id of the delivery to each endpoint."""
@@ -315,6 +328,8 @@ class Paging:
 
 
 def _why_unreached(found: Contact) -> str:
+    if not found.methods:
+        return f"{found.who} has switched off every method"
     names = " or ".join(found.methods)
     if found.who == names:
         return f"endpoint {names} is missing, disabled or not for this brand"

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from alerter.oncall.method_states import Way
 from alerter.oncall.shifts import Override, Shift, unroll
 from alerter.oncall.wallclock import Span, merged, wall_of
 from services.config.model import Config, Policy
@@ -72,7 +73,10 @@ class DryRun:
         endpoints: Mapping[str, Reachable],
         now: datetime,
         ahead: timedelta = AHEAD,
+        off: Collection[Way] = (),
     ) -> None:
+        """`off` are the methods that people have switched off."""
+        self._off = off
         self._config = config
         self._endpoints = endpoints
         self._begin, self._end = now, now + ahead
@@ -179,9 +183,10 @@ class DryRun:
         responder = self._config.responder(name)
         if responder is None:
             return f"{name} is no responder"
-        if any(self._works(method, takes) for method in responder.methods):
+        if any((name, method) not in self._off and self._works(method, takes) for method in responder.methods):
             return None
-        methods = ", ".join(f"{method} {self._trouble(method)}" for method in responder.methods[:MOST_NAMES])
+        why = {one: "is switched off" if (name, one) in self._off else self._trouble(one) for one in responder.methods}
+        methods = ", ".join(f"{method} {why[method]}" for method in responder.methods[:MOST_NAMES])
         return f"{name} cannot be reached ({methods})"
 
     def _schedule(self, name: str, takes: _Limited) -> Unreached:
