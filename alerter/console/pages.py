@@ -23,6 +23,7 @@ from alerter.console import (
     flash,
     live,
     page_now,
+    people,
     rendering,
     rota,
     sessions,
@@ -58,6 +59,7 @@ def mount_console(app: FastAPI, service: ApiContext, live_updates: LiveUpdates, 
         (False, brands.mount),
         (False, endpoints.mount),
         (False, page_now.mount),
+        (False, people.mount),
         (False, zone_page.mount),
     ):
         routes = APIRouter(

@@ -17,9 +17,10 @@ from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
-from alerter.console import flash, live, rendering, zones
+from alerter.console import flash, live, people, rendering, zones
 from alerter.console.actions import filled, may
 from alerter.console.middleware import HOME, Form, Signed
+from alerter.escalation import page_drills
 from alerter.oncall import overrides, rosters
 from alerter.oncall.absences import AbsenceKind
 from alerter.oncall.roster import Roster
@@ -58,10 +59,13 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         context = service.context()
         schedules = api.visible(visit.caller, context.config)[:MAX_SCHEDULES]
         until = context.now + AHEAD
-        roster, away, version = await service.database.read(
+        own = _people(visit.caller, context.config)
+        roster, away, drill, team, version = await service.database.read(
             lambda c: (
                 rosters.between(c, context.now, until, context.now),
                 absences_api.known(c, visit.caller, context.config, context.now),
+                None if visit.caller.outside else page_drills.latest(c),
+                people.overview(c, own, context.config),
                 live.fingerprint(c, visit.caller),
             )
         )
@@ -76,7 +80,10 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
             ],
             away=away,
             kinds=tuple(AbsenceKind),
-            people=sorted((one.called, one.id, one.zone or "UTC") for one in _people(visit.caller, context.config)),
+            people=sorted((one.called, one.id, one.zone or "UTC") for one in own),
+            drill=drill,
+            team=team,
+            is_short=len(own) > len(team),
             names={one.id: one.called for one in context.config.responders},
             zone_of=zone_of,
             today=wall_of(context.now, zone_of(zones.chosen(request, visit, context.config))),
