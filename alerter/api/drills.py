@@ -20,7 +20,7 @@ from alerter.store import audit
 from services.config.section import Slug
 
 MOST_LISTED: Final = 50
-DrillKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16,32}$")]
+DrillKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
 class DrillIn(Shape):
@@ -159,7 +159,7 @@ async def begin(service: ApiContext, caller: Caller, body: DrillIn) -> PageDrill
     if caller.outside:
         raise Problem(403, "a drill rings everybody: this needs a key that is not limited to brands")
     context = service.context()
-    id_, wait = body.id or secrets.token_hex(8), timedelta(minutes=body.wait_minutes)
+    id_, wait = body.id or secrets.token_hex(16), timedelta(minutes=body.wait_minutes)
 
     def write(connection: Connection) -> PageDrill | None:
         is_new = page_drills.find(connection, id_) is None

@@ -55,6 +55,11 @@ class PageRequest:
         return any(one.later for one in self.called)
 
     @property
+    def is_unsure(self) -> bool:
+        """Whether somebody is told by a method that does not count, because they have no other."""
+        return any(one.methods[0] in one.contact.unconfirmed for one in self.called)
+
+    @property
     def said(self) -> str | None:
         """How the step went differently from the policy, in words, or `None`."""
         if not self.missing:

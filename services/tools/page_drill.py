@@ -41,7 +41,7 @@ async def ring(
     """Hold a drill through the API that `client` reaches."""
     asked = {"by": getpass.getuser(), "wait_minutes": minutes, "every_method": every_method}
     # With an id of our own, a request that is repeated because its answer was lost rings nobody twice.
-    drill = await _call(client, "POST", "/v1/drills", sleep, json=asked | {"id": secrets.token_hex(8)})
+    drill = await _call(client, "POST", "/v1/drills", sleep, json=asked | {"id": secrets.token_hex(16)})
     for gap in drill["gaps"]:
         say("[yellow]note[/]  {}", gap)
     if drill["asked"] and not drill["links"]:
