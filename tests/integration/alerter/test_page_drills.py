@@ -303,7 +303,7 @@ async def test_the_page_on_call_shows_the_last_drill_and_a_person_confirms_on_th
             said = words((await client.get("/console/on-call")).text)
             assert "No drill has been held yet" in said
             drill = await begin(house)
-            assert "A drill is going on : 0 of 3 confirmed" in words((await client.get("/console/on-call")).text)
+            assert "A drill is going on 0 of 3 confirmed" in words((await client.get("/console/on-call")).text)
             assert (await client.get("/console/me")).headers["location"] == "/console/people/lee"
             page = (await client.get("/console/people/lee")).text
             assert "It reached me by lee-push" in page
@@ -313,7 +313,7 @@ async def test_the_page_on_call_shows_the_last_drill_and_a_person_confirms_on_th
             assert "It reached Lee Park by lee-push" in words((await client.get("/console/people/lee")).text)
             await house.pass_time(301)
             said = words((await client.get("/console/on-call")).text)
-            assert "Last drill : 1 of 3 confirmed , 01 Mar 09:00 UTC" in said
+            assert "Last drill 1 of 3 confirmed , 2026-03-01 09:00 UTC" in said
             assert "Lee Park : by lee-push after 0 s" in said
             assert "Dana Ito (on call for night) : did not confirm" in said
         limited = await make_key(house, "centre", "respond", "acme")
