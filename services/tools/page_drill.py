@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import secrets
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, Final
 
 import httpx2
@@ -13,7 +14,7 @@ import typer
 
 from services.base.errors import ConfigError
 from services.base.settings import Settings
-from services.base.terminal import say
+from services.base.terminal import console, say
 from services.tools.reloading import address_of, key_of
 
 EVERY_SECONDS: Final = 2.0
@@ -48,13 +49,15 @@ async def ring(
         say("[yellow]note[/]  FIREBREAK_PUBLIC_URL is not set: the page has no link; people confirm in the console")
     say("ringing {} on duty; they have {} to confirm (Ctrl-C stops waiting, not the drill {})", _people(drill["asked"]),
         f"{minutes:g} min", drill["id"])  # fmt: skip
-    told: set[str] = set()
-    while True:
-        told = _tell_news(drill, told)
-        if drill["over"]:
-            break
-        await sleep(EVERY_SECONDS)
-        drill = await _call(client, "GET", f"/v1/drills/{drill['id']}", sleep)
+    told, waited = _tell_news(drill, set()), 0.0
+    with console.status("") as progress:
+        while not drill["over"]:
+            left = timedelta(seconds=max(0, int(minutes * 60 - waited)))
+            progress.update(f"{drill['confirmed']} of {drill['asked']} confirmed, {left} left")
+            await sleep(EVERY_SECONDS)
+            waited += EVERY_SECONDS
+            drill = await _call(client, "GET", f"/v1/drills/{drill['id']}", sleep)
+            told = _tell_news(drill, told)
     return report(drill)
 
 
@@ -106,7 +109,7 @@ def _span(seconds: float) -> str:
 async def _call(
     client: httpx2.AsyncClient, method: str, path: str, sleep: Callable[[float], Awaitable[None]], **more: Any
 ) -> Any:
-    """Raises `ConfigError` if it is refused, or nobody answers for `PATIENCE_SECONDS`."""
+    """Raises `ConfigError` if it is refused, or nobody answers for `PATIENCE_SECONDS`: at once if nobody is there to begin."""
     tries = int(PATIENCE_SECONDS / EVERY_SECONDS)
     for number in range(1, tries + 1):
         try:
@@ -114,6 +117,8 @@ async def _call(
             body = answer.json()
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
             why = f"{client.base_url} did not answer ({type(error).__name__}); give --url"
+            if method == "POST" and isinstance(error, (httpx2.ConnectError, httpx2.InvalidURL)):
+                raise ConfigError(why) from None
         else:
             if answer.is_success:
                 return body
