@@ -15,7 +15,7 @@ from alerter.api.context import ApiContext
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import Person, Shape
 from alerter.escalation import page_drills
-from alerter.escalation.page_drills import Called, DrillPage, PageDrill
+from alerter.escalation.page_drills import DrillPage, DrillPart, PageDrill
 from alerter.store import audit
 from services.config.section import Slug
 
@@ -44,7 +44,7 @@ class DrillPageOut(Shape):
     confirmed_by: str | None
 
 
-class CalledOut(Shape):
+class DrillPartOut(Shape):
     """One person. They `confirmed` if they did so in time, and by every method if that was asked."""
 
     responder: str
@@ -68,7 +68,7 @@ class DrillOut(Shape):
     confirmed: int
     gaps: tuple[str, ...] = Field(description="where nobody was on duty")
     links: bool = Field(description="test pages have a link to confirm: a public URL is set")
-    people: tuple[CalledOut, ...]
+    people: tuple[DrillPartOut, ...]
 
 
 class Drills(Shape):
@@ -206,11 +206,11 @@ def shown(service: ApiContext, drill: PageDrill) -> DrillOut:
     )
 
 
-def _called(drill: PageDrill, one: Called) -> CalledOut:
+def _called(drill: PageDrill, one: DrillPart) -> DrillPartOut:
     page = one.confirmed(drill.every_method)
     at = page.confirmed_at if page is not None else None
     in_time = drill.in_time(one) is not None
-    return CalledOut(
+    return DrillPartOut(
         responder=one.responder,
         name=one.who,
         confirmed=in_time,

@@ -65,7 +65,7 @@ class DrillPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
+class DrillPart:
     """One person's part in a drill."""
 
     responder: str
@@ -92,9 +92,9 @@ class PageDrill:
     by: str
     every_method: bool
     gaps: tuple[str, ...]
-    people: tuple[Called, ...]
+    people: tuple[DrillPart, ...]
 
-    def in_time(self, one: Called) -> DrillPage | None:
+    def in_time(self, one: DrillPart) -> DrillPage | None:
         page = one.confirmed(self.every_method)
         return (
             page if page is not None and page.confirmed_at is not None and page.confirmed_at <= self.ends_at else None
@@ -290,7 +290,9 @@ def _read(connection: Connection, query: Any) -> list[PageDrill]:
             row.by,
             bool(row.every_method),
             tuple(json.loads(row.gaps)),
-            tuple(Called(who_id, who, tuple(some)) for (drill, who_id, who), some in parts.items() if drill == row.id),
+            tuple(
+                DrillPart(who_id, who, tuple(some)) for (drill, who_id, who), some in parts.items() if drill == row.id
+            ),
         )
         for row in rows
     ]
