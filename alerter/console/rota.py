@@ -85,7 +85,6 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
             team=team,
             is_short=len(own) > len(team),
             names={one.id: one.called for one in context.config.responders},
-            zone_of=zone_of,
             today=wall_of(context.now, zone_of(zones.chosen(request, visit, context.config))),
             version=version,
             may_act=visit.caller.may(Scope.RESPOND),
