@@ -21,6 +21,7 @@ from alerter.api.oncall import responder_of
 from alerter.api.problems import ABSENT, CONFLICT, Problem, described
 from alerter.api.schemas import Person, Shape
 from alerter.api.scopes import Scope
+from alerter.escalation import untold
 from alerter.notify import codes, methods, outbox
 from alerter.notify.codes import Entered
 from alerter.notify.formats import native
@@ -250,6 +251,8 @@ async def switch(service: ApiContext, caller: Caller, responder: str, method: st
             if is_last or all(one.off_at is not None for one in left):
                 raise Problem(409, f"{method} is the last method by which pages reach {person.called}: it stays on")
         if methods.switch(connection, person.id, method, (now, by) if off else None):
+            if not off:
+                untold.look_now(connection, now)  # a page that reached nobody may leave by it
             _note(connection, now, caller, f"method.switched_{'off' if off else 'on'}", person, method, by)
 
     await service.database.write(write)

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from alerter.escalation import dry_run
+from alerter.notify import methods
 from alerter.store.tables import metadata
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.integration.alerter.receiver import Got, status
@@ -124,6 +125,27 @@ async def test_a_code_ends_after_ten_minutes(make_house: MakeHouse, wait: int) -
         assert answer.status_code == (200 if wait < 600 else 409)
 
 
+async def test_a_code_is_not_sent_when_it_is_too_late_to_enter_it(make_house: MakeHouse) -> None:
+    async with running(make_house) as house:
+        house.receiver.answers["/dana-push"] = status(500)
+        await ask(house, "dana-push", "code")
+        tried = len(house.receiver.at("/dana-push"))
+        house.clock.advance(601)
+        del house.receiver.answers["/dana-push"]
+        await house.pass_time(4 * 3600, step=600)
+        assert len(house.receiver.at("/dana-push")) == tried
+
+
+async def test_a_page_that_reached_nobody_leaves_as_soon_as_a_method_is_on_again(make_house: MakeHouse) -> None:
+    policy = {k: v for k, v in POLICY.items() if k != "fallback"}
+    async with running(make_house, "shared", policies=[policy]) as house:
+        await ask(house, "dana-push", "off")
+        await house.http.delete("/v1/endpoints/dana-sms")
+        assert await paged(house) == []
+        await ask(house, "dana-push", "on")
+        assert house.receiver.types("/dana-push") == ["incident.opened"]
+
+
 async def test_a_new_code_ends_the_one_before(make_house: MakeHouse) -> None:
     async with running(make_house) as house:
         await ask(house, "dana-push", "code")
@@ -195,6 +217,17 @@ async def test_another_endpoint_of_the_same_name_is_confirmed_anew(make_house: M
         house.clock.advance(1)
         await house.endpoint("dana-push", "/elsewhere")
         assert (await methods_of(house))["dana-push"]["confirmed_at"] is None
+
+
+async def test_an_endpoint_that_leads_elsewhere_is_confirmed_anew_by_everybody(make_house: MakeHouse) -> None:
+    async with running(make_house) as house:
+        for who in ("dana", "lee"):
+            await confirmed(house, "shared", who)
+        await confirmed(house, "dana-push")
+        await house.alerter.database.write(lambda c: methods.forget(c, "shared"))
+        for who in ("dana", "lee"):
+            assert (await methods_of(house, who))["shared"]["confirmed_at"] is None
+        assert (await methods_of(house))["dana-push"]["confirmed_at"] is not None
 
 
 async def test_an_acknowledgement_by_the_link_that_came_there_confirms_the_method(make_house: MakeHouse) -> None:

@@ -237,6 +237,33 @@ async def test_a_page_that_does_not_arrive_and_a_person_without_a_method_are_nam
         assert people["dana"]["pages"][0]["trouble"] is None
 
 
+async def test_no_drill_rings_after_its_end_because_an_endpoint_was_down(make_house: MakeHouse) -> None:
+    async with running(make_house) as house:
+        house.receiver.answers["/lee-push"] = status(500)
+        drill = await begin(house)
+        await house.pass_time(299)
+        tried = rung(house)["lee-push"]
+        assert tried > 1
+        del house.receiver.answers["/lee-push"]
+        await house.pass_time(4 * 3600, step=600)
+        assert rung(house)["lee-push"] == tried
+        lee = by_name(await seen(house, drill))["lee"]
+        assert lee["pages"][0]["trouble"] == "the message did not arrive (expired)"
+
+
+async def test_the_fallback_of_a_method_confirms_as_itself(make_house: MakeHouse) -> None:
+    async with running(make_house, missing=("lee-push",)) as house:
+        await house.endpoint("lee-push", fallback="desk")
+        house.receiver.answers["/lee-push"] = status(500)
+        drill = await begin(house)
+        await house.pass_time(90, step=30)
+        await house.http.post(link(house, "desk"), data={"by": "Lee Park"})
+        lee = by_name(await seen(house, drill))["lee"]
+        assert (lee["confirmed"], lee["method"]) == (True, "desk")
+        found = (await house.http.get("/v1/responders/lee/methods")).json()["items"]
+        assert [one["confirmed_at"] for one in found] == [None, None]
+
+
 async def test_where_nobody_is_on_duty_is_said(make_house: MakeHouse) -> None:
     later = {**DAY, "layers": [{**LAYER, "begins": "2026-04-01T09:00"}]}
     async with running(
