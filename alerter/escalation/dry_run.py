@@ -7,15 +7,13 @@ or that nobody is reached on Sundays.
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, make_url, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, select
 
 from alerter.notify import methods
 from alerter.notify.health import TRIP_FAILURES
@@ -24,8 +22,7 @@ from alerter.oncall.method_states import ALL_ON, MethodStates
 from alerter.oncall.reach import AHEAD, DryRun, Finding, Reachable
 from alerter.oncall.shifts import Override
 from alerter.states import EndpointState
-from alerter.store import migrate
-from alerter.store.database import DatabaseAway, default_url, engine_of
+from alerter.store import at_rest
 from alerter.store.tables import endpoints
 from services.base.settings import Settings
 from services.config.model import Config
@@ -61,23 +58,8 @@ def of_settings(settings: Settings, config: Config) -> tuple[tuple[Finding, ...]
     """Returns the findings by the database that the settings name, and whether there is one: before the first start
     there is none, and no endpoint. Raises `DatabaseAway`."""
     now = datetime.now(UTC)
-    known = _read_from(settings, now, config)
+    known = at_rest.read(settings, lambda c: read(c, now, config))
     return findings(config, known or Known({}, ()), now), known is not None
-
-
-def _read_from(settings: Settings, now: datetime, config: Config) -> Known | None:
-    url = make_url(settings.database or default_url(settings.data))
-    if url.get_backend_name() == "sqlite" and not (url.database and os.path.exists(url.database)):  # noqa: PTH110
-        return None
-    engine = engine_of(settings.database or default_url(settings.data))
-    try:
-        with engine.connect() as connection:
-            # Tables of another version may lack what is read here; the next start migrates them.
-            return read(connection, now, config) if migrate.version(connection) == migrate.HEAD else None
-    except OperationalError as error:
-        raise DatabaseAway(str(error.orig)) from None
-    finally:
-        engine.dispose()
 
 
 def findings(config: Config, known: Known, now: datetime) -> tuple[Finding, ...]:

@@ -130,6 +130,8 @@ def _about(kind: str, data: dict[str, Any]) -> tuple[Status, int, str]:
         return Status.NOTE, 2, "The event log or the database was restored: look whether posts were lost"
     if kind == METHOD_CODE:
         return Status.NOTE, 4, f"Your code is {data.get('code')}: it confirms that messages reach {data['who']} here"
+    if kind == "log.dropped":
+        return Status.FIRING, 2, "The event log dropped records before they were read: posts were lost"
     if kind == "endpoint.test":
         return Status.NOTE, 4, f"A test message for the endpoint {endpoint}"
     return Status.NOTE, 4, str(data.get("title") or data.get("because") or kind)
