@@ -24,6 +24,7 @@ from alerter.console import (
     flash,
     live,
     page_now,
+    people,
     rendering,
     rota,
     sessions,
@@ -59,6 +60,7 @@ def mount_console(app: FastAPI, service: ApiContext, live_updates: LiveUpdates, 
         (False, brands.mount),
         (False, endpoints.mount),
         (False, page_now.mount),
+        (False, people.mount),
         (False, zone_page.mount),
     ):
         routes = APIRouter(

@@ -16,10 +16,11 @@ from alerter.api import swaps
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
-from alerter.api.seen import people
-from alerter.console import flash, live, rendering, zones
+from alerter.api.seen import people as seen_people
+from alerter.console import flash, live, people, rendering, zones
 from alerter.console.actions import filled, may
 from alerter.console.middleware import HOME, Form, Signed
+from alerter.escalation import page_drills
 from alerter.oncall import overrides, rosters
 from alerter.oncall.absences import AbsenceKind
 from alerter.oncall.roster import Roster
@@ -58,16 +59,19 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         context = service.context()
         schedules = api.visible(visit.caller, context.config)[:MAX_SCHEDULES]
         until = context.now + AHEAD
-        roster, away, version = await service.database.read(
+        seen = seen_people(visit.caller, context.config)
+        own = _among(seen, context.config.responders)
+        roster, away, drill, team, version = await service.database.read(
             lambda c: (
                 rosters.between(c, context.now, until, context.now),
                 absences_api.known(c, visit.caller, context.config, context.now),
+                None if visit.caller.outside else page_drills.latest(c),
+                people.overview(c, own, context.config),
                 live.fingerprint(c, visit.caller),
             )
         )
         warnings = await api.warn(service, visit.caller, roster.overrides[-MAX_WARNED:])
         offered = await api.open_shifts(service, visit.caller, schedules, context.now, until) if away else {}
-        seen = people(visit.caller, context.config)
         may_change = absences_api.may_change(visit.caller, context.config)
         return rendering.page(
             service,
@@ -83,6 +87,9 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
                 (one.called, one.id, one.zone or "UTC") for one in _among(may_change, context.config.responders)
             ),
             may_change=may_change,
+            drill=drill,
+            team=team,
+            is_short=len(own) > len(team),
             names={one.id: one.called for one in context.config.responders},
             today=wall_of(context.now, zone_of(zones.chosen(request, visit, context.config))),
             version=version,

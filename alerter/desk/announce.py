@@ -273,7 +273,7 @@ def _call_again(desk: Announcer, work: Work) -> None:
 def _told_first(announced: Announcement, request: PageRequest, now: datetime) -> Announcement:
     """Returns the opening with the endpoints of its first step, and why that step went differently from the policy."""
     record = used_up_by(with_audience(announced.record, request.names, now), request.number, now)
-    if request.goes_on:
+    if request.goes_on or request.is_unsure:
         announced = replace(announced, entries=(*announced.entries, Entry("told", request.words)))
     if request.said is None or announced.message is None:
         return replace(announced, record=record)

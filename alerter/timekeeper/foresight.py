@@ -36,7 +36,7 @@ class Foresight(PeriodicLoop):
             return
         self._played = at.config
         try:
-            known = await self._database.read(lambda c: dry_run.read(c, at.now))
+            known = await self._database.read(lambda c: dry_run.read(c, at.now, at.config))
         except DatabaseAway:
             self._played = before
             raise
