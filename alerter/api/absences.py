@@ -20,6 +20,7 @@ from alerter.api.context import ApiContext
 from alerter.api.oncall import MOST_AHEAD, visible
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import Comment, Person, Shape
+from alerter.api.seen import people
 from alerter.escalation import untold
 from alerter.oncall import absences
 from alerter.oncall.absences import AbsenceKind
@@ -98,9 +99,9 @@ def known(connection: Connection, caller: Caller, config: Config, now: datetime)
 async def be_absent(service: ApiContext, caller: Caller, body: AbsenceIn) -> Absence:
     """Raises `Problem` 409 or 422."""
     now, config = service.context().now, service.process.config
-    person, seen = config.responder(body.responder), people(caller, config)
-    if person is None or (seen is not None and person.id not in seen):
-        why = f"there is no responder {body.responder}"
+    person, own = config.responder(body.responder), may_change(caller, config)
+    if person is None or (own is not None and person.id not in own):
+        why = f"there is no responder {body.responder}" + ("" if own is None else " whose absence you may enter")
         raise Problem(422, f"responder: {why}", errors=[{"at": "body.responder", "why": why}])
     zone = body.zone or person.zone or "UTC"
     begins, ends = _moment("begins", body.begins, zone), _moment("ends", body.ends, zone, last_day=True)
@@ -138,11 +139,11 @@ async def be_absent(service: ApiContext, caller: Caller, body: AbsenceIn) -> Abs
 
 async def be_back(service: ApiContext, caller: Caller, absence: str) -> None:
     """Raises `Problem` 404."""
-    now, seen = service.context().now, people(caller, service.process.config)
+    now, own = service.context().now, may_change(caller, service.process.config)
 
     def write(connection: Connection) -> bool:
         one = absences.find(connection, absence)
-        if one is None or (seen is not None and one.responder not in seen):
+        if one is None or (own is not None and one.responder not in own):
             return False
         gone = absences.end(connection, absence, now)
         if gone:
@@ -155,11 +156,18 @@ async def be_back(service: ApiContext, caller: Caller, absence: str) -> None:
     service.ring()
 
 
-def people(caller: Caller, config: Config) -> Collection[str] | None:
-    """Returns the people of the schedules that the caller sees, or `None` if it may see everybody."""
-    if caller.brands is None:
+def may_change(caller: Caller, config: Config) -> Collection[str] | None:
+    """Returns the people whose absences the caller may enter and end, or `None` if that is everybody.
+
+    For a key that is limited to brands those are the people whom it sees, but for who also has turns in a schedule that it
+    does not see: an absence would put somebody else on call there. It can still make an override in its own schedule.
+    """
+    seen = people(caller, config)
+    if seen is None:
         return None
-    return {who for schedule in visible(caller, config) for layer in schedule.layers for who in layer.responders}
+    own = {schedule.id for schedule in visible(caller, config)}
+    elsewhere = (one for one in config.schedules if one.id not in own)
+    return set(seen) - {who for schedule in elsewhere for layer in schedule.layers for who in layer.responders}
 
 
 def _moment(field: str, text: str, zone: str, *, last_day: bool = False) -> datetime:

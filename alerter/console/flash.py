@@ -21,5 +21,11 @@ WORDS: Final = {
     "swapped": "Swapped. Each has the other's shift; to undo it, remove both below.",
     "taken": "Taken. The shift is no longer open.",
     "absent": "Noted. Their shifts in that time are filled by the next layer, or open below.",
+    "code_sent": "A code is on its way there. Enter it within ten minutes.",
+    "confirmed": "Confirmed: messages reach you there.",
+    "method_tested": "A test message is on its way there.",
+    "switched_off": "Switched off. No page comes by it until you switch it on again.",
+    "switched_on": "Switched on. Pages come by it again.",
+    "drill_confirmed": "Thank you. The drill knows that it reached you.",
     "back": "Noted. Their shifts are theirs again from now on.",
 }

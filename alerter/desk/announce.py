@@ -273,7 +273,7 @@ def _call_again(desk: Announcer, work: Work) -> None:
 def _told_first(announced: Announcement, request: PageRequest, now: datetime) -> Announcement:
     """Returns the opening with the endpoints of its first step, and why that step went differently from the policy."""
     record = used_up_by(with_audience(announced.record, request.names, now), request.number, now)
-    if request.goes_on:
+    if request.goes_on or request.is_unsure:
         announced = replace(announced, entries=(*announced.entries, Entry("told", request.words)))
     if request.said is None or announced.message is None:
         return replace(announced, record=record)
@@ -325,7 +325,11 @@ def _recipients(desk: Announcer, work: Work, message: Message) -> tuple[str, ...
         return work.request.names
     if message.change is Change.OPENED:
         return ()  # the first step, which comes later, tells people
-    first = () if message.person is None else desk.paging.reach(message.person, record)
+    first: tuple[str, ...] = ()
+    if message.person is not None:
+        # Who is asked to take it was looked at when they were asked; a reminder goes by the name that its holder gave.
+        among = record.held_from_outside and message.tell is TellReason.REMINDED
+        first = desk.paging.reach(message.person, record, only_of_brand=among)
     if work.request is not None:
         first = (*first, *work.request.names)
     return tuple(dict.fromkeys((*first, *desk.paging.usable_in_order(record.audience, brand))))

@@ -55,7 +55,7 @@ def acknowledge(
         "acknowledged_until": until,
         "comment": comment or (incident.comment if again else None),
     }
-    draft = _changed(record, {**changes, **_AWAKE}, acted=True)
+    draft = _changed(record, {**changes, **_AWAKE}, acted=True).model_copy(update=_FROM_INSIDE)
     if not again:
         draft = draft.model_copy(update={"told": heard(draft, now), "asked_until": None})
     message = Message(Change.ACKNOWLEDGED, because, TellReason.RECORDED if again else TellReason.ACTED)
@@ -63,6 +63,8 @@ def acknowledge(
     return advance(record, draft, Trigger.NOTED, Entry("acknowledged", because, by), now, message, halts=not again)
 
 
+_FROM_INSIDE: Final[dict[str, Any]] = {"held_from_outside": False}
+"""Until the caller says otherwise, which knows whose key it was."""
 _AWAKE: Final[dict[str, Any]] = {"snoozed_by": None, "snoozed_until": None}
 _FREE: Final[dict[str, Any]] = {"acknowledged_by": None, "acknowledged_at": None, "acknowledged_until": None}
 
@@ -81,7 +83,7 @@ def snooze(record: IncidentRecord, by: str, comment: str, now: datetime, until: 
         return None
     because = f"{by} snoozed it until {until:%Y-%m-%d %H:%M} UTC" + _said(comment)
     changes = {**_FREE, "snoozed_by": by, "snoozed_until": until, "comment": comment or None}
-    draft = _changed(record, changes, acted=True).model_copy(update={"asked_until": None})
+    draft = _changed(record, changes, acted=True).model_copy(update={"asked_until": None, **_FROM_INSIDE})
     message = Message(Change.UPDATED, because, TellReason.RECORDED)
     return advance(record, draft, Trigger.NOTED, Entry("snoozed", because, by), now, message, halts=True)
 

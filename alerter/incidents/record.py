@@ -147,6 +147,8 @@ class IncidentRecord(Part):
     since: Since = Since()
     acted: bool = False
     """Whether a person acted on it."""
+    held_from_outside: bool = False
+    """Whether its holder's name was given by a key limited to brands: only people of its brand are told by such a name."""
     asked_until: Time | None = None
     """Until when the person that it is assigned to may take it."""
     audience: tuple[str, ...] = ()
@@ -365,12 +367,8 @@ def doublings(outlook: Outlook | None) -> int:
 
 
 def _times_the_line(outlook: Outlook) -> float:
-    line, times = outlook.line, [1.0]
-    if line.engagements is not None:
-        times.append(outlook.observed / line.engagements)
-    if line.audience is not None:
-        times.append(outlook.reach / line.audience)
-    return max(times)
+    sizes = ((outlook.observed, outlook.line.engagements), (outlook.reach, outlook.line.audience))
+    return max([1.0, *(size / line for size, line in sizes if line is not None)])
 
 
 def _beyond(outlook: Outlook) -> str:

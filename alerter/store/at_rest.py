@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from alerter.store import migrate
 from alerter.store.database import DatabaseAway, default_url, engine_of
+from alerter.store.vault import Vault
 from services.base.settings import Settings
 
 T = TypeVar("T")
@@ -23,12 +24,12 @@ def is_there(settings: Settings) -> bool:
     return url.get_backend_name() != "sqlite" or bool(url.database and os.path.exists(url.database))  # noqa: PTH110
 
 
-def read(settings: Settings, work: Callable[[Connection], T]) -> T | None:
+def read(settings: Settings, work: Callable[[Connection], T], vault: Vault | None = None) -> T | None:
     """Returns what `work` reads, or `None` if there is no database of this version: tables of another one may lack what is
-    read, and the next start migrates them. Raises `DatabaseAway`."""
+    read, and the next start migrates them. `vault` opens what is encrypted. Raises `DatabaseAway`."""
     if not is_there(settings):
         return None
-    engine = engine_of(settings.database or default_url(settings.data))
+    engine = engine_of(settings.database or default_url(settings.data), vault)
     try:
         with engine.connect() as connection:
             return work(connection) if migrate.version(connection) == migrate.HEAD else None

@@ -25,9 +25,11 @@ from alerter.store.tables import (
     answer_clocks,
     attempts,
     deliveries,
+    drills,
     inbound,
     incidents,
     metadata,
+    method_codes,
     overrides,
     redactions,
     schedule_versions,
@@ -73,6 +75,10 @@ KEPT: Final = (
     Kept(overrides.c.ends, timedelta(days=400)),
     Kept(absences.c.ends, timedelta(days=400)),
     Kept(schedule_versions.c.ends, timedelta(days=400)),
+    # Those of a year and the one before, to show that somebody practises. Their pages go with them.
+    Kept(drills.c.begun_at, timedelta(days=400)),
+    # They end after minutes, and count towards the bound of an hour.
+    Kept(method_codes.c.made_at, timedelta(days=1)),
     # So that a year can be compared with the one before.
     Kept(volumes.c.hour, timedelta(days=400)),
     # A connector that is gone for so long was taken away: what it promised keeps no story unknown for ever.

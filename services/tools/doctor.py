@@ -61,6 +61,7 @@ async def diagnose(settings: Settings) -> bool:
     _check_secrets(found, settings)
     if _is_here("alerter"):
         _check_reach(found, settings)
+        _check_endpoints(found, settings)
     usable = _check_machine(found, settings)
     _check_parts(found)
     if usable or settings.log == "kafka":
@@ -160,6 +161,19 @@ def _check_reach(found: Findings, settings: Settings) -> None:
         found.note("endpoints are created at run time, after the first start: until then nobody is told")
     elif not any(finding.is_wrong for finding in findings):
         found.good("every step of every policy reaches somebody in the coming week")
+
+
+def _check_endpoints(found: Findings, settings: Settings) -> None:
+    """Say what is the matter with endpoints that fail or are disabled."""
+    try:
+        findings = load_object("alerter.api.endpoint_findings:of_settings")(settings, load(settings.config))
+    except FirebreakError:
+        return  # as above
+    for finding in findings:
+        if finding.is_wrong:
+            found.bad(finding.words, "see to the receiver: messages wait for it, and leave when it answers")
+        else:
+            found.note(finding.words)
 
 
 def _check_machine(found: Findings, settings: Settings) -> bool:

@@ -74,6 +74,33 @@ def render_test(endpoint: str, now: datetime) -> bytes:
     )
 
 
+def render_drill(
+    drill: str, responder: str, who: str, by: str, times: tuple[datetime, datetime, datetime], *, is_over: bool = False
+) -> bytes:
+    """The test page of a drill for one person, or what says that it is over. `times` are when the drill began, until when it
+    waits, and when this is sent."""
+    began, ends, now = times
+    data = {
+        "drill": drill,
+        "responder": responder,
+        "who": who,
+        "by": by,
+        "because": "the drill is over"
+        if is_over
+        else "somebody rings everybody on duty once, to see that pages arrive",
+        "began": began.isoformat(),
+        "confirm_by": ends.isoformat(),
+    }
+    return _bytes({"type": "page.over" if is_over else "page.test", "timestamp": now.isoformat(), "data": data})
+
+
+def render_code(responder: str, who: str, endpoint: str, ends: datetime, now: datetime) -> bytes:
+    """A message that brings a code, without the code: that is put in when it is sent."""
+    because = f"{who} asked for a code, to confirm this way of being told; it is valid until {ends:%H:%M} UTC"
+    data = {"responder": responder, "who": who, "endpoint": endpoint, "because": because, "ends_at": ends.isoformat()}
+    return _bytes({"type": "method.code", "timestamp": now.isoformat(), "data": data})
+
+
 def render_endpoint(
     endpoint: str, turn: str, because: str, failing_since: datetime | None, waiting: int, now: datetime
 ) -> bytes:
