@@ -26,6 +26,7 @@ from alerter.store.tables import (
     deliveries,
     endpoints,
     incidents,
+    method_codes,
     pages,
     rings,
     standing,
@@ -49,6 +50,7 @@ BY_CLOCK: Final = (
     (deliveries.c.next_attempt_at, deliveries.c.state == DeliveryState.PENDING),
     # For its fallback: since when its receiver should have it.
     (deliveries.c.waits_since, deliveries.c.state == DeliveryState.PENDING),
+    (method_codes.c.ends_at, method_codes.c.ends_at.is_not(None)),
     (answer_clocks.c.tell_at, answer_clocks.c.state == ClockState.RUNNING),
     (answer_digests.c.next_at, answer_digests.c.next_at.is_not(None)),
     (endpoints.c.paused_until, endpoints.c.paused_until.is_not(None)),
