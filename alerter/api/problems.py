@@ -44,3 +44,4 @@ ALWAYS: Final = {
 """What every route may answer."""
 ABSENT: Final = _described(404, "there is none, or it belongs to a brand that the key cannot see")
 CONFLICT: Final = _described(409, "not possible in its present state")
+STALE: Final = _described(412, "somebody has changed it since the version in `If-Match`; `current` is what it is now")

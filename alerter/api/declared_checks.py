@@ -1,0 +1,92 @@
+"""Whether an item that is to be declared at run time goes with the file and with all others, field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+
+from alerter.api.context import ApiContext
+from alerter.api.problems import Problem
+from alerter.store.tables import endpoints
+from services.config import declared as config_of
+from services.config.declared import Item, Mistake, Part, Whole, dotted
+from services.config.model import Config, Policy
+from services.config.rota import ALL, OWNER, Responder
+from services.config.yaml_reading import Place
+
+Document = Mapping[str, Any]
+MOST_ERRORS: Final = 20
+
+
+def checked(service: ApiContext, part: Part, document: Document) -> tuple[Item, Whole]:
+    """Returns the item, and the configuration that there would be with it. Raises `Problem` 422 with every mistake.
+
+    Blocks: call it on a thread.
+    """
+    item = config_of.read_item(part, document)
+    if isinstance(item, list):
+        raise refused([{"at": dotted(("body", *one.place)), "why": one.why} for one in item])
+    whole = service.declared.with_item(part, item.id, item)
+    wrong = _new(whole.mistakes, service.declared.whole.mistakes)
+    if wrong:
+        own = (part.value, item.id)
+        places = [("body", *one.place[2:]) if one.place[:2] == own else one.place for one in wrong]
+        raise refused([{"at": dotted(place), "why": one.why} for place, one in zip(places, wrong, strict=True)])
+    return item, whole
+
+
+def check_unnamed(places: Iterable[Place], part: Part, name: str) -> None:
+    """Raises `Problem` 409 with the places that name the item."""
+    found = list(islice(places, MOST_ERRORS))
+    if found:
+        where = ", ".join(map(dotted, found))
+        errors = [{"at": dotted(place), "why": f"names {part.one} {name}"} for place in found]
+        raise Problem(409, f"{part.one} {name} is still named by {where}: change these first", errors=errors)
+
+
+def check_endpoints(connection: Connection, config: Config, item: Item, was: Item | list[Mistake]) -> None:
+    """Raises `Problem` 422 for a name of an endpoint that is new in this version, and that does not exist."""
+    known = set(config.endpoints or ()) | (set() if isinstance(was, list) else {n for _, n in endpoints_of(was)})
+    named_now = [(place, name) for place, name in endpoints_of(item) if name not in known]
+    if not named_now:
+        return
+    there = set(connection.scalars(select(endpoints.c.name)))
+    wrong = []
+    for place, name in named_now:
+        if name in there:
+            continue
+        kind = "responder" if config.responder(name) else "schedule" if config.schedule(name) else None
+        alike = get_close_matches(name, there, 1)
+        meant = f"{kind}:{name}" if kind and not isinstance(item, Responder) else alike[0] if alike else None
+        hint = f"did you mean {meant!r}?" if meant else "create it first"
+        wrong.append({"at": dotted(("body", *place)), "why": f"there is no endpoint {name!r}; {hint}"})
+    if wrong:
+        raise refused(wrong)
+
+
+def endpoints_of(item: Item) -> Iterator[tuple[Place, str]]:
+    """Yields the names of endpoints in an item, with their places in it."""
+    if isinstance(item, Responder):
+        yield from ((("methods", number), method) for number, method in enumerate(item.methods))
+        if item.digest is not None:
+            yield ("digest",), item.digest
+    elif isinstance(item, Policy):
+        places: list[tuple[Place, str]] = [(("fallback", n), target) for n, target in enumerate(item.fallback)]
+        for number, step in enumerate(item.steps):
+            places += [(("steps", number, "targets", n), target) for n, target in enumerate(step.targets)]
+        yield from ((place, name) for place, name in places if ":" not in name and name not in (ALL, OWNER))
+
+
+def refused(errors: list[dict[str, str]]) -> Problem:
+    said = "; ".join(f"{one['at'].removeprefix('body.')}: {one['why']}" for one in errors[:MOST_ERRORS])
+    return Problem(422, said, errors=errors[:MOST_ERRORS])
+
+
+def _new(now: Iterable[Mistake], before: Iterable[Mistake]) -> list[Mistake]:
+    """Returns the mistakes that were not there before: whoever mends one of several must be able to."""
+    known = {mistake.place for mistake in before}
+    return [mistake for mistake in now if mistake.place not in known]

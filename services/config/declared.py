@@ -1,0 +1,168 @@
+"""People, schedules and policies that were declared at run time, checked together with the file as one configuration.
+
+What the file declares comes first: an item with the same id counts for nothing as long as the file has one. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from pydantic import ValidationError
+
+from services.config.loading import mistakes_in
+from services.config.model import Config, Policy
+from services.config.references import endpoint_names, references
+from services.config.rota import Responder, Schedule
+from services.config.yaml_reading import Place
+
+
+class Part(StrEnum):
+    """A section of the file whose items can be declared at run time, too."""
+
+    RESPONDERS = "responders"
+    SCHEDULES = "schedules"
+    POLICIES = "policies"
+
+    @property
+    def one(self) -> str:
+        """What one item is called."""
+        return ONE[self]
+
+
+Item = Responder | Schedule | Policy
+SHAPES: Final[Mapping[Part, type[Responder] | type[Schedule] | type[Policy]]] = {
+    Part.RESPONDERS: Responder,
+    Part.SCHEDULES: Schedule,
+    Part.POLICIES: Policy,
+}
+ONE: Final[Mapping[Part, str]] = {
+    Part.RESPONDERS: "responder",
+    Part.SCHEDULES: "schedule",
+    Part.POLICIES: "policy",
+}
+MOST: Final[Mapping[Part, int]] = {Part.RESPONDERS: 10_000, Part.SCHEDULES: 1000, Part.POLICIES: 1000}
+"""Most items of the file and of the database together."""
+
+
+class Mistake(NamedTuple):
+    """What is wrong, and where: items stand in `place` by their ids, not by their numbers."""
+
+    place: Place
+    why: str
+
+    @property
+    def words(self) -> str:
+        return f"{dotted(self.place)}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The file and what was declared at run time. `hidden` are the items that count for nothing, because the file has one
+    of that id."""
+
+    config: Config
+    hidden: tuple[tuple[Part, str], ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+
+
+def read_item(part: Part, document: Mapping[str, Any]) -> Item | list[Mistake]:
+    """Returns the item that a document describes, or what is wrong with it. The places are those inside of the document."""
+    try:
+        return SHAPES[part].model_validate(dict(document))
+    except ValidationError as error:
+        # By its place in the file, so that a misspelt field is told which one was meant.
+        return [Mistake(place[2:], why) for place, why in mistakes_in(error, (part.value, 0))]
+
+
+def together(base: Config, items: Iterable[Item]) -> Whole:
+    """Returns the configuration that the file and these items make, with all mistakes that no item shows alone."""
+    declared = {part: [one.id for one in of(base, part)] for part in Part}
+    taken = {part: set(ids) for part, ids in declared.items()}
+    added: dict[Part, list[Item]] = {part: [] for part in Part}
+    hidden = []
+    for item in items:
+        part = part_of(item)
+        if item.id in taken[part]:
+            hidden.append((part, item.id))
+        else:
+            added[part].append(item)
+    if not any(added.values()):
+        return Whole(base, tuple(hidden))
+    config = base.with_rota(*((*of(base, part), *added[part]) for part in Part))  # type: ignore[arg-type]
+    # An endpoint was looked up when the item was declared: the file's list is of what the file names.
+    theirs = {name for _, name in endpoint_names(config)} - {name for _, name in endpoint_names(base)}
+    mistakes = [Mistake(by_ids(config, place), why) for place, why in references(config, theirs)]
+    mistakes += [
+        Mistake((part.value,), f"{count:,} are more than the {MOST[part]:,} that there may be")
+        for part in Part
+        if (count := len(of(config, part))) > MOST[part]
+    ]
+    return Whole(config, tuple(hidden), tuple(mistakes))
+
+
+def of(config: Config, part: Part) -> Sequence[Item]:
+    """Returns the items of one section."""
+    found: Sequence[Item] = getattr(config, part.value)
+    return found
+
+
+def part_of(item: Item) -> Part:
+    return next(part for part, shape in SHAPES.items() if isinstance(item, shape))
+
+
+def find(config: Config, part: Part, name: str) -> Item | None:
+    """Returns the item with this id."""
+    return next((item for item in of(config, part) if item.id == name), None)
+
+
+def naming(config: Config, part: Part, name: str) -> Iterator[Place]:
+    """Yields every place that names this item, with ids in it."""
+    if part is Part.POLICIES:
+        yield from (("rules", rule.id, "policy") for rule in config.rules if rule.policy == name)
+        return
+    target = f"{part.one}:{name}"
+    for policy in config.policies:
+        for number, step in enumerate(policy.steps):
+            yield from (("policies", policy.id, "steps", number) for one in step.targets if one == target)
+        yield from (("policies", policy.id, "fallback") for one in policy.fallback if one == target)
+    if part is Part.RESPONDERS:
+        for schedule in config.schedules:
+            for layer in schedule.layers:
+                if name in layer.responders:
+                    yield ("schedules", schedule.id, "layers", layer.id)
+    for brand in config.brands:
+        for account in brand.accounts:
+            if account.owner == name:
+                yield ("brands", brand.id, "accounts", account.id, "owner")
+
+
+def naming_endpoint(config: Config, name: str) -> list[Place]:
+    """Returns every place that names this endpoint, with ids in it."""
+    return [by_ids(config, place) for place, one in endpoint_names(config) if one == name]
+
+
+def missing(config: Config) -> list[tuple[Part, str]]:
+    """Returns what the file says is created at run time, and is not there."""
+    return [
+        (part, name)
+        for part in Part
+        for name in getattr(config.at_run_time, part.value)
+        if find(config, part, name) is None
+    ]
+
+
+def by_ids(config: Config, place: Place) -> Place:
+    """Returns the place with the ids of items and layers instead of their numbers, which change when others come and go."""
+    found: list[str | int] = []
+    here: Any = config
+    for step in place:
+        here = getattr(here, step, None) if isinstance(step, str) else here[step] if isinstance(here, tuple) else None
+        found.append(getattr(here, "id", step) if isinstance(step, int) else step)
+    return tuple(found)
+
+
+def dotted(place: Place) -> str:
+    return ".".join(map(str, place))
