@@ -7,8 +7,9 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
+from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.store.tables import endpoints
@@ -20,6 +21,13 @@ from services.config.yaml_reading import Place
 
 Document = Mapping[str, Any]
 MOST_ERRORS: Final = 20
+
+
+def given(body: object) -> Document:
+    """Returns the body of a request as a document. Raises `Problem` 422 if it is none."""
+    if not isinstance(body, Mapping):
+        raise refused([{"at": "body", "why": f"must be an object, got {type(body).__name__}"}])
+    return body
 
 
 def checked(service: ApiContext, part: Part, document: Document) -> tuple[Item, Whole]:
@@ -46,6 +54,23 @@ def check_unnamed(places: Iterable[Place], part: Part, name: str) -> None:
         where = ", ".join(map(dotted, found))
         errors = [{"at": dotted(place), "why": f"names {part.one} {name}"} for place in found]
         raise Problem(409, f"{part.one} {name} is still named by {where}: change these first", errors=errors)
+
+
+def check_endpoint_unnamed(connection: Connection, caller: Caller, config: Config, name: str) -> None:
+    """Raises `Problem` 409 with the places that name this endpoint. A key that is limited to brands hears only that there are
+    some: they may be of others."""
+    places = config_of.naming_endpoint(config, name)
+    beside = or_(endpoints.c.owner == name, endpoints.c.fallback == name)
+    for row in connection.execute(select(endpoints.c.name, endpoints.c.owner).where(beside).order_by(endpoints.c.name)):
+        places.append(("endpoints", row.name, "owner" if row.owner == name else "fallback"))
+    if not places:
+        return
+    then = "change that first, or delete it with even_if_named=true"
+    if caller.outside:
+        raise Problem(409, f"endpoint {name} is still named by the configuration: {then}")
+    where = ", ".join(map(dotted, places[:MOST_ERRORS]))
+    errors = [{"at": dotted(place), "why": f"names endpoint {name}"} for place in places[:MOST_ERRORS]]
+    raise Problem(409, f"endpoint {name} is still named by {where}: {then}", errors=errors)
 
 
 def check_endpoints(connection: Connection, config: Config, item: Item, was: Item | list[Mistake]) -> None:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -20,6 +20,7 @@ from alerter.api.endpoint_trouble import policies_seen
 from alerter.api.oncall import visible
 from alerter.api.problems import Problem
 from alerter.api.rota_schemas import DeclaredIn, DeclaredItem
+from alerter.api.versions import MOST_TRIES, Change, check_version
 from alerter.escalation import untold
 from alerter.oncall import declarations, histories, named
 from alerter.oncall.declarations import Declaration
@@ -30,16 +31,6 @@ from services.config import declared as config_of
 from services.config.declared import Item, Part
 from services.config.model import Config
 from services.config.rota import Schedule
-
-MOST_TRIES: Final = 5
-"""How often a change is checked again because somebody else changed another item meanwhile."""
-
-
-class Change(NamedTuple):
-    """Who changes an item, and which version of it they saw; `None`: whichever there is."""
-
-    by: str | None = None
-    expected: int | None = None
 
 
 def document_of(item: Item) -> dict[str, Any]:
@@ -272,12 +263,7 @@ def _checked_version(
     if was is None:
         _not_of_file(service, part, name)
         raise Problem(404, f"there is no {part.one} {name}")
-    if expected is not None and expected != was.version:
-        raise Problem(
-            412,
-            f"{part.one} {name} has version {was.version} by now, and you saw {expected}: look at it again",
-            current=_shown(was).model_dump(mode="json"),
-        )
+    check_version(f"{part.one} {name}", expected, was.version, _shown(was).model_dump(mode="json"))
     return was
 
 

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Header, Query, Response
-from pydantic import Field, JsonValue
+from fastapi import APIRouter, Query, Response
+from pydantic import Field, JsonValue, SkipValidation
 
-from alerter.api import declaring, previews, schemas
+from alerter.api import declaring, previews
 from alerter.api.auth import Admin, Caller, Reader
 from alerter.api.context import ApiContext
-from alerter.api.declaring import Change
-from alerter.api.problems import ABSENT, CONFLICT, STALE, Problem
+from alerter.api.declared_checks import given
+from alerter.api.problems import ABSENT, CONFLICT, STALE
 from alerter.api.rota_schemas import DeclaredItem, DeclaredItems, ItemVersion, ItemVersions, Preview
+from alerter.api.versions import By, Change, IfMatch, version_in
 from services.config.declared import Part
 from services.config.model import Policy
 from services.config.rota import Responder, Schedule
 from services.config.section import Slug
 
-By = Annotated[
-    schemas.Person | None, Query(description="who is doing this, as others will see it; the key's name without it")
-]
-IfMatch = Annotated[
-    str | None,
-    Header(
-        alias="if-match",
-        max_length=100,
-        description='the version that you saw, such as `"3"`; where it is another one by now, the answer is 412',
-    ),
-]
+ResponderBody = Annotated[Responder, SkipValidation]
+ScheduleBody = Annotated[Schedule, SkipValidation]
+PolicyBody = Annotated[Policy, SkipValidation]
+"""Described as they are, and checked with all others (`declaring`), so that a mistake is told in the words that the file has."""
 Limit = Annotated[int, Query(ge=1, le=200)]
 Patch = Annotated[dict[str, JsonValue], Field(description="a JSON Merge Patch (RFC 7396)")]
 CHANGING: Final = {**ABSENT, **CONFLICT, **STALE}
@@ -47,11 +41,9 @@ def _mount_responders(routes: APIRouter, service: ApiContext) -> None:
         return DeclaredItems(items=tuple(await declaring.listed(service, caller, Part.RESPONDERS)))
 
     @routes.post("/responders", status_code=201, responses=CONFLICT)
-    async def create_responder(caller: Admin, body: Responder, response: Response, by: By = None) -> DeclaredItem:
+    async def create_responder(caller: Admin, body: ResponderBody, response: Response, by: By = None) -> DeclaredItem:
         """Declare a person. The endpoints of their `methods` must exist. 409 if the id is taken, also by the file."""
-        return _tagged(
-            response, await declaring.create(service, caller, Part.RESPONDERS, declaring.document_of(body), Change(by))
-        )
+        return _tagged(response, await declaring.create(service, caller, Part.RESPONDERS, given(body), Change(by)))
 
     @routes.get("/responders/{responder}", responses=ABSENT)
     async def get_responder(caller: Reader, responder: Slug, response: Response) -> DeclaredItem:
@@ -60,10 +52,10 @@ def _mount_responders(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.put("/responders/{responder}", responses=CHANGING)
     async def replace_responder(
-        caller: Admin, responder: Slug, body: Responder, response: Response, by: By = None, if_match: IfMatch = None
+        caller: Admin, responder: Slug, body: ResponderBody, response: Response, by: By = None, if_match: IfMatch = None
     ) -> DeclaredItem:
         """Replace what was declared of a person at run time. 409 if the file declares it: change it in the file."""
-        document, change = declaring.document_of(body), Change(by, _version(if_match))
+        document, change = given(body), Change(by, version_in(if_match))
         return _tagged(response, await declaring.replace(service, caller, Part.RESPONDERS, responder, document, change))
 
     @routes.patch("/responders/{responder}", responses=CHANGING)
@@ -71,13 +63,13 @@ def _mount_responders(routes: APIRouter, service: ApiContext) -> None:
         caller: Admin, responder: Slug, body: Patch, response: Response, by: By = None, if_match: IfMatch = None
     ) -> DeclaredItem:
         """Change only the fields that are given; null takes one away. A list is replaced whole."""
-        change = Change(by, _version(if_match))
+        change = Change(by, version_in(if_match))
         return _tagged(response, await declaring.patch(service, caller, Part.RESPONDERS, responder, body, change))
 
     @routes.delete("/responders/{responder}", status_code=204, responses=CHANGING)
     async def delete_responder(caller: Admin, responder: Slug, by: By = None, if_match: IfMatch = None) -> None:
         """Delete a person. 409 with every place that still names them, or if the file declares them."""
-        await declaring.delete(service, caller, Part.RESPONDERS, responder, Change(by, _version(if_match)))
+        await declaring.delete(service, caller, Part.RESPONDERS, responder, Change(by, version_in(if_match)))
 
     @routes.get("/responders/{responder}/versions", responses=ABSENT)
     async def list_versions_of_responder(caller: Reader, responder: Slug, limit: Limit = 50) -> ItemVersions:
@@ -92,11 +84,9 @@ def _mount_schedules(routes: APIRouter, service: ApiContext) -> None:
         return DeclaredItems(items=tuple(await declaring.listed(service, caller, Part.SCHEDULES)))
 
     @routes.post("/schedules", status_code=201, responses=CONFLICT)
-    async def create_schedule(caller: Admin, body: Schedule, response: Response, by: By = None) -> DeclaredItem:
+    async def create_schedule(caller: Admin, body: ScheduleBody, response: Response, by: By = None) -> DeclaredItem:
         """Declare a schedule. It counts at once. 409 if the id is taken, also by the file."""
-        return _tagged(
-            response, await declaring.create(service, caller, Part.SCHEDULES, declaring.document_of(body), Change(by))
-        )
+        return _tagged(response, await declaring.create(service, caller, Part.SCHEDULES, given(body), Change(by)))
 
     @routes.get("/schedules/{schedule}", responses=ABSENT)
     async def get_schedule(caller: Reader, schedule: Slug, response: Response) -> DeclaredItem:
@@ -105,11 +95,11 @@ def _mount_schedules(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.put("/schedules/{schedule}", responses=CHANGING)
     async def replace_schedule(
-        caller: Admin, schedule: Slug, body: Schedule, response: Response, by: By = None, if_match: IfMatch = None
+        caller: Admin, schedule: Slug, body: ScheduleBody, response: Response, by: By = None, if_match: IfMatch = None
     ) -> DeclaredItem:
         """Replace what was declared of a schedule at run time. Who is on call stays so until the next hand-over (`holds_from`),
         and the past stays as it was. 409 if the file declares it: change it in the file."""
-        document, change = declaring.document_of(body), Change(by, _version(if_match))
+        document, change = given(body), Change(by, version_in(if_match))
         return _tagged(response, await declaring.replace(service, caller, Part.SCHEDULES, schedule, document, change))
 
     @routes.patch("/schedules/{schedule}", responses=CHANGING)
@@ -117,13 +107,13 @@ def _mount_schedules(routes: APIRouter, service: ApiContext) -> None:
         caller: Admin, schedule: Slug, body: Patch, response: Response, by: By = None, if_match: IfMatch = None
     ) -> DeclaredItem:
         """Change only the fields that are given; null takes one away. A list is replaced whole."""
-        change = Change(by, _version(if_match))
+        change = Change(by, version_in(if_match))
         return _tagged(response, await declaring.patch(service, caller, Part.SCHEDULES, schedule, body, change))
 
     @routes.delete("/schedules/{schedule}", status_code=204, responses=CHANGING)
     async def delete_schedule(caller: Admin, schedule: Slug, by: By = None, if_match: IfMatch = None) -> None:
         """Delete a schedule. 409 with every place that still names it, or if the file declares it."""
-        await declaring.delete(service, caller, Part.SCHEDULES, schedule, Change(by, _version(if_match)))
+        await declaring.delete(service, caller, Part.SCHEDULES, schedule, Change(by, version_in(if_match)))
 
     @routes.get("/schedules/{schedule}/versions", responses=ABSENT)
     async def list_versions_of_schedule(caller: Reader, schedule: Slug, limit: Limit = 50) -> ItemVersions:
@@ -131,10 +121,10 @@ def _mount_schedules(routes: APIRouter, service: ApiContext) -> None:
         return await _versions(service, caller, Part.SCHEDULES, schedule, limit)
 
     @routes.post("/schedules/{schedule}/preview", responses=ABSENT)
-    async def preview_schedule(caller: Admin, schedule: Slug, body: Schedule) -> Preview:
-        """What would be if it were saved: from when it would hold, and who would be on call in the next 7 days. It need not exist."""
+    async def preview_schedule(caller: Admin, schedule: Slug, body: ScheduleBody) -> Preview:
+        """What would be if it were saved: from when it would hold, and who would be on call in the next 7 days."""
         declaring.check_may_change(service, caller, Part.SCHEDULES, schedule)
-        return await previews.preview(service, Part.SCHEDULES, {**declaring.document_of(body), "id": schedule})
+        return await previews.preview(service, Part.SCHEDULES, {**given(body), "id": schedule})
 
 
 def _mount_policies(routes: APIRouter, service: ApiContext) -> None:
@@ -144,11 +134,9 @@ def _mount_policies(routes: APIRouter, service: ApiContext) -> None:
         return DeclaredItems(items=tuple(await declaring.listed(service, caller, Part.POLICIES)))
 
     @routes.post("/policies", status_code=201, responses=CONFLICT)
-    async def create_policy(caller: Admin, body: Policy, response: Response, by: By = None) -> DeclaredItem:
+    async def create_policy(caller: Admin, body: PolicyBody, response: Response, by: By = None) -> DeclaredItem:
         """Declare a policy. A rule of the file can name it once it stands there under `at_run_time`."""
-        return _tagged(
-            response, await declaring.create(service, caller, Part.POLICIES, declaring.document_of(body), Change(by))
-        )
+        return _tagged(response, await declaring.create(service, caller, Part.POLICIES, given(body), Change(by)))
 
     @routes.get("/policies/{policy}", responses=ABSENT)
     async def get_policy(caller: Reader, policy: Slug, response: Response) -> DeclaredItem:
@@ -157,11 +145,11 @@ def _mount_policies(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.put("/policies/{policy}", responses=CHANGING)
     async def replace_policy(
-        caller: Admin, policy: Slug, body: Policy, response: Response, by: By = None, if_match: IfMatch = None
+        caller: Admin, policy: Slug, body: PolicyBody, response: Response, by: By = None, if_match: IfMatch = None
     ) -> DeclaredItem:
         """Replace what was declared of a policy at run time. Open incidents keep the policy that they were opened with.
         409 if the file declares it: change it in the file."""
-        document, change = declaring.document_of(body), Change(by, _version(if_match))
+        document, change = given(body), Change(by, version_in(if_match))
         return _tagged(response, await declaring.replace(service, caller, Part.POLICIES, policy, document, change))
 
     @routes.patch("/policies/{policy}", responses=CHANGING)
@@ -169,13 +157,13 @@ def _mount_policies(routes: APIRouter, service: ApiContext) -> None:
         caller: Admin, policy: Slug, body: Patch, response: Response, by: By = None, if_match: IfMatch = None
     ) -> DeclaredItem:
         """Change only the fields that are given; null takes one away. A list is replaced whole."""
-        change = Change(by, _version(if_match))
+        change = Change(by, version_in(if_match))
         return _tagged(response, await declaring.patch(service, caller, Part.POLICIES, policy, body, change))
 
     @routes.delete("/policies/{policy}", status_code=204, responses=CHANGING)
     async def delete_policy(caller: Admin, policy: Slug, by: By = None, if_match: IfMatch = None) -> None:
         """Delete a policy. 409 with the rules that still name it, or if the file declares it."""
-        await declaring.delete(service, caller, Part.POLICIES, policy, Change(by, _version(if_match)))
+        await declaring.delete(service, caller, Part.POLICIES, policy, Change(by, version_in(if_match)))
 
     @routes.get("/policies/{policy}/versions", responses=ABSENT)
     async def list_versions_of_policy(caller: Reader, policy: Slug, limit: Limit = 50) -> ItemVersions:
@@ -183,10 +171,10 @@ def _mount_policies(routes: APIRouter, service: ApiContext) -> None:
         return await _versions(service, caller, Part.POLICIES, policy, limit)
 
     @routes.post("/policies/{policy}/preview", responses=ABSENT)
-    async def preview_policy(caller: Admin, policy: Slug, body: Policy) -> Preview:
+    async def preview_policy(caller: Admin, policy: Slug, body: PolicyBody) -> Preview:
         """What would be if it were saved: whom each step would tell now, and which would reach nobody. It need not exist."""
         declaring.check_may_change(service, caller, Part.POLICIES, policy)
-        return await previews.preview(service, Part.POLICIES, {**declaring.document_of(body), "id": policy})
+        return await previews.preview(service, Part.POLICIES, {**given(body), "id": policy})
 
 
 async def _versions(service: ApiContext, caller: Caller, part: Part, name: str, limit: int) -> ItemVersions:
@@ -209,14 +197,3 @@ def _tagged(response: Response, item: DeclaredItem) -> DeclaredItem:
     if item.version is not None:
         response.headers["etag"] = f'"{item.version}"'
     return item
-
-
-def _version(if_match: str | None) -> int | None:
-    """Returns the version that the caller saw. Raises `Problem` 422."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    digits = if_match.strip().removeprefix("W/").strip('"')
-    if digits.isascii() and digits.isdigit() and len(digits) < 10:
-        return int(digits)
-    why = 'must be a version such as "3"'
-    raise Problem(422, f"If-Match {why}", errors=[{"at": "header.if-match", "why": why}])

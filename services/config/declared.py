@@ -48,7 +48,7 @@ MOST: Final[Mapping[Part, int]] = {Part.RESPONDERS: 10_000, Part.SCHEDULES: 1000
 
 
 class Mistake(NamedTuple):
-    """What is wrong, and where: items stand in `place` by their ids, not by their numbers."""
+    """What is wrong, and where: an item stands in `place` by its id, not by its number."""
 
     place: Place
     why: str
@@ -119,7 +119,7 @@ def find(config: Config, part: Part, name: str) -> Item | None:
 
 
 def naming(config: Config, part: Part, name: str) -> Iterator[Place]:
-    """Yields every place that names this item, with ids in it."""
+    """Yields every place that names this item."""
     if part is Part.POLICIES:
         yield from (("rules", rule.id, "policy") for rule in config.rules if rule.policy == name)
         return
@@ -130,17 +130,17 @@ def naming(config: Config, part: Part, name: str) -> Iterator[Place]:
         yield from (("policies", policy.id, "fallback") for one in policy.fallback if one == target)
     if part is Part.RESPONDERS:
         for schedule in config.schedules:
-            for layer in schedule.layers:
+            for number, layer in enumerate(schedule.layers):
                 if name in layer.responders:
-                    yield ("schedules", schedule.id, "layers", layer.id)
+                    yield ("schedules", schedule.id, "layers", number, "responders")
     for brand in config.brands:
-        for account in brand.accounts:
+        for number, account in enumerate(brand.accounts):
             if account.owner == name:
-                yield ("brands", brand.id, "accounts", account.id, "owner")
+                yield ("brands", brand.id, "accounts", number, "owner")
 
 
 def naming_endpoint(config: Config, name: str) -> list[Place]:
-    """Returns every place that names this endpoint, with ids in it."""
+    """Returns every place that names this endpoint."""
     return [by_ids(config, place) for place, one in endpoint_names(config) if one == name]
 
 
@@ -155,13 +155,11 @@ def missing(config: Config) -> list[tuple[Part, str]]:
 
 
 def by_ids(config: Config, place: Place) -> Place:
-    """Returns the place with the ids of items and layers instead of their numbers, which change when others come and go."""
-    found: list[str | int] = []
-    here: Any = config
-    for step in place:
-        here = getattr(here, step, None) if isinstance(step, str) else here[step] if isinstance(here, tuple) else None
-        found.append(getattr(here, "id", step) if isinstance(step, int) else step)
-    return tuple(found)
+    """Returns the place with the id of the item instead of its number, which changes when others come and go."""
+    if len(place) > 1 and isinstance(place[1], int):
+        item = getattr(config, str(place[0]))[place[1]]
+        return (place[0], getattr(item, "id", place[1]), *place[2:])
+    return place
 
 
 def dotted(place: Place) -> str:
