@@ -22,7 +22,7 @@ from services.config.section import Slug
 ResponderBody = Annotated[Responder, SkipValidation]
 ScheduleBody = Annotated[Schedule, SkipValidation]
 PolicyBody = Annotated[Policy, SkipValidation]
-"""Described as they are, and checked with all others (`declaring`), so that a mistake is told in the words that the file has."""
+"""Described as they are; checked with all others (`declaring`), so that a mistake is told in the words of the file."""
 Limit = Annotated[int, Query(ge=1, le=200)]
 Patch = Annotated[dict[str, JsonValue], Field(description="a JSON Merge Patch (RFC 7396)")]
 CHANGING: Final = {**ABSENT, **CONFLICT, **STALE}

@@ -391,6 +391,17 @@ class SilenceIn(Shape):
     comment: Comment = ""
 
 
+class SilenceChange(Shape):
+    """What of a silence is to be another from now on. What is left out, or null, stays."""
+
+    covers: Covers | None = None
+    matchers: Matchers | None = None
+    starts_at: Instant | None = Field(None, description="only of one that has not begun")
+    ends_at: Instant | None = Field(None, description="must be in the future; DELETE ends it now")
+    by: Person
+    comment: Comment | None = None
+
+
 class SilenceOut(Shape):
     id: str
     covers: Covers
@@ -400,6 +411,9 @@ class SilenceOut(Shape):
     by: str
     comment: str
     created_at: datetime
+    version: int = Field(description="counts its changes; also in `ETag`, for `If-Match`")
+    changed_at: datetime | None
+    changed_by: str | None
 
 
 class Silences(Shape):

@@ -98,6 +98,18 @@ async def test_a_policy_that_is_to_be_created_and_is_not_there_tells_everybody_r
     assert (await filed.http.get("/v1/config")).json()["findings"] == []
 
 
+async def test_a_reload_takes_a_file_that_names_what_is_only_in_the_database(filed: House, tmp_path: Path) -> None:
+    await post(filed, "policies", {"id": "later", "steps": [{"targets": ["dana-push"]}]})
+    rules = [{"id": "own", "level": "likely", "policy": "later"}]
+    write(filed, tmp_path, rules=rules)
+    assert (await filed.http.post("/v1/config/reload")).status_code == 422, "a name that nothing announces is a mistake"
+    write(filed, tmp_path, rules=rules, at_run_time={"policies": ["later"]})
+    assert (await filed.http.post("/v1/config/reload")).json()["changed"]
+    await filed.signal(make.forecast(crossing=None))
+    await filed.settle()
+    assert [got.path for got in filed.receiver.got] == ["/dana-push"]
+
+
 async def test_it_is_still_there_after_a_restart(make_house: MakeHouse, tmp_path: Path) -> None:
     house = make_house()
     write(house, tmp_path)

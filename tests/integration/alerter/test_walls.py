@@ -20,6 +20,11 @@ URL = "https://x.example"
 BY: dict[str, Any] = {"by": "dana"}
 LATER = "2026-03-02T09:00:00Z"
 MATCHER = {"field": "brand", "values": ["other"]}
+ITEMS: dict[str, Any] = {
+    "responders/{responder}": {"id": "mine", "methods": ["mine"]},
+    "schedules/{schedule}": {"id": "mine", "zone": "UTC", "layers": []},
+    "policies/{policy}": {"id": "mine", "steps": [{"targets": ["mine"]}]},
+}
 BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/incidents/{incident}/acknowledge"): BY,
     ("post", "/v1/incidents/{incident}/resolve"): BY,
@@ -30,6 +35,14 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/incidents/{incident}/outcome"): {**BY, "outcome": "false_alarm"},
     ("post", "/v1/deliveries/{delivery}/resend"): None,
     ("patch", "/v1/endpoints/{name}"): {"hours": None},
+    ("patch", "/v1/silences/{silence}"): BY,
+    ("post", "/v1/schedules/{schedule}/swaps"): {
+        **BY, "first": {"responder": "lee", "begins": "2026-03-01T10:00:00Z", "ends": LATER},
+        "second": {"responder": "dana", "begins": LATER, "ends": "2026-03-02T10:00:00Z"},
+    },
+    **{("patch", f"/v1/{part}"): {} for part in ITEMS},
+    **{("put", f"/v1/{part}"): body for part, body in ITEMS.items()},
+    **{("post", f"/v1/{part}/preview"): ITEMS[part] for part in ("schedules/{schedule}", "policies/{policy}")},
     ("post", "/v1/endpoints/{name}/test"): None,
     ("post", "/v1/endpoints/{name}/secret"): {"grace_hours": 1},
     ("post", "/v1/endpoints/{name}/enable"): None,
@@ -78,6 +91,7 @@ async def things_of_other(house: House) -> dict[str, str]:
         "override": (await house.http.post("/v1/schedules/only-other/overrides", json=shift)).json()["id"],
         "name": "only-other",
         "responder": "lee",
+        "policy": "others",
     }
 
 
@@ -96,7 +110,7 @@ async def test_every_route_answers_of_a_thing_of_others_as_of_none(walled: House
             continue
         own = {**things, "name": "key-of-other"} if path.startswith("/v1/keys") else things
         for method in operations:
-            body = BODIES[method, path] if method == "post" else None
+            body = BODIES[method, path] if method in ("post", "put", "patch") else None
             there = await walled.http.request(method, path.format(**own), json=body, headers=key)
             nothing = {name: nothing_like(value) for name, value in own.items()}
             none = await walled.http.request(method, path.format(**nothing), json=body, headers=key)
@@ -216,7 +230,7 @@ async def test_nothing_that_happens_to_others_wakes_a_limited_page(walled: House
     await walled.http.delete(f"/v1/silences/{things['silence']}")
     await walled.http.delete("/v1/schedules/only-other/overrides/" + things["override"])
     await walled.http.delete("/v1/keys/key-of-other")
-    await walled.http.delete("/v1/endpoints/only-other")
+    await walled.http.delete("/v1/endpoints/only-other?even_if_named=true")
     await walled.signal(
         make.negative(post="p9", story="bsky:p9", brand="other"), make.forecast(2, story="bsky:p2", brand="other")
     )
