@@ -73,9 +73,9 @@ def check_endpoint_unnamed(connection: Connection, caller: Caller, config: Confi
     raise Problem(409, f"endpoint {name} is still named by {where}: {then}", errors=errors)
 
 
-def check_endpoints(connection: Connection, config: Config, item: Item, was: Item | list[Mistake]) -> None:
+def check_endpoints(connection: Connection, config: Config, item: Item, was: Item | None) -> None:
     """Raises `Problem` 422 for a name of an endpoint that is new in this version, and that does not exist."""
-    known = set(config.endpoints or ()) | (set() if isinstance(was, list) else {n for _, n in endpoints_of(was)})
+    known = set(config.endpoints or ()) | (set() if was is None else {name for _, name in endpoints_of(was)})
     named_now = [(place, name) for place, name in endpoints_of(item) if name not in known]
     if not named_now:
         return

@@ -194,8 +194,7 @@ class _Edit:
         if item is None:
             check_unnamed(named.in_database(connection, self.part, self.name, now), self.part, self.name)
         else:
-            known = config_of.read_item(self.part, was.document or {}) if was is not None else []
-            check_endpoints(connection, self.service.process.config, item, known)
+            check_endpoints(connection, self.service.process.config, item, self.held.item(self.part, self.name))
         by = self.change.by or self.caller.name
         made = declarations.put(connection, self.held.revision, self.part, self.name, self.document, now, by)
         detail: dict[str, object] = {"version": made.version, "by": by}

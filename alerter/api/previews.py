@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from alerter.api import oncall
 from alerter.api.context import ApiContext
-from alerter.api.declared_checks import Document, checked
+from alerter.api.declared_checks import Document, check_endpoints, checked
 from alerter.api.declaring import document_of
 from alerter.api.rota_schemas import Preview, StepPreview
 from alerter.escalation import dry_run
@@ -30,6 +30,7 @@ async def preview(service: ApiContext, part: Part, document: Document) -> Previe
     now, present = service.context().now, service.process.config
 
     def read(connection: Connection) -> Any:
+        check_endpoints(connection, present, item, service.declared.held.item(part, item.id))
         return rosters.between(connection, now, now + AHEAD, now), dry_run.read(connection, now)
 
     roster, known = await service.database.read(read)

@@ -21,5 +21,7 @@ WORDS: Final = {
     "swapped": "Swapped. Each has the other's shift; to undo it, remove both below.",
     "taken": "Taken. The shift is no longer open.",
     "absent": "Noted. Their shifts in that time are filled by the next layer, or open below.",
+    "saved": "Saved. It counts from now on; a schedule changes at its next hand-over.",
+    "deleted": "Deleted.",
     "back": "Noted. Their shifts are theirs again from now on.",
 }

@@ -55,10 +55,12 @@ class Held:
     def find(self, part: Part, name: str) -> Declaration | None:
         return next((one for one in self.declarations if (one.part, one.id) == (part, name)), None)
 
+    def item(self, part: Part, name: str) -> Item | None:
+        return next((one for one in self.items if one.id == name and part_of(one) is part), None)
+
     def without(self, part: Part, name: str) -> list[Item]:
         """Returns the items but this one."""
-        gone = {id(item) for item in self.items if item.id == name and part_of(item) is part}
-        return [item for item in self.items if id(item) not in gone]
+        return [one for one in self.items if one.id != name or part_of(one) is not part]
 
 
 class DeclaredConfig:

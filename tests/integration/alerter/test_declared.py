@@ -46,7 +46,7 @@ def write(house: House, tmp_path: Path, **more: Any) -> Path:
 
 @pytest.fixture
 async def filed(make_house: MakeHouse, tmp_path: Path) -> Any:
-    house = make_house()
+    house = make_house(public_url=None)
     write(house, tmp_path)
     await house.receiver.start()
     async with house.running():

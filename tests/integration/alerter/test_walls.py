@@ -83,6 +83,7 @@ async def things_of_other(house: House) -> dict[str, str]:
     incident = (await two_stories(house))["other"]
     silence = {"matchers": [MATCHER], "ends_at": LATER, **BY}
     shift = BODIES["post", "/v1/schedules/{schedule}/overrides"]
+    away = {**BY, "responder": "lee", "begins": "2026-03-02", "ends": "2026-03-03"}
     return {
         "incident": incident,
         "delivery": next(one["id"] for one in await house.deliveries() if one["incident"] == incident),
@@ -92,6 +93,7 @@ async def things_of_other(house: House) -> dict[str, str]:
         "name": "only-other",
         "responder": "lee",
         "policy": "others",
+        "absence": (await house.http.post("/v1/absences", json=away)).json()["id"],
     }
 
 
