@@ -32,34 +32,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.post("/endpoints", status_code=201, responses=CONFLICT)
     async def create_endpoint(caller: Admin, body: schemas.EndpointIn, by: By = None) -> schemas.Created:
         """Create an endpoint. Its secret is in this response and nowhere else."""
-        check_name(service, caller, body.name)
-        brands = brands_for(service, caller, body.brands)
-        secret = signing.new_secret() if TRAITS[body.kind].signs else None
-        draft, context = checked(service, body, brands, secret), service.context()
-        if draft.kind is Kind.APPRISE:
-            await check_apprise(service, draft.url)
-
-        def write(connection: Connection) -> schemas.Created | None:
-            check_others(connection, caller, {"owner", "fallback"}, body.owner, body.fallback)
-            row = endpoints.add(connection, draft, context.now)
-            if row is None:
-                return None
-            made = schemas.Created(**views.endpoint_fields(row), secret=secret)
-            detail = {"target": made.target, "brands": list(brands)} | (
-                {"kind": body.kind} if body.kind is not Kind.WEBHOOK else {}
-            )
-            detail |= {"by": by} if by else {}
-            audit.record(
-                connection, context.now, caller.name, "endpoint.created", body.name, audit.only(brands), detail
-            )
-            untold.look_now(connection, context.now)
-            return made
-
-        made = await service.database.write(write)
-        if made is None:
-            raise Problem(409, f"there already is an endpoint {body.name}")
-        service.ring()
-        return made
+        return await create(service, caller, body, by)
 
     @routes.get("/endpoints")
     async def list_endpoints(caller: Reader) -> schemas.Endpoints:
@@ -86,6 +59,36 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         await delete(service, caller, name, Change(by, version_in(if_match)), even_if_named=even_if_named)
 
     mount_care(routes, service)
+
+
+async def create(service: ApiContext, caller: Caller, body: schemas.EndpointIn, by: str | None) -> schemas.Created:
+    """Raises `Problem` 409, 422 or 503."""
+    check_name(service, caller, body.name)
+    brands = brands_for(service, caller, body.brands)
+    secret = signing.new_secret() if TRAITS[body.kind].signs else None
+    draft, context = checked(service, body, brands, secret), service.context()
+    if draft.kind is Kind.APPRISE:
+        await check_apprise(service, draft.url)
+
+    def write(connection: Connection) -> schemas.Created | None:
+        check_others(connection, caller, {"owner", "fallback"}, body.owner, body.fallback)
+        row = endpoints.add(connection, draft, context.now)
+        if row is None:
+            return None
+        made = schemas.Created(**views.endpoint_fields(row), secret=secret)
+        detail = {"target": made.target, "brands": list(brands)} | (
+            {"kind": body.kind} if body.kind is not Kind.WEBHOOK else {}
+        )
+        detail |= {"by": by} if by else {}
+        audit.record(connection, context.now, caller.name, "endpoint.created", body.name, audit.only(brands), detail)
+        untold.look_now(connection, context.now)
+        return made
+
+    made = await service.database.write(write)
+    if made is None:
+        raise Problem(409, f"there already is an endpoint {body.name}")
+    service.ring()
+    return made
 
 
 async def delete(

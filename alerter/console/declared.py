@@ -23,7 +23,7 @@ from alerter.api.rota_schemas import DeclaredIn, DeclaredItem, Preview
 from alerter.api.scopes import Scope
 from alerter.api.versions import Change
 from alerter.console import flash, rendering
-from alerter.console.actions import may
+from alerter.console.actions import may, version_seen
 from alerter.console.middleware import HOME, Form, Signed
 from alerter.console.person_form import document_in, fields_of
 from services.base.errors import ConfigError
@@ -117,7 +117,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.post("/rota/{part}/{name}/delete")
     async def delete(visit: Signed, part: PartOf, name: Slug, form: Form) -> Response:
-        change = Change(visit.person, _version(form))
+        change = Change(visit.person, version_seen(form))
         await declaring.delete(service, may(visit, Scope.ADMIN), part, name, change)
         return RedirectResponse(f"{PAGE}?done=deleted", 303)
 
@@ -128,7 +128,7 @@ async def _save(
     """Save what the form holds, or show it again with what is wrong, or with what it would bring about."""
     caller = may(visit, Scope.ADMIN)
     declaring.check_may_change(service, caller, part, name)
-    text, version = form.get("text", "").replace("\r\n", "\n"), _version(form)
+    text, version = form.get("text", "").replace("\r\n", "\n"), version_seen(form)
     fields = {**fields_of({}), **form}
     draft, status = Draft(text, fields, version), 422
     try:
@@ -231,8 +231,3 @@ async def _form_page(
 def text_of(document: Mapping[str, Any]) -> str:
     """Returns the document as the file would hold it."""
     return yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=100)
-
-
-def _version(form: Mapping[str, str]) -> int | None:
-    text = form.get("version", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

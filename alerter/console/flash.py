@@ -22,6 +22,11 @@ WORDS: Final = {
     "taken": "Taken. The shift is no longer open.",
     "absent": "Noted. Their shifts in that time are filled by the next layer, or open below.",
     "saved": "Saved. It counts from now on; a schedule changes at its next hand-over.",
+    "created": "Created. Send it a test message to see whether it works.",
+    "changed": "Changed. What waits for it is tried again.",
+    "silenced": "Nobody is told of that until it ends.",
+    "changed-silence": "Changed. People are told at once of what it no longer covers.",
+    "unsilenced": "Ended. People are told at once of what it held back.",
     "deleted": "Deleted.",
     "back": "Noted. Their shifts are theirs again from now on.",
 }
