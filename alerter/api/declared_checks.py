@@ -14,7 +14,7 @@ from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.store.tables import endpoints
 from services.config import declared as config_of
-from services.config.declared import Item, Mistake, Part, Whole, dotted
+from services.config.declared import Item, Mistake, RotaPart, Whole, dotted
 from services.config.model import Config, Policy
 from services.config.rota import ALL, OWNER, Responder
 from services.config.yaml_reading import Place
@@ -30,7 +30,7 @@ def given(body: object) -> Document:
     return body
 
 
-def checked(service: ApiContext, part: Part, document: Document) -> tuple[Item, Whole]:
+def checked(service: ApiContext, part: RotaPart, document: Document) -> tuple[Item, Whole]:
     """Returns the item, and the configuration that there would be with it. Raises `Problem` 422 with every mistake.
 
     Blocks: call it on a thread.
@@ -47,7 +47,7 @@ def checked(service: ApiContext, part: Part, document: Document) -> tuple[Item, 
     return item, whole
 
 
-def check_unnamed(places: Iterable[Place], part: Part, name: str) -> None:
+def check_unnamed(places: Iterable[Place], part: RotaPart, name: str) -> None:
     """Raises `Problem` 409 with the places that name the item."""
     found = list(islice(places, MOST_ERRORS))
     if found:

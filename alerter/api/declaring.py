@@ -28,7 +28,7 @@ from alerter.oncall.declared_config import Held
 from alerter.store import audit
 from alerter.store.database import Overtaken
 from services.config import declared as config_of
-from services.config.declared import Item, Part
+from services.config.declared import Item, RotaPart
 from services.config.model import Config
 from services.config.rota import Schedule
 
@@ -38,25 +38,25 @@ def document_of(item: Item) -> dict[str, Any]:
     return item.model_dump(mode="json", exclude_unset=True)
 
 
-async def listed(service: ApiContext, caller: Caller, part: Part) -> list[DeclaredItem]:
+async def listed(service: ApiContext, caller: Caller, part: RotaPart) -> list[DeclaredItem]:
     """Returns every item of a section that the caller sees, by their ids."""
     config, seen = service.process.config, seen_by(caller, service.process.config, part)
     items = [item for item in config_of.of(config, part) if seen is None or item.id in seen]
-    holds = await _hold_from(service, [item.id for item in items]) if part is Part.SCHEDULES else {}
+    holds = await _hold_from(service, [item.id for item in items]) if part is RotaPart.SCHEDULES else {}
     return [_item(service, part, item, holds.get(item.id)) for item in sorted(items, key=lambda one: one.id)]
 
 
-async def one(service: ApiContext, caller: Caller, part: Part, name: str) -> DeclaredItem:
+async def one(service: ApiContext, caller: Caller, part: RotaPart, name: str) -> DeclaredItem:
     """Raises `Problem` 404."""
     item = config_of.find(service.process.config, part, name)
     seen = seen_by(caller, service.process.config, part)
     if item is None or (seen is not None and name not in seen):
         raise Problem(404, f"there is no {part.one} {name}")
-    holds = await _hold_from(service, [name]) if part is Part.SCHEDULES else {}
+    holds = await _hold_from(service, [name]) if part is RotaPart.SCHEDULES else {}
     return _item(service, part, item, holds.get(name))
 
 
-async def versions(service: ApiContext, caller: Caller, part: Part, name: str, most: int) -> list[Declaration]:
+async def versions(service: ApiContext, caller: Caller, part: RotaPart, name: str, most: int) -> list[Declaration]:
     """Returns what was declared of this item at run time, the newest first. Raises `Problem` 404."""
     seen = seen_by(caller, service.process.config, part)
     found = await service.database.read(lambda c: declarations.history(c, part, name, most))
@@ -66,7 +66,9 @@ async def versions(service: ApiContext, caller: Caller, part: Part, name: str, m
     return found
 
 
-async def create(service: ApiContext, caller: Caller, part: Part, document: Document, change: Change) -> DeclaredItem:
+async def create(
+    service: ApiContext, caller: Caller, part: RotaPart, document: Document, change: Change
+) -> DeclaredItem:
     """Raises `Problem` 403, 409 or 422."""
     name = str(document.get("id", ""))
     check_may_change(service, caller, part, None)
@@ -81,7 +83,7 @@ async def create(service: ApiContext, caller: Caller, part: Part, document: Docu
 
 
 async def replace(
-    service: ApiContext, caller: Caller, part: Part, name: str, document: Document, change: Change
+    service: ApiContext, caller: Caller, part: RotaPart, name: str, document: Document, change: Change
 ) -> DeclaredItem:
     """Raises `Problem` 403, 404, 409, 412 or 422."""
 
@@ -98,7 +100,7 @@ async def replace(
 
 
 async def patch(
-    service: ApiContext, caller: Caller, part: Part, name: str, body: Document, change: Change
+    service: ApiContext, caller: Caller, part: RotaPart, name: str, body: Document, change: Change
 ) -> DeclaredItem:
     """Change the fields that are in `body`, as JSON Merge Patch (RFC 7396) says. Raises like `replace`."""
 
@@ -114,7 +116,7 @@ async def patch(
     return _there(await _write(service, caller, part, name, change, made, "changed"))
 
 
-async def delete(service: ApiContext, caller: Caller, part: Part, name: str, change: Change) -> None:
+async def delete(service: ApiContext, caller: Caller, part: RotaPart, name: str, change: Change) -> None:
     """Raises `Problem` 403, 404, 409 with every place that names it, or 412."""
     check_may_change(service, caller, part, name)
 
@@ -124,7 +126,7 @@ async def delete(service: ApiContext, caller: Caller, part: Part, name: str, cha
     await _write(service, caller, part, name, change, made, "deleted")
 
 
-def check_may_change(service: ApiContext, caller: Caller, part: Part, name: str | None) -> None:
+def check_may_change(service: ApiContext, caller: Caller, part: RotaPart, name: str | None) -> None:
     """Raises `Problem` 404 for what the caller does not see, and 403 where the key is limited to brands: whoever is told of
     those is told of others, too."""
     if caller.brands is None:
@@ -135,14 +137,14 @@ def check_may_change(service: ApiContext, caller: Caller, part: Part, name: str 
     raise Problem(403, f"{part.value} are of all brands; this needs a key that is not limited to some")
 
 
-def seen_by(caller: Caller, config: Config, part: Part) -> Collection[str] | None:
+def seen_by(caller: Caller, config: Config, part: RotaPart) -> Collection[str] | None:
     """Returns the ids of those that the caller sees, or `None` if it may see all."""
     if caller.brands is None:
         return None
-    if part is Part.POLICIES:
+    if part is RotaPart.POLICIES:
         return policies_seen(caller, config)
     schedules = visible(caller, config)
-    if part is Part.SCHEDULES:
+    if part is RotaPart.SCHEDULES:
         return {schedule.id for schedule in schedules}
     return {who for schedule in schedules for layer in schedule.layers for who in layer.responders}
 
@@ -172,7 +174,7 @@ class _Edit:
 
     service: ApiContext
     caller: Caller
-    part: Part
+    part: RotaPart
     name: str
     change: Change
     verb: str
@@ -215,7 +217,7 @@ def _changed(before: Document, after: Document) -> list[str]:
 async def _write(
     service: ApiContext,
     caller: Caller,
-    part: Part,
+    part: RotaPart,
     name: str,
     change: Change,
     make: Callable[[Declaration | None], Document | None],
@@ -241,11 +243,11 @@ async def _write(
     raise Overtaken
 
 
-def _is_of_file(service: ApiContext, part: Part, name: str) -> bool:
+def _is_of_file(service: ApiContext, part: RotaPart, name: str) -> bool:
     return config_of.find(service.process.current.config, part, name) is not None
 
 
-def _not_of_file(service: ApiContext, part: Part, name: str) -> None:
+def _not_of_file(service: ApiContext, part: RotaPart, name: str) -> None:
     """Raises `Problem` 409 if the file declares the item."""
     if _is_of_file(service, part, name):
         raise Problem(
@@ -256,7 +258,7 @@ def _not_of_file(service: ApiContext, part: Part, name: str) -> None:
 
 
 def _checked_version(
-    service: ApiContext, part: Part, name: str, was: Declaration | None, expected: int | None
+    service: ApiContext, part: RotaPart, name: str, was: Declaration | None, expected: int | None
 ) -> Declaration:
     """Raises `Problem` 404, 409 if only the file declares it, or 412 if it is another version."""
     if was is None:
@@ -273,7 +275,7 @@ async def _hold_from(service: ApiContext, schedules: Collection[str]) -> dict[st
     return {schedule: found[-1].holds_from for schedule, found in known.items()}
 
 
-def _item(service: ApiContext, part: Part, item: Item, holds_from: datetime | None) -> DeclaredItem:
+def _item(service: ApiContext, part: RotaPart, item: Item, holds_from: datetime | None) -> DeclaredItem:
     """The item as it is in force, and where it comes from."""
     was, now = service.declared.held.find(part, item.id), service.context().now
     ahead = holds_from if holds_from is not None and holds_from > now else None

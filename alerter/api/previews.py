@@ -19,12 +19,12 @@ from alerter.oncall.reach import AHEAD
 from alerter.oncall.responders import Directory, Nobody
 from alerter.oncall.roster import Roster
 from alerter.oncall.versions import edited
-from services.config.declared import Item, Part
+from services.config.declared import Item, RotaPart
 from services.config.model import Config, Policy
 from services.config.rota import Schedule
 
 
-async def preview(service: ApiContext, part: Part, document: Document) -> Preview:
+async def preview(service: ApiContext, part: RotaPart, document: Document) -> Preview:
     """Returns what would be. Raises `Problem` 422 with every mistake, as saving would."""
     item, whole = await asyncio.to_thread(checked, service, part, document)
     now, present = service.context().now, service.process.config

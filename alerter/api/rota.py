@@ -14,7 +14,7 @@ from alerter.api.declared_checks import given
 from alerter.api.problems import ABSENT, CONFLICT, STALE
 from alerter.api.rota_schemas import DeclaredItem, DeclaredItems, ItemVersion, ItemVersions, Preview
 from alerter.api.versions import By, Change, IfMatch, version_in
-from services.config.declared import Part
+from services.config.declared import RotaPart
 from services.config.model import Policy
 from services.config.rota import Responder, Schedule
 from services.config.section import Slug
@@ -38,17 +38,17 @@ def _mount_responders(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/responders")
     async def list_responders(caller: Reader) -> DeclaredItems:
         """All responders in force, each with where it is declared."""
-        return DeclaredItems(items=tuple(await declaring.listed(service, caller, Part.RESPONDERS)))
+        return DeclaredItems(items=tuple(await declaring.listed(service, caller, RotaPart.RESPONDERS)))
 
     @routes.post("/responders", status_code=201, responses=CONFLICT)
     async def create_responder(caller: Admin, body: ResponderBody, response: Response, by: By = None) -> DeclaredItem:
         """Declare a person. The endpoints of their `methods` must exist. 409 if the id is taken, also by the file."""
-        return _tagged(response, await declaring.create(service, caller, Part.RESPONDERS, given(body), Change(by)))
+        return _tagged(response, await declaring.create(service, caller, RotaPart.RESPONDERS, given(body), Change(by)))
 
     @routes.get("/responders/{responder}", responses=ABSENT)
     async def get_responder(caller: Reader, responder: Slug, response: Response) -> DeclaredItem:
         """As it is in force. `ETag` is its version, for `If-Match`."""
-        return _tagged(response, await declaring.one(service, caller, Part.RESPONDERS, responder))
+        return _tagged(response, await declaring.one(service, caller, RotaPart.RESPONDERS, responder))
 
     @routes.put("/responders/{responder}", responses=CHANGING)
     async def replace_responder(
@@ -56,7 +56,9 @@ def _mount_responders(routes: APIRouter, service: ApiContext) -> None:
     ) -> DeclaredItem:
         """Replace what was declared of a person at run time. 409 if the file declares it: change it in the file."""
         document, change = given(body), Change(by, version_in(if_match))
-        return _tagged(response, await declaring.replace(service, caller, Part.RESPONDERS, responder, document, change))
+        return _tagged(
+            response, await declaring.replace(service, caller, RotaPart.RESPONDERS, responder, document, change)
+        )
 
     @routes.patch("/responders/{responder}", responses=CHANGING)
     async def change_responder(
@@ -64,34 +66,34 @@ def _mount_responders(routes: APIRouter, service: ApiContext) -> None:
     ) -> DeclaredItem:
         """Change only the fields that are given; null takes one away. A list is replaced whole."""
         change = Change(by, version_in(if_match))
-        return _tagged(response, await declaring.patch(service, caller, Part.RESPONDERS, responder, body, change))
+        return _tagged(response, await declaring.patch(service, caller, RotaPart.RESPONDERS, responder, body, change))
 
     @routes.delete("/responders/{responder}", status_code=204, responses=CHANGING)
     async def delete_responder(caller: Admin, responder: Slug, by: By = None, if_match: IfMatch = None) -> None:
         """Delete a person. 409 with every place that still names them, or if the file declares them."""
-        await declaring.delete(service, caller, Part.RESPONDERS, responder, Change(by, version_in(if_match)))
+        await declaring.delete(service, caller, RotaPart.RESPONDERS, responder, Change(by, version_in(if_match)))
 
     @routes.get("/responders/{responder}/versions", responses=ABSENT)
     async def list_versions_of_responder(caller: Reader, responder: Slug, limit: Limit = 50) -> ItemVersions:
         """Every version that was declared at run time, and who made it; also of one that was deleted."""
-        return await _versions(service, caller, Part.RESPONDERS, responder, limit)
+        return await _versions(service, caller, RotaPart.RESPONDERS, responder, limit)
 
 
 def _mount_schedules(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/schedules")
     async def list_schedules(caller: Reader) -> DeclaredItems:
         """All schedules in force, each with where it is declared."""
-        return DeclaredItems(items=tuple(await declaring.listed(service, caller, Part.SCHEDULES)))
+        return DeclaredItems(items=tuple(await declaring.listed(service, caller, RotaPart.SCHEDULES)))
 
     @routes.post("/schedules", status_code=201, responses=CONFLICT)
     async def create_schedule(caller: Admin, body: ScheduleBody, response: Response, by: By = None) -> DeclaredItem:
         """Declare a schedule. It counts at once. 409 if the id is taken, also by the file."""
-        return _tagged(response, await declaring.create(service, caller, Part.SCHEDULES, given(body), Change(by)))
+        return _tagged(response, await declaring.create(service, caller, RotaPart.SCHEDULES, given(body), Change(by)))
 
     @routes.get("/schedules/{schedule}", responses=ABSENT)
     async def get_schedule(caller: Reader, schedule: Slug, response: Response) -> DeclaredItem:
         """As it is in force. `ETag` is its version, for `If-Match`."""
-        return _tagged(response, await declaring.one(service, caller, Part.SCHEDULES, schedule))
+        return _tagged(response, await declaring.one(service, caller, RotaPart.SCHEDULES, schedule))
 
     @routes.put("/schedules/{schedule}", responses=CHANGING)
     async def replace_schedule(
@@ -100,7 +102,9 @@ def _mount_schedules(routes: APIRouter, service: ApiContext) -> None:
         """Replace what was declared of a schedule at run time. Who is on call stays so until the next hand-over (`holds_from`),
         and the past stays as it was. 409 if the file declares it: change it in the file."""
         document, change = given(body), Change(by, version_in(if_match))
-        return _tagged(response, await declaring.replace(service, caller, Part.SCHEDULES, schedule, document, change))
+        return _tagged(
+            response, await declaring.replace(service, caller, RotaPart.SCHEDULES, schedule, document, change)
+        )
 
     @routes.patch("/schedules/{schedule}", responses=CHANGING)
     async def change_schedule(
@@ -108,40 +112,40 @@ def _mount_schedules(routes: APIRouter, service: ApiContext) -> None:
     ) -> DeclaredItem:
         """Change only the fields that are given; null takes one away. A list is replaced whole."""
         change = Change(by, version_in(if_match))
-        return _tagged(response, await declaring.patch(service, caller, Part.SCHEDULES, schedule, body, change))
+        return _tagged(response, await declaring.patch(service, caller, RotaPart.SCHEDULES, schedule, body, change))
 
     @routes.delete("/schedules/{schedule}", status_code=204, responses=CHANGING)
     async def delete_schedule(caller: Admin, schedule: Slug, by: By = None, if_match: IfMatch = None) -> None:
         """Delete a schedule. 409 with every place that still names it, or if the file declares it."""
-        await declaring.delete(service, caller, Part.SCHEDULES, schedule, Change(by, version_in(if_match)))
+        await declaring.delete(service, caller, RotaPart.SCHEDULES, schedule, Change(by, version_in(if_match)))
 
     @routes.get("/schedules/{schedule}/versions", responses=ABSENT)
     async def list_versions_of_schedule(caller: Reader, schedule: Slug, limit: Limit = 50) -> ItemVersions:
         """Every version that was declared at run time, and who made it; also of one that was deleted."""
-        return await _versions(service, caller, Part.SCHEDULES, schedule, limit)
+        return await _versions(service, caller, RotaPart.SCHEDULES, schedule, limit)
 
     @routes.post("/schedules/{schedule}/preview", responses=ABSENT)
     async def preview_schedule(caller: Admin, schedule: Slug, body: ScheduleBody) -> Preview:
         """What would be if it were saved: from when it would hold, and who would be on call in the next 7 days."""
-        declaring.check_may_change(service, caller, Part.SCHEDULES, schedule)
-        return await previews.preview(service, Part.SCHEDULES, {**given(body), "id": schedule})
+        declaring.check_may_change(service, caller, RotaPart.SCHEDULES, schedule)
+        return await previews.preview(service, RotaPart.SCHEDULES, {**given(body), "id": schedule})
 
 
 def _mount_policies(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/policies")
     async def list_policies(caller: Reader) -> DeclaredItems:
         """All policies in force, each with where it is declared."""
-        return DeclaredItems(items=tuple(await declaring.listed(service, caller, Part.POLICIES)))
+        return DeclaredItems(items=tuple(await declaring.listed(service, caller, RotaPart.POLICIES)))
 
     @routes.post("/policies", status_code=201, responses=CONFLICT)
     async def create_policy(caller: Admin, body: PolicyBody, response: Response, by: By = None) -> DeclaredItem:
         """Declare a policy. A rule of the file can name it once it stands there under `at_run_time`."""
-        return _tagged(response, await declaring.create(service, caller, Part.POLICIES, given(body), Change(by)))
+        return _tagged(response, await declaring.create(service, caller, RotaPart.POLICIES, given(body), Change(by)))
 
     @routes.get("/policies/{policy}", responses=ABSENT)
     async def get_policy(caller: Reader, policy: Slug, response: Response) -> DeclaredItem:
         """As it is in force. `ETag` is its version, for `If-Match`."""
-        return _tagged(response, await declaring.one(service, caller, Part.POLICIES, policy))
+        return _tagged(response, await declaring.one(service, caller, RotaPart.POLICIES, policy))
 
     @routes.put("/policies/{policy}", responses=CHANGING)
     async def replace_policy(
@@ -150,7 +154,7 @@ def _mount_policies(routes: APIRouter, service: ApiContext) -> None:
         """Replace what was declared of a policy at run time. Open incidents keep the policy that they were opened with.
         409 if the file declares it: change it in the file."""
         document, change = given(body), Change(by, version_in(if_match))
-        return _tagged(response, await declaring.replace(service, caller, Part.POLICIES, policy, document, change))
+        return _tagged(response, await declaring.replace(service, caller, RotaPart.POLICIES, policy, document, change))
 
     @routes.patch("/policies/{policy}", responses=CHANGING)
     async def change_policy(
@@ -158,26 +162,26 @@ def _mount_policies(routes: APIRouter, service: ApiContext) -> None:
     ) -> DeclaredItem:
         """Change only the fields that are given; null takes one away. A list is replaced whole."""
         change = Change(by, version_in(if_match))
-        return _tagged(response, await declaring.patch(service, caller, Part.POLICIES, policy, body, change))
+        return _tagged(response, await declaring.patch(service, caller, RotaPart.POLICIES, policy, body, change))
 
     @routes.delete("/policies/{policy}", status_code=204, responses=CHANGING)
     async def delete_policy(caller: Admin, policy: Slug, by: By = None, if_match: IfMatch = None) -> None:
         """Delete a policy. 409 with the rules that still name it, or if the file declares it."""
-        await declaring.delete(service, caller, Part.POLICIES, policy, Change(by, version_in(if_match)))
+        await declaring.delete(service, caller, RotaPart.POLICIES, policy, Change(by, version_in(if_match)))
 
     @routes.get("/policies/{policy}/versions", responses=ABSENT)
     async def list_versions_of_policy(caller: Reader, policy: Slug, limit: Limit = 50) -> ItemVersions:
         """Every version that was declared at run time, and who made it; also of one that was deleted."""
-        return await _versions(service, caller, Part.POLICIES, policy, limit)
+        return await _versions(service, caller, RotaPart.POLICIES, policy, limit)
 
     @routes.post("/policies/{policy}/preview", responses=ABSENT)
     async def preview_policy(caller: Admin, policy: Slug, body: PolicyBody) -> Preview:
         """What would be if it were saved: whom each step would tell now, and which would reach nobody. It need not exist."""
-        declaring.check_may_change(service, caller, Part.POLICIES, policy)
-        return await previews.preview(service, Part.POLICIES, {**given(body), "id": policy})
+        declaring.check_may_change(service, caller, RotaPart.POLICIES, policy)
+        return await previews.preview(service, RotaPart.POLICIES, {**given(body), "id": policy})
 
 
-async def _versions(service: ApiContext, caller: Caller, part: Part, name: str, limit: int) -> ItemVersions:
+async def _versions(service: ApiContext, caller: Caller, part: RotaPart, name: str, limit: int) -> ItemVersions:
     found = await declaring.versions(service, caller, part, name, limit)
     return ItemVersions(
         items=tuple(

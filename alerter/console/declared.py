@@ -27,7 +27,7 @@ from alerter.console.actions import may, version_seen
 from alerter.console.middleware import HOME, Form, Signed
 from alerter.console.person_form import document_in, fields_of
 from services.base.errors import ConfigError
-from services.config.declared import Part
+from services.config.declared import RotaPart
 from services.config.section import Slug
 from services.config.yaml_reading import Document as Text
 from services.config.yaml_reading import Place, read
@@ -35,9 +35,9 @@ from services.config.yaml_reading import Place, read
 PAGE: Final = f"{HOME}/rota"
 MAX_SHOWN: Final = 500
 MOST_VERSIONS: Final = 20
-PartOf = Annotated[Part, Path(alias="part")]
-STARTS: Final[Mapping[Part, str]] = {
-    Part.SCHEDULES: """id: nights
+PartOf = Annotated[RotaPart, Path(alias="part")]
+STARTS: Final[Mapping[RotaPart, str]] = {
+    RotaPart.SCHEDULES: """id: nights
 zone: Europe/Berlin
 layers:
 - id: weeks
@@ -45,7 +45,7 @@ layers:
   begins: 2026-01-05T09:00
   responders: []
 """,
-    Part.POLICIES: """id: nights
+    RotaPart.POLICIES: """id: nights
 steps:
 - targets: [schedule:nights]
 - after_minutes: 10
@@ -57,7 +57,7 @@ fallback: []
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class FormDraft:
     """What somebody has written, and what is to be said of it: by its lines, by its fields, and of the whole."""
 
     text: str = ""
@@ -86,12 +86,12 @@ def seen_of(text: str) -> str:
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/rota")
     async def show_all(request: Request, visit: Signed, done: str = "") -> Response:
-        items = {part: await declaring.listed(service, visit.caller, part) for part in Part}
+        items = {part: await declaring.listed(service, visit.caller, part) for part in RotaPart}
         return rendering.page(
             service,
             request,
             "declared.html",
-            sections=[(part, items[part][:MAX_SHOWN], len(items[part])) for part in Part],
+            sections=[(part, items[part][:MAX_SHOWN], len(items[part])) for part in RotaPart],
             may_manage=visit.caller.may(Scope.ADMIN) and not visit.caller.outside,
             said=flash.WORDS.get(done),
         )
@@ -99,12 +99,12 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/rota/new/{part}")
     async def show_new(request: Request, visit: Signed, part: PartOf) -> Response:
         declaring.check_may_change(service, may(visit, Scope.ADMIN), part, None)
-        return await _form_page(service, request, visit, part, None, Draft(text=STARTS.get(part, "")))
+        return await _form_page(service, request, visit, part, None, FormDraft(text=STARTS.get(part, "")))
 
     @routes.get("/rota/{part}/{name}")
     async def show_one(request: Request, visit: Signed, part: PartOf, name: Slug, done: str = "") -> Response:
         item = await declaring.one(service, visit.caller, part, name)
-        draft = Draft(text_of(item.document), fields_of(item.document), item.version)
+        draft = FormDraft(text_of(item.document), fields_of(item.document), item.version)
         return await _form_page(service, request, visit, part, item, draft, said=flash.WORDS.get(done))
 
     @routes.post("/rota/new/{part}")
@@ -123,22 +123,22 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
 
 async def _save(
-    service: ApiContext, request: Request, visit: Signed, part: Part, name: str | None, form: Mapping[str, str]
+    service: ApiContext, request: Request, visit: Signed, part: RotaPart, name: str | None, form: Mapping[str, str]
 ) -> Response:
     """Save what the form holds, or show it again with what is wrong, or with what it would bring about."""
     caller = may(visit, Scope.ADMIN)
     declaring.check_may_change(service, caller, part, name)
     text, version = form.get("text", "").replace("\r\n", "\n"), version_seen(form)
     fields = {**fields_of({}), **form}
-    draft, status = Draft(text, fields, version), 422
+    draft, status = FormDraft(text, fields, version), 422
     try:
         document, places = await asyncio.to_thread(_read, part, form, text)
     except ConfigError as error:
         return await _again(service, request, visit, part, name, _with_lines(draft, str(error)), status)
     try:
-        if part is not Part.RESPONDERS and (form.get("do") == "preview" or form.get("seen") != seen_of(text)):
+        if part is not RotaPart.RESPONDERS and (form.get("do") == "preview" or form.get("seen") != seen_of(text)):
             given = document if name is None else {**document, "id": name}
-            draft = Draft(text, {}, version, preview=await previews.preview(service, part, given))
+            draft = FormDraft(text, {}, version, preview=await previews.preview(service, part, given))
             return await _again(service, request, visit, part, name, draft, 200)
         change = Change(visit.person, version)
         if name is None:
@@ -150,7 +150,7 @@ async def _save(
             raise
         status = problem.status
         newer = problem.more.get("current")
-        draft = Draft(
+        draft = FormDraft(
             text,
             fields,
             newer["version"] if newer is not None else version,
@@ -161,10 +161,10 @@ async def _save(
     return RedirectResponse(f"{PAGE}/{part.value}/{saved.id}?done=saved", 303)
 
 
-def _read(part: Part, form: Mapping[str, str], text: str) -> tuple[dict[str, Any], Mapping[Place, int]]:
+def _read(part: RotaPart, form: Mapping[str, str], text: str) -> tuple[dict[str, Any], Mapping[Place, int]]:
     """Returns the document that the form describes, and on which line of the text each field of it stands. Raises
     `ConfigError`."""
-    if part is Part.RESPONDERS:
+    if part is RotaPart.RESPONDERS:
         return document_in(form), {}
     found: Text = read(text, "text")
     if not isinstance(found.content, dict):
@@ -172,13 +172,13 @@ def _read(part: Part, form: Mapping[str, str], text: str) -> tuple[dict[str, Any
     return found.content, found.lines
 
 
-def _with_lines(draft: Draft, mistakes: str) -> Draft:
+def _with_lines(draft: FormDraft, mistakes: str) -> FormDraft:
     """Returns the draft with what the reader of YAML has to say, of which each line begins with `text:NUMBER:`."""
     lines: defaultdict[int, list[str]] = defaultdict(list)
     for mistake in mistakes.splitlines():
         number, _, why = mistake.removeprefix("text:").partition(": ")
         lines[int(number) if number.isdigit() else 1].append(why or mistake)
-    return Draft(draft.text, draft.fields, draft.version, "The text is not YAML.", lines)
+    return FormDraft(draft.text, draft.fields, draft.version, "The text is not YAML.", lines)
 
 
 def _by_lines(errors: Any, places: Mapping[Place, int]) -> Mapping[int, list[str]]:
@@ -195,7 +195,13 @@ def _by_lines(errors: Any, places: Mapping[Place, int]) -> Mapping[int, list[str
 
 
 async def _again(
-    service: ApiContext, request: Request, visit: Signed, part: Part, name: str | None, draft: Draft, status: int
+    service: ApiContext,
+    request: Request,
+    visit: Signed,
+    part: RotaPart,
+    name: str | None,
+    draft: FormDraft,
+    status: int,
 ) -> Response:
     item = None if name is None else await declaring.one(service, visit.caller, part, name)
     return await _form_page(service, request, visit, part, item, draft, status)
@@ -205,9 +211,9 @@ async def _form_page(
     service: ApiContext,
     request: Request,
     visit: Signed,
-    part: Part,
+    part: RotaPart,
     item: DeclaredItem | None,
-    draft: Draft,
+    draft: FormDraft,
     status: int = 200,
     said: str | None = None,
 ) -> Response:

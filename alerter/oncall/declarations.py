@@ -16,14 +16,14 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from alerter.store.database import Overtaken, insert_missing
 from alerter.store.tables import declarations as rows
-from services.config.declared import Part
+from services.config.declared import RotaPart
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """One version of an item. `document` is `None` if it was deleted by it."""
 
-    part: Part
+    part: RotaPart
     id: str
     version: int
     document: Mapping[str, Any] | None
@@ -43,7 +43,7 @@ def held(connection: Connection) -> tuple[int, list[Declaration]]:
     return revision(connection), [_declaration(row) for row in found]
 
 
-def history(connection: Connection, part: Part, name: str, most: int) -> list[Declaration]:
+def history(connection: Connection, part: RotaPart, name: str, most: int) -> list[Declaration]:
     """Returns the versions of one item, also of one that was deleted, the newest first."""
     query = select(rows).where(*_of(part, name)).order_by(rows.c.version.desc()).limit(most)
     return [_declaration(row) for row in connection.execute(query)]
@@ -52,7 +52,7 @@ def history(connection: Connection, part: Part, name: str, most: int) -> list[De
 def put(
     connection: Connection,
     seen: int,
-    part: Part,
+    part: RotaPart,
     name: str,
     document: Mapping[str, Any] | None,
     now: datetime,
@@ -81,10 +81,10 @@ def put(
     return Declaration(part, name, last + 1, document, now, by)
 
 
-def _of(part: Part, name: str) -> tuple[ColumnElement[bool], ...]:
+def _of(part: RotaPart, name: str) -> tuple[ColumnElement[bool], ...]:
     return rows.c.part == part.value, rows.c.id == name
 
 
 def _declaration(row: Any) -> Declaration:
     document = None if row.document is None else json.loads(row.document)
-    return Declaration(Part(row.part), row.id, row.version, document, row.changed_at, row.changed_by)
+    return Declaration(RotaPart(row.part), row.id, row.version, document, row.changed_at, row.changed_by)

@@ -22,7 +22,7 @@ from alerter.store.database import Database, DatabaseAway, default_url, engine_o
 from services.base.errors import ConfigError
 from services.base.settings import Settings
 from services.config.current import CurrentConfig, Derived
-from services.config.declared import Item, Mistake, Part, Whole, dotted, missing, part_of, read_item, together
+from services.config.declared import Item, Mistake, RotaPart, Whole, dotted, missing, part_of, read_item, together
 from services.config.model import Config
 from services.runtime.lifecycle import ServiceContext
 
@@ -52,13 +52,13 @@ class Held:
                 items.append(item)
         return cls(number, tuple(declarations), tuple(items), tuple(unread))
 
-    def find(self, part: Part, name: str) -> Declaration | None:
+    def find(self, part: RotaPart, name: str) -> Declaration | None:
         return next((one for one in self.declarations if (one.part, one.id) == (part, name)), None)
 
-    def item(self, part: Part, name: str) -> Item | None:
+    def item(self, part: RotaPart, name: str) -> Item | None:
         return next((one for one in self.items if one.id == name and part_of(one) is part), None)
 
-    def without(self, part: Part, name: str) -> list[Item]:
+    def without(self, part: RotaPart, name: str) -> list[Item]:
         """Returns the items but this one."""
         return [one for one in self.items if one.id != name or part_of(one) is not part]
 
@@ -90,7 +90,7 @@ class DeclaredConfig:
         _say_what_is_wrong(self.whole)
         return True
 
-    def with_item(self, part: Part, name: str, item: Item | None) -> Whole:
+    def with_item(self, part: RotaPart, name: str, item: Item | None) -> Whole:
         """Returns what the configuration would be with another version of this item, or without it."""
         rest = self.held.without(part, name)
         return together(self._current.config, [*rest, item] if item is not None else rest)
@@ -132,7 +132,7 @@ def findings(whole: Whole) -> list[str]:
         for part, name in whole.hidden
     ]
     for part, name in missing(whole.config):
-        then = "every endpoint is told instead" if part is Part.POLICIES else "nobody is reached by it"
+        then = "every endpoint is told instead" if part is RotaPart.POLICIES else "nobody is reached by it"
         said.append(f"{dotted(('at_run_time', part.value))}: there is no {part.one} {name} yet: {then}")
     return said
 

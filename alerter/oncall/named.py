@@ -10,17 +10,17 @@ from sqlalchemy import Connection, or_, select
 
 from alerter.states import ENDED
 from alerter.store.tables import incidents, overrides
-from services.config.declared import Part
+from services.config.declared import RotaPart
 from services.config.yaml_reading import Place
 
 MOST: Final = 20
 
 
-def in_database(connection: Connection, part: Part, name: str, now: datetime) -> Iterator[Place]:
+def in_database(connection: Connection, part: RotaPart, name: str, now: datetime) -> Iterator[Place]:
     """Yields the overrides that have not ended and the open incidents whose policy names this person or schedule."""
-    if part is Part.POLICIES:
+    if part is RotaPart.POLICIES:
         return  # an incident keeps the policy that it was opened with
-    if part is Part.RESPONDERS:
+    if part is RotaPart.RESPONDERS:
         stands_in = or_(overrides.c.responder == name, overrides.c.replaces == name)
         found = select(overrides.c.schedule, overrides.c.id).where(stands_in, overrides.c.ends > now)
         for row in connection.execute(found.order_by(overrides.c.begins).limit(MOST)):

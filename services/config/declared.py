@@ -19,7 +19,7 @@ from services.config.rota import Responder, Schedule
 from services.config.yaml_reading import Place
 
 
-class Part(StrEnum):
+class RotaPart(StrEnum):
     """A section of the file whose items can be declared at run time, too."""
 
     RESPONDERS = "responders"
@@ -33,17 +33,17 @@ class Part(StrEnum):
 
 
 Item = Responder | Schedule | Policy
-SHAPES: Final[Mapping[Part, type[Responder] | type[Schedule] | type[Policy]]] = {
-    Part.RESPONDERS: Responder,
-    Part.SCHEDULES: Schedule,
-    Part.POLICIES: Policy,
+SHAPES: Final[Mapping[RotaPart, type[Responder] | type[Schedule] | type[Policy]]] = {
+    RotaPart.RESPONDERS: Responder,
+    RotaPart.SCHEDULES: Schedule,
+    RotaPart.POLICIES: Policy,
 }
-ONE: Final[Mapping[Part, str]] = {
-    Part.RESPONDERS: "responder",
-    Part.SCHEDULES: "schedule",
-    Part.POLICIES: "policy",
+ONE: Final[Mapping[RotaPart, str]] = {
+    RotaPart.RESPONDERS: "responder",
+    RotaPart.SCHEDULES: "schedule",
+    RotaPart.POLICIES: "policy",
 }
-MOST: Final[Mapping[Part, int]] = {Part.RESPONDERS: 10_000, Part.SCHEDULES: 1000, Part.POLICIES: 1000}
+MOST: Final[Mapping[RotaPart, int]] = {RotaPart.RESPONDERS: 10_000, RotaPart.SCHEDULES: 1000, RotaPart.POLICIES: 1000}
 """Most items of the file and of the database together."""
 
 
@@ -64,11 +64,11 @@ class Whole:
     of that id."""
 
     config: Config
-    hidden: tuple[tuple[Part, str], ...] = ()
+    hidden: tuple[tuple[RotaPart, str], ...] = ()
     mistakes: tuple[Mistake, ...] = ()
 
 
-def read_item(part: Part, document: Mapping[str, Any]) -> Item | list[Mistake]:
+def read_item(part: RotaPart, document: Mapping[str, Any]) -> Item | list[Mistake]:
     """Returns the item that a document describes, or what is wrong with it. The places are those inside of the document."""
     try:
         return SHAPES[part].model_validate(dict(document))
@@ -79,9 +79,9 @@ def read_item(part: Part, document: Mapping[str, Any]) -> Item | list[Mistake]:
 
 def together(base: Config, items: Iterable[Item]) -> Whole:
     """Returns the configuration that the file and these items make, with all mistakes that no item shows alone."""
-    declared = {part: [one.id for one in of(base, part)] for part in Part}
+    declared = {part: [one.id for one in of(base, part)] for part in RotaPart}
     taken = {part: set(ids) for part, ids in declared.items()}
-    added: dict[Part, list[Item]] = {part: [] for part in Part}
+    added: dict[RotaPart, list[Item]] = {part: [] for part in RotaPart}
     hidden = []
     for item in items:
         part = part_of(item)
@@ -91,36 +91,36 @@ def together(base: Config, items: Iterable[Item]) -> Whole:
             added[part].append(item)
     if not any(added.values()):
         return Whole(base, tuple(hidden))
-    config = base.with_rota(*((*of(base, part), *added[part]) for part in Part))  # type: ignore[arg-type]
+    config = base.with_rota(*((*of(base, part), *added[part]) for part in RotaPart))  # type: ignore[arg-type]
     # An endpoint was looked up when the item was declared: the file's list is of what the file names.
     theirs = {name for _, name in endpoint_names(config)} - {name for _, name in endpoint_names(base)}
     mistakes = [Mistake(by_ids(config, place), why) for place, why in references(config, theirs)]
     mistakes += [
         Mistake((part.value,), f"{count:,} are more than the {MOST[part]:,} that there may be")
-        for part in Part
+        for part in RotaPart
         if (count := len(of(config, part))) > MOST[part]
     ]
     return Whole(config, tuple(hidden), tuple(mistakes))
 
 
-def of(config: Config, part: Part) -> Sequence[Item]:
+def of(config: Config, part: RotaPart) -> Sequence[Item]:
     """Returns the items of one section."""
     found: Sequence[Item] = getattr(config, part.value)
     return found
 
 
-def part_of(item: Item) -> Part:
+def part_of(item: Item) -> RotaPart:
     return next(part for part, shape in SHAPES.items() if isinstance(item, shape))
 
 
-def find(config: Config, part: Part, name: str) -> Item | None:
+def find(config: Config, part: RotaPart, name: str) -> Item | None:
     """Returns the item with this id."""
     return next((item for item in of(config, part) if item.id == name), None)
 
 
-def naming(config: Config, part: Part, name: str) -> Iterator[Place]:
+def naming(config: Config, part: RotaPart, name: str) -> Iterator[Place]:
     """Yields every place that names this item."""
-    if part is Part.POLICIES:
+    if part is RotaPart.POLICIES:
         yield from (("rules", rule.id, "policy") for rule in config.rules if rule.policy == name)
         return
     target = f"{part.one}:{name}"
@@ -128,7 +128,7 @@ def naming(config: Config, part: Part, name: str) -> Iterator[Place]:
         for number, step in enumerate(policy.steps):
             yield from (("policies", policy.id, "steps", number) for one in step.targets if one == target)
         yield from (("policies", policy.id, "fallback") for one in policy.fallback if one == target)
-    if part is Part.RESPONDERS:
+    if part is RotaPart.RESPONDERS:
         for schedule in config.schedules:
             for number, layer in enumerate(schedule.layers):
                 if name in layer.responders:
@@ -144,11 +144,11 @@ def naming_endpoint(config: Config, name: str) -> list[Place]:
     return [by_ids(config, place) for place, one in endpoint_names(config) if one == name]
 
 
-def missing(config: Config) -> list[tuple[Part, str]]:
+def missing(config: Config) -> list[tuple[RotaPart, str]]:
     """Returns what the file says is created at run time, and is not there."""
     return [
         (part, name)
-        for part in Part
+        for part in RotaPart
         for name in getattr(config.at_run_time, part.value)
         if find(config, part, name) is None
     ]
