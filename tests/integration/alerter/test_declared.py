@@ -12,6 +12,7 @@ import yaml
 
 from services.config.current import Reload
 from services.config.file import ConfigFile
+from services.tools import doctor
 from tests.integration.alerter.conftest import House, MakeDatabase, MakeHouse
 from tests.integration.alerter.test_keys import make_key
 from tests.unit.alerter import make
@@ -220,6 +221,19 @@ async def test_a_start_with_such_a_file_loses_one_person_and_no_schedule(make_ho
         # What was wrong before is no reason to refuse what has nothing to do with it.
         assert (await house.http.patch("/v1/responders/dana", json={"name": "Dana K"})).status_code == 200
         assert (await house.http.post("/v1/config/reload")).json()["changed"] is False
+
+
+async def test_doctor_says_what_is_declared_twice_and_what_the_database_adds(
+    filed: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await everything(filed)
+    path = write(filed, tmp_path, responders=[LEE, DANA])
+    settings = filed.settings.model_copy(update={"config": path})
+    capsys.readouterr()
+    await asyncio.to_thread(doctor._check_reach, doctor.Findings(), settings)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "responder dana is declared in the file and at run time" in said
+    assert "every step of every policy reaches somebody" in said, "of the policy and the schedule in the database, too"
 
 
 # -- checked as the file is --------------------------------------------------------------------------------------------
