@@ -215,7 +215,7 @@ async def test_every_page_can_be_used_by_keyboard_and_screen_reader_on_any_scree
             assert await page.evaluate(SIDEWAYS) <= 0, f"the secret must be scrolled sideways at {size['width']}"
             await page.context.close()
     assert found == []
-    assert trouble == []
+    assert [said for said in trouble if "422" not in said] == [], "but for what was typed wrong"
 
 
 async def test_the_whole_way_can_be_gone_without_a_mouse(tmp_path: Path) -> None:
