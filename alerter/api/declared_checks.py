@@ -17,6 +17,7 @@ from services.config import declared as config_of
 from services.config.declared import Item, Mistake, RotaPart, Whole, dotted
 from services.config.model import Config, Policy
 from services.config.rota import ALL, OWNER, Responder
+from services.config.yaml_bounds import MAX_DEPTH
 from services.config.yaml_reading import Place
 
 Document = Mapping[str, Any]
@@ -24,10 +25,19 @@ MOST_ERRORS: Final = 20
 
 
 def given(body: object) -> Document:
-    """Returns the body of a request as a document. Raises `Problem` 422 if it is none."""
+    """Returns the body of a request as a document. Raises `Problem` 422 if it is none, or is nested too deep to be one."""
     if not isinstance(body, Mapping):
         raise refused([{"at": "body", "why": f"must be an object, got {type(body).__name__}"}])
-    return body
+    level: list[Any] = [body]
+    for _ in range(MAX_DEPTH):
+        level = [inner for one in level for inner in _inside(one)]
+        if not level:
+            return body
+    raise refused([{"at": "body", "why": f"is nested more than {MAX_DEPTH} levels deep"}])
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
 
 
 def checked(service: ApiContext, part: RotaPart, document: Document) -> tuple[Item, Whole]:

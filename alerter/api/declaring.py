@@ -193,9 +193,9 @@ class _Edit:
     def commit(self, connection: Connection) -> None:
         """Raises `Overtaken` if another replica changed something, and `Problem`."""
         was, item, now = self.was, self.item, self.now
-        if item is None:
+        if item is None and not _is_of_file(self.service, self.part, self.name):
             check_unnamed(named.in_database(connection, self.part, self.name, now), self.part, self.name)
-        else:
+        if item is not None:
             check_endpoints(connection, self.service.process.config, item, self.held.item(self.part, self.name))
         by = self.change.by or self.caller.name
         made = declarations.put(connection, self.held.revision, self.part, self.name, self.document, now, by)

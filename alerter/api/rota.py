@@ -66,7 +66,9 @@ def _mount_responders(routes: APIRouter, service: ApiContext) -> None:
     ) -> DeclaredItem:
         """Change only the fields that are given; null takes one away. A list is replaced whole."""
         change = Change(by, version_in(if_match))
-        return _tagged(response, await declaring.patch(service, caller, RotaPart.RESPONDERS, responder, body, change))
+        return _tagged(
+            response, await declaring.patch(service, caller, RotaPart.RESPONDERS, responder, given(body), change)
+        )
 
     @routes.delete("/responders/{responder}", status_code=204, responses=CHANGING)
     async def delete_responder(caller: Admin, responder: Slug, by: By = None, if_match: IfMatch = None) -> None:
@@ -112,7 +114,9 @@ def _mount_schedules(routes: APIRouter, service: ApiContext) -> None:
     ) -> DeclaredItem:
         """Change only the fields that are given; null takes one away. A list is replaced whole."""
         change = Change(by, version_in(if_match))
-        return _tagged(response, await declaring.patch(service, caller, RotaPart.SCHEDULES, schedule, body, change))
+        return _tagged(
+            response, await declaring.patch(service, caller, RotaPart.SCHEDULES, schedule, given(body), change)
+        )
 
     @routes.delete("/schedules/{schedule}", status_code=204, responses=CHANGING)
     async def delete_schedule(caller: Admin, schedule: Slug, by: By = None, if_match: IfMatch = None) -> None:
@@ -162,7 +166,7 @@ def _mount_policies(routes: APIRouter, service: ApiContext) -> None:
     ) -> DeclaredItem:
         """Change only the fields that are given; null takes one away. A list is replaced whole."""
         change = Change(by, version_in(if_match))
-        return _tagged(response, await declaring.patch(service, caller, RotaPart.POLICIES, policy, body, change))
+        return _tagged(response, await declaring.patch(service, caller, RotaPart.POLICIES, policy, given(body), change))
 
     @routes.delete("/policies/{policy}", status_code=204, responses=CHANGING)
     async def delete_policy(caller: Admin, policy: Slug, by: By = None, if_match: IfMatch = None) -> None:

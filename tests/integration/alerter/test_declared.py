@@ -272,6 +272,17 @@ async def test_what_the_file_could_not_say_is_refused_with_its_place(
     ]
 
 
+async def test_what_is_no_document_at_all_is_refused(filed: House) -> None:
+    await everything(filed)
+    deep = b'{"id": "x", "methods": ' + b"[" * 300 + b"]" * 300 + b"}"
+    for raw in (b"[]", b"null", b"7", b"{", b'"x"', b"\xff", deep, b'{"id": 7}', b'{"id": null}', b'{"id": ["a"]}'):
+        for method, path in (("POST", "responders"), ("PUT", "responders/dana"), ("PATCH", "responders/dana")):
+            headers = {"content-type": "application/json"}
+            answer = await filed.http.request(method, f"/v1/{path}", content=raw, headers=headers)
+            assert answer.status_code == 422, (method, raw[:40], answer.text)
+    assert (await filed.http.get("/v1/responders/dana")).json()["version"] == 1
+
+
 async def test_a_patch_changes_what_it_names_and_is_checked_whole(filed: House) -> None:
     await everything(filed)
     changed = await filed.http.patch("/v1/responders/dana", json={"zone": "Europe/Lisbon", "name": None})
