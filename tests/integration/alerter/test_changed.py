@@ -65,15 +65,16 @@ async def test_a_change_keeps_every_secret_that_it_does_not_name(quiet: House) -
         return {row.purpose: row.secret for row in rows}
 
     before = await held()
-    for body in (
-        {"description": "x"},
-        {"brands": ["acme"]},
-        {"concurrency": 2},
-        {"options": {}},
-        {"types": ["incident.*"]},
-    ):
-        await patched(quiet, "desk", **body)
-        assert await held() == before, body
+    few: dict[str, Any] = {
+        "description": "x",
+        "brands": ["acme"],
+        "concurrency": 2,
+        "options": {},
+        "types": ["incident.*"],
+    }
+    for name, value in few.items():
+        await patched(quiet, "desk", **{name: value})
+        assert await held() == before, name
     other = "f" * 32
     await patched(quiet, "desk", key=other)
     assert await held() == before | {"key": other}
