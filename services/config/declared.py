@@ -43,7 +43,7 @@ ONE: Final[Mapping[RotaPart, str]] = {
     RotaPart.SCHEDULES: "schedule",
     RotaPart.POLICIES: "policy",
 }
-MOST: Final[Mapping[RotaPart, int]] = {RotaPart.RESPONDERS: 10_000, RotaPart.SCHEDULES: 1000, RotaPart.POLICIES: 1000}
+MOST: Final = {RotaPart.RESPONDERS: 10_000, RotaPart.SCHEDULES: 1000, RotaPart.POLICIES: 1000}
 """Most items of the file and of the database together."""
 
 
