@@ -264,6 +264,9 @@ def endpoint_fields(row: Any) -> dict[str, Any]:
         "state": EndpointState(row.state),
         "disabled_because": row.disabled_because,
         "created_at": row.created_at,
+        "version": row.version,
+        "changed_at": row.changed_at,
+        "changed_by": row.changed_by,
     }
 
 

@@ -27,5 +27,12 @@ WORDS: Final = {
     "switched_off": "Switched off. No page comes by it until you switch it on again.",
     "switched_on": "Switched on. Pages come by it again.",
     "drill_confirmed": "Thank you. The drill knows that it reached you.",
+    "saved": "Saved. It counts from now on; a schedule changes at its next hand-over.",
+    "created": "Created. Send it a test message to see whether it works.",
+    "changed": "Changed. What waits for it is tried again.",
+    "silenced": "Nobody is told of that until it ends.",
+    "changed-silence": "Changed. People are told at once of what it no longer covers.",
+    "unsilenced": "Ended. People are told at once of what it held back.",
+    "deleted": "Deleted.",
     "back": "Noted. Their shifts are theirs again from now on.",
 }
