@@ -43,6 +43,7 @@ from alerter.notify import outbox
 from alerter.notify.endpoints import Subscribers
 from alerter.notify.formats import native
 from alerter.notify.outbox import Cause
+from alerter.notify.tickets import rows as ticket_rows
 from alerter.rules.severity import WORST
 from alerter.states import TellReason
 from services.config.rota import Urgency
@@ -203,6 +204,15 @@ def hold(desk: Announcer, work: Work) -> None:
         work.announced = _told_first(work.announced, work.request, desk.now)
     elif work.before is not None and _calls_again(work.before, work):
         _call_again(desk, work)
+    if work.before is not None and work.result.message is not None:
+        work.announced = replace(work.result, record=_with_tickets(desk, work.record))
+
+
+def _with_tickets(desk: Announcer, record: IncidentRecord) -> IncidentRecord:
+    """Returns the record with the tickets that other systems have made of it by now."""
+    incident = record.incident
+    found = ticket_rows.external_ids(desk.connection, [incident.id]).get(incident.id, ())
+    return record if found == incident.external_ids else record.with_incident(external_ids=found)
 
 
 def _gate(desk: Announcer, work: Work) -> telling.WhyHeld:

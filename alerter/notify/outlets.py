@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from alerter.notify.http import HttpSender, Request
 from alerter.notify.kinds import AlertmanagerOptions, AlertmanagerWebhookOptions
 from alerter.notify.links import LinkSigner
 from alerter.notify.outlet import Kind, OutboundMessage, Outlet
+from alerter.notify.tickets.outlet import TicketOutlet
 from alerter.states import AttemptOutcome
 
 NOTHING_TO_TELL = Result(AttemptOutcome.DELIVERED, detail="nothing to send: this receiver never got the text of a post")
@@ -39,6 +41,7 @@ class Outlets:
         links: LinkSigner,
         allowed: Sequence[Network],
         public_url: str | None,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.sender = sender
         self.alertmanager = AlertmanagerPush(sender, wall, links)
@@ -55,6 +58,7 @@ class Outlets:
             Kind.SLACK: rendered(lambda notice, _: slack.render(notice)),
             Kind.TEAMS: rendered(lambda notice, _: teams.render(notice)),
             Kind.APPRISE: self._apprise,
+            Kind.HTTP: TicketOutlet(sender, lambda message: stamped(message, links), environment),
         }
 
     @property

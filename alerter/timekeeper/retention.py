@@ -36,6 +36,7 @@ from alerter.store.tables import (
     silences,
     sources,
     stories,
+    tickets,
     volumes,
 )
 
@@ -73,6 +74,8 @@ KEPT: Final = (
     Kept(overrides.c.ends, timedelta(days=400)),
     Kept(absences.c.ends, timedelta(days=400)),
     Kept(schedule_versions.c.ends, timedelta(days=400)),
+    # Those about incidents go with them.
+    Kept(tickets.c.touched_at, timedelta(days=30), tickets.c.incident.is_(None)),
     # So that a year can be compared with the one before.
     Kept(volumes.c.hour, timedelta(days=400)),
     # A connector that is gone for so long was taken away: what it promised keeps no story unknown for ever.
