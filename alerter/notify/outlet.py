@@ -54,8 +54,10 @@ class KnownTicket:
     """What was kept of answers, its id among it; empty: no id is known."""
     said: str = ""
     """The last operation that arrived, such as `create`; empty: none."""
-    asked_seconds: float | None = None
-    """How long ago it was asked for, if nobody knows whether that succeeded."""
+    asked_at: datetime | None = None
+    """When it was last asked for, in real time, if nobody knows whether that succeeded."""
+    asked_seconds: float = 0.0
+    """How long ago that was when this attempt began."""
     asked_sequence: int | None = None
     """The state of the incident that the request told, if that is known."""
     made: bool = False

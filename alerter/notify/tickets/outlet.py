@@ -102,7 +102,7 @@ class TicketOutlet:
         fields = {TICKET_ID: words.key_of(work.known.subject)} | dict(work.known.fields)
         if work.known.said:
             return await self._change(work, fields)
-        if work.is_over and work.known.asked_seconds is None:
+        if work.is_over and work.known.asked_at is None:
             return nothing("it was over before there was a ticket")
         if work.is_over:
             return await self._change(work, fields)
@@ -111,7 +111,7 @@ class TicketOutlet:
     async def _with_their_id(self, work: Work) -> Result:
         if work.known.fields:
             return await self._change(work, work.known.fields)
-        if work.known.asked_seconds is not None or work.known.made:
+        if work.known.asked_at is not None or work.known.made:
             found = await self._find(work)
             if isinstance(found, Result):
                 return found
@@ -122,7 +122,7 @@ class TicketOutlet:
                     AttemptOutcome.REFUSED, detail="a ticket was made, but neither its answer nor a search has its id"
                 )
             assert work.recipe.find is not None
-            left = work.recipe.find.settles_seconds - (work.known.asked_seconds or 0.0)
+            left = work.recipe.find.settles_seconds - work.known.asked_seconds
             if left > 0:
                 why = "a ticket may have been made that no search can find yet; it is looked for again"
                 return Result(AttemptOutcome.REFUSED, None, why, retry_after=left)

@@ -97,11 +97,12 @@ def begun(
             row.subject,
             json.loads(row.fields),
             row.said,
-            None if asked is None else max(0.0, (wall - asked).total_seconds()),
+            asked,
+            0.0 if asked is None else max(0.0, (wall - asked).total_seconds()),
             row.asked_sequence,
             row.made,
         )
-        # The first time counts no more than the last one: each may have made it.
+        # Before the request is made: if this process dies with it, nobody knows.
         if row.ticket is None and not row.said:
             asking.append({"of_endpoint": row.endpoint, "of_subject": row.subject, "at": wall})
     if asking:
@@ -135,8 +136,10 @@ def _values(message: OutboundMessage, known: KnownTicket, news: TicketNews) -> d
         values["made"] = True
     if news.unclear:
         values["asked_sequence"] = news.sequence
-    elif values or known.asked_seconds is None:  # or else an earlier request still may have made one
+    elif values:
         values |= {"asked_wall": None, "asked_sequence": None}
+    else:  # this attempt made none; an earlier one still may have
+        values["asked_wall"] = known.asked_at
     return values
 
 

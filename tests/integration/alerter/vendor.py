@@ -93,9 +93,7 @@ DIALECTS: Mapping[str, Dialect] = {
         closes=lambda path, _: "/close?" in path,
     ),
     "grafana-irm": Dialect(("POST", "/"), lambda _: "Ok.", auth={}, closes=_closed("state", is_="ok")),
-    "goalert": Dialect(
-        ("POST", "/api/v2/generic/incoming"), lambda _: {}, closes=_closed("action", is_="close")
-    ),
+    "goalert": Dialect(("POST", "/api/v2/generic/incoming"), lambda _: {}, closes=_closed("action", is_="close")),
     "chatwoot": Dialect(
         ("POST", "/api/v1/accounts/1/conversations"),
         lambda number: {"id": number, "account_id": 1, "inbox_id": 2},
