@@ -25,6 +25,8 @@ from alerter.notify.formats.lengths import cut
 MAX_TEMPLATE_CHARS: Final = 4000
 MAX_RESULT_CHARS: Final = 64_000
 """Of one text. What is longer is cut: our own messages have 20 kB."""
+MAX_NESTED: Final = 40
+"""Of a template: parts in parts, such as filters of filters."""
 MAX_DEPTH: Final = 12
 """Of a body: objects in objects."""
 MAX_PARTS: Final = 200
@@ -143,11 +145,13 @@ def check(source: str, known: Collection[str]) -> None:
 
 
 def _every(parsed: nodes.Node) -> Collection[nodes.Node]:
-    found, left = [], [parsed]
+    found, left = [], [(parsed, 0)]
     while left:
-        node = left.pop()
+        node, depth = left.pop()
+        if depth > MAX_NESTED:
+            raise BadTemplate(f"has parts in parts, more than {MAX_NESTED} deep")
         found.append(node)
-        left.extend(node.iter_child_nodes())
+        left.extend((inner, depth + 1) for inner in node.iter_child_nodes())
     return found
 
 
