@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.integration.alerter.conftest import House, MakeHouse
-from tests.integration.alerter.test_tickets import act, add, desk, opened, secret
+from tests.integration.alerter.test_tickets import ON_SQLITE, act, add, desk, opened, secret
 from tests.integration.alerter.vendor import Vendor
 from tests.unit.alerter import make
 
@@ -289,6 +289,7 @@ BACK: Mapping[str, tuple[Callable[[House, bytes], dict[str, str]], Callable[[str
 }
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("name", sorted(BACK))
 async def test_each_system_is_heard_as_its_recipe_says(make_house: MakeHouse, name: str) -> None:
     async with desk(make_house, name, inbound_secret=INBOUND) as (house, system):
