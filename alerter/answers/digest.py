@@ -37,8 +37,8 @@ APART: Final = timedelta(hours=1)
 NAMED: Final = 25
 """How many posts a digest lists, the longest overdue first; the others are only counted."""
 TYPE: Final = "answer.due"
-PAGING: Final = frozenset({Kind.PAGERDUTY, Kind.ALERTMANAGER, Kind.ALERTMANAGER_WEBHOOK})
-"""Kinds of endpoints that page whatever they are sent."""
+PAGING: Final = frozenset({Kind.PAGERDUTY, Kind.ALERTMANAGER, Kind.ALERTMANAGER_WEBHOOK, Kind.HTTP})
+"""Kinds of endpoints that page whatever they are sent, or that may: some systems with tickets do."""
 _A_MOMENT: Final = timedelta(seconds=1)
 _NEVER: Final = moment(0)
 

@@ -10,6 +10,7 @@ nothing is looked for.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -85,7 +86,7 @@ class TicketOutlet:
         body = self._stamped(message)
         notice = notice_of(body)
         if notice is None:
-            return nothing("this receiver never got the text of a post")
+            return replace(nothing("this receiver never got the text of a post"), ticket=TicketNews())
         known = message.ticket or KnownTicket(message.delivery)
         work = Work(message, prepared(message.options), notice, body, known)
         if message.type == "endpoint.test" and work.recipe.test is not None:
@@ -147,7 +148,8 @@ class TicketOutlet:
             status = result.status
             unclear = result.outcome not in _CLEAR and (status is None or status >= 500)
             return replace(result, ticket=TicketNews(unclear=unclear, sequence=work.sequence))
-        kept = dict(fields) | _kept(request, answered.body, work.values({}))
+        found = await asyncio.to_thread(_kept, request, answered.body, work.values({}))
+        kept = dict(fields) | (found or {})
         if TICKET_ID not in kept:
             why = f"it was granted, but there is no id at {request.answer[TICKET_ID]} of the answer"
             news = TicketNews(made=True, sequence=work.sequence)
@@ -174,9 +176,9 @@ class TicketOutlet:
         if answered.result.outcome is not AttemptOutcome.DELIVERED:
             gone = answered.result.outcome is AttemptOutcome.GONE
             return replace(answered.result, outcome=AttemptOutcome.REFUSED) if gone else answered.result
-        if _parsed(answered.body) is None:
+        kept = await asyncio.to_thread(_kept, request, answered.body, work.values({}))
+        if kept is None:
             return Result(AttemptOutcome.REFUSED, answered.result.status, "the search's answer cannot be read")
-        kept = _kept(request, answered.body, work.values({}))
         return kept if TICKET_ID in kept else {}
 
     def _news(self, work: Work, fields: dict[str, str], said: str) -> TicketNews:
@@ -235,16 +237,12 @@ def _made(
     return Request(url, headers, body, request.method, MAX_ANSWER_BYTES, only_once)
 
 
-def _parsed(body: bytes) -> Any:
+def _kept(request: TicketRequest, body: bytes, values: Mapping[str, Any]) -> dict[str, str] | None:
+    """Returns what the recipe keeps of an answer, or `None` if that is no JSON. Not for the event loop: answers are long."""
     try:
-        return json.loads(body)
+        answer = json.loads(body)
     except (ValueError, RecursionError):
         return None
-
-
-def _kept(request: TicketRequest, body: bytes, values: Mapping[str, Any]) -> dict[str, str]:
-    """Returns what the recipe keeps of an answer."""
-    answer = _parsed(body)
     if request.item is not None:
         answer = _item(answer, request.item, str(templates.value_of(request.item.text, values)))
     found = {name: paths.text_at(answer, place) for name, place in request.answer.items()}

@@ -93,6 +93,14 @@ class TicketSetup(Section):
     values: dict[Name, Text] = Field({}, max_length=30, description="what the recipe asks for; no secrets")
     auth: OutletAuth | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, given: Any) -> Any:
+        """Before its templates are looked at, which takes a while."""
+        if len(json.dumps(given, default=str)) > MAX_OPTIONS_CHARS:
+            raise ValueError(f"has more than {MAX_OPTIONS_CHARS} characters")
+        return given
+
     @model_validator(mode="after")
     def _usable(self) -> TicketSetup:
         if (self.recipe is None) == (self.own_recipe is None):
@@ -100,8 +108,6 @@ class TicketSetup(Section):
         if self.recipe is not None and self.recipe not in shipped_names():
             raise ValueError(f"there is no recipe {self.recipe}; there are {', '.join(shipped_names())}")
         self.used().filled_in(self.values)
-        if len(self.model_dump_json(exclude_defaults=True)) > MAX_OPTIONS_CHARS:
-            raise ValueError(f"has more than {MAX_OPTIONS_CHARS} characters")
         return self
 
     def used(self) -> Recipe:

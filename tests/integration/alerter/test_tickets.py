@@ -395,6 +395,7 @@ OWN = {
         ({"own_recipe": OWN | {"create": {"path": "/t", "headers": {"Host": "x"}}}}, "set by us"),
         ({"own_recipe": OWN | {"id": "answer"}}, "ticket_id"),
         ({"own_recipe": OWN, "recipe": "goalert"}, "give recipe"),
+        ({"own_recipe": OWN | {"about": "x" * 70_000}}, "64000 characters"),
         ({"own_recipe": OWN | {"inbound": {"verify": {"by": "bearer"}}}}, "says neither"),
     ],
 )
@@ -433,3 +434,23 @@ async def test_a_test_message_opens_no_ticket_where_the_system_can_be_asked(make
         await house.settle()
         assert [(one.method, one.path) for one in system.got] == [("GET", "/api/v2/users/me.json")]
         assert (await house.deliveries())[0]["state"] == "delivered"
+
+
+async def test_an_endpoint_with_tickets_has_headers_and_hours_like_any_other(make_house: MakeHouse) -> None:
+    night = {"windows": [{"begins": "02:00", "ends": "02:01"}], "zone": "UTC"}
+    async with desk(make_house, "goalert", headers={"X-Tenant": "a-tenant-of-ours"}, hours=night) as (house, system):
+        await opened(house)
+        assert system.got == [], "it waits for the hours"
+        answer = await house.http.patch("/v1/endpoints/crm", json={"hours": {}})
+        assert answer.status_code == 200
+        await house.settle()
+        assert system.got[0].headers["x-tenant"] == "a-tenant-of-ours"
+        assert len(system.opened) == 1
+
+
+async def test_an_endpoint_with_its_own_authorization_needs_none_from_the_environment(make_house: MakeHouse) -> None:
+    own: dict[str, Any] = {"options": {"recipe": "goalert"}, "auth": {"bearer": "kept-in-the-database"}}
+    async with desk(make_house, "goalert", **own) as (house, system):
+        await opened(house)
+        assert system.got[0].headers["authorization"] == "Bearer kept-in-the-database"
+        assert "kept-in-the-database" not in (await house.http.get("/v1/endpoints")).text

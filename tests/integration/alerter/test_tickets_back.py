@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.integration.alerter.conftest import House, MakeHouse
+from tests.integration.alerter.test_console import csrf, sign_in
 from tests.integration.alerter.test_tickets import ON_SQLITE, act, add, desk, opened, secret
 from tests.integration.alerter.vendor import Vendor
 from tests.unit.alerter import make
@@ -384,3 +385,20 @@ async def test_another_endpoint_of_the_same_system_has_a_secret_of_its_own(make_
         assert await say(house, message, by_bearer, "/v1/inbound/ticket/second") == 401
         assert await say(house, message, by_bearer) == 204
         assert (await only(house))["state"] == "resolved"
+
+
+async def test_the_page_of_an_incident_shows_its_ticket_and_takes_notes_and_labels(make_house: MakeHouse) -> None:
+    async with desk(make_house, "zendesk") as (house, system):
+        incident = await opened(house)
+        async with sign_in(house) as client:
+            page = f"/console/incidents/{incident}"
+            form = {"csrf": await csrf(client), "comment": "<b>call</b> the plant", "add": "recall, batch 7"}
+            for deed in ("note", "labels"):
+                answer = await client.post(f"{page}/{deed}", data=form)
+                assert answer.status_code == 303, answer.text
+            shown = (await client.get(page)).text
+            assert f'href="{system.url("/agent/tickets/101")}"' in shown
+            assert "&lt;b&gt;call&lt;/b&gt; the plant" in shown
+            assert "batch 7" in shown
+        assert (await only(house))["labels"] == ["batch 7", "recall"]
+        assert (await only(house))["notes"][0]["by"] == "dana"
