@@ -45,7 +45,7 @@ def nothing(why: str) -> Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class TicketWork:
     """One delivery on its way."""
 
     message: OutboundMessage
@@ -88,7 +88,7 @@ class TicketOutlet:
         if notice is None:
             return replace(nothing("this receiver never got the text of a post"), ticket=TicketNews())
         known = message.ticket or KnownTicket(message.delivery)
-        work = Work(message, prepared(message.options), notice, body, known)
+        work = TicketWork(message, prepared(message.options), notice, body, known)
         if message.type == "endpoint.test" and work.recipe.test is not None:
             result = (await self._ask(work, work.recipe.test, work.values({}))).result
         else:
@@ -98,7 +98,7 @@ class TicketOutlet:
     async def close(self) -> None:
         await self._sender.close()
 
-    async def _with_our_key(self, work: Work) -> Result:
+    async def _with_our_key(self, work: TicketWork) -> Result:
         """The system knows the ticket by our key, and makes no second one for it."""
         fields = {TICKET_ID: words.key_of(work.known.subject)} | dict(work.known.fields)
         if work.known.said:
@@ -109,7 +109,7 @@ class TicketOutlet:
             return await self._change(work, fields)
         return await self._create(work, fields)
 
-    async def _with_their_id(self, work: Work) -> Result:
+    async def _with_their_id(self, work: TicketWork) -> Result:
         if work.known.fields:
             return await self._change(work, work.known.fields)
         if work.known.asked_at is not None or work.known.made:
@@ -131,7 +131,7 @@ class TicketOutlet:
             return nothing("it was over before there was a ticket")
         return await self._create(work, {})
 
-    async def _found(self, work: Work, fields: dict[str, str]) -> Result:
+    async def _found(self, work: TicketWork, fields: dict[str, str]) -> Result:
         """It had been made. What it was opened with needs no second telling."""
         news = self._news(work, fields, CREATE)
         same = work.known.asked_sequence is not None and work.known.asked_sequence == work.sequence
@@ -140,7 +140,7 @@ class TicketOutlet:
         result = await self._change(work, fields)
         return replace(result, ticket=replace(news, said=(result.ticket.said if result.ticket else "") or CREATE))
 
-    async def _create(self, work: Work, fields: Mapping[str, str]) -> Result:
+    async def _create(self, work: TicketWork, fields: Mapping[str, str]) -> Result:
         request = work.recipe.create
         answered = await self._ask(work, request, work.values(fields), only_once=work.recipe.id == "answer")
         result = answered.result
@@ -156,7 +156,7 @@ class TicketOutlet:
             return Result(AttemptOutcome.REFUSED, result.status, why, seconds=result.seconds, ticket=news)
         return replace(result, ticket=self._news(work, kept, CREATE))
 
-    async def _change(self, work: Work, fields: Mapping[str, str]) -> Result:
+    async def _change(self, work: TicketWork, fields: Mapping[str, str]) -> Result:
         name = operation(work.known.said, work.notice)
         request = _request(work.recipe, name)
         if request is None:
@@ -168,7 +168,7 @@ class TicketOutlet:
         gone = result.outcome is AttemptOutcome.GONE
         return replace(result, outcome=AttemptOutcome.REFUSED) if gone else result
 
-    async def _find(self, work: Work) -> dict[str, str] | Result:
+    async def _find(self, work: TicketWork) -> dict[str, str] | Result:
         """Returns what is known of the ticket with our key, empty if there is none; or why that cannot be said."""
         request = work.recipe.find
         assert request is not None, "a recipe whose tickets have their own ids can find them"
@@ -181,11 +181,11 @@ class TicketOutlet:
             return Result(AttemptOutcome.REFUSED, answered.result.status, "the search's answer cannot be read")
         return kept if TICKET_ID in kept else {}
 
-    def _news(self, work: Work, fields: dict[str, str], said: str) -> TicketNews:
+    def _news(self, work: TicketWork, fields: dict[str, str], said: str) -> TicketNews:
         return TicketNews(fields, link_of(work, fields), said, sequence=work.sequence)
 
     async def _ask(
-        self, work: Work, request: TicketRequest, values: Mapping[str, Any], only_once: bool = False
+        self, work: TicketWork, request: TicketRequest, values: Mapping[str, Any], only_once: bool = False
     ) -> Answered:
         proof = await self._proofs.headers(work.prepared.setup)
         if isinstance(proof, Result):
@@ -258,7 +258,7 @@ def _item(answer: Any, which: ItemOf, text: str) -> Any:
     return None
 
 
-def link_of(work: Work, fields: Mapping[str, str]) -> str | None:
+def link_of(work: TicketWork, fields: Mapping[str, str]) -> str | None:
     """Returns the address of the ticket's page, on the host of the endpoint's URL."""
     if work.recipe.link is None:
         return None

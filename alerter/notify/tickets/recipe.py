@@ -55,7 +55,7 @@ _OURS: Final = re.compile(
 """Headers that are not the business of a recipe."""
 
 
-class Setting(Section):
+class RecipeValue(Section):
     """What the owner of an endpoint fills in."""
 
     about: Words
@@ -151,7 +151,7 @@ class Inbound(Section):
 class Recipe(Section):
     about: Words
     checked: Words | None = Field(None, description="against what its fields were checked")
-    values: dict[Name, Setting] = Field({}, max_length=30)
+    values: dict[Name, RecipeValue] = Field({}, max_length=30)
     id: Literal["answer", "key"] = "answer"
     create: TicketRequest
     find: Search | None = None

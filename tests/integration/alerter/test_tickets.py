@@ -39,9 +39,12 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def desk(make_house: MakeHouse, name: str, **more: Any) -> AsyncIterator[tuple[House, Vendor]]:
+async def desk(
+    make_house: MakeHouse, name: str, public_url: str | None = "https://firebreak.example", **more: Any
+) -> AsyncIterator[tuple[House, Vendor]]:
     """A running alerter, and a system of this name that it keeps tickets in."""
-    house, system = make_house(make.config(policies=ONE_STEP)), Vendor(dialect=DIALECTS[name])
+    house = make_house(make.config(policies=ONE_STEP), public_url=public_url)
+    system = Vendor(dialect=DIALECTS[name])
     await system.start()
     try:
         async with house.running(wall=lambda: house.clock.now().timestamp()):
@@ -140,7 +143,7 @@ async def test_a_system_that_is_busy_or_broken_is_tried_again(make_house: MakeHo
         assert only_about(system, incident)
         (delivery,) = await house.deliveries()
         assert delivery["state"] == "delivered"
-        assert [one["status"] for one in delivery["attempts"]][:3] == [429, 503, 500]
+        assert [one["status"] for one in delivery["attempts"] if one["status"]][:3] == [429, 503, 500]
 
 
 async def test_a_refusal_is_known_to_have_opened_nothing(make_house: MakeHouse) -> None:

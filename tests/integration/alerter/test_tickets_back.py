@@ -388,7 +388,7 @@ async def test_another_endpoint_of_the_same_system_has_a_secret_of_its_own(make_
 
 
 async def test_the_page_of_an_incident_shows_its_ticket_and_takes_notes_and_labels(make_house: MakeHouse) -> None:
-    async with desk(make_house, "zendesk") as (house, system):
+    async with desk(make_house, "zendesk", public_url=None) as (house, system):
         incident = await opened(house)
         async with sign_in(house) as client:
             page = f"/console/incidents/{incident}"
