@@ -465,7 +465,7 @@ tickets = Table(
     metadata,
     Column("endpoint", String(64), ForeignKey("endpoints.name", ondelete="CASCADE"), primary_key=True),
     Column("subject", String(64), primary_key=True),
-    Column("incident", String(64), ForeignKey("incidents.id")),
+    Column("incident", String(64)),
     Column("ticket", String(200)),
     Column("shown", String(200)),
     Column("url", Text),
@@ -480,7 +480,8 @@ tickets = Table(
 )
 """The ticket about each incident, or about a delivery that is about none (`subject`), at each endpoint that keeps tickets.
 `ticket` is its id there, `shown` what people know it by, and `fields`, as JSON, all that was kept of answers. `said` is what
-was done to it last. `asked_wall` says since when it may have been made without our knowing its id, and `made` that it was."""
+was done to it last. `asked_wall` says since when it may have been made without our knowing its id, and `made` that it was.
+`incident` is no foreign key: a claim would wait for whoever changes the incident, who may wait for the claim."""
 
 inbound = Table(
     "inbound",

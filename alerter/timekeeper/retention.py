@@ -130,6 +130,7 @@ def drop_incidents(connection: Connection, which: ColumnElement[bool]) -> int:
     connection.execute(update(stories).where(stories.c.incident.in_(old)).values(incident=None))
     for table, column in hanging_on(incidents):
         connection.execute(delete(table).where(table.c[column].in_(old)))
+    connection.execute(delete(tickets).where(tickets.c.incident.in_(old)))
     connection.execute(delete(incidents).where(incidents.c.id.in_(old)))
     return len(old)
 

@@ -6,13 +6,17 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 from alerter.notify.attempt import Result
 from alerter.notify.outlet import OutboundMessage
 from alerter.notify.tickets.recipe import shipped_names
+from alerter.store.tables import tickets
+from alerter.timekeeper.retention import Keep, purge
 from services.contracts.incident import IncidentChanged
 from tests.integration.alerter import receiver, vendor
 from tests.integration.alerter.conftest import House, MakeHouse
@@ -457,3 +461,16 @@ async def test_an_endpoint_with_its_own_authorization_needs_none_from_the_enviro
         await opened(house)
         assert system.got[0].headers["authorization"] == "Bearer kept-in-the-database"
         assert "kept-in-the-database" not in (await house.http.get("/v1/endpoints")).text
+
+
+async def test_what_is_known_of_a_ticket_goes_with_its_incident(make_house: MakeHouse) -> None:
+    async with desk(make_house, "zendesk") as (house, _):
+        incident = await opened(house)
+        await act(house, incident, "resolve")
+        count = select(func.count()).select_from(tickets)
+        assert await house.alerter.database.read(lambda c: c.scalar(count)) == 1
+        keep = Keep(timedelta(days=30), timedelta(days=100))
+        later = house.clock.now() + timedelta(days=101)
+        await house.alerter.database.write(lambda c: purge(c, later, later, keep))
+        assert await house.alerter.database.read(lambda c: c.scalar(count)) == 0
+        assert await house.incidents() == []

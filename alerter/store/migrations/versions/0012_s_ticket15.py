@@ -30,7 +30,6 @@ def upgrade() -> None:
         sa.Column("asked_sequence", sa.Integer(), nullable=True),
         sa.Column("touched_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["endpoint"], ["endpoints.name"], ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["incident"], ["incidents.id"]),
         sa.PrimaryKeyConstraint("endpoint", "subject"),
     )
     op.create_index("tickets_of_incident", "tickets", ["incident"], unique=False)
