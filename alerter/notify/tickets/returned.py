@@ -147,6 +147,6 @@ def _labels(said: Any, inbound: Inbound) -> tuple[str, ...] | None:
     if not isinstance(found, list):
         return None
     texts = [paths.text_at(one, "$", 64) for one in found[:_ITEMS]]
-    # Our own key is no label.
-    kept = [text for text in texts if text is not None and words.subject_of_key(text) is None]
+    # Those that we gave the ticket ourselves are none: our name, and our key.
+    kept = [text for text in texts if text is not None and not text.casefold().startswith("firebreak")]
     return tuple(dict.fromkeys(kept))[:MAX_LABELS]

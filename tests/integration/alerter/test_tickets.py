@@ -7,15 +7,18 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from alerter.notify.attempt import Result
 from alerter.notify.outlet import OutboundMessage
+from alerter.notify.tickets import rows
 from alerter.notify.tickets.recipe import shipped_names
-from alerter.store.tables import tickets
+from alerter.store.database import engine_of
+from alerter.store.tables import deliveries, tickets
 from alerter.timekeeper.retention import Keep, purge
 from services.contracts.incident import IncidentChanged
 from tests.integration.alerter import receiver, vendor
@@ -474,3 +477,27 @@ async def test_what_is_known_of_a_ticket_goes_with_its_incident(make_house: Make
         await house.alerter.database.write(lambda c: purge(c, later, later, keep))
         assert await house.alerter.database.read(lambda c: c.scalar(count)) == 0
         assert await house.incidents() == []
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+async def test_of_two_replicas_one_at_a_time_works_on_a_ticket(make_house: MakeHouse) -> None:
+    """One has claimed the opening and not committed yet; the other has a change of the same ticket in hand."""
+    async with desk(make_house, "zendesk") as (house, _):
+        incident = await opened(house)
+        opening, change = (SimpleNamespace(endpoint="crm", incident=incident, id=f"msg_{n}") for n in "ab")
+        known = {"crm": SimpleNamespace(kind="http")}
+        engine = engine_of(str(house.settings.database))
+        try:
+            with engine.connect() as one, engine.connect() as other:
+                assert rows.in_turn(one, [opening], known, (), make.NOW) == [opening]
+                assert rows.in_turn(other, [change], known, (), make.NOW) == []
+                other.rollback()
+                one.commit()
+                assert rows.in_turn(other, [change], known, (), make.NOW) == [change]
+                other.rollback()
+                leased = update(deliveries).values(lease_owner="one", lease_ends_wall=make.NOW)
+                one.execute(leased)
+                one.commit()
+                assert rows.in_turn(other, [change], known, (), make.NOW) == []
+        finally:
+            engine.dispose()

@@ -58,7 +58,7 @@ def zendesk(kind: str, current: Any = None, event: str = "E1", actor: str = "9",
     return {
         "type": f"zen:event-type:ticket.{kind}",
         "id": event,
-        "detail": {"id": "101", "actor_id": actor, "external_id": None, "tags": ["firebreak", "recall"]},
+        "detail": {"id": "101", "actor_id": actor, "external_id": None, "tags": ["firebreak", "recall", "firebreak-0"]},
         "event": {"current": current, "previous": "x", **more},
     }
 
@@ -87,7 +87,7 @@ async def test_what_is_done_in_the_ticket_is_done_here(make_house: MakeHouse) ->
         assert await say(house, zendesk("comment_added", None, "E2", comment=comment)) == 204
         (note,) = (await only(house))["notes"]
         assert (note["by"], note["text"]) == ("Lee Smith (crm)", "the caller has a photo")
-        assert (await only(house))["labels"] == ["firebreak", "recall"]
+        assert (await only(house))["labels"] == ["recall"]
         assert await say(house, zendesk("status_changed", "SOLVED", "E3")) == 204
         assert (await only(house))["state"] == "resolved"
         audit = (await house.http.get("/v1/audit")).json()["items"]

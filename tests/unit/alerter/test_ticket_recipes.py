@@ -18,7 +18,7 @@ from tests.unit.alerter import make
 FIELDS: Mapping[str, set[str]] = {
     "zendesk": {
         *("ticket.external_id", "ticket.subject", "ticket.comment.body", "ticket.comment.public", "ticket.type"),
-        *("ticket.priority", "ticket.group_id", "ticket.tags", "ticket.status"),
+        *("ticket.priority", "ticket.group_id", "ticket.tags", "ticket.status", "ticket.assignee_id"),
     },
     "freshdesk": {
         *("subject", "description", "email", "priority", "status", "source", "group_id", "tags", "body", "private"),
