@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
@@ -20,7 +21,8 @@ from alerter.notify.egress import BadTarget, check_url
 from alerter.notify.endpoints import Draft, Purpose
 from alerter.notify.hours import hours_of
 from alerter.notify.kinds import TRAITS, BadSetup, check_headers, check_key, checked_options
-from alerter.notify.outlet import Keys
+from alerter.notify.outlet import Keys, Kind
+from alerter.notify.tickets.setup import prepared
 from alerter.states import AttemptOutcome
 from services.config.rota import ALL
 
@@ -48,12 +50,13 @@ def checked(
         headers = check_headers(body.kind, given_headers(body.headers, body.auth), key)
         if inbound is not None and not traits.inbound:
             raise BadSetup("inbound_secret", f"an endpoint of kind {body.kind} sends nothing back")
+        others = _checked_tickets(options, headers, inbound) if body.kind is Kind.HTTP else []
         if not traits.http and not APPRISE_URL.fullmatch(url):
             raise BadSetup("url", "is not an apprise URL (mailto://..., twilio://...)")
     except BadSetup as error:
         raise wrong(error.at, error.why) from None
-    addresses = [("url", url)] * traits.http + [("options.peers", peer) for peer in options.get("peers", ())]
-    for at, one in addresses if is_new_url else ():
+    others += [("options.peers", peer) for peer in options.get("peers", ())]
+    for at, one in [("url", url)] * (traits.http and is_new_url) + others:
         try:
             check_url(one, service.allowed)
         except BadTarget as error:
@@ -81,6 +84,21 @@ def checked(
         header_names=tuple(sorted(headers)),
         secrets={purpose: value for purpose, value in secrets.items() if value is not None},
     )
+
+
+def _checked_tickets(
+    options: Mapping[str, Any], headers: Mapping[str, str], inbound: str | None
+) -> list[tuple[str, str]]:
+    """Returns the other URLs of an endpoint that keeps tickets. Raises `BadSetup` if its secrets are not there, or twice."""
+    known = prepared(options)
+    missing = known.setup.missing(os.environ)
+    if missing:
+        raise BadSetup("options.auth", f"{missing[0]} is not set in the alerter's environment")
+    if known.setup.auth is not None and "authorization" in headers:
+        raise BadSetup("auth", "and options.auth say the same: one of them is enough")
+    if inbound is not None and known.recipe.inbound is None:
+        raise BadSetup("inbound_secret", "the recipe says nothing of what comes back")
+    return [(f"options.{at}", url) for at, url in known.setup.urls()]
 
 
 def given_headers(headers: Mapping[str, SecretStr], auth: schemas.AuthIn | None) -> dict[str, str]:

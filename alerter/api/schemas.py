@@ -19,7 +19,7 @@ from services.config.model import Policy
 from services.config.rota import Target
 from services.config.section import Slug
 from services.contracts.base import BrandId
-from services.contracts.incident import Incident, OutcomeMark
+from services.contracts.incident import MAX_LABELS, MAX_NOTE_CHARS, Incident, OutcomeMark
 
 IncidentKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 DeliveryKey = Annotated[str, StringConstraints(pattern=r"^msg_[0-9a-f]{32}$")]
@@ -103,7 +103,8 @@ class EndpointIn(Shape):
     key: SecretStr | None = Field(None, description="PagerDuty: the routing key; alertmanager_webhook: a bearer token")
     inbound_secret: SecretStr | None = Field(
         None,
-        description="PagerDuty: the secret of the webhook that it sends to /v1/inbound/pagerduty/NAME",
+        description="the secret of the webhook that PagerDuty sends to /v1/inbound/pagerduty/NAME, or a system with tickets "
+        "to /v1/inbound/ticket/NAME",
         min_length=16,
         max_length=500,
     )
@@ -338,6 +339,24 @@ class Reassignment(ActionIn):
 
 class OutcomeIn(ActionIn):
     outcome: OutcomeMark
+
+
+Label = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]{0,63}$")]
+
+
+class NoteIn(ActionIn):
+    """What the others should know. The note is the comment."""
+
+    comment: Annotated[str, StringConstraints(pattern=r"^[^\x00]*\S[^\x00]*$", max_length=MAX_NOTE_CHARS)] = Field(
+        examples=["the supplier confirms the batch"]
+    )
+
+
+class LabelsIn(ActionIn):
+    """Labels to add, and labels to remove."""
+
+    add: tuple[Label, ...] = Field((), max_length=MAX_LABELS)
+    remove: tuple[Label, ...] = Field((), max_length=MAX_LABELS)
 
 
 class LeadTimes(Shape):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Final, TypeVar, get_origin
 
 from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
@@ -40,10 +40,18 @@ def _mount_action(routes: APIRouter, service: ApiContext, name: str) -> None:
     @routes.post(f"/incidents/{{incident}}/{name}")
     async def act(visit: Signed, incident: IncidentKey, form: Form) -> Response:
         action = actions.ACTIONS[name]
-        own = {field: form[field].strip() for field in action.body.model_fields.keys() - FILLED if form.get(field)}
+        fields = action.body.model_fields.keys() - FILLED
+        own = {field: given(action.body, field, form[field]) for field in fields if form.get(field)}
         said = filled(action.body, visit, form, **own)
         await actions.perform(service, may(visit, Scope.RESPOND), name, incident, said)
         return _back(form, f"{HOME}/incidents/{incident}", action.done)
+
+
+def given(body: type[schemas.ActionIn], field: str, text: str) -> str | list[str]:
+    """Returns what a form says in a field. One that takes several is filled in with commas."""
+    if get_origin(body.model_fields[field].annotation) is not tuple:
+        return text.strip()
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def may(visit: Visitor, scope: Scope) -> Caller:

@@ -12,6 +12,8 @@ WORDS: Final = {
     "paged": "They are being paged now. This is the incident that they take.",
     "snoozed": "Snoozed. It comes back by itself, and at once if it becomes SEV1.",
     "reassigned": "They have been asked to take it. Until they do, whoever has it keeps it.",
+    "noted": "Noted. It stands on this page and in the next message; nobody is told of it alone.",
+    "labelled": "Labelled.",
     "marked": "Thank you. Your rating counts towards the precision of the alarms.",
     "tested": "A test message is on its way; it will show up below in a moment.",
     "enabled": "Messages go there again. Below you can resend what was cancelled in the meantime.",

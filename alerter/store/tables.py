@@ -544,6 +544,29 @@ standing = Table(
 )
 """What an Alertmanager is sent again and again: the newest state that it accepted, until shortly after the end."""
 
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("endpoint", String(64), ForeignKey("endpoints.name", ondelete="CASCADE"), primary_key=True),
+    Column("subject", String(64), primary_key=True),
+    Column("incident", String(64)),
+    Column("ticket", String(200)),
+    Column("shown", String(200)),
+    Column("url", Text),
+    Column("fields", Text, nullable=False, default="{}", server_default="{}"),
+    Column("said", String(16), nullable=False, default="", server_default=""),
+    Column("made", Boolean, nullable=False, default=False, server_default=false()),
+    Column("asked_wall", Moment),
+    Column("asked_sequence", Integer),
+    Column("touched_at", Moment, nullable=False),
+    Index("tickets_of_incident", "incident"),
+    Index("tickets_by_id", "endpoint", "ticket"),
+)
+"""The ticket about each incident, or about a delivery that is about none (`subject`), at each endpoint that keeps tickets.
+`ticket` is its id there, `shown` what people know it by, and `fields`, as JSON, all that was kept of answers. `said` is what
+was done to it last. `asked_wall` says since when it may have been made without our knowing its id, and `made` that it was.
+`incident` is no foreign key: a claim would wait for whoever changes the incident, who may wait for the claim."""
+
 inbound = Table(
     "inbound",
     metadata,

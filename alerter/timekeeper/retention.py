@@ -39,6 +39,7 @@ from alerter.store.tables import (
     silences,
     sources,
     stories,
+    tickets,
     volumes,
 )
 
@@ -84,6 +85,8 @@ KEPT: Final = (
     Kept(method_codes.c.made_at, timedelta(days=1)),
     # The newest stays, whatever it is: changes are counted from it.
     Kept(declarations.c.ends, timedelta(days=400), declarations.c.revision < _NEWEST_DECLARATION),
+    # Those about incidents go with them.
+    Kept(tickets.c.touched_at, timedelta(days=30), tickets.c.incident.is_(None)),
     # So that a year can be compared with the one before.
     Kept(volumes.c.hour, timedelta(days=400)),
     # A connector that is gone for so long was taken away: what it promised keeps no story unknown for ever.
@@ -138,6 +141,7 @@ def drop_incidents(connection: Connection, which: ColumnElement[bool]) -> int:
     connection.execute(update(stories).where(stories.c.incident.in_(old)).values(incident=None))
     for table, column in hanging_on(incidents):
         connection.execute(delete(table).where(table.c[column].in_(old)))
+    connection.execute(delete(tickets).where(tickets.c.incident.in_(old)))
     connection.execute(delete(incidents).where(incidents.c.id.in_(old)))
     return len(old)
 
