@@ -1,5 +1,5 @@
-"""What comes back from people without a key of ours: one-click links to incidents and drills, and PagerDuty's webhooks. Each
-proves itself.
+"""What comes back without a key of ours: one-click links to incidents and drills, PagerDuty's webhooks, and those of systems
+with tickets. Each proves itself.
 
 The link's GET shows and its POST acts, because chat programs open every link that they are sent. PagerDuty signs what it
 sends; a repeated event of its changes nothing.
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, quote, unquote
 from fastapi import APIRouter, FastAPI, Request, Response
 from sqlalchemy import Connection
 
-from alerter.api import drills, phone
+from alerter.api import drills, phone, ticket_inbound
 from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
@@ -73,6 +73,18 @@ def mount_inbound(app: FastAPI, service: ApiContext) -> None:
         """PagerDuty's webhook (v3): what was acknowledged or resolved there is so here."""
         try:
             return await _from_pagerduty(service, name, request)
+        except Problem as problem:
+            return problem.response()
+        except (DatabaseAway, Overtaken):
+            return Problem(503, "the database does not answer right now", {"retry-after": "1"}).response()
+
+    @routes.post("/v1/inbound/ticket/{name}")
+    async def from_ticket(name: str, request: Request) -> Response:
+        """The webhook of a system with tickets: what was solved, assigned or commented there is so here."""
+        try:
+            body = await _bounded(request, MAX_BODY_BYTES)
+            headers = {key.lower(): value for key, value in request.headers.items()}
+            return await ticket_inbound.from_tickets(service, name, body, headers)
         except Problem as problem:
             return problem.response()
         except (DatabaseAway, Overtaken):

@@ -45,3 +45,4 @@ ALWAYS: Final = {
 """What every route may answer."""
 ABSENT: Final = described(404, "there is none, or it belongs to a brand that the key cannot see")
 CONFLICT: Final = described(409, "not possible in its present state")
+STALE: Final = described(412, "somebody has changed it since the version in `If-Match`; `current` is what it is now")

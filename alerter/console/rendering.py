@@ -27,6 +27,8 @@ PAGES: Final = (
     ("/console", "Board"),
     ("/console/answers", "Answers due"),
     ("/console/on-call", "On call"),
+    ("/console/silences", "Silences"),
+    ("/console/rota", "People & policies"),
     ("/console/brands", "Brands"),
     ("/console/endpoints", "Endpoints"),
 )

@@ -104,15 +104,13 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         if one is None:
             raise Problem(404, f"there is no schedule {schedule}")
         # The page says in which zone its form is; a form without one means the clocks of the schedule.
-        zone = form.get("zone") or one.zone
-        if zone not in (one.zone, zones.chosen(request, visit, service.process.config)) and not zones.known(zone):
-            raise Problem(422, "zone: that is not a zone of the IANA database; Europe/Berlin is one")
+        zone = one.zone if form.get("zone") in ("", None, one.zone) else zone_in(service, request, visit, form)
         asked = filled(
             api.OverrideIn,
             visit,
             form,
-            begins=_moment(form, "begins", zone),
-            ends=_moment(form, "ends", zone),
+            begins=moment_in(form, "begins", zone),
+            ends=moment_in(form, "ends", zone),
             responder=form.get("responder") or None,
             replaces=form.get("replaces") or None,
         )
@@ -194,7 +192,16 @@ def _shift(form: dict[str, str], field: str) -> dict[str, str]:
     return {"responder": responder, "begins": begins, "ends": ends}
 
 
-def _moment(form: dict[str, str], field: str, zone: str) -> datetime:
+def zone_in(service: ApiContext, request: Request, visit: Signed, form: Mapping[str, str]) -> str:
+    """Returns the zone in which a form was filled in, which the page says; otherwise that of the page. Raises `Problem` 422."""
+    own = zones.chosen(request, visit, service.process.config)
+    zone = form.get("zone") or own
+    if zone != own and not zones.known(zone):
+        raise Problem(422, "zone: that is not a zone of the IANA database; Europe/Berlin is one")
+    return zone
+
+
+def moment_in(form: Mapping[str, str], field: str, zone: str) -> datetime:
     """The moment at which the clocks in the zone show what the form says."""
     try:
         wall = datetime.fromisoformat(form.get(field, ""))

@@ -24,8 +24,9 @@ from alerter.notify.kinds import TRAITS
 from alerter.notify.leases import LEASE
 from alerter.notify.links import METHOD_CODE, TEST_PAGE
 from alerter.notify.listener import DeliveryListener
-from alerter.notify.outlet import Keys, Kind, OutboundMessage
+from alerter.notify.outlet import Keys, Kind, KnownTicket, OutboundMessage
 from alerter.notify.places import PlacesView
+from alerter.notify.tickets import rows as ticket_rows
 from alerter.states import AttemptOutcome
 from alerter.store.tables import attempts, deliveries, endpoints
 
@@ -81,8 +82,10 @@ def claim(connection: Connection, by: Claimant, now: datetime, wall: datetime, l
         asking = [row for row in due.values() if TRAITS[Kind(row.kind)].http is http]
         quotas |= places.dealt(dict(_wanted(asking, wall, places, claims)))
     rows = [row for row in _taken(connection, quotas, now) if row.id not in by.held]
+    rows = ticket_rows.in_turn(connection, rows, due, by.held, now)
     rows = _newest(connection, rows, due, by.held, now, listener, claims)
     rows = _not_over(connection, rows, now)
+    rows = ticket_rows.one_each(rows, due)
     rows, claims.put_off, claims.page_failed = put_off(connection, rows, due, now, listener)
     _mark_rates(connection, Counter(row.endpoint for row in rows), wall)
     claims.claimed = _begin(connection, rows, due, by.owner, now, wall)
@@ -243,9 +246,10 @@ def _begin(
     ]
     connection.execute(_BEGIN, begun)
     connection.execute(_LEASE_ROWS, leases)
+    tickets = ticket_rows.begun(connection, rows, known, wall)
     return [
         Claimed(
-            _message(row, known[row.endpoint], keys),
+            _message(row, known[row.endpoint], keys, tickets.get(row.id)),
             row.attempts + 1,
             row.tries + 1,
             row.id in swept,
@@ -254,7 +258,7 @@ def _begin(
     ]
 
 
-def _message(row: Any, endpoint: Any, keys: Mapping[str, Keys]) -> OutboundMessage:
+def _message(row: Any, endpoint: Any, keys: Mapping[str, Keys], ticket: KnownTicket | None) -> OutboundMessage:
     return OutboundMessage(
         delivery=row.id,
         endpoint=row.endpoint,
@@ -265,6 +269,7 @@ def _message(row: Any, endpoint: Any, keys: Mapping[str, Keys]) -> OutboundMessa
         body=row.body,
         made=row.created_wall,
         options=json.loads(endpoint.options),
+        ticket=ticket,
     )
 
 

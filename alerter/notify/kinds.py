@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from alerter.notify.formats.pagerduty import EVENTS_URL
 from alerter.notify.outlet import Kind
+from alerter.notify.tickets.setup import TicketSetup
 
 LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,63}$")]
 LabelValue = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -42,7 +43,7 @@ class AlertmanagerWebhookOptions(Options):
 class Traits:
     """What a kind of endpoint has and needs."""
 
-    options: type[Options] = Options
+    options: type[BaseModel] = Options
     url: str | None = None
     """The default URL."""
     key: re.Pattern[str] | None = None
@@ -77,6 +78,7 @@ TRAITS: Final[Mapping[Kind, Traits]] = {
     Kind.SLACK: Traits(per_second=1.0),
     Kind.TEAMS: Traits(per_second=4.0),
     Kind.APPRISE: Traits(http=False),
+    Kind.HTTP: Traits(options=TicketSetup, inbound=True),
 }
 
 
@@ -102,7 +104,8 @@ def checked_options(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
     from pydantic import ValidationError
 
     try:
-        return TRAITS[kind].options.model_validate(dict(given)).model_dump(mode="json")
+        model = TRAITS[kind].options.model_validate(dict(given))
+        return model.model_dump(mode="json", by_alias=True, exclude_unset=kind is Kind.HTTP)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise BadSetup(".".join(("options", *map(str, first["loc"]))), first["msg"]) from None

@@ -28,10 +28,13 @@ class Kind(StrEnum):
     TEAMS = "teams"
     APPRISE = "apprise"
     """E-mail, text messages and a hundred others, by a URL of the `apprise` library."""
+    HTTP = "http"
+    """Tickets in a help desk, a CRM or an incident tool, by templates."""
 
 
-PAGING: Final = frozenset({Kind.PAGERDUTY, Kind.ALERTMANAGER, Kind.ALERTMANAGER_WEBHOOK})
-"""Kinds of endpoints that page whatever they are sent, and go on until they are told that it is over."""
+PAGING: Final = frozenset({Kind.PAGERDUTY, Kind.ALERTMANAGER, Kind.ALERTMANAGER_WEBHOOK, Kind.HTTP})
+"""Kinds of endpoints that page whatever they are sent, and go on until they are told that it is over. Some systems with
+tickets do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,26 @@ class Keys:
     """The receiver knows us by it: a routing key, a token."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Sent with each request, as the endpoint was set up: an authorization, say."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTicket:
+    """What is known of the ticket about one thing at one endpoint, when an attempt begins."""
+
+    subject: str
+    """The incident, or else the delivery."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """What was kept of answers, its id among it; empty: no id is known."""
+    said: str = ""
+    """The last operation that arrived, such as `create`; empty: none."""
+    asked_at: datetime | None = None
+    """When it was last asked for, in real time, if nobody knows whether that succeeded."""
+    asked_seconds: float = 0.0
+    """How long ago that was when this attempt began."""
+    asked_sequence: int | None = None
+    """The state of the incident that the request told, if that is known."""
+    made: bool = False
+    """It was asked for and granted, but the answer held no id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +85,8 @@ class OutboundMessage:
     made: datetime
     """When the delivery was made, in real time."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    ticket: KnownTicket | None = None
+    """For endpoints that keep tickets."""
 
     @property
     def is_about_incident(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from alerter.notify.http import HttpSender, Request
 from alerter.notify.kinds import AlertmanagerOptions, AlertmanagerWebhookOptions
 from alerter.notify.links import CODE_DIGITS, METHOD_CODE, LinkSigner
 from alerter.notify.outlet import Kind, OutboundMessage, Outlet
+from alerter.notify.tickets.outlet import TicketOutlet
 from alerter.states import AttemptOutcome
 
 NOTHING_TO_TELL = Result(AttemptOutcome.DELIVERED, detail="nothing to send: this receiver never got the text of a post")
@@ -41,6 +43,7 @@ class Outlets:
         links: LinkSigner,
         allowed: Sequence[Network],
         public_url: str | None,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.sender = sender
         self.alertmanager = AlertmanagerPush(sender, wall, links)
@@ -57,6 +60,7 @@ class Outlets:
             Kind.SLACK: rendered(lambda notice, _: slack.render(notice)),
             Kind.TEAMS: rendered(lambda notice, _: teams.render(notice)),
             Kind.APPRISE: self._apprise,
+            Kind.HTTP: TicketOutlet(sender, lambda message: stamped(message, links), environment),
         }
 
     @property

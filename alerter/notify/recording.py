@@ -16,6 +16,7 @@ from alerter.notify.claims import Claimed
 from alerter.notify.endpoint_health import follow
 from alerter.notify.health import Turn
 from alerter.notify.listener import DeliveryListener
+from alerter.notify.tickets import rows as ticket_rows
 from alerter.states import AttemptOutcome, DeliveryState
 from alerter.store.tables import attempts, deliveries
 
@@ -130,6 +131,7 @@ def record_attempts(
     alertmanager_resend.note(
         connection, [claimed.message for claimed, result in ended if result.outcome is _SUCCESS], wall
     )
+    ticket_rows.note(connection, [(claimed.message, result) for claimed, result in ended], now)
     done.turns, unreached = follow(
         connection, [(one.message.endpoint, result) for one, result in ended], now, wall, listener
     )

@@ -115,6 +115,9 @@ silences = Table(
     Column("author", Text, nullable=False),
     Column("comment", Text, nullable=False, default=""),
     Column("created_at", Moment, nullable=False),
+    Column("version", Integer, nullable=False, default=1, server_default="1"),
+    Column("changed_at", Moment),
+    Column("changed_by", Text),
     Index("silences_end", "ends_at"),
 )
 """Silences and campaign mutes, kept for a while after their end."""
@@ -362,6 +365,24 @@ schedule_versions = Table(
 """What each schedule said, as JSON, from `holds_from` up to `ends`, which only the newest version lacks. `first` says of each
 layer which of its responders has its first turn, as JSON."""
 
+declarations = Table(
+    "declarations",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", String(16), nullable=False),
+    Column("id", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text),
+    Column("changed_at", Moment, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("ends", Moment),
+    UniqueConstraint("part", "id", "version"),
+    Index("declarations_by_end", "ends"),
+)
+"""People, schedules and policies that were declared at run time, each version as a row. `document` is the item as the file
+would hold it, as JSON, or null where it was deleted. `ends` is when the next version came, or when it was deleted.
+`revision` counts all changes: by it a replica sees that there is one, and none is made that overlooks another one."""
+
 answer_clocks = Table(
     "answer_clocks",
     metadata,
@@ -428,6 +449,9 @@ endpoints = Table(
     Column("per_second", Float),
     Column("hours", Text, nullable=False, default="{}", server_default="{}"),
     Column("header_names", Text, nullable=False, default="[]", server_default="[]"),
+    Column("version", Integer, nullable=False, default=1, server_default="1"),
+    Column("changed_at", Moment),
+    Column("changed_by", Text),
     Column("state", String(16), nullable=False),
     Column("disabled_because", Text),
     Column("created_at", Moment, nullable=False),
@@ -519,6 +543,29 @@ standing = Table(
     Index("standing_due", "due_wall"),
 )
 """What an Alertmanager is sent again and again: the newest state that it accepted, until shortly after the end."""
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("endpoint", String(64), ForeignKey("endpoints.name", ondelete="CASCADE"), primary_key=True),
+    Column("subject", String(64), primary_key=True),
+    Column("incident", String(64)),
+    Column("ticket", String(200)),
+    Column("shown", String(200)),
+    Column("url", Text),
+    Column("fields", Text, nullable=False, default="{}", server_default="{}"),
+    Column("said", String(16), nullable=False, default="", server_default=""),
+    Column("made", Boolean, nullable=False, default=False, server_default=false()),
+    Column("asked_wall", Moment),
+    Column("asked_sequence", Integer),
+    Column("touched_at", Moment, nullable=False),
+    Index("tickets_of_incident", "incident"),
+    Index("tickets_by_id", "endpoint", "ticket"),
+)
+"""The ticket about each incident, or about a delivery that is about none (`subject`), at each endpoint that keeps tickets.
+`ticket` is its id there, `shown` what people know it by, and `fields`, as JSON, all that was kept of answers. `said` is what
+was done to it last. `asked_wall` says since when it may have been made without our knowing its id, and `made` that it was.
+`incident` is no foreign key: a claim would wait for whoever changes the incident, who may wait for the claim."""
 
 inbound = Table(
     "inbound",

@@ -25,6 +25,8 @@ MAX_BODY_BYTES: Final = 20_000
 _TEXT_CHARS: Final = 600
 _SHORT_CHARS: Final = 200
 _WORDS_CHARS: Final = 300
+_NOTES: Final = 3
+"""Notes in a message that would be too large."""
 _MISTAKES: Final = 10
 """Whoever mends the file sees them all; a message says where to begin."""
 
@@ -221,7 +223,14 @@ def _drop(name: str) -> Callable[[Body], None]:
     return lambda data: data.update({name: []})
 
 
+def _fewer_notes(data: Body) -> None:
+    """Notes give way first: all of them stand in the incident."""
+    if data.get("notes"):
+        data["notes"] = [note | {"text": _cut(note["text"], _SHORT_CHARS)} for note in data["notes"][-_NOTES:]]
+
+
 _REDUCERS: Final[tuple[Callable[[Body], None], ...]] = (
+    _fewer_notes,
     lambda data: _cut_texts(data, _TEXT_CHARS),
     lambda data: _cut_texts(data, _SHORT_CHARS),
     _drop("exemplars"),

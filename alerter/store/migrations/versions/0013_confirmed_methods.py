@@ -1,6 +1,6 @@
 """People confirm the methods by which they are reached, and drills ring everybody on duty once.
 
-Revises: 0011.
+Revises: 0012
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
