@@ -16,7 +16,7 @@ from tests.unit.alerter.make import NOW
 PAST = {
     "created_at", "made_at", "noted_at", "opened_at", "changed_at", "told_at", "touched_at", "at", "asked_at", "answered_at",
     "crossed_at", "begun_at", "finished_at", "paged_wall", "failing_since", "reported_at", "heard_at", "hour", "confirmed_at",
-    "off_at", "endpoint_made",
+    "off_at", "endpoint_made", "asked_wall",
 }  # fmt: skip
 """When something was. Nothing is reckoned from it that is still to come, or only by people."""
 SAID = {
@@ -25,7 +25,7 @@ SAID = {
     "answer_clocks.due_at", "sources.gap_begins", "sources.gap_ends", "drills.ends_at", "drill_pages.due_at",
 }  # fmt: skip
 """Times of day that somebody said, that the world has, or that are only shown."""
-DONE = {"rings.done_at", "attempts.ended_at"}
+DONE = {"rings.done_at", "attempts.ended_at", "declarations.ends"}
 ENDS_WALL = {"secrets.ends_wall", "keys.ends_wall", "keys.revoked_wall", "sessions.ends_wall", "attempts.begun_wall"}
 ENDS_WALL |= {"inbound.at_wall", "deliveries.created_wall", "standing.made_wall"}
 BACK = timedelta(hours=2)
