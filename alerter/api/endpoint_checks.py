@@ -19,6 +19,7 @@ from alerter.notify.kinds import TRAITS, BadSetup, check_headers, check_key, che
 from alerter.notify.outlet import Keys, Kind
 from alerter.states import AttemptOutcome
 
+MAIL_URL: Final = re.compile(r"mailtos?:", re.IGNORECASE)
 APPRISE_URL: Final = re.compile(r"[a-z][a-z0-9+-]{1,30}://[\x21-\x7e]{1,1900}")
 
 
@@ -36,6 +37,10 @@ def checked(service: ApiContext, body: schemas.EndpointIn, brands: Sequence[str]
         headers = check_headers(body.kind, given_headers(body.headers, body.auth), key)
         if inbound is not None and not traits.inbound:
             raise BadSetup("inbound_secret", f"an endpoint of kind {body.kind} sends nothing back")
+        if traits.url_like is not None and not traits.url_like.fullmatch(url):
+            raise BadSetup("url", traits.url_words)
+        if inbound is not None and MAIL_URL.match(url):
+            raise BadSetup("inbound_secret", "is for text messages: nothing comes back by mail, whose page has a link")
         if not traits.http and not APPRISE_URL.fullmatch(url):
             raise BadSetup("url", "is not an apprise URL (mailto://..., twilio://...)")
     except BadSetup as error:

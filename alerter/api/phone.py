@@ -98,6 +98,11 @@ def taken(record: IncidentRecord, now: datetime, zone: str) -> Response:
     return page(200, "You have it", f'<p class="due">You have it.</p><p>{said}</p>' + _about(record, now, zone))
 
 
+def said(status: int, words: str) -> Response:
+    """A page that says in one sentence what became of it."""
+    return page(status, words, f'<p class="due">{foreign(words)}</p>')
+
+
 def sorry(status: int, said: str) -> Response:
     """A page that says why it did not work."""
     return page(status, said, f"<h1>{foreign(said)}</h1>")

@@ -16,3 +16,5 @@ class Result:
     retry_after: float | None = None
     """Seconds after which the receiver asks to be tried again."""
     seconds: float = 0.0
+    reference: str | None = None
+    """What the receiver calls the message, where that is needed to change it later."""

@@ -50,6 +50,13 @@ class Notice:
     began: str
     brand: str | None = None
     rule: str | None = None
+    sequence: int = 0
+    """Of the incident: each of its messages has another."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is about an incident that is not over."""
+        return self.type.startswith("incident.") and self.status in (Status.FIRING, Status.ACKNOWLEDGED)
 
     def link(self, key: str) -> str | None:
         return next((url for name, _, url in self.links if name == key), None)
@@ -121,6 +128,10 @@ def _about(kind: str, data: dict[str, Any]) -> tuple[Status, int, str]:
     return Status.NOTE, 4, str(data.get("title") or data.get("because") or kind)
 
 
+def _to_take_it(code: str | None) -> str | None:
+    return f"reply {code} to this message" if code else None
+
+
 def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
     status = Status.FIRING
     if IncidentState(data["state"]).is_over:
@@ -134,6 +145,7 @@ def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
     facts = (
         ("What changed", data["because"]),
         ("Not delivered before", data.get("was")),
+        ("To take it", _to_take_it(data.get("reply_code")) if status is Status.FIRING else None),
         ("By when", data["by_when"]),
         ("Who has it", data["who_has_it"]),
         ("First step", data.get("first_step")),
@@ -157,4 +169,5 @@ def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
         began=data["opened_at"],
         brand=data["brand"],
         rule=data["rule"],
+        sequence=data["sequence"],
     )
