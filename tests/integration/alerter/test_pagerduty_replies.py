@@ -46,7 +46,12 @@ async def sent(house: House, kind: str, event: str = "E1", headers: Any = None, 
         "incident_key": f"firebreak-{incident['id']}",
         "status": "acknowledged",
     }
-    fields = {"id": event, "event_type": f"incident.{kind}", "resource_type": "incident", "agent": PERSON}
+    fields: dict[str, Any] = {
+        "id": event,
+        "event_type": f"incident.{kind}",
+        "resource_type": "incident",
+        "agent": PERSON,
+    }
     fields |= {"occurred_at": datetime.now(UTC).isoformat(), "client": None}
     assignees = more.pop("assignees", None)
     body = json.dumps({"event": fields | more | {"data": data | {"assignees": assignees}}}).encode()

@@ -88,7 +88,7 @@ def pressed(data: str, update: int = 1, user: int = 4711, **person: Any) -> dict
     return {"update_id": update, "callback_query": query}
 
 
-async def press(house: House, body: dict[str, Any], secret: str | None = SECRET) -> Any:
+async def press(house: House, body: dict[str, Any], secret: str | bytes | None = SECRET) -> Any:
     house.http.headers.pop("authorization", None)
     headers = {} if secret is None else {"x-telegram-bot-api-secret-token": secret}
     answer = await house.http.post("/v1/inbound/telegram/chat", json=body, headers=headers)
@@ -164,14 +164,15 @@ async def test_nobody_but_telegram_is_heard_and_no_button_that_we_did_not_make(h
     api = await joined(house, inbound_secret=SECRET)
     await opened(house)
     data = buttons(api.of("sendMessage")[0])["I have it"]
-    for secret in (None, "", "wrong", "\u00e9".encode().decode("latin-1")):
+    for secret in (None, "", "wrong", "\u00e9".encode()):
         assert (await press(house, pressed(data), secret)).status_code == 401
     for forged in ("", "a", data[:-1], "r" + data[1:], data + "x", "a" * 64):
         answer = await press(house, pressed(forged))
         assert answer.json()["text"] == "This is not one of our buttons"
     for other in ({"update_id": 7, "message": {"text": "hello"}}, {"update_id": 8, "callback_query": []}):
         assert (await press(house, other)).status_code == 204
-    for hostile in ({}, {"update_id": "x"}, {"callback_query": {}}):
+    bad: list[dict[str, Any]] = [{}, {"update_id": "x"}, {"callback_query": {}}]
+    for hostile in bad:
         assert (await press(house, hostile)).status_code == 422
     assert (await house.http.get("/v1/inbound/telegram/chat")).status_code == 405
     assert (await house.incidents())[0]["acknowledged_by"] is None

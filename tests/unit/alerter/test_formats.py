@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerter.notify.egress import GuardedBackend, resolve
-from alerter.notify.formats import alertmanager, native, pagerduty, plain, slack, teams
+from alerter.notify.formats import alertmanager, native, ntfy, pagerduty, plain, slack, teams, telegram
 from alerter.notify.formats.notice import Notice, Status, notice_of
 from alerter.notify.http import HttpSender
 from alerter.notify.kinds import TRAITS
@@ -63,11 +63,13 @@ def every(one: Notice) -> dict[str, str]:
         "webhook": alertmanager.render_webhook(one, "firebreak", None).decode(),
         "slack": slack.render(one).decode(),
         "teams": teams.render(one).decode(),
+        "telegram": telegram.render(one, {"chat": "1"}, None, None).decode(),
+        "ntfy": ntfy.render(one, "topic", None).decode(),
         "plain": plain.title(one) + "\n" + plain.lines(one),
     }
 
 
-@pytest.mark.parametrize("outlet", ["pagerduty", "alertmanager", "webhook", "slack", "teams", "plain"])
+@pytest.mark.parametrize("outlet", ["pagerduty", "alertmanager", "webhook", "slack", "teams", "telegram", "ntfy", "plain"])
 def test_every_message_on_every_outlet_states_the_same(outlet: str) -> None:
     said = every(notice())[outlet]
     for words in (
