@@ -15,10 +15,11 @@ from typing import Final
 from fastapi import Response
 from fastapi.responses import HTMLResponse
 
+from alerter.api.replies import only_person
 from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
 from services.config.model import Config
-from services.config.rota import Responder, zone_of
+from services.config.rota import zone_of
 from services.contracts.direction import settled
 from services.contracts.incident import Incident
 from services.contracts.signal import PostCard
@@ -65,19 +66,14 @@ _FORM: Final = """<form method="post">
 
 def name_of(config: Config, endpoint: str, remembered: str) -> str:
     """Returns the name to fill in: of the only responder who is reached by this endpoint, or what was typed here last."""
-    person = _person_of(config, endpoint)
+    person = only_person(config, endpoint)
     return remembered or (person.called if person is not None else "")
 
 
 def zone_of_link(config: Config, endpoint: str) -> str:
     """Returns the zone of the one who is reached by this endpoint, or UTC."""
-    person = _person_of(config, endpoint)
+    person = only_person(config, endpoint)
     return (person.zone if person is not None else None) or "UTC"
-
-
-def _person_of(config: Config, endpoint: str) -> Responder | None:
-    own = [one for one in config.responders if endpoint in one.methods]
-    return own[0] if len(own) == 1 else None
 
 
 def ask(record: IncidentRecord, now: datetime, name: str, zone: str) -> Response:

@@ -17,6 +17,7 @@ from alerter.notify.formats.notice import Notice, Status
 
 TOPIC_URL: Final = re.compile(r"(?P<base>https?://[^?#\s]+?)/(?P<topic>[-_A-Za-z0-9]{1,64})")
 MAX_BYTES: Final = 4096
+MAX_URL_CHARS: Final = 700
 _PRIORITIES: Final = {1: 5, 2: 4, 3: 3, 4: 3}
 _QUIET: Final = 2
 _NEWS: Final = (Status.ACKNOWLEDGED, Status.RESOLVED)
@@ -44,7 +45,8 @@ def render(notice: Notice, topic: str, take: str | None) -> bytes:
         "priority": _QUIET if notice.status in _NEWS else _PRIORITIES[notice.severity],
         "tags": [_TAGS[notice.status]],
     }
-    page = notice.link("acknowledge") or notice.link("incident")
+    links = {key: url for key, _, url in notice.links if len(url) <= MAX_URL_CHARS}
+    page = links.get("acknowledge") or links.get("incident")
     if page is not None:
         message["click"] = page
     actions: list[dict[str, Any]] = []
@@ -52,7 +54,7 @@ def render(notice: Notice, topic: str, take: str | None) -> bytes:
         press = {"action": "http", "label": LABELS[Button.TAKE], "url": take, "method": "POST", "clear": True}
         actions.append(press)
     shown = (("acknowledge", "Open"), ("post", "See the post"))
-    actions += [{"action": "view", "label": name, "url": url} for key, name in shown if (url := notice.link(key))]
+    actions += [{"action": "view", "label": name, "url": url} for key, name in shown if (url := links.get(key))]
     if actions:
         message["actions"] = actions[:3]
     return json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
@@ -67,4 +69,5 @@ def _text(notice: Notice) -> str:
 
 
 def _fits(text: str) -> bool:
-    return len(text.encode("utf-8", "replace")) <= MAX_BYTES
+    """As it travels, so that the whole stays below the limit whatever signs it holds."""
+    return len(json.dumps(text, ensure_ascii=False).encode("utf-8", "replace")) <= MAX_BYTES

@@ -104,6 +104,30 @@ def test_a_name_that_is_not_declared_is_an_error_with_line_and_hint(old: str, ne
     parse(text.replace(old, new).replace("endpoints: [front, care]\n", ""))
 
 
+KNOWN = """\
+responders:
+  - {id: dana, methods: [front], known_as: ["sms:+447700900123", "telegram:4711", "slack:U2147483697", "pagerduty:PLH1HKV"]}
+  - {id: lee, methods: [care], known_as: ["sms:+447700900124"]}
+"""
+
+
+def test_who_acts_elsewhere_is_one_responder_here() -> None:
+    config = parse(GOOD + KNOWN)
+    found = [config.known_as(one) for one in ("telegram:4711", "sms:+447700900124")]
+    assert [one.id for one in found if one is not None] == ["dana", "lee"]
+    assert config.known_as("telegram:4712") is None
+    with pytest.raises(ConfigError, match=r"responders.1.known_as.0: 'sms:\+447700900123' is dana already"):
+        parse(GOOD + KNOWN.replace("900124", "900123"))
+
+
+@pytest.mark.parametrize(
+    "identity", ["sms:07700900123", "sms:447700900123", "telegram:@dana", "mail:dana@example.com", "telegram:", "4711"]
+)
+def test_what_nobody_is_known_as_is_refused(identity: str) -> None:
+    with pytest.raises(ConfigError, match="known_as"):
+        parse(GOOD + KNOWN.replace("telegram:4711", identity))
+
+
 ROTA = """\
 responders:
   - {id: dana, methods: [front]}
