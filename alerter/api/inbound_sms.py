@@ -27,7 +27,7 @@ from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
 from alerter.incidents.store import incident_of
 from alerter.notify import buttons, endpoints, sms
-from alerter.notify.buttons import Button, Told
+from alerter.notify.buttons import Button, CodeOwner
 from alerter.notify.outlet import Kind
 from alerter.notify.sms import Ask, TextMessage
 from alerter.states import ENDED
@@ -133,7 +133,7 @@ async def _heard(service: ApiContext, secret: str, message: TextMessage, limits:
     return await _done(service, own[0], message, order.ask)
 
 
-def _told(connection: Connection, service: ApiContext, names: tuple[str, ...]) -> list[Told]:
+def _told(connection: Connection, service: ApiContext, names: tuple[str, ...]) -> list[CodeOwner]:
     """Returns of which incidents these endpoints were told: of those that are open, or were until a short time ago."""
     lately = incidents.c.changed_at > service.context().now - OVER_FOR
     query = (
@@ -143,10 +143,10 @@ def _told(connection: Connection, service: ApiContext, names: tuple[str, ...]) -
         .group_by(deliveries.c.incident, deliveries.c.endpoint, incidents.c.state, incidents.c.opened_at)
         .order_by(incidents.c.state.in_(ENDED), incidents.c.opened_at.desc())
     )
-    return [Told(row.incident, row.endpoint) for row in connection.execute(query.limit(MOST_TOLD))]
+    return [CodeOwner(row.incident, row.endpoint) for row in connection.execute(query.limit(MOST_TOLD))]
 
 
-async def _done(service: ApiContext, told: Told, message: TextMessage, ask: Ask) -> str:
+async def _done(service: ApiContext, told: CodeOwner, message: TextMessage, ask: Ask) -> str:
     by = _actor(service, told.endpoint, message.sender)
     if ask is Ask.MORE:
         record = await service.database.read(lambda c: incident_of(c, told.incident))
@@ -168,7 +168,7 @@ def _actor(service: ApiContext, endpoint: str, number: str) -> replies.Actor:
     return replies.Actor(f"{endpoint} ({ending})")
 
 
-def _more(service: ApiContext, record: IncidentRecord, told: Told, by: replies.Actor) -> str:
+def _more(service: ApiContext, record: IncidentRecord, told: CodeOwner, by: replies.Actor) -> str:
     context, incident = service.context(), record.incident
     if record.ended:
         return replies.over(record, by, context.now)

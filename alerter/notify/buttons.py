@@ -51,8 +51,8 @@ class Press(NamedTuple):
     endpoint: str
 
 
-class Told(NamedTuple):
-    """An incident of which an endpoint was told."""
+class CodeOwner(NamedTuple):
+    """Whose a reply code is: an incident, and an endpoint that was told of it."""
 
     incident: str
     endpoint: str
@@ -129,7 +129,7 @@ def code_of(signer: LinkSigner, incident: str, endpoint: str) -> str:
     return str(least + whole % (9 * least))
 
 
-def coded(signer: LinkSigner, code: str, told: Collection[Told]) -> list[Told]:
+def coded(signer: LinkSigner, code: str, told: Collection[CodeOwner]) -> list[CodeOwner]:
     """Returns those among `told` that this code is for. It takes as long whether or not there is one."""
     given = code.encode("utf-8", "replace")
     return [one for one in told if hmac.compare_digest(code_of(signer, one.incident, one.endpoint).encode(), given)]

@@ -40,13 +40,11 @@ class Ask(StrEnum):
     MORE = "more"
 
 
-_WORDS: Final[Mapping[Ask, frozenset[str]]] = {
-    Ask.TAKE: frozenset(
-        {"", "ok", "okay", "yes", "y", "a", "ack", "acknowledge", "take", "mine", "i have it", "ja", "oui"}
-    ),
-    Ask.RESOLVE: frozenset({"r", "resolve", "resolved", "over", "done", "close", "closed"}),
-    Ask.ESCALATE: frozenset({"e", "escalate", "next"}),
-    Ask.MORE: frozenset({"m", "more", "info", "?", "what", "details"}),
+_WORDS: Final[Mapping[Ask, re.Pattern[str]]] = {
+    Ask.TAKE: re.compile("(ok(ay)?|y(es)?|a(ck(nowledge)?)?|take|mine|i have it|ja|oui)?"),
+    Ask.RESOLVE: re.compile("r|resolved?|over|done|closed?"),
+    Ask.ESCALATE: re.compile("e|escalate|next"),
+    Ask.MORE: re.compile(r"m|more|info|\?|what|details"),
 }
 
 
@@ -128,7 +126,7 @@ def order_of(text: str) -> Order:
     code = re.sub(r"\D", "", found[0]) if found else None
     rest = text if found is None else f"{text[: found.start()]} {text[found.end() :]}"
     word = " ".join(re.sub(r"[^\w\s?]", " ", rest).casefold().split())
-    ask = next((one for one, words in _WORDS.items() if word in words), None)
+    ask = next((one for one, words in _WORDS.items() if words.fullmatch(word)), None)
     return Order(code, ask)
 
 

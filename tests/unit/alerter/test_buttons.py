@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alerter.api.reply_limits import OWN_SECONDS, OWN_WRONG, STRANGE_SECONDS, STRANGE_WRONG, ReplyLimits
 from alerter.notify import buttons
-from alerter.notify.buttons import Button, Press, Told
+from alerter.notify.buttons import Button, CodeOwner, Press
 from alerter.notify.links import BadLink, Expired, LinkSigner
 from services.contracts.base import event_id
 from tests.unit.alerter import make
@@ -81,7 +81,7 @@ def test_a_link_that_acts_is_another_in_each_message_and_ends_after_a_day() -> N
 
 
 def test_a_code_is_six_digits_for_one_incident_and_one_endpoint() -> None:
-    told = [Told(event_id("incident", number), f"phone-{number % 7}") for number in range(3000)]
+    told = [CodeOwner(event_id("incident", number), f"phone-{number % 7}") for number in range(3000)]
     codes = [buttons.code_of(SIGNER, one.incident, one.endpoint) for one in told]
     assert all(len(code) == 6 and code.isdigit() and code[0] != "0" for code in codes)
     assert len(set(codes)) > 2950, "as rarely the same as chance makes them"
