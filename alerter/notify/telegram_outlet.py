@@ -6,6 +6,8 @@ harm, and whoever presses one is told how it stands.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -19,6 +21,7 @@ from alerter.notify.links import LinkSigner
 from alerter.notify.outlet import OutboundMessage
 from alerter.states import AttemptOutcome
 
+CHANGE_SECONDS: Final = 3.0
 _UNNAMED: Final = "Telegram took it, and did not say which message it is"
 
 
@@ -48,7 +51,9 @@ class TelegramOutlet:
             return replace(result, retry_after=result.retry_after or telegram.retry_after(result.detail))
         if message.earlier is not None:
             method, body = telegram.changed(notice, message.options, message.earlier)
-            await self._call(message, method, body)
+            with contextlib.suppress(TimeoutError):  # the page has arrived, and is recorded only behind this
+                async with asyncio.timeout(CHANGE_SECONDS):
+                    await self._call(message, method, body)
         reference = telegram.reference(result.detail)
         said = _UNNAMED if reference is None else f"message {reference}"
         return replace(result, detail=said, reference=reference if message.is_about_incident else None)

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from alerter.notify import telegram_outlet
 from tests.integration.alerter.conftest import KEY, House, MakeHouse
-from tests.integration.alerter.receiver import Got, status
+from tests.integration.alerter.receiver import Got, stall, status
 from tests.unit.alerter import make
 
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
@@ -214,6 +215,19 @@ async def test_an_old_message_that_cannot_be_changed_holds_nothing_up(house: Hou
     api = await joined(house, inbound_secret=SECRET)
     incident = await opened(house)
     api.refuses["editMessageText"] = (400, "Bad Request: message can't be edited")
+    await house.http.post(f"/v1/incidents/{incident['id']}/acknowledge", json={"by": "lee"})
+    await house.settle()
+    assert [one["state"] for one in await house.deliveries()] == ["delivered", "delivered"]
+    assert len(api.of("sendMessage")) == 2
+
+
+async def test_a_change_that_telegram_never_answers_does_not_keep_the_page_from_being_recorded(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telegram_outlet, "CHANGE_SECONDS", 0.05)
+    api = await joined(house, inbound_secret=SECRET)
+    incident = await opened(house)
+    house.receiver.answers[f"/bot{TOKEN}/editMessageText"] = stall
     await house.http.post(f"/v1/incidents/{incident['id']}/acknowledge", json={"by": "lee"})
     await house.settle()
     assert [one["state"] for one in await house.deliveries()] == ["delivered", "delivered"]
