@@ -42,9 +42,12 @@ async def receive(service: ApiContext, name: str, request: Request) -> Response:
         return _nothing("no person did it: it is our own echo, or one of PagerDuty's rules")
     if came.at is not None and context.wall - came.at > OLDEST:
         return _nothing(f"the event is more than {OLDEST.days} days old")
-    to = _whom(context.config, came.to) if came.action == "reassigned" else ""
+    does, to = _DOES[came.action], ""
+    if does is None:
+        to = _whom(context.config, came.to)
+        if not to:
+            return _nothing("no person was asked to take it")
     by = _actor(context.config, came)
-    does = _DOES[came.action]
     done = await replies.reply(service, replies.Reply(name, came.event, came.incident, does, by, to))
     return Response(status_code=204) if done.done else _nothing(done.words)
 
@@ -61,6 +64,6 @@ def _actor(config: Config, came: pagerduty.Returned) -> replies.Actor:
 
 
 def _whom(config: Config, to: tuple[pagerduty.Assignee, ...]) -> str:
-    """Returns the first of these who is a responder here, or else the name of the first."""
+    """Returns the first of these who is a responder here, or else the name of the first, or nothing."""
     known = next((found for one in to if (found := config.known_as(f"pagerduty:{one.user}")) is not None), None)
-    return known.called if known is not None else to[0].name if to else "nobody"
+    return known.called if known is not None else to[0].name if to else ""

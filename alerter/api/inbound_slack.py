@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +25,7 @@ from alerter.notify.links import BadLink
 from alerter.notify.outlet import Kind
 from alerter.store.tables import endpoints as endpoint_rows
 
+_URL: Final = re.compile(r"[\x21-\x7e]{1,2000}")
 _LINK: Final = "firebreak-page"
 
 
@@ -64,7 +66,7 @@ async def _answer(service: ApiContext, endpoint: str, came: dict[str, Any], said
     own = await service.database.read(
         lambda c: c.scalar(select(endpoint_rows.c.url).where(endpoint_rows.c.name == endpoint))
     )
-    if own is None or _place(own) != _place(to):
+    if own is None or _place(own) != _place(to) or not _URL.fullmatch(to):
         return Response(status_code=200)
     return Response(
         status_code=200,

@@ -122,8 +122,13 @@ async def _heard(service: ApiContext, secret: str, message: TextMessage, limits:
     if order.code is None or order.ask is None or service.links.key is None:
         limits.wrong(message.sender, sender is not None)
         return HELP
-    told = await service.database.read(lambda c: _told(c, service, endpoints.sharing(c, secret, Kind.APPRISE)))
-    found = buttons.coded(service.links, order.code, told)
+    code = order.code
+
+    def look(connection: Connection) -> list[CodeOwner]:
+        names = endpoints.sharing(connection, secret, Kind.APPRISE)
+        return buttons.coded(service.links, code, _told(connection, service, names))
+
+    found = await service.database.read(look)
     if not found:
         limits.wrong(message.sender, sender is not None)
         return UNKNOWN

@@ -31,7 +31,7 @@ async def receive(service: ApiContext, name: str, request: Request) -> Response:
     try:
         update = json.loads(body)
         event, pressed = int(update["update_id"]), update.get("callback_query")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise Problem(422, "no update of Telegram's Bot API") from None
     if not isinstance(pressed, dict):
         return Response(status_code=204)  # a message in the chat, say

@@ -6,6 +6,8 @@ known as a responder acts in that name; the name of anybody else stands in quote
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +37,7 @@ from services.contracts.direction import settled, shown_name
 
 MAX_BODY_BYTES: Final = 256_000
 MAX_NAME_CHARS: Final = 80
+MAX_EVENT_CHARS: Final = 200
 GONE: Final = "There is no such incident any more."
 
 
@@ -132,11 +135,11 @@ async def reply(service: ApiContext, asked: Reply) -> Replied:
 def _replied(desk: IncidentService, service: ApiContext, asked: Reply) -> Replied:
     context = service.context()
     before = desk.store.load(asked.incident)
-    if before is None:
+    if before is None or not _concerns(desk, asked.endpoint, before):
         return Replied(GONE, False)
     if before.ended:
         return Replied(over(before, asked.by, context.now), False, before)
-    event = {"endpoint": asked.endpoint, "event": asked.event, "at_wall": context.wall}
+    event = {"endpoint": asked.endpoint, "event": _storable(asked.event), "at_wall": context.wall}
     if not insert_missing(desk.connection, inbound, [event]):
         return Replied(standing(before, asked.by, context.now), False, before)
     if asked.does is None:
@@ -156,6 +159,20 @@ def _replied(desk: IncidentService, service: ApiContext, asked: Reply) -> Replie
         else _ACTS[asked.does].said(after, asked.by, context.now)
     )
     return Replied(said, True, after)
+
+
+def _storable(event: str) -> str:
+    """Returns an id as the database takes it, whatever a service calls its events."""
+    if event.isascii() and event.isprintable() and len(event) <= MAX_EVENT_CHARS:
+        return event
+    return hashlib.sha256(event.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _concerns(desk: IncidentService, endpoint: str, record: IncidentRecord) -> bool:
+    """Returns False if the endpoint is limited to other brands: whoever set it up may be outside the house."""
+    brands = endpoints.brands_of(desk.connection, endpoint)
+    limited = json.loads(brands) if brands is not None else ()
+    return not limited or record.incident.brand in limited
 
 
 def over(record: IncidentRecord, by: Actor, now: datetime) -> str:

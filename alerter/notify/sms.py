@@ -98,7 +98,7 @@ def message_of(fields: Mapping[str, Any], named: Mapping[str, Any]) -> TextMessa
     if sender is None or text is None or own is None:
         missing = [name for name, one in zip(("sender", "text", "id"), found, strict=True) if one is None]
         raise ValueError(f"no text message: there is no field with its {' and '.join(missing)}")
-    return TextMessage(own[:150], number_of(sender), text[:MAX_TEXT_CHARS])
+    return TextMessage(own, number_of(sender), text[:MAX_TEXT_CHARS])
 
 
 def _field(fields: Mapping[str, Any], paths: Sequence[str]) -> str | None:

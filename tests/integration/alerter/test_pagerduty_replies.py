@@ -53,11 +53,11 @@ async def sent(house: House, kind: str, event: str = "E1", headers: Any = None, 
         "agent": PERSON,
     }
     fields |= {"occurred_at": datetime.now(UTC).isoformat(), "client": None}
-    assignees = more.pop("assignees", None)
+    assignees, path = more.pop("assignees", None), more.pop("path", PATH)
     body = json.dumps({"event": fields | more | {"data": data | {"assignees": assignees}}}).encode()
     own = {"x-pagerduty-signature": f"v1={'0' * 64},{made(body)}"}
     house.http.headers.pop("authorization")
-    answer = await house.http.post(PATH, content=body, headers=own if headers is None else headers(body))
+    answer = await house.http.post(path, content=body, headers=own if headers is None else headers(body))
     house.http.headers["authorization"] = f"Bearer {KEY}"
     await house.settle()
     return answer
@@ -128,6 +128,18 @@ async def test_an_event_that_is_sent_again_or_that_is_old_changes_nothing(house:
     over = await sent(house, "acknowledged", "E4")
     assert over.json()["because"].startswith("Nothing to do any more: it is over since ")
     assert (await sent(house, "annotated", "E5")).status_code == 204, "what is none of ours"
+
+
+async def test_an_endpoint_for_other_brands_acts_on_none_of_ours(house: House) -> None:
+    """Whoever set it up may be outside the house, and chose its secret."""
+    body = {"name": "others", "kind": "pagerduty", "url": house.receiver.url("/others"), "key": "k" * 32}
+    limits = {"inbound_secret": SECRET, "brands": ["other"]}
+    assert (await house.http.post("/v1/endpoints", json=body | limits)).status_code == 201
+    for kind in ("acknowledged", "resolved", "reassigned"):
+        answer = await sent(house, kind, kind, path="/v1/inbound/pagerduty/others", assignees=[PERSON])
+        assert answer.json()["because"] == "There is no such incident any more."
+    (incident,) = await house.incidents()
+    assert (incident["acknowledged_by"], incident["state"], incident["assigned_to"]) == (None, "prior", None)
 
 
 async def test_a_time_that_is_none_is_refused_in_words(house: House) -> None:

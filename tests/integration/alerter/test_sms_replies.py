@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import html
+import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -125,6 +126,16 @@ async def test_a_message_that_is_sent_again_changes_nothing_and_is_answered(hous
     assert await taken(house) is None, "the acknowledgement is over"
     assert await twilio(house, code) == "That was heard already. Nobody has it now."
     assert await taken(house) is None
+
+
+@pytest.mark.parametrize("own", ["\x00", "\ud800", "\u00e9" * 300, "x" * 5000])
+async def test_an_id_that_no_database_takes_is_one_like_any_other(house: House, own: str) -> None:
+    code = (await paged(house))["dana-sms"]
+    house.http.headers["authorization"] = f"Bearer {TOKEN}"
+    body = json.dumps({"from": NUMBER, "text": code, "id": own})
+    for said in ("OK, you have it", "That was heard already"):
+        answer = await house.http.post(PATH, content=body, headers={"content-type": "application/json"})
+        assert answer.json()["answer"].startswith(said)
 
 
 async def test_what_is_no_code_says_so_kindly_and_then_nothing(house: House) -> None:

@@ -175,6 +175,10 @@ async def test_nobody_but_telegram_is_heard_and_no_button_that_we_did_not_make(h
     bad: list[dict[str, Any]] = [{}, {"update_id": "x"}, {"callback_query": {}}]
     for hostile in bad:
         assert (await press(house, hostile)).status_code == 422
+    for raw in (b"", b"{", b'{"update_id": 1e999}', b"[" * 100_000, b"\xff"):
+        headers = {"x-telegram-bot-api-secret-token": SECRET}
+        assert (await house.http.post("/v1/inbound/telegram/chat", content=raw, headers=headers)).status_code == 422
+    assert (await press(house, pressed(data[:-1] + "x", update=10**400))).status_code == 200
     assert (await house.http.get("/v1/inbound/telegram/chat")).status_code == 405
     assert (await house.incidents())[0]["acknowledged_by"] is None
 
