@@ -54,9 +54,9 @@ def signature(body: str, at: float, secret: str = SECRET) -> dict[str, str]:
 
 
 def payload(house: House, button: dict[str, Any], trigger: str = "13345224609.1", **user: str) -> str:
-    who = {"id": "U2147483697", "username": "dana", "name": "dana", "team_id": "T1"} | user
+    who: dict[str, str] = {"id": "U2147483697", "username": "dana", "name": "dana", "team_id": "T1"} | user
     action = {key: button[key] for key in ("action_id", "value") if key in button}
-    said = {
+    said: dict[str, Any] = {
         "type": "block_actions",
         "user": who,
         "trigger_id": trigger,
@@ -66,10 +66,11 @@ def payload(house: House, button: dict[str, Any], trigger: str = "13345224609.1"
     return urlencode({"payload": json.dumps(said)})
 
 
-async def press(house: House, body: str, headers: Mapping[str, str | bytes] | None = None) -> int:
+async def press(house: House, body: str, headers: Mapping[str, str] | None = None) -> int:
     house.http.headers.pop("authorization", None)
-    given: Mapping[str, str | bytes] = signature(body, time.time()) if headers is None else headers
-    answer = await house.http.post(PATH, content=body, headers=dict(given))
+    given = signature(body, time.time()) if headers is None else headers
+    raw = {name.encode(): value.encode() for name, value in given.items()}
+    answer = await house.http.post(PATH, content=body, headers=raw)
     house.http.headers["authorization"] = f"Bearer {KEY}"
     await house.settle()
     return answer.status_code
@@ -121,7 +122,7 @@ async def test_what_slack_did_not_sign_just_now_changes_nothing(house: House) ->
         signature(body, now) | {"x-slack-request-timestamp": "9" * 30},
     ]
     for headers in tries:
-        assert await press(house, body, {name: value.encode() for name, value in headers.items()}) == 401
+        assert await press(house, body, headers) == 401
     assert (await house.http.get(PATH)).status_code == 405
     assert (await house.incidents())[0]["acknowledged_by"] is None
     for hostile in ("payload=", "payload=%5B%5D", "x=1", "payload=" + "%5B" * 5000):
