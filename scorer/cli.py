@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -113,6 +114,43 @@ def baseline(
     for brand, own in sorted(counts.items()):
         days = (max(own) - min(own) + every) / 86_400
         typer.echo(f"{brand}: {sum(own.values()):,} negative posts in {days:,.1f} days")
+
+
+@app.command("read")
+def read(
+    file: Annotated[
+        Path,
+        typer.Argument(help="texts: CSV with a column text, lines of JSON with a field text, or .txt; .gz is read too"),
+    ],
+    out: Annotated[
+        str,
+        typer.Option("--json", metavar="OUT.jsonl", help="where to write one object a text; - is the standard output"),
+    ] = "-",
+    brand: Annotated[
+        list[str] | None,
+        typer.Option(help="name of a brand that is looked for in every text; repeat for several"),
+    ] = None,
+    model: ModelOption = None,
+) -> None:
+    """Write down all that is read in the texts of a file: language, sentiment, complaint, severity, hazard, and the brands that
+    are meant. A column or field `brand` names the one that a text is asked about, `language` its BCP 47 tag."""
+    from scorer.readout import Readout, read_asked, read_file
+    from scorer.sentiment.choose import choose
+
+    _quiet()
+    try:
+        asked = list(read_asked(file))
+        readout = Readout(
+            choose(model), [*(brand or ()), *(one.brand for one in asked if one.brand)], always=brand or ()
+        )
+        opened = nullcontext(sys.stdout) if out == "-" else Path(out).open("w", encoding="utf-8")  # noqa: SIM115
+    except (ConfigError, OSError) as trouble:
+        raise typer.BadParameter(str(trouble)) from trouble
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with opened as to, Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(file.name, total=len(asked))
+        for one in read_file(readout, asked, lambda texts: progress.advance(bar, texts)):
+            to.write(json.dumps(one) + "\n")
 
 
 @app.command("score")
