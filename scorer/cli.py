@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -69,6 +70,41 @@ def evaluate_sentiment(
         )
         return
     _show(result.figures, result.confusion, f"{chosen.name} on {file.name}")
+
+
+@evaluate_app.command("bars")
+def evaluate_bars(
+    data: Annotated[Path, typer.Argument(help="directory of the public sets, and of the written posts")],
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object a figure")] = False,
+) -> None:
+    """Print what the reading is held to, as far as the sets are there. Takes some minutes."""
+    from scorer.sentiment.choose import choose
+    from scorer.training.bars import measure_bars
+
+    _quiet()
+    try:
+        chosen = choose(model)
+    except ConfigError as trouble:
+        raise typer.BadParameter(str(trouble)) from trouble
+    found = list(measure_bars(chosen, data))
+    if not found:
+        raise typer.BadParameter(f"{data} holds none of the sets")
+    if as_json:
+        for one in found:
+            typer.echo(json.dumps({"model": chosen.name, **asdict(one), "reached": one.reached}))
+        return
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title=chosen.name)
+    for column in ("what", "found", "bar", "aim", "texts", "read"):
+        table.add_column(column, no_wrap=column != "what", justify="left" if column == "what" else "right")
+    for one in found:
+        mark = "" if one.reached else " *"
+        figures = (f"{one.found:.3f}{mark}", f"{one.bar:.3f}", f"{one.aim:.3f}", f"{one.texts}", f"{one.read:.0%}")
+        table.add_row(one.what, *figures)
+    Console().print(table)
+    typer.echo(
+        "* below its bar. Texts that the model would rather not judge count all the same; `read` is the share of the others."
+    )
 
 
 def _show(figures: dict[str, float], confusion: list[list[int]], title: str) -> None:
