@@ -56,6 +56,11 @@ def stamp(context: Context, at: datetime) -> Markup:
     return _time(at, context["zone"], "%d %b %H:%M")
 
 
+def when(context: Context, at: datetime, zone: str | None = None) -> str:
+    """A moment as `stamp` has it, as text alone; `zone` where it is another one than that of the page."""
+    return _words(at, zone or context["zone"], "%d %b %H:%M")
+
+
 def clock(context: Context, at: datetime) -> Markup:
     """Only the time of day."""
     return _time(at, context["zone"], "%H:%M")
@@ -72,9 +77,12 @@ def zone_words(context: Context, at: datetime) -> str:
 
 
 def _time(at: datetime, zone: str, form: str) -> Markup:
-    words = f"{at.astimezone(zone_of(zone)):{form}} {zones.short(at, zone)}"
     title = "" if zone == zones.UTC_NAME else Markup(' title="{}"').format(f"{at:%Y-%m-%d %H:%M} UTC")
-    return Markup('<time datetime="{}"{}>{}</time>').format(f"{at:%Y-%m-%dT%H:%M:%SZ}", title, words)
+    return Markup('<time datetime="{}"{}>{}</time>').format(f"{at:%Y-%m-%dT%H:%M:%SZ}", title, _words(at, zone, form))
+
+
+def _words(at: datetime, zone: str, form: str) -> str:
+    return f"{at.astimezone(zone_of(zone)):{form}} {zones.short(at, zone)}"
 
 
 def web(address: str | None) -> str | None:
@@ -126,6 +134,7 @@ def _environment() -> Environment:
         "ago": ago,
         "short": short,
         "stamp": pass_context(stamp),
+        "when": pass_context(when),
         "clock": pass_context(clock),
         "bare": pass_context(bare),
         "zone_words": pass_context(zone_words),

@@ -78,7 +78,6 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
             kinds=tuple(AbsenceKind),
             people=sorted((one.called, one.id, one.zone or "UTC") for one in _people(visit.caller, context.config)),
             names={one.id: one.called for one in context.config.responders},
-            zone_of=zone_of,
             today=wall_of(context.now, zone_of(zones.chosen(request, visit, context.config))),
             version=version,
             may_act=visit.caller.may(Scope.RESPOND),

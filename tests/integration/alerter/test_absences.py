@@ -254,14 +254,14 @@ async def test_the_page_takes_absences_shows_open_shifts_and_lets_somebody_take_
         page = (await client.get("/console/on-call?done=absent")).text
         said = words(page)
         assert "&lt;b&gt;Kyoto&lt;/b&gt;" in page
-        assert "Dana Ito, vacation, 01 Mar 18:00 to 03 Mar 00:00 Asia/Tokyo" in said
-        assert "Now Nobody until 02 Mar 09:00 UTC" in said
-        assert "Dana Ito is absent 01 Mar 09:00 UTC to 02 Mar 09:00 UTC: nobody is on call" in said
+        assert "Dana Ito, vacation, 01 Mar 18:00 JST to 03 Mar 00:00 JST, by" in said
+        assert "Now Nobody until 02 Mar 10:00 CET" in said
+        assert "Dana Ito is absent 01 Mar 10:00 CET to 02 Mar 10:00 CET: nobody is on call" in said
         taken = {"responder": "max", "csrf": token, "begins": NOW.isoformat(), "ends": (NOW + 24 * HOUR).isoformat()}
         answer = await client.post("/console/on-call/night/open-shifts", data=taken)
         assert answer.headers["location"] == "/console/on-call?done=taken"
         said = words((await client.get("/console/on-call")).text)
-        assert "Now max until 02 Mar 09:00 UTC" in said
+        assert "Now max until 02 Mar 10:00 CET" in said
         assert "Open shifts" not in said
         (made,) = (await get(house, "/absences"))["items"]
         path = f"/console/absences/{made['id']}/end"

@@ -20,6 +20,7 @@ URL = "https://x.example"
 BY: dict[str, Any] = {"by": "dana"}
 LATER = "2026-03-02T09:00:00Z"
 MATCHER = {"field": "brand", "values": ["other"]}
+ABSENCE: dict[str, Any] = {**BY, "responder": "lee", "begins": "2026-03-04T09:00:00Z", "ends": "2026-03-05T09:00:00Z"}
 BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/incidents/{incident}/acknowledge"): BY,
     ("post", "/v1/incidents/{incident}/resolve"): BY,
@@ -36,6 +37,11 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/endpoints/{name}/resend"): {"since": NOW.isoformat()},
     ("post", "/v1/schedules/{schedule}/overrides"): {
         **BY, "responder": "lee", "begins": "2026-03-01T10:00:00Z", "ends": LATER,
+    },
+    ("post", "/v1/schedules/{schedule}/swaps"): {
+        **BY,
+        "first": {"responder": "lee", "begins": "2026-03-01T10:00:00Z", "ends": LATER},
+        "second": {"responder": "dana", "begins": LATER, "ends": "2026-03-03T09:00:00Z"},
     },
 }  # fmt: skip
 """What a person says to each route that names a thing in its path. A right body, or the answer would be about that."""
@@ -78,6 +84,7 @@ async def things_of_other(house: House) -> dict[str, str]:
         "override": (await house.http.post("/v1/schedules/only-other/overrides", json=shift)).json()["id"],
         "name": "only-other",
         "responder": "lee",
+        "absence": (await house.http.post("/v1/absences", json=ABSENCE)).json()["id"],
     }
 
 
@@ -96,7 +103,7 @@ async def test_every_route_answers_of_a_thing_of_others_as_of_none(walled: House
             continue
         own = {**things, "name": "key-of-other"} if path.startswith("/v1/keys") else things
         for method in operations:
-            body = BODIES[method, path] if method == "post" else None
+            body = None if method in ("get", "delete") else BODIES[method, path]
             there = await walled.http.request(method, path.format(**own), json=body, headers=key)
             nothing = {name: nothing_like(value) for name, value in own.items()}
             none = await walled.http.request(method, path.format(**nothing), json=body, headers=key)
