@@ -58,7 +58,8 @@ def read_lines(folder: Path = FOLDER) -> list[Line]:
 
 
 def _read_file(path: Path) -> Iterator[Line]:
-    language, labels = "", ()
+    language = ""
+    labels: tuple[tuple[str, int], ...] = ()
     for number, raw in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         text = raw.strip()
         if not text or text.startswith("# "):

@@ -173,7 +173,8 @@ def test_only_labelled_heads_teach_and_the_prior_is_that_of_the_set() -> None:
     assert batch.priors["sentiment"][0].tolist() == pytest.approx(np.log([0.2, 0.5, 0.3]).tolist(), rel=1e-5)
     assert batch.priors["sentiment"][1].tolist() == [0, 0, 0]
     network: Any = tiny_network()
-    reader_loss(network(batch.ids, batch.mask), batch, small_recipe()).backward()
+    loss: Any = reader_loss(network(batch.ids, batch.mask), batch, small_recipe())
+    loss.backward()
     assert network.heads["sentiment"].weight.grad.abs().sum() > 0
     assert network.heads["hazard"].weight.grad.abs().sum() == 0
 
