@@ -23,7 +23,7 @@ from alerter.console.sign_ins import SignIn, SignIns
 from alerter.desk.consumer import Consumer
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
-from alerter.escalation import dry_run, pages
+from alerter.escalation import pages
 from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
 from alerter.notify.alertmanager_resend import Repeater
@@ -41,6 +41,7 @@ from alerter.timekeeper import engine as escalation
 from alerter.timekeeper import set_back
 from alerter.timekeeper.config_news import ConfigNews
 from alerter.timekeeper.engine import Engine
+from alerter.timekeeper.foresight import Foresight
 from alerter.timekeeper.gauges import GaugeReader
 from alerter.timekeeper.retention import Keep, Purger
 from alerter.timekeeper.rota_history import RotaHistory
@@ -97,6 +98,7 @@ class Alerter:
         self.engine = Engine(self.database, context.clock, self.context, self.ring, self.metrics)
         self.clock_notes = ClockNotes(self.database, self.context, self.metrics)
         self.rota_history = RotaHistory(self.database, self.context, self.metrics)
+        self.foresight = Foresight(self.database, self.context, self.metrics)
         self.gauges = GaugeReader(self.database, self.context, self.metrics)
         self.config_news = ConfigNews(self.database, context.current, self.context, self.ring, self.metrics)
         self.deliverer.page_failed = self.engine.bell.set
@@ -152,25 +154,13 @@ class Alerter:
             tasks.spawn("alerter-engine", self.engine.run, stopping),
             tasks.spawn("alerter-clock-notes", self.clock_notes.run, stopping),
             tasks.spawn("alerter-rota-history", self.rota_history.run, stopping),
+            tasks.spawn("alerter-foresight", self.foresight.run, stopping),
             tasks.spawn("alerter-gauges", self.gauges.run, stopping),
             tasks.spawn("alerter-config-news", self.config_news.run, stopping),
             tasks.spawn("alerter-live-updates", self.live_updates.run, stopping),
         ]
         await self.consumer.lanes.start(tasks)
         self.started = True
-        await self._warn_of_silence()
-
-    async def _warn_of_silence(self) -> None:
-        """Log which steps of which policies reach nobody in the coming week, and which names do not exist."""
-        at = self.context()
-        try:
-            known = await self.database.read(lambda c: dry_run.read(c, at.now))
-        except DatabaseAway:
-            return  # the gauges still tell of incidents that nobody was told of
-        for finding in await asyncio.to_thread(dry_run.findings, at.config, known, at.now):
-            logger.warning(
-                "nobody_would_be_told" if finding.is_wrong else "policy_name_leads_nowhere", why=finding.words
-            )
 
     def ready(self) -> Health:
         ok, detail = self.consumer.lanes.ready()
@@ -224,6 +214,7 @@ class Alerter:
         self.purger.stop()
         self.clock_notes.stop()
         self.rota_history.stop()
+        self.foresight.stop()
         self.gauges.stop()
         self.config_news.stop()
         self.publisher.stop()

@@ -18,12 +18,15 @@ from alerter.notify.endpoints import Draft, Purpose
 from alerter.notify.kinds import TRAITS, BadSetup, check_headers, check_key, checked_options
 from alerter.notify.outlet import Keys, Kind
 from alerter.states import AttemptOutcome
+from services.config.rota import ALL
 
 APPRISE_URL: Final = re.compile(r"[a-z][a-z0-9+-]{1,30}://[\x21-\x7e]{1,1900}")
 
 
 def checked(service: ApiContext, body: schemas.EndpointIn, brands: Sequence[str], secret: str | None) -> Draft:
     """Raises `Problem` 422 with the field that is wrong."""
+    if body.name == ALL:
+        raise wrong("name", f"must be another one: {ALL!r} stands for every endpoint in a policy")
     traits = TRAITS[body.kind]
     url = body.url or traits.url
     if url is None:

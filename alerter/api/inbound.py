@@ -18,6 +18,7 @@ from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
+from alerter.api.seen import held_from_outside
 from alerter.desk.service import IncidentService
 from alerter.incidents.record import IncidentRecord
 from alerter.incidents.source_policy import record_outside
@@ -147,12 +148,12 @@ def _returned(desk: IncidentService, service: ApiContext, name: str, came: pager
     if not insert_missing(desk.connection, inbound, [{"endpoint": name, "event": came.event, "at_wall": context.wall}]):
         return None  # told already: what was undone since stays undone
     before = desk.store.load(came.incident)
-    if before is None or before.ended:
+    if before is None or before.ended or not endpoints.takes(desk.connection, name, before.incident.brand):
         return before
     if came.action == Change.RESOLVED:
         after = desk.people.resolve(came.incident, came.by, "")
     else:
-        after = desk.people.acknowledge(came.incident, came.by, "")
+        after = _from_endpoint(desk, name, desk.people.acknowledge(came.incident, came.by, ""))
     _note(desk.connection, service, Caller(name, Scope.RESPOND), came.action, before, after, came.by)
     return after
 
@@ -162,8 +163,16 @@ def _acknowledge(
 ) -> IncidentRecord | None:
     before = desk.store.load(ticket.incident)
     after = desk.people.acknowledge(ticket.incident, who, comment) if before is not None else None
+    after = _from_endpoint(desk, ticket.endpoint, after)
     _note(desk.connection, service, Caller(ticket.endpoint, Scope.RESPOND), "acknowledged", before, after, who)
     return after
+
+
+def _from_endpoint(desk: IncidentService, name: str, after: IncidentRecord | None) -> IncidentRecord | None:
+    """What comes by an endpoint that is limited to brands comes from outside, whatever name it gives."""
+    if after is None or endpoints.brands_of(desk.connection, name) in (None, "[]"):
+        return after
+    return held_from_outside(desk, after)
 
 
 def _note(

@@ -14,6 +14,7 @@ from alerter.api.context import ApiContext, found
 from alerter.api.problems import Problem
 from alerter.api.schemas import IncidentKey
 from alerter.api.scopes import Scope
+from alerter.api.seen import to_ask
 from alerter.console import (
     actions,
     answers,
@@ -189,7 +190,7 @@ async def _incident_page(
         explained=explained,
         exemplars=board.unsaid(record.incident),
         playbook=_playbook(config, record),
-        responders=[*(one.called for one in config.responders), *(one.id for one in config.schedules)][:MAX_NAMES],
+        responders=to_ask(caller, config, record.incident.brand)[:MAX_NAMES],
         version=version,
         ended=record.ended,
         undo_until=undo_until(record),

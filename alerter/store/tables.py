@@ -226,11 +226,13 @@ pages = Table(
     Column("paged_wall", Moment, nullable=False),
     Column("check_at", Moment, nullable=False),
     Column("failed", Text),
+    Column("responder", String(64)),
     Index("pages_due", "state", "check_at"),
     Index("pages_of_delivery", "delivery"),
     Index("pages_of_incident", "incident", "number"),
 )
-"""Deliveries of a policy's step that must arrive. `rest` are the methods that were not tried yet, as JSON."""
+"""Deliveries of a policy's step that must arrive. `rest` are the methods that were not tried yet, as JSON; `responder` is the
+person behind the target, if it is one. `number` is that of the step; a hand-over has `escalation.policy.HAND_OVER`."""
 
 rings = Table(
     "rings",

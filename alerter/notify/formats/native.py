@@ -19,6 +19,7 @@ from alerter.incidents.cards import PostKey
 from alerter.incidents.source_policy import SourcePolicies, incident_outside
 from services.contracts.incident import Change, Incident, IncidentState
 from services.contracts.signal import PostCard, PostRedacted
+from services.contracts.stage import Moved
 
 MAX_BODY_BYTES: Final = 20_000
 _TEXT_CHARS: Final = 600
@@ -98,10 +99,16 @@ def render_config(because: str, version: str, mistakes: Sequence[str], now: date
     return _bytes({"type": kind, "timestamp": now.isoformat(), "data": data})
 
 
-def render_log(because: str, partition: int, position: int, goes_on_at: int, now: datetime) -> bytes:
-    """Tells the operators that what is said to be applied is not what the log holds."""
-    data = {"because": because, "partition": partition, "position": position, "goes_on_at": goes_on_at}
-    return _bytes({"type": "log.restored", "timestamp": now.isoformat(), "data": data})
+def render_log(kind: str, because: str, moved: Moved, now: datetime) -> bytes:
+    """Tells the operators that a stage could not go on where it was."""
+    data = {
+        "because": because,
+        "stage": moved.stage,
+        "partition": moved.partition,
+        "position": moved.position,
+        "goes_on_at": moved.goes_on_at,
+    }
+    return _bytes({"type": kind, "timestamp": now.isoformat(), "data": data})
 
 
 def without(body: bytes, post: PostKey) -> bytes | None:

@@ -116,16 +116,23 @@ def _about(kind: str, data: dict[str, Any]) -> tuple[Status, int, str]:
         return Status.RESOLVED, 4, "The configuration file is in force again"
     if kind == "log.restored":
         return Status.NOTE, 2, "The event log or the database was restored: look whether posts were lost"
+    if kind == "log.dropped":
+        return Status.FIRING, 2, "The event log dropped records before they were read: posts were lost"
     if kind == "endpoint.test":
         return Status.NOTE, 4, f"A test message for the endpoint {endpoint}"
     return Status.NOTE, 4, str(data.get("title") or data.get("because") or kind)
+
+
+def _asks(kind: str, data: dict[str, Any]) -> bool:
+    """Returns True if the message pages whoever is asked to take the incident over: it rings them, although another has it."""
+    return kind == "incident.escalated" and data.get("assigned_to") not in (None, data.get("acknowledged_by"))
 
 
 def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
     status = Status.FIRING
     if IncidentState(data["state"]).is_over:
         status = Status.RESOLVED
-    elif data.get("acknowledged_by") is not None:
+    elif data.get("acknowledged_by") is not None and not _asks(kind, data):
         status = Status.ACKNOWLEDGED
     root, driver = data.get("root") or {}, data.get("driver")
     where = f"{root['network']} {root['post_id']}" if root else "many posts"
