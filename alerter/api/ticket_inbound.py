@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
-from alerter.api.replies import bounded
+from alerter.api.replies import bounded, from_endpoint
 from alerter.api.scopes import Scope
 from alerter.desk.service import IncidentService
 from alerter.incidents.record import IncidentRecord
@@ -65,7 +65,7 @@ def _apply(desk: IncidentService, service: ApiContext, name: str, came: TicketEv
         before = desk.store.load(incident)
         if before is None or not _means_something(desk, name, before, deed):
             continue
-        after = _done(desk, before, came.by, deed)
+        after = _done(desk, name, before, came.by, deed)
         _audit(desk, service, name, DONE[deed.name], before, after, came.by)
     before = desk.store.load(incident)
     if came.labels and before is not None:
@@ -92,12 +92,12 @@ def _means_something(desk: IncidentService, name: str, before: IncidentRecord, d
     return rows.last_said(desk.connection, name, before.incident.id) != CLOSE
 
 
-def _done(desk: IncidentService, before: IncidentRecord, by: str, deed: Deed) -> IncidentRecord | None:
+def _done(desk: IncidentService, name: str, before: IncidentRecord, by: str, deed: Deed) -> IncidentRecord | None:
     incident = before.incident.id
     if deed.name == "resolve":
         return desk.people.resolve(incident, by, deed.text)
     if deed.name == "acknowledge":
-        return desk.people.acknowledge(incident, by, deed.text)
+        return from_endpoint(desk, name, desk.people.acknowledge(incident, by, deed.text))
     return desk.people.note(incident, by, deed.text)
 
 
