@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
+from alerter.api.replies import bounded
 from alerter.api.scopes import Scope
 from alerter.desk.service import IncidentService
 from alerter.incidents.record import IncidentRecord
@@ -30,10 +31,12 @@ DONE = {"resolve": "resolved", "acknowledge": "acknowledged", "note": "noted"}
 """A deed -> the word of the audit log."""
 
 
-async def from_tickets(service: ApiContext, name: str, body: bytes, headers: dict[str, str]) -> Response:
+async def receive(service: ApiContext, name: str, request: Request) -> Response:
     """Apply what a system says. Raises `Problem` 401 if it is not from there, and 422 if it cannot be read."""
     if not service.started:
         raise Problem(503, "not started yet", {"retry-after": "1"})
+    body = await bounded(request)
+    headers = {key.lower(): value for key, value in request.headers.items()}
     found = await service.database.read(lambda c: rows.inbound_setup(c, name, Purpose.INBOUND))
     known = None if found is None else await asyncio.to_thread(prepared, found[0])
     said = None if known is None else known.recipe.inbound

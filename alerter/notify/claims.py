@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -228,6 +228,7 @@ def _begin(
     if not rows:
         return []
     keys = keys_of_many(connection, {row.endpoint for row in rows}, wall)
+    earlier = _earlier(connection, [row for row in rows if TRAITS[Kind(known[row.endpoint].kind)].changes])
     swept = _sweep(connection, [row.id for row in rows if row.attempts], now)
     begun = [
         {
@@ -249,7 +250,10 @@ def _begin(
     tickets = ticket_rows.begun(connection, rows, known, wall)
     return [
         Claimed(
-            _message(row, known[row.endpoint], keys, tickets.get(row.id)),
+            replace(
+                _message(row, known[row.endpoint], keys, tickets.get(row.id)),
+                earlier=earlier.get((row.endpoint, row.incident)),
+            ),
             row.attempts + 1,
             row.tries + 1,
             row.id in swept,
@@ -271,6 +275,20 @@ def _message(row: Any, endpoint: Any, keys: Mapping[str, Keys], ticket: KnownTic
         options=json.loads(endpoint.options),
         ticket=ticket,
     )
+
+
+def _earlier(connection: Connection, rows: Sequence[Any]) -> dict[tuple[str, str], str]:
+    """Returns what receivers call the newest message that they got before about the incidents of these deliveries."""
+    about = {row.incident for row in rows if row.incident is not None}
+    if not about:
+        return {}
+    query = select(*deliveries.c["endpoint", "incident", "reference"]).where(
+        deliveries.c.incident.in_(about),
+        deliveries.c.endpoint.in_({row.endpoint for row in rows}),
+        deliveries.c.reference.is_not(None),
+    )
+    found = connection.execute(query.order_by(deliveries.c.sequence, deliveries.c.finished_at))
+    return {(row.endpoint, row.incident): row.reference for row in found}
 
 
 def _sweep(connection: Connection, ids: Sequence[str], now: datetime) -> set[str]:
