@@ -132,9 +132,16 @@ def is_own(config: Config, caller: Caller, by: str, responder: str) -> bool:
     return caller.may(Scope.ADMIN) or (found is not None and found.id == responder)
 
 
+def person_of(service: ApiContext, caller: Caller, responder: str) -> PersonOnCall:
+    """Raises `Problem` 404, always to a key that is limited to brands: how people are reached is the house's own."""
+    if caller.outside:
+        raise Problem(404, f"there is no responder {responder}")
+    return responder_of(service, caller, responder)
+
+
 def _person(service: ApiContext, caller: Caller, responder: str, method: str, by: str) -> PersonOnCall:
     """Raises `Problem` 404 or 403."""
-    person = responder_of(service, caller, responder)
+    person = person_of(service, caller, responder)
     if method not in person.methods:
         raise Problem(404, f"{responder} has no method {method}")
     if not is_own(service.process.config, caller, by, responder):
@@ -144,7 +151,7 @@ def _person(service: ApiContext, caller: Caller, responder: str, method: str, by
 
 async def listed(service: ApiContext, caller: Caller, responder: str) -> Methods:
     """Raises `Problem` 404."""
-    person = responder_of(service, caller, responder)
+    person = person_of(service, caller, responder)
     found = await service.database.read(lambda c: methods.of_person(c, person))
     return shown(person, found, service.process.config)
 

@@ -19,7 +19,7 @@ from alerter.api.problems import ABSENT, CONFLICT, STALE, Problem
 from alerter.api.versions import MOST_TRIES, By, Change, IfMatch, check_version, version_in
 from alerter.desk.context import Context
 from alerter.escalation import untold
-from alerter.notify import endpoints, outbox, signing
+from alerter.notify import endpoints, methods, outbox, signing
 from alerter.notify.endpoints import Draft
 from alerter.notify.formats import native
 from alerter.notify.kinds import TRAITS
@@ -32,6 +32,8 @@ from services.config.section import Slug
 
 SENT_ANEW: Final = frozenset({"url", "key", "headers", "auth", "hours", "options", "brands"})
 """What makes it worth trying again what waits."""
+LEADS_ELSEWHERE: Final = frozenset({"url", "key", "options"})
+"""What may take messages to somebody else: people then confirm the method anew."""
 
 
 def mount_care(routes: APIRouter, service: ApiContext) -> None:
@@ -139,6 +141,8 @@ class _Edited:
             outbox.end_pause(connection, name)
             outbox.hurry(connection, name, now)
             untold.look_now(connection, now)
+        if self.fields & LEADS_ELSEWHERE:
+            methods.forget(connection, name)
         detail = {"changed": sorted(self.fields), "version": self.seen + 1, "by": by}
         brands = audit.only(self.draft.brands)
         audit.record(connection, now, self.caller.name, "endpoint.changed", name, brands, detail)

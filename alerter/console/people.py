@@ -14,7 +14,6 @@ from alerter.api import contact_methods as api
 from alerter.api import drills as drills_api
 from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
-from alerter.api.oncall import responder_of
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
 from alerter.console import flash, live, rendering
@@ -56,7 +55,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/people/{responder}")
     async def show_person(request: Request, visit: Signed, responder: Slug, done: str = "", sent: str = "") -> Response:
         config = service.process.config
-        person = responder_of(service, visit.caller, responder)
+        person = api.person_of(service, visit.caller, responder)
         found, drill, version = await service.database.read(
             lambda c: (
                 methods.of_person(c, person),
@@ -105,7 +104,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 def _acting(service: ApiContext, visit: Visitor, responder: str) -> Caller:
     """Raises `Problem` 403 or 404."""
     caller = may(visit, Scope.RESPOND)
-    person = responder_of(service, caller, responder)
+    person = api.person_of(service, caller, responder)
     if not api.is_own(service.process.config, caller, visit.person, person.id):
         raise Problem(403, f"only {person.called} may do that, or somebody with an admin key")
     return caller

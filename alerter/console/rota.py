@@ -66,7 +66,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
                 rosters.between(c, context.now, until, context.now),
                 absences_api.known(c, visit.caller, context.config, context.now),
                 None if visit.caller.outside else page_drills.latest(c),
-                people.overview(c, own, context.config),
+                people.overview(c, [] if visit.caller.outside else own, context.config),
                 live.fingerprint(c, visit.caller),
             )
         )

@@ -11,7 +11,6 @@ import httpx2
 import pytest
 
 from alerter.escalation import dry_run
-from alerter.notify import methods
 from alerter.store.tables import metadata
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.integration.alerter.receiver import Got, status
@@ -140,7 +139,7 @@ async def test_a_page_that_reached_nobody_leaves_as_soon_as_a_method_is_on_again
     policy = {k: v for k, v in POLICY.items() if k != "fallback"}
     async with running(make_house, "shared", policies=[policy]) as house:
         await ask(house, "dana-push", "off")
-        await house.http.delete("/v1/endpoints/dana-sms")
+        await house.http.delete("/v1/endpoints/dana-sms?even_if_named=true")
         assert await paged(house) == []
         await ask(house, "dana-push", "on")
         assert house.receiver.types("/dana-push") == ["incident.opened"]
@@ -210,7 +209,7 @@ async def test_a_code_that_the_fallback_of_an_endpoint_got_confirms_nothing(make
 async def test_another_endpoint_of_the_same_name_is_confirmed_anew(make_house: MakeHouse) -> None:
     async with running(make_house) as house:
         await confirmed(house, "dana-push")
-        assert (await house.http.delete("/v1/endpoints/dana-push")).status_code == 204
+        assert (await house.http.delete("/v1/endpoints/dana-push?even_if_named=true")).status_code == 204
         push = (await methods_of(house))["dana-push"]
         assert (push["works"], push["kind"], push["confirmed_at"]) == (False, None, None)
         assert (await ask(house, "dana-push", "code")).status_code == 409
@@ -224,7 +223,10 @@ async def test_an_endpoint_that_leads_elsewhere_is_confirmed_anew_by_everybody(m
         for who in ("dana", "lee"):
             await confirmed(house, "shared", who)
         await confirmed(house, "dana-push")
-        await house.alerter.database.write(lambda c: methods.forget(c, "shared"))
+        same = await house.http.patch("/v1/endpoints/shared", json={"description": "the team's channel"})
+        assert (same.status_code, (await methods_of(house))["shared"]["confirmed_at"] is None) == (200, False)
+        other = await house.http.patch("/v1/endpoints/shared", json={"url": house.receiver.url("/elsewhere")})
+        assert other.status_code == 200, other.text
         for who in ("dana", "lee"):
             assert (await methods_of(house, who))["shared"]["confirmed_at"] is None
         assert (await methods_of(house))["dana-push"]["confirmed_at"] is not None
@@ -285,7 +287,7 @@ async def test_somebody_who_confirmed_none_is_paged_all_the_same_and_it_is_said_
 async def test_when_the_confirmed_method_is_gone_the_others_are_used(make_house: MakeHouse) -> None:
     async with running(make_house, only_confirmed_methods=True) as house:
         await confirmed(house, "dana-sms")
-        await house.http.delete("/v1/endpoints/dana-sms")
+        await house.http.delete("/v1/endpoints/dana-sms?even_if_named=true")
         assert await paged(house) == ["dana-push"]
 
 
@@ -340,7 +342,7 @@ async def test_the_last_method_that_works_stays_on(make_house: MakeHouse) -> Non
         assert refused.status_code == 409
         assert "the last method by which pages reach Dana Ito" in refused.json()["detail"]
         assert (await ask(house, "shared", "off")).status_code == 200, "one that does not work reaches nobody"
-        await house.http.delete("/v1/endpoints/dana-sms")
+        await house.http.delete("/v1/endpoints/dana-sms?even_if_named=true")
         assert (await ask(house, "dana-sms", "off")).status_code == 409, "then it is the last one that is on"
 
 
@@ -357,7 +359,7 @@ async def test_who_can_be_reached_by_nothing_that_is_on_goes_to_the_fallback_and
 ) -> None:
     async with running(make_house, "shared", public_url=None) as house:
         await ask(house, "dana-push", "off")
-        await house.http.delete("/v1/endpoints/dana-sms")
+        await house.http.delete("/v1/endpoints/dana-sms?even_if_named=true")
         assert await paged(house) == ["lead"]
         (words, *_) = [words for words, _ in await findings(house)]
         assert words.startswith(
