@@ -23,7 +23,7 @@ from alerter.console.sign_ins import SignIn, SignIns
 from alerter.desk.consumer import Consumer
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
-from alerter.escalation import dry_run, pages
+from alerter.escalation import pages
 from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
 from alerter.notify.alertmanager_resend import Repeater
@@ -33,7 +33,6 @@ from alerter.notify.http import HttpSender
 from alerter.notify.links import LinkSigner
 from alerter.notify.outlets import Outlets
 from alerter.notify.publisher import Publisher
-from alerter.oncall import declared_config
 from alerter.oncall.declared_config import AlerterContext
 from alerter.store import sealing
 from alerter.store.database import Database, DatabaseAway, default_url
@@ -44,6 +43,7 @@ from alerter.timekeeper import set_back
 from alerter.timekeeper.config_news import ConfigNews
 from alerter.timekeeper.declaration_news import DeclarationNews
 from alerter.timekeeper.engine import Engine
+from alerter.timekeeper.foresight import Foresight
 from alerter.timekeeper.gauges import GaugeReader
 from alerter.timekeeper.retention import Keep, Purger
 from alerter.timekeeper.rota_history import RotaHistory
@@ -102,6 +102,7 @@ class Alerter:
         self.engine = Engine(self.database, context.clock, self.context, self.ring, self.metrics)
         self.clock_notes = ClockNotes(self.database, self.context, self.metrics)
         self.rota_history = RotaHistory(self.database, self.context, self.declared, self.metrics)
+        self.foresight = Foresight(self.database, self.declared, self.context, self.metrics)
         self.declaration_news = DeclarationNews(self.database, self.declared, self.ring, self.metrics)
         self.gauges = GaugeReader(self.database, self.context, self.metrics)
         self.config_news = ConfigNews(self.database, context.current, self.context, self.ring, self.metrics)
@@ -159,6 +160,7 @@ class Alerter:
             tasks.spawn("alerter-engine", self.engine.run, stopping),
             tasks.spawn("alerter-clock-notes", self.clock_notes.run, stopping),
             tasks.spawn("alerter-rota-history", self.rota_history.run, stopping),
+            tasks.spawn("alerter-foresight", self.foresight.run, stopping),
             tasks.spawn("alerter-declarations", self.declaration_news.run, stopping),
             tasks.spawn("alerter-gauges", self.gauges.run, stopping),
             tasks.spawn("alerter-config-news", self.config_news.run, stopping),
@@ -166,21 +168,6 @@ class Alerter:
         ]
         await self.consumer.lanes.start(tasks)
         self.started = True
-        await self._warn_of_silence()
-
-    async def _warn_of_silence(self) -> None:
-        """Log which steps of which policies reach nobody in the coming week, and which names do not exist."""
-        at = self.context()
-        for words in declared_config.findings(self.declared.whole):
-            logger.warning("configuration_is_not_whole", why=words)
-        try:
-            known = await self.database.read(lambda c: dry_run.read(c, at.now))
-        except DatabaseAway:
-            return  # the gauges still tell of incidents that nobody was told of
-        for finding in await asyncio.to_thread(dry_run.findings, at.config, known, at.now):
-            logger.warning(
-                "nobody_would_be_told" if finding.is_wrong else "policy_name_leads_nowhere", why=finding.words
-            )
 
     def ready(self) -> Health:
         ok, detail = self.consumer.lanes.ready()
@@ -234,6 +221,7 @@ class Alerter:
         self.purger.stop()
         self.clock_notes.stop()
         self.rota_history.stop()
+        self.foresight.stop()
         self.declaration_news.stop()
         self.gauges.stop()
         self.config_news.stop()

@@ -22,6 +22,7 @@ from alerter.notify.hours import hours_of
 from alerter.notify.kinds import TRAITS, BadSetup, check_headers, check_key, checked_options
 from alerter.notify.outlet import Keys
 from alerter.states import AttemptOutcome
+from services.config.rota import ALL
 
 CLEARED: Final = frozenset({"owner", "fallback", "concurrency", "per_second"})
 """What a change takes away by null. Of all else null is as if it were left out."""
@@ -33,6 +34,8 @@ def checked(
 ) -> Draft:
     """Raises `Problem` 422 with the field that is wrong. An address that stays as it is, is not asked again whether it may be
     reached: that is for each delivery to find out."""
+    if body.name == ALL:
+        raise wrong("name", f"must be another one: {ALL!r} stands for every endpoint in a policy")
     traits = TRAITS[body.kind]
     url = body.url or traits.url
     if url is None:

@@ -31,7 +31,7 @@ async def preview(service: ApiContext, part: RotaPart, document: Document) -> Pr
 
     def read(connection: Connection) -> Any:
         check_endpoints(connection, present, item, service.declared.held.item(part, item.id))
-        return rosters.between(connection, now, now + AHEAD, now), dry_run.read(connection, now)
+        return rosters.between(connection, now, now + AHEAD, now), dry_run.read(connection, now, present)
 
     roster, known = await service.database.read(read)
 

@@ -13,7 +13,9 @@ from alerter.api import (
     answers,
     audit,
     config,
+    contact_methods,
     deliveries,
+    drills,
     endpoints,
     feeds,
     incidents,
@@ -43,6 +45,8 @@ MODULES: Final = (
     oncall,
     swaps,
     absences,
+    contact_methods,
+    drills,
     feeds,
     answers,
     keys,
@@ -86,6 +90,14 @@ def _webhooks(app: FastAPI) -> None:
 
     @app.webhooks.post("post.redacted", description=about, operation_id="webhook_post_redacted")
     def redaction_message(body: schemas.RedactionMessage) -> None: ...
+
+    for stage in ("test", "over"):
+
+        @app.webhooks.post(f"page.{stage}", description=about, operation_id=f"webhook_page_{stage}")
+        def drill_message(body: drills.DrillMessage) -> None: ...
+
+    @app.webhooks.post("method.code", description=about, operation_id="webhook_method_code")
+    def code_message(body: contact_methods.CodeMessage) -> None: ...
 
     for news in ("failing", "recovered", "disabled", "test"):
 

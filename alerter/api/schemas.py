@@ -436,7 +436,7 @@ class PlannedStep(Shape):
 class PlannedRing(Shape):
     """What a person who was paged is told next by their own rules, if nobody acknowledges."""
 
-    step: int = Field(description="the number of the step that paged them")
+    step: int | None = Field(description="the number of the step that paged them; null: they were asked to take it")
     who: str
     method: str = Field(description="the endpoint")
     due_at: datetime
@@ -592,16 +592,18 @@ class LogTrouble(BaseModel):
     """What is the matter with the event log."""
 
     because: str
+    stage: str = Field(description="which part of the installation reads there")
     partition: int
-    position: int = Field(description="how far the signals were said to be applied")
+    position: int = Field(description="up to where the stage was said to have dealt with everything")
     goes_on_at: int = Field(description="where reading goes on")
 
 
 class LogMessage(BaseModel):
-    """Body of a `log.restored` webhook: the event log or the database was restored, or the log is another one. What the log got
-    after the last signal that was applied is read; look whether posts were lost."""
+    """Body of a webhook about the event log. `log.restored`: it or what a stage knows was restored, or it is another one; what
+    it got after the last record that was dealt with is read. `log.dropped`: records were dropped before a stage had read
+    them. Look whether posts were lost."""
 
-    type: str = Field(pattern=r"^log\.restored$")
+    type: str = Field(pattern=r"^log\.(restored|dropped)$")
     timestamp: datetime
     data: LogTrouble
 

@@ -143,7 +143,9 @@ def explanation(
         policy=record.policy,
         steps=tuple(planned),
         rings=tuple(
-            schemas.PlannedRing(step=ring.number, who=ring.who, method=ring.method, due_at=ring.due_at)
+            schemas.PlannedRing(
+                step=None if ring.is_hand_over else ring.number, who=ring.who, method=ring.method, due_at=ring.due_at
+            )
             for ring in rings.waiting(connection, incident)
         ),
         timeline=tuple(lines),

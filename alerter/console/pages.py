@@ -14,6 +14,7 @@ from alerter.api.context import ApiContext, found
 from alerter.api.problems import Problem
 from alerter.api.schemas import IncidentKey
 from alerter.api.scopes import Scope
+from alerter.api.seen import to_ask
 from alerter.console import (
     actions,
     answers,
@@ -25,6 +26,7 @@ from alerter.console import (
     flash,
     live,
     page_now,
+    people,
     rendering,
     rota,
     sessions,
@@ -64,6 +66,7 @@ def mount_console(app: FastAPI, service: ApiContext, live_updates: LiveUpdates, 
         (False, declared.mount),
         (False, silences.mount),
         (False, page_now.mount),
+        (False, people.mount),
         (False, zone_page.mount),
     ):
         routes = APIRouter(
@@ -195,7 +198,7 @@ async def _incident_page(
         explained=explained,
         exemplars=board.unsaid(record.incident),
         playbook=_playbook(config, record),
-        responders=[*(one.called for one in config.responders), *(one.id for one in config.schedules)][:MAX_NAMES],
+        responders=to_ask(caller, config, record.incident.brand)[:MAX_NAMES],
         version=version,
         ended=record.ended,
         undo_until=undo_until(record),

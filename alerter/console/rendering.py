@@ -63,6 +63,11 @@ def when(context: Context, at: datetime, zone: str | None = None) -> str:
     return _words(at, zone or context["zone"], "%d %b %H:%M")
 
 
+def dated(context: Context, at: datetime) -> Markup:
+    """The same with its year, for what may be long ago."""
+    return _time(at, context["zone"], "%Y-%m-%d %H:%M")
+
+
 def clock(context: Context, at: datetime) -> Markup:
     """Only the time of day."""
     return _time(at, context["zone"], "%H:%M")
@@ -138,6 +143,7 @@ def _environment() -> Environment:
         "stamp": pass_context(stamp),
         "when": pass_context(when),
         "clock": pass_context(clock),
+        "dated": pass_context(dated),
         "bare": pass_context(bare),
         "zone_words": pass_context(zone_words),
         "markdown": markdown,

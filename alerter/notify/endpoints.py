@@ -83,6 +83,12 @@ def brands_of(connection: Connection, name: str) -> str | None:
     return cast("str | None", connection.scalar(select(endpoints.c.brands).where(endpoints.c.name == name)))
 
 
+def takes(connection: Connection, name: str, brand: str) -> bool:
+    """Returns True if there is an endpoint of this name, enabled or not, and it is for this brand or for all."""
+    text = brands_of(connection, name)
+    return text is not None and (not (brands := json.loads(text)) or brand in brands)
+
+
 def keys_of_many(connection: Connection, names: Collection[str], wall: datetime) -> dict[str, Keys]:
     """Returns the secrets of each endpoint that are valid now. Several may sign while one is rotated out."""
     valid = or_(secrets.c.ends_wall.is_(None), secrets.c.ends_wall > wall)

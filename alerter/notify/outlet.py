@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from alerter.notify.attempt import Result
 
@@ -28,6 +28,10 @@ class Kind(StrEnum):
     TEAMS = "teams"
     APPRISE = "apprise"
     """E-mail, text messages and a hundred others, by a URL of the `apprise` library."""
+
+
+PAGING: Final = frozenset({Kind.PAGERDUTY, Kind.ALERTMANAGER, Kind.ALERTMANAGER_WEBHOOK})
+"""Kinds of endpoints that page whatever they are sent, and go on until they are told that it is over."""
 
 
 @dataclass(frozen=True, slots=True)

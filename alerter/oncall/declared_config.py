@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import structlog
-from sqlalchemy import make_url
-from sqlalchemy.exc import OperationalError
 
 from alerter.oncall.declarations import Declaration, held, revision
-from alerter.store import migrate
-from alerter.store.database import Database, DatabaseAway, default_url, engine_of
+from alerter.store import at_rest
+from alerter.store.database import Database
 from services.base.errors import ConfigError
 from services.base.settings import Settings
 from services.config.current import CurrentConfig, Derived
@@ -140,20 +137,7 @@ def findings(whole: Whole) -> list[str]:
 def of_settings(settings: Settings, config: Config) -> Whole:
     """Returns the file's configuration with what the database that the settings name holds, as long as there is one, for
     commands that look at an installation from outside. Raises `DatabaseAway`."""
-    url = settings.database or default_url(settings.data)
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite" and not (parsed.database and Path(parsed.database).exists()):
-        return Whole(config)
-    engine = engine_of(url)
-    try:
-        with engine.connect() as connection:
-            # Tables of another version may lack what is read here; the next start migrates them.
-            known = migrate.version(connection) == migrate.HEAD
-            return _taken(config, Held.of(*held(connection))) if known else Whole(config)
-    except OperationalError as error:
-        raise DatabaseAway(str(error.orig)) from None
-    finally:
-        engine.dispose()
+    return at_rest.read(settings, lambda c: _taken(config, Held.of(*held(c)))) or Whole(config)
 
 
 def _taken(config: Config, held: Held) -> Whole:

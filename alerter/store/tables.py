@@ -229,11 +229,13 @@ pages = Table(
     Column("paged_wall", Moment, nullable=False),
     Column("check_at", Moment, nullable=False),
     Column("failed", Text),
+    Column("responder", String(64)),
     Index("pages_due", "state", "check_at"),
     Index("pages_of_delivery", "delivery"),
     Index("pages_of_incident", "incident", "number"),
 )
-"""Deliveries of a policy's step that must arrive. `rest` are the methods that were not tried yet, as JSON."""
+"""Deliveries of a policy's step that must arrive. `rest` are the methods that were not tried yet, as JSON; `responder` is the
+person behind the target, if it is one. `number` is that of the step; a hand-over has `escalation.policy.HAND_OVER`."""
 
 rings = Table(
     "rings",
@@ -258,6 +260,64 @@ rings = Table(
 )
 """Messages to come to people who were paged, by rules of their own: `waiting`, `done` or `cancelled`. `rest` are the
 methods that no rule names, as JSON: they are tried if the last message fails. `because` says why one comes early."""
+
+contact_methods = Table(
+    "contact_methods",
+    metadata,
+    Column("responder", String(64), primary_key=True),
+    Column("method", String(64), primary_key=True),
+    Column("confirmed_at", Moment),
+    Column("confirmed_how", String(16)),
+    Column("endpoint_made", Moment),
+    Column("off_at", Moment),
+    Column("off_by", Text),
+    Index("contact_methods_off", "off_at"),
+)
+"""What is known of the methods by which people are reached; those that nothing is known of have no row. A confirmation holds
+for the endpoint that was made at `endpoint_made`: another one of the same name is confirmed anew."""
+
+method_codes = Table(
+    "method_codes",
+    metadata,
+    Column("delivery", String(64), primary_key=True),
+    Column("responder", String(64), nullable=False),
+    Column("method", String(64), nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+    Index("method_codes_newest", "responder", "method", "made_at"),
+)
+"""Codes that were sent to confirm a method, each by the delivery that brought it. The code itself stands nowhere: it is made of
+the delivery's id and the installation's key when it is sent, and again when it is entered."""
+
+drills = Table(
+    "drills",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("begun_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("every_method", Boolean, nullable=False),
+    Column("gaps", Text, nullable=False),
+    Index("drills_newest", "begun_at"),
+)
+"""Page drills: everybody on duty was rung once. `gaps` says where nobody was on duty, as JSON."""
+
+drill_pages = Table(
+    "drill_pages",
+    metadata,
+    Column("drill", String(32), ForeignKey("drills.id", ondelete="CASCADE"), primary_key=True),
+    Column("responder", String(64), primary_key=True),
+    Column("method", String(64), primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("delivery", String(64)),
+    Column("why_not", Text),
+    Column("confirmed_at", Moment),
+    Column("confirmed_by", Text),
+)
+"""The test pages of a drill. Without a `delivery` none was sent, and `why_not` says why; `method` is empty if the person has
+none that works."""
 
 overrides = Table(
     "overrides",

@@ -26,9 +26,11 @@ from alerter.store.tables import (
     attempts,
     declarations,
     deliveries,
+    drills,
     inbound,
     incidents,
     metadata,
+    method_codes,
     overrides,
     redactions,
     schedule_versions,
@@ -76,6 +78,10 @@ KEPT: Final = (
     Kept(overrides.c.ends, timedelta(days=400)),
     Kept(absences.c.ends, timedelta(days=400)),
     Kept(schedule_versions.c.ends, timedelta(days=400)),
+    # Those of a year and the one before, to show that somebody practises. Their pages go with them.
+    Kept(drills.c.begun_at, timedelta(days=400)),
+    # They end after minutes, and count towards the bound of an hour.
+    Kept(method_codes.c.made_at, timedelta(days=1)),
     # The newest stays, whatever it is: changes are counted from it.
     Kept(declarations.c.ends, timedelta(days=400), declarations.c.revision < _NEWEST_DECLARATION),
     # So that a year can be compared with the one before.

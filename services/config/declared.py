@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
+from services.config.endpoint_names import endpoint_names
 from services.config.loading import mistakes_in
 from services.config.model import Config, Policy
-from services.config.references import endpoint_names, references
+from services.config.references import references
 from services.config.rota import Responder, Schedule
 from services.config.yaml_reading import Place
 
@@ -93,7 +94,7 @@ def together(base: Config, items: Iterable[Item]) -> Whole:
         return Whole(base, tuple(hidden))
     config = base.with_rota(*((*of(base, part), *added[part]) for part in RotaPart))  # type: ignore[arg-type]
     # An endpoint was looked up when the item was declared: the file's list is of what the file names.
-    theirs = {name for _, name in endpoint_names(config)} - {name for _, name in endpoint_names(base)}
+    theirs = {one.name for one in endpoint_names(config)} - {one.name for one in endpoint_names(base)}
     mistakes = [Mistake(by_ids(config, place), why) for place, why in references(config, theirs)]
     mistakes += [
         Mistake((part.value,), f"{count:,} are more than the {MOST[part]:,} that there may be")
@@ -141,7 +142,7 @@ def naming(config: Config, part: RotaPart, name: str) -> Iterator[Place]:
 
 def naming_endpoint(config: Config, name: str) -> list[Place]:
     """Returns every place that names this endpoint."""
-    return [by_ids(config, place) for place, one in endpoint_names(config) if one == name]
+    return [by_ids(config, one.place) for one in endpoint_names(config) if one.name == name]
 
 
 def missing(config: Config) -> list[tuple[RotaPart, str]]:

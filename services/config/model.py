@@ -177,6 +177,11 @@ class Config(Section):
         description="incidents of this severity or worse are urgent: they page people by their `notify.urgent`, all others "
         "by `notify.calm`",
     )
+    only_confirmed_methods: bool = Field(
+        False,
+        description="page people only by methods that they confirmed: by a code, a drill, or an acknowledgement from there. "
+        "Somebody who confirmed none that works is paged by the others all the same, and `firebreak doctor` says so",
+    )
     schedules: tuple[Schedule, ...] = Field((), max_length=1000)
     quiet_hours: tuple[QuietHours, ...] = Field((), max_length=1000)
     endpoints: tuple[Slug, ...] | None = Field(

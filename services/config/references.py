@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from typing import Any
 
+from services.config.endpoint_names import endpoint_names
 from services.config.model import Config
-from services.config.rota import ALL, OWNER
+from services.config.rota import ALL
 from services.config.rule import CONDITIONS
 from services.config.yaml_reading import Place
 from services.contracts.base import AccountId
@@ -39,8 +40,7 @@ def references(config: Config, endpoints: Collection[str] = ()) -> Iterator[tupl
             owners[account.id] = brand.id
     yield from _rule_references(config)
     yield from _rota_references(config)
-    if config.endpoints is not None:
-        yield from _endpoint_references(config, frozenset((*config.endpoints, *endpoints)))
+    yield from _endpoint_references(config, endpoints)
 
 
 def _rule_references(config: Config) -> Iterator[tuple[Place, str]]:
@@ -87,38 +87,21 @@ def _rota_references(config: Config) -> Iterator[tuple[Place, str]]:
                 yield ("policies", index, *inside), f"no {kind} {name!r}; there are {_names(known[kind])}"
 
 
-def _endpoint_references(config: Config, declared: frozenset[str]) -> Iterator[tuple[Place, str]]:
-    """The names of endpoints that are not declared, where the file declares them."""
-    for place, name in endpoint_names(config):
-        if name in declared:
-            continue
-        kind = "responder" if config.responder(name) else "schedule" if config.schedule(name) else None
-        alike = get_close_matches(name, declared, 1)
-        hint = f"; did you mean {f'{kind}:{name}' if kind else alike[0]!r}?" if kind or alike else ""
-        yield place, f"no endpoint {name!r} under `endpoints`{hint}; there are {_names(declared)}"
-
-
-def endpoint_names(config: Config) -> Iterator[tuple[Place, str]]:
-    """Yields every name of an endpoint that the configuration holds, with its place."""
-    later = {*config.at_run_time.responders, *config.at_run_time.schedules}
-    for index, policy in enumerate(config.policies):
-        steps = [(("steps", n, "targets", m), t) for n, s in enumerate(policy.steps) for m, t in enumerate(s.targets)]
-        fallback = [(("fallback", n), target) for n, target in enumerate(policy.fallback)]
-        for inside, target in (*steps, *fallback):
-            if ":" not in target and target not in (ALL, OWNER):
-                yield ("policies", index, *inside), target
-    for index, responder in enumerate(config.responders):
-        for number, method in enumerate(responder.methods):
-            yield ("responders", index, "methods", number), method
-        if responder.digest is not None:
-            yield ("responders", index, "digest"), responder.digest
-    for index, brand in enumerate(config.brands):
-        for number, account in enumerate(brand.accounts):
-            if not (config.responder(account.owner) or config.schedule(account.owner) or account.owner in later):
-                yield ("brands", index, "accounts", number, "owner"), account.owner
-    if "operators" in config.model_fields_set:
-        for number, name in enumerate(config.operators):
-            yield ("operators", number), name
+def _endpoint_references(config: Config, endpoints: Collection[str]) -> Iterator[tuple[Place, str]]:
+    """The name that no endpoint can have and, where the file declares its endpoints, those that are not declared."""
+    stands = "stands for every endpoint in a policy, and can be the name of none"
+    for number, name in enumerate(config.endpoints or ()):
+        if name == ALL:
+            yield ("endpoints", number), f"{ALL!r} {stands}"
+    declared = None if config.endpoints is None else frozenset((*config.endpoints, *endpoints))
+    for name, place, _ in endpoint_names(config):
+        if name == ALL:
+            yield place, f"{ALL!r} {stands}"
+        elif declared is not None and name not in declared:
+            kind = "responder" if config.responder(name) else "schedule" if config.schedule(name) else None
+            alike = get_close_matches(name, declared, 1)
+            hint = f"; did you mean {f'{kind}:{name}' if kind else alike[0]!r}?" if kind or alike else ""
+            yield place, f"no endpoint {name!r} under `endpoints`{hint}; there are {_names(declared)}"
 
 
 def _names(names: Any) -> str:

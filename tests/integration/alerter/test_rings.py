@@ -119,7 +119,8 @@ async def test_what_stops_a_policy_stops_the_rings_at_once(make_house: MakeHouse
             await act(house, incident, what, **more)
         assert what == "silence" or (await explained(house, incident))["rings"] == []
         await house.pass_time(240)
-        assert told(house) == {"dana-push": 1, "dana-sms": 1}
+        asked = {"lee-push": 1} if what == "reassign" else {}
+        assert told(house) == {"dana-push": 1, "dana-sms": 1} | asked
 
 
 async def test_a_responder_without_rules_is_paged_as_before(make_house: MakeHouse) -> None:
@@ -205,6 +206,27 @@ async def test_one_person_behind_two_targets_is_rung_once(make_house: MakeHouse)
         await opened(house)
         await house.pass_time(180)
         assert told(house)["dana-sms"] == 1
+
+
+@pytest.mark.parametrize("lost", ["schedule:night", "responder:dana"])
+async def test_a_page_by_either_target_brings_the_ring_of_the_person_behind_both(
+    make_house: MakeHouse, lost: str
+) -> None:
+    targets = ["responder:dana", "schedule:night"] if lost == "schedule:night" else ["schedule:night", "responder:dana"]
+    steps = {"targets": targets[:1]}, {"after_minutes": 1, "targets": targets[1:]}
+    async with running(make_house, *steps, policy={"fallback": ["lead"]}) as house:
+        await opened(house)
+        house.receiver.answers["/dana-push"] = receiver.status(410)
+        await house.pass_time(60)
+        assert told(house) == {"dana-push": 2, "dana-sms": 1}, "her next message, and not the fallback"
+
+
+async def test_one_lost_message_behind_two_targets_brings_one_ring(make_house: MakeHouse) -> None:
+    async with running(make_house, {"targets": ["responder:dana", "schedule:night"]}) as house:
+        house.receiver.answers["/dana-push"] = receiver.status(410)
+        await opened(house)
+        await house.pass_time(120)
+        assert told(house) == {"dana-push": 1, "dana-sms": 1}
 
 
 async def test_when_the_turn_is_over_whoever_has_it_now_is_told_instead(make_house: MakeHouse) -> None:

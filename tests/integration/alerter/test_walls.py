@@ -44,6 +44,11 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/endpoints/{name}/secret"): {"grace_hours": 1},
     ("post", "/v1/endpoints/{name}/enable"): None,
     ("post", "/v1/endpoints/{name}/resend"): {"since": NOW.isoformat()},
+    ("post", "/v1/drills/{drill}/confirm"): {**BY, "responder": "lee", "method": "only-other"},
+    **{
+        ("post", f"/v1/responders/{{responder}}/methods/{{method}}/{what}"): body
+        for what, body in {"code": BY, "confirm": {**BY, "code": "123456"}, "test": BY, "off": BY, "on": BY}.items()
+    },
     ("post", "/v1/schedules/{schedule}/overrides"): {
         **BY, "responder": "lee", "begins": "2026-03-01T10:00:00Z", "ends": LATER,
     },
@@ -93,6 +98,8 @@ async def things_of_other(house: House) -> dict[str, str]:
         "override": (await house.http.post("/v1/schedules/only-other/overrides", json=shift)).json()["id"],
         "name": "only-other",
         "responder": "lee",
+        "method": "only-other",
+        "drill": (await house.http.post("/v1/drills", json=BY)).json()["id"],
         "policy": "others",
         "absence": (await house.http.post("/v1/absences", json=ABSENCE)).json()["id"],
     }

@@ -1,6 +1,6 @@
 """People, schedules and policies can be declared at run time, and changes of endpoints and silences are counted.
 
-Revises: 0011.
+Revises: 0013
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
