@@ -101,7 +101,7 @@ class Alerter:
         self.publisher = Publisher(self.database, context.log, context.clock, self.metrics)
         self.engine = Engine(self.database, context.clock, self.context, self.ring, self.metrics)
         self.clock_notes = ClockNotes(self.database, self.context, self.metrics)
-        self.rota_history = RotaHistory(self.database, self.context, self.metrics)
+        self.rota_history = RotaHistory(self.database, self.context, self.declared, self.metrics)
         self.foresight = Foresight(self.database, self.declared, self.context, self.metrics)
         self.declaration_news = DeclarationNews(self.database, self.declared, self.ring, self.metrics)
         self.gauges = GaugeReader(self.database, self.context, self.metrics)

@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
+from sqlalchemy import Connection
 
 from alerter.desk.context import Context
 from alerter.metrics import AlerterMetrics
-from alerter.oncall import histories
+from alerter.oncall import declarations, histories
+from alerter.oncall.declared_config import DeclaredConfig
 from alerter.store.database import Database
 from alerter.store.loops import PeriodicLoop
 from services.config.rota import Schedule
@@ -29,10 +31,13 @@ class RotaHistory(PeriodicLoop):
     name = "rota-history"
     every_seconds = 2.0
 
-    def __init__(self, database: Database, context: Callable[[], Context], metrics: AlerterMetrics) -> None:
+    def __init__(
+        self, database: Database, context: Callable[[], Context], declared: DeclaredConfig, metrics: AlerterMetrics
+    ) -> None:
         super().__init__(metrics)
         self._database = database
         self._context = context
+        self._declared = declared
         self._noted: Sequence[Schedule] | None = None
         self._noted_at: datetime | None = None
 
@@ -42,7 +47,17 @@ class RotaHistory(PeriodicLoop):
         lately = self._noted_at is not None and abs(context.now - self._noted_at) < AGAIN_AFTER
         if schedules is self._noted and lately:
             return
-        changed = await self._database.write(lambda c: histories.take(c, schedules, context.now))
+        seen = self._declared.held.revision
+
+        def note(connection: Connection) -> list[str] | None:
+            # What this replica has not read yet would be taken back here, and then noted again.
+            if declarations.revision(connection) != seen:
+                return None
+            return histories.take(connection, schedules, context.now)
+
+        changed = await self._database.write(note)
+        if changed is None:
+            return
         self._noted, self._noted_at = schedules, context.now
         if changed:
             logger.info("schedules_changed", schedules=changed)

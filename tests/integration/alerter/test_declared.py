@@ -147,6 +147,29 @@ async def test_another_replica_takes_it_at_its_next_look(
             assert house.alerter.declared.whole.mistakes == ()
 
 
+async def test_a_replica_that_has_not_read_an_edit_yet_does_not_take_it_back(
+    make_house: MakeHouse, make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    url = make_database() or f"sqlite+pysqlite:///{tmp_path}/both.db"
+    one, other = make_house(database=url), make_house(database=url)
+    other.clock = one.clock
+    for house in (one, other):
+        write(house, tmp_path)
+    async with one.running(), other.running():
+        for name in ("desk", "dana-push", "dana-sms"):
+            await one.endpoint(name, "/x")
+        await everything(one)
+        await other.alerter.declaration_news.turn()
+        for rotation in ("weekly", "daily", "weekly"):
+            edit = {"layers": [{**DAYS, "rotation": rotation}]}
+            assert (await one.http.patch("/v1/schedules/lisbon", json=edit)).status_code == 200
+            other.alerter.rota_history._noted = None
+            await other.alerter.rota_history.turn()
+            await other.alerter.declaration_news.turn()
+        seen = {line["actor"] for line in await lines(one, "schedule.changed")}
+        assert seen == {"admin"}, "the file changed nothing"
+
+
 # -- the file comes first ----------------------------------------------------------------------------------------------
 
 
