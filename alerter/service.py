@@ -23,7 +23,7 @@ from alerter.console.sign_ins import SignIn, SignIns
 from alerter.desk.consumer import Consumer
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
-from alerter.escalation import dry_run, pages
+from alerter.escalation import pages
 from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
 from alerter.notify.alertmanager_resend import Repeater
@@ -33,6 +33,7 @@ from alerter.notify.http import HttpSender
 from alerter.notify.links import LinkSigner
 from alerter.notify.outlets import Outlets
 from alerter.notify.publisher import Publisher
+from alerter.oncall.declared_config import AlerterContext
 from alerter.store import sealing
 from alerter.store.database import Database, DatabaseAway, default_url
 from alerter.store.installation import shared_key
@@ -40,7 +41,9 @@ from alerter.store.vault import Vault
 from alerter.timekeeper import engine as escalation
 from alerter.timekeeper import set_back
 from alerter.timekeeper.config_news import ConfigNews
+from alerter.timekeeper.declaration_news import DeclarationNews
 from alerter.timekeeper.engine import Engine
+from alerter.timekeeper.foresight import Foresight
 from alerter.timekeeper.gauges import GaugeReader
 from alerter.timekeeper.retention import Keep, Purger
 from alerter.timekeeper.rota_history import RotaHistory
@@ -76,7 +79,9 @@ class Alerter:
     ) -> None:
         settings = context.settings
         check_root_key(settings.admin_key)
-        self.process = context
+        own = AlerterContext.of(context)
+        self.process: ServiceContext = own
+        self.declared = own.declared
         self.metrics = AlerterMetrics(context.registry)
         # Receivers compare what is signed with their clock; leases and second tries only need one that goes on.
         signed_at, wall = (wall or time.time), (wall or steady_time)
@@ -97,6 +102,8 @@ class Alerter:
         self.engine = Engine(self.database, context.clock, self.context, self.ring, self.metrics)
         self.clock_notes = ClockNotes(self.database, self.context, self.metrics)
         self.rota_history = RotaHistory(self.database, self.context, self.metrics)
+        self.foresight = Foresight(self.database, self.declared, self.context, self.metrics)
+        self.declaration_news = DeclarationNews(self.database, self.declared, self.ring, self.metrics)
         self.gauges = GaugeReader(self.database, self.context, self.metrics)
         self.config_news = ConfigNews(self.database, context.current, self.context, self.ring, self.metrics)
         self.deliverer.page_failed = self.engine.bell.set
@@ -132,6 +139,7 @@ class Alerter:
         alone, instance = self.database.alone(), self.process.settings.instance
         if late:
             await sealing.settle(self.database, self.vault, late, alone)
+        await self.declared.look(self.database)  # before anything is decided
         await self.rota_history.turn()  # before anybody is paged
         self.links.key = await self.database.write(lambda c: shared_key(c, "links"))
         if alone or instance is not None:
@@ -152,25 +160,14 @@ class Alerter:
             tasks.spawn("alerter-engine", self.engine.run, stopping),
             tasks.spawn("alerter-clock-notes", self.clock_notes.run, stopping),
             tasks.spawn("alerter-rota-history", self.rota_history.run, stopping),
+            tasks.spawn("alerter-foresight", self.foresight.run, stopping),
+            tasks.spawn("alerter-declarations", self.declaration_news.run, stopping),
             tasks.spawn("alerter-gauges", self.gauges.run, stopping),
             tasks.spawn("alerter-config-news", self.config_news.run, stopping),
             tasks.spawn("alerter-live-updates", self.live_updates.run, stopping),
         ]
         await self.consumer.lanes.start(tasks)
         self.started = True
-        await self._warn_of_silence()
-
-    async def _warn_of_silence(self) -> None:
-        """Log which steps of which policies reach nobody in the coming week, and which names do not exist."""
-        at = self.context()
-        try:
-            known = await self.database.read(lambda c: dry_run.read(c, at.now))
-        except DatabaseAway:
-            return  # the gauges still tell of incidents that nobody was told of
-        for finding in await asyncio.to_thread(dry_run.findings, at.config, known, at.now):
-            logger.warning(
-                "nobody_would_be_told" if finding.is_wrong else "policy_name_leads_nowhere", why=finding.words
-            )
 
     def ready(self) -> Health:
         ok, detail = self.consumer.lanes.ready()
@@ -224,6 +221,8 @@ class Alerter:
         self.purger.stop()
         self.clock_notes.stop()
         self.rota_history.stop()
+        self.foresight.stop()
+        self.declaration_news.stop()
         self.gauges.stop()
         self.config_news.stop()
         self.publisher.stop()

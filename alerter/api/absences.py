@@ -20,6 +20,8 @@ from alerter.api.context import ApiContext
 from alerter.api.oncall import MOST_AHEAD, visible
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import Comment, Person, Shape
+from alerter.api.seen import people
+from alerter.escalation import untold
 from alerter.oncall import absences
 from alerter.oncall.absences import AbsenceKind
 from alerter.oncall.overrides import Key
@@ -97,9 +99,9 @@ def known(connection: Connection, caller: Caller, config: Config, now: datetime)
 async def be_absent(service: ApiContext, caller: Caller, body: AbsenceIn) -> Absence:
     """Raises `Problem` 409 or 422."""
     now, config = service.context().now, service.process.config
-    person, seen = config.responder(body.responder), people(caller, config)
-    if person is None or (seen is not None and person.id not in seen):
-        why = f"there is no responder {body.responder}"
+    person, own = config.responder(body.responder), may_change(caller, config)
+    if person is None or (own is not None and person.id not in own):
+        why = f"there is no responder {body.responder}" + ("" if own is None else " whose absence you may enter")
         raise Problem(422, f"responder: {why}", errors=[{"at": "body.responder", "why": why}])
     zone = body.zone or person.zone or "UTC"
     begins, ends = _moment("begins", body.begins, zone), _moment("ends", body.ends, zone, last_day=True)
@@ -126,35 +128,46 @@ async def be_absent(service: ApiContext, caller: Caller, body: AbsenceIn) -> Abs
         # Not why: the audit log is kept for longer than that is anybody's business.
         detail = {"by": made.by, "begins": made.begins.isoformat(), "ends": made.ends.isoformat()}
         audit.record(connection, now, caller.name, "absence.created", f"{person.id}/{made.id}", None, detail)
+        untold.look_now(connection, now)  # whoever stands in for them may be somebody who can be told
         return True
 
     if not await service.database.write(write):
         raise Problem(409, f"{person.id} already has {absences.MOST} absences")
+    service.ring()
     return made
 
 
 async def be_back(service: ApiContext, caller: Caller, absence: str) -> None:
     """Raises `Problem` 404."""
-    now, seen = service.context().now, people(caller, service.process.config)
+    now, own = service.context().now, may_change(caller, service.process.config)
 
     def write(connection: Connection) -> bool:
         one = absences.find(connection, absence)
-        if one is None or (seen is not None and one.responder not in seen):
+        if one is None or (own is not None and one.responder not in own):
             return False
         gone = absences.end(connection, absence, now)
         if gone:
             audit.record(connection, now, caller.name, "absence.ended", f"{one.responder}/{absence}")
+            untold.look_now(connection, now)
         return gone
 
     if not await service.database.write(write):
         raise Problem(404, f"there is no absence {absence}")
+    service.ring()
 
 
-def people(caller: Caller, config: Config) -> Collection[str] | None:
-    """Returns the people of the schedules that the caller sees, or `None` if it may see everybody."""
-    if caller.brands is None:
+def may_change(caller: Caller, config: Config) -> Collection[str] | None:
+    """Returns the people whose absences the caller may enter and end, or `None` if that is everybody.
+
+    For a key that is limited to brands those are the people whom it sees, but for who also has turns in a schedule that it
+    does not see: an absence would put somebody else on call there. It can still make an override in its own schedule.
+    """
+    seen = people(caller, config)
+    if seen is None:
         return None
-    return {who for schedule in visible(caller, config) for layer in schedule.layers for who in layer.responders}
+    own = {schedule.id for schedule in visible(caller, config)}
+    elsewhere = (one for one in config.schedules if one.id not in own)
+    return set(seen) - {who for schedule in elsewhere for layer in schedule.layers for who in layer.responders}
 
 
 def _moment(field: str, text: str, zone: str, *, last_day: bool = False) -> datetime:

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from fastapi import APIRouter
 
-from alerter.api import schemas, views
+from alerter.api import schemas, seen, views
 from alerter.api.auth import Caller, Responder
 from alerter.api.context import ApiContext, found
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import IncidentKey
+from alerter.desk.context import Context
 from alerter.desk.handover import NotThere
 from alerter.desk.people import People
 from alerter.desk.service import IncidentService
@@ -52,6 +53,16 @@ ACTIONS: Final[Mapping[str, Action]] = {
 """The last part of the path -> what it does."""
 
 
+HOLDING: Final = frozenset({"acknowledge", "snooze"})
+"""Actions by which somebody has the incident, under the name that they give."""
+
+
+def _check_asked(desk: IncidentService, caller: Caller, context: Context, record: IncidentRecord, name: str) -> None:
+    """Raises `NotThere` if the caller may not hand the incident to whoever has this name."""
+    if not seen.may_ask(desk.connection, caller, context.config, record.incident.brand, name, context.now):
+        raise NotThere(f"there is nobody called {name}")
+
+
 async def perform(service: ApiContext, caller: Caller, name: str, incident: str, said: schemas.ActionIn) -> Incident:
     """Do what a person asked for, and write it into the audit log if it changed something.
 
@@ -62,7 +73,11 @@ async def perform(service: ApiContext, caller: Caller, name: str, incident: str,
 
     def act(desk: IncidentService) -> IncidentRecord | None:
         before = views.record_of(desk.connection, caller, incident)
+        if before is not None and isinstance(said, schemas.Reassignment):
+            _check_asked(desk, caller, service.context(), before, said.to)
         after = action.apply(desk.people, incident, said) if before is not None else None
+        if after is not None and caller.outside and after != before and name in HOLDING:
+            after = seen.held_from_outside(desk, after)
         if before is not None and after is not None and after != before:
             now, brand = service.context().now, after.incident.brand
             detail = {"by": said.by, "comment": said.comment}
@@ -113,9 +128,10 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
     @routes.post("/incidents/{incident}/reassign", responses={**ABSENT, **CONFLICT})
     async def reassign_incident(caller: Responder, incident: IncidentKey, said: schemas.Reassignment) -> Incident:
-        """Ask somebody to take it: a responder, whoever is on call for a schedule, or an endpoint. They are told, and have
-        five minutes to acknowledge it. Whoever has it keeps it until they do; if nobody has it, the policy then continues.
-        Somebody who does not exist or cannot be told is a 422 with the names of those who can."""
+        """Ask somebody to take it: a responder, whoever is on call for a schedule, or an endpoint. They are paged by their own
+        rules, and have five minutes to acknowledge it. Whoever has it keeps it until they do; if nobody has it, the policy
+        then continues, at once if they cannot be reached. Somebody who does not exist or cannot be told is a 422 with the
+        names of those who can."""
         return await perform(service, caller, "reassign", incident, said)
 
     @routes.post("/incidents/{incident}/outcome", responses=ABSENT)

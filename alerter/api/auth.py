@@ -27,6 +27,8 @@ A new route module is named after its resource, listed in `alerter.api.routes.MO
   the start. It is checked before anything of the request is read; a scope that does not reach is answered 403.
 - Whatever belongs to a brand that the caller does not see is answered 404, as if there were none: `caller.sees(brand)` for
   one thing, `seen_by(caller, column)` in a query, `caller.covers(brands)` for what concerns several (or, empty, all).
+- Whoever is named in a request, to be told or put on duty, goes through `seen.person_of` or `seen.may_ask`, and is listed for
+  forms by `seen.people`: a key limited to brands knows of nobody else.
 - Whatever holds a post's words goes through `views.shown_to`: a key limited to brands is outside the house.
 - Every change calls `audit.record` in the transaction that makes it.
 """

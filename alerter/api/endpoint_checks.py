@@ -6,26 +6,38 @@ import base64
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import SecretStr
+from sqlalchemy import Connection
 
 from alerter.api import schemas
+from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
+from alerter.notify import endpoints
 from alerter.notify.egress import BadTarget, check_url
 from alerter.notify.endpoints import Draft, Purpose
+from alerter.notify.hours import hours_of
 from alerter.notify.kinds import TRAITS, BadSetup, check_headers, check_key, checked_options
 from alerter.notify.outlet import Keys, Kind
 from alerter.notify.tickets.setup import prepared
 from alerter.states import AttemptOutcome
+from services.config.rota import ALL
 
+CLEARED: Final = frozenset({"owner", "fallback", "concurrency", "per_second"})
+"""What a change takes away by null. Of all else null is as if it were left out."""
 APPRISE_URL: Final = re.compile(r"[a-z][a-z0-9+-]{1,30}://[\x21-\x7e]{1,1900}")
 
 
-def checked(service: ApiContext, body: schemas.EndpointIn, brands: Sequence[str], secret: str | None) -> Draft:
-    """Raises `Problem` 422 with the field that is wrong."""
+def checked(
+    service: ApiContext, body: schemas.EndpointIn, brands: Sequence[str], secret: str | None, *, is_new_url: bool = True
+) -> Draft:
+    """Raises `Problem` 422 with the field that is wrong. An address that stays as it is, is not asked again whether it may be
+    reached: that is for each delivery to find out."""
+    if body.name == ALL:
+        raise wrong("name", f"must be another one: {ALL!r} stands for every endpoint in a policy")
     traits = TRAITS[body.kind]
     url = body.url or traits.url
     if url is None:
@@ -44,7 +56,7 @@ def checked(service: ApiContext, body: schemas.EndpointIn, brands: Sequence[str]
     except BadSetup as error:
         raise wrong(error.at, error.why) from None
     others += [("options.peers", peer) for peer in options.get("peers", ())]
-    for at, one in [("url", url)] * traits.http + others:
+    for at, one in [("url", url)] * traits.http + others if is_new_url else ():
         try:
             check_url(one, service.allowed)
         except BadTarget as error:
@@ -103,17 +115,40 @@ def given_headers(headers: Mapping[str, SecretStr], auth: schemas.AuthIn | None)
     return found | {"authorization": f"Basic {base64.b64encode(both.encode('utf-8', 'surrogatepass')).decode()}"}
 
 
-def checked_change(kind: Kind, had: Keys, body: schemas.EndpointChange) -> dict[str, str] | None:
-    """Returns the headers that an endpoint with these secrets is to have, or `None` if they stay. Raises `Problem` 422."""
-    if body.headers is None and body.auth is None:
-        return None
-    given = body.headers
-    if given is None:  # only the authorization is another
-        given = {name: SecretStr(value) for name, value in had.headers.items() if name != "authorization"}
-    try:
-        return check_headers(kind, given_headers(given, body.auth), had.key)
-    except BadSetup as error:
-        raise wrong(error.at, error.why) from None
+def as_asked(row: Any, had: Keys, inbound: str | None, body: schemas.EndpointChange) -> schemas.EndpointIn:
+    """Returns what an endpoint with this row and these secrets would have been asked to be, had it begun so."""
+    fields: dict[str, Any] = {
+        "name": row.name,
+        "kind": row.kind,
+        "url": row.url,
+        "key": had.key,
+        "inbound_secret": inbound,
+        "headers": had.headers,
+        "hours": hours_of(row.hours),
+        "options": json.loads(row.options),
+        "description": row.description,
+        "brands": json.loads(row.brands),
+        "severities": json.loads(row.severities),
+        "types": json.loads(row.types),
+        **{name: getattr(row, name) for name in ("subscribed", "owner", "fallback", "concurrency", "per_second")},
+    }
+    given = {name: getattr(body, name) for name in body.model_fields_set}
+    if body.auth is not None and body.headers is None:  # only the authorization is another
+        fields["headers"] = {name: value for name, value in had.headers.items() if name != "authorization"}
+    changed = {name: value for name, value in given.items() if value is not None or name in CLEARED}
+    return schemas.EndpointIn.model_validate(fields | changed)
+
+
+def check_others(
+    connection: Connection, caller: Caller, fields: Collection[str], owner: str | None, fallback: str | None
+) -> None:
+    """Raises `Problem` 422 for an owner or a fallback, among these fields, that does not exist for this caller."""
+    for at, name in (("owner", owner), ("fallback", fallback)):
+        if at not in fields or name is None:
+            continue
+        brands = endpoints.brands_of(connection, name)
+        if brands is None or not caller.covers(json.loads(brands)):
+            raise wrong(at, f"there is no endpoint {name}")
 
 
 async def check_apprise(service: ApiContext, url: str) -> None:

@@ -1,6 +1,6 @@
 """What is the matter with endpoints: what waits for them, what they answered last, and which policies page them.
 
-Those in trouble come first, so that a failing endpoint looks like one.
+Those in trouble come first, so that a failing endpoint looks like one: in the API, on the console and to `firebreak doctor`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def with_trouble(
     """Returns the endpoints with what is the matter with each: failing ones first, then disabled ones."""
     waiting = _waiting(connection, [one.name for one in every])
     policies = leads.policies_of(config)
-    seen = _policies_seen(caller, config)
+    seen = policies_seen(caller, config)
     found = []
     for one in every:
         count, since = waiting.get(one.name, (0, None))
@@ -36,23 +36,24 @@ def with_trouble(
         facts = {
             "waiting": count,
             "waiting_since": since,
-            "last_answer": _last_answer(connection, one.name) if _place(one) < FINE else None,
+            "last_answer": _last_answer(connection, one.name) if place(one) < FINE else None,
             "policies": tuple(policy for policy in named if policy in seen),
         }
         found.append(one.model_copy(update=facts))
-    return tuple(sorted(found, key=lambda one: (_place(one), one.name)))
+    return tuple(sorted(found, key=lambda one: (place(one), one.name)))
 
 
 FINE: Final = 2
 
 
-def _place(one: schemas.Endpoint) -> int:
+def place(one: schemas.Endpoint) -> int:
+    """Returns 0 for an endpoint that fails, 1 for one that is disabled, and `FINE` for all others."""
     if one.state is EndpointState.DISABLED:
         return 1
     return 0 if one.failures else FINE
 
 
-def _policies_seen(caller: Caller, config: Config) -> frozenset[str]:
+def policies_seen(caller: Caller, config: Config) -> frozenset[str]:
     """Those that a key sees: limited to brands, it sees those of its brands' rules."""
     if caller.brands is None:
         return frozenset(policy.id for policy in config.policies)

@@ -1,5 +1,5 @@
-"""What comes back without a key of ours: one-click links, PagerDuty's webhooks, and those of systems with tickets. Each proves
-itself.
+"""What comes back without a key of ours: one-click links to incidents and drills, PagerDuty's webhooks, and those of systems with
+tickets. Each proves itself.
 
 The link's GET shows and its POST acts, because chat programs open every link that they are sent. PagerDuty signs what it
 sends; a repeated event of its changes nothing.
@@ -14,20 +14,24 @@ from urllib.parse import parse_qs, quote, unquote
 from fastapi import APIRouter, FastAPI, Request, Response
 from sqlalchemy import Connection
 
-from alerter.api import phone, ticket_inbound
+from alerter.api import drills, phone, ticket_inbound
 from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
+from alerter.api.seen import held_from_outside
 from alerter.desk.service import IncidentService
+from alerter.escalation import page_drills
 from alerter.incidents.record import IncidentRecord
 from alerter.incidents.source_policy import record_outside
 from alerter.incidents.store import incident_of
 from alerter.incidents.transitions import Refused
-from alerter.notify import endpoints
+from alerter.notify import endpoints, methods
 from alerter.notify.formats import pagerduty
+from alerter.notify.formats.notice import DRILL_KEY
 from alerter.notify.links import BadLink, Expired, Ticket
 from alerter.notify.outlet import Kind
+from alerter.oncall.method_states import Proof
 from alerter.store import audit
 from alerter.store.database import DatabaseAway, Overtaken, insert_missing
 from alerter.store.tables import inbound
@@ -53,6 +57,16 @@ def mount_inbound(app: FastAPI, service: ApiContext) -> None:
     async def act(token: str, request: Request) -> Response:
         """Somebody has it. Repeating it is harmless."""
         return await _explained(_act(service, token, request))
+
+    @routes.get("/confirm/{token}")
+    async def show_drill(token: str) -> Response:
+        """What would be confirmed. Changes nothing."""
+        return await _explained(_show_drill(service, token))
+
+    @routes.post("/confirm/{token}")
+    async def confirm_drill(token: str, request: Request) -> Response:
+        """A drill's page reached its person. Repeating it is harmless."""
+        return await _explained(_confirm_drill(service, token, request))
 
     @routes.post("/v1/inbound/pagerduty/{name}")
     async def from_pagerduty(name: str, request: Request) -> Response:
@@ -124,6 +138,35 @@ async def _act(service: ApiContext, token: str, request: Request) -> Response:
     return page
 
 
+async def _show_drill(service: ApiContext, token: str) -> Response:
+    context = service.context()
+    ticket = service.links.read_confirm(token, context.wall)
+    found = await service.database.read(lambda c: page_drills.find(c, ticket.drill))
+    part = next((one for one in found.people if one.responder == ticket.responder), None) if found is not None else None
+    if found is None or part is None:
+        return phone.sorry(404, "There is no such drill")
+    page = next((one for one in part.pages if one.method == ticket.endpoint), None)
+    person = context.config.responder(ticket.responder)
+    name, zone = (person.called, person.zone or "UTC") if person is not None else ("", "UTC")
+    return phone.ask_drill(found, part.who, page.confirmed_at if page is not None else None, name, zone)
+
+
+async def _confirm_drill(service: ApiContext, token: str, request: Request) -> Response:
+    context = service.context()
+    ticket = service.links.read_confirm(token, context.wall)
+    fields = parse_qs((await _bounded(request, MAX_FORM_BYTES)).decode("utf-8", "replace"), max_num_fields=10)
+    name = _named(fields.get("by", [""])[0])
+    way, by = (ticket.responder, ticket.endpoint), f"{name} ({ticket.endpoint})" if name else ticket.endpoint
+    found = await service.database.write(lambda c: drills.confirm(service, c, ticket.endpoint, ticket.drill, way, by))
+    part = next((one for one in found.people if one.responder == ticket.responder), None) if found is not None else None
+    if found is None or part is None:
+        return phone.sorry(404, "There is no such drill")
+    service.ring()
+    at = next(one.confirmed_at for one in part.pages if one.method == ticket.endpoint)
+    person = context.config.responder(ticket.responder)
+    return phone.drill_confirmed(found, part.who, at or context.now, (person and person.zone) or "UTC")
+
+
 async def _from_pagerduty(service: ApiContext, name: str, request: Request) -> Response:
     if not service.started:
         raise Problem(503, "not started yet", {"retry-after": "1"})
@@ -159,13 +202,17 @@ def _returned(desk: IncidentService, service: ApiContext, name: str, came: pager
     context = service.context()
     if not insert_missing(desk.connection, inbound, [{"endpoint": name, "event": came.event, "at_wall": context.wall}]):
         return None  # told already: what was undone since stays undone
+    if came.incident.startswith(DRILL_KEY):
+        drill, _, responder = came.incident.removeprefix(DRILL_KEY).partition(":")
+        drills.confirm(service, desk.connection, name, drill, (responder, name), came.by)
+        return None
     before = desk.store.load(came.incident)
-    if before is None or before.ended:
+    if before is None or before.ended or not endpoints.takes(desk.connection, name, before.incident.brand):
         return before
     if came.action == Change.RESOLVED:
         after = desk.people.resolve(came.incident, came.by, "")
     else:
-        after = desk.people.acknowledge(came.incident, came.by, "")
+        after = _from_endpoint(desk, name, desk.people.acknowledge(came.incident, came.by, ""))
     _note(desk.connection, service, Caller(name, Scope.RESPOND), came.action, before, after, came.by)
     return after
 
@@ -175,8 +222,16 @@ def _acknowledge(
 ) -> IncidentRecord | None:
     before = desk.store.load(ticket.incident)
     after = desk.people.acknowledge(ticket.incident, who, comment) if before is not None else None
+    after = _from_endpoint(desk, ticket.endpoint, after)
     _note(desk.connection, service, Caller(ticket.endpoint, Scope.RESPOND), "acknowledged", before, after, who)
     return after
+
+
+def _from_endpoint(desk: IncidentService, name: str, after: IncidentRecord | None) -> IncidentRecord | None:
+    """What comes by an endpoint that is limited to brands comes from outside, whatever name it gives."""
+    if after is None or endpoints.brands_of(desk.connection, name) in (None, "[]"):
+        return after
+    return held_from_outside(desk, after)
 
 
 def _note(
@@ -189,6 +244,8 @@ def _note(
     who: str,
 ) -> None:
     if after is not None and after != before:
+        if action == Change.ACKNOWLEDGED:
+            _reached(connection, service, caller.name, who)
         incident = after.incident
         audit.record(
             connection,
@@ -199,6 +256,13 @@ def _note(
             incident.brand,
             {"by": who},
         )
+
+
+def _reached(connection: Connection, service: ApiContext, endpoint: str, who: str) -> None:
+    """Whoever acknowledges by what was sent to an endpoint has shown that messages reach them there."""
+    person = methods.person_of(service.process.config.responders, endpoint, who)
+    if person is not None:
+        methods.confirm(connection, person.id, endpoint, Proof.ACKNOWLEDGEMENT, service.context().now)
 
 
 def _printable(text: str) -> str:

@@ -16,8 +16,10 @@ from alerter.api.auth import Caller, Reader, Responder
 from alerter.api.context import ApiContext
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import Comment, Person, Shape
+from alerter.api.seen import people, person_of
 from alerter.escalation import untold
 from alerter.oncall import calendar, duty, overrides, rosters, shifts
+from alerter.oncall.brand_people import people_of
 from alerter.oncall.roster import OpenShift, Roster
 from alerter.oncall.shifts import Override
 from alerter.store import audit
@@ -135,7 +137,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
                 schedule=one.id,
                 description=one.description,
                 zone=one.zone,
-                now=_shift(roster.on_call(one, moment), config),
+                now=shift_out(roster.on_call(one, moment), config),
             )
             for one in visible(caller, config)
         ]
@@ -158,7 +160,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         now, config = service.context().now, service.process.config
         roster = await service.database.read(lambda c: rosters.between(c, begin, end, now, [schedule]))
         rota = roster.unroll(one, begin, end)
-        return RotaOut(schedule=one.id, zone=one.zone, shifts=tuple(_shift(shift, config) for shift in rota))
+        return RotaOut(schedule=one.id, zone=one.zone, shifts=tuple(shift_out(shift, config) for shift in rota))
 
     @routes.get("/schedules/{schedule}/open-shifts", responses=ABSENT)
     async def list_open_shifts(caller: Reader, schedule: Slug, days: Weeks = 28) -> OpenShifts:
@@ -248,7 +250,7 @@ async def open_shifts(
 async def stand_in(service: ApiContext, caller: Caller, schedule: str, body: OverrideIn) -> OverrideMade:
     """Raises `Problem` 404, 409 or 422."""
     schedule_of(service, caller, schedule)
-    _check(body, service.process.config, service.context().now)
+    _check(body, caller, service.process.config, service.context().now)
     (made,) = await stand_in_for(service, caller, schedule, [body])
     return made
 
@@ -286,44 +288,47 @@ async def stand_in_for(
 
 
 async def warn(service: ApiContext, caller: Caller, made: Sequence[Override]) -> dict[str, tuple[str, ...]]:
-    """Returns what these overrides make worse for whoever stands in, by their ids, in the schedules that the caller sees."""
+    """Returns what these overrides make worse for whoever stands in, by their ids, in the schedules that the caller sees.
+
+    It learns so of its own people alone: one of others may stand in for them, but when they are absent is theirs.
+    """
     config, now = service.process.config, service.context().now
-    seen = visible(caller, config)
+    seen, own = visible(caller, config), people(caller, config)
     if not made:
         return {}
     periods = [duty.around(one) for one in made]
     begin, end = min(period.begins for period in periods), max(period.ends for period in periods)
     roster = await service.database.read(lambda c: rosters.between(c, begin, end, now))
-    return await asyncio.to_thread(lambda: {one.id: duty.warnings(config, seen, roster, one) for one in made})
+
+    def warnings(one: Override) -> tuple[str, ...]:
+        return duty.warnings(config, seen, roster, one) if own is None or one.responder in own else ()
+
+    return await asyncio.to_thread(lambda: {one.id: warnings(one) for one in made})
 
 
 async def step_back(service: ApiContext, caller: Caller, schedule: str, override: str) -> None:
     """Raises `Problem` 404."""
     schedule_of(service, caller, schedule)
+    now = service.context().now
 
     def write(connection: Connection) -> bool:
-        gone = overrides.end(connection, schedule, override, service.context().now)
+        gone = overrides.end(connection, schedule, override, now)
         if gone:
-            audit.record(connection, service.context().now, caller.name, "override.deleted", f"{schedule}/{override}")
+            audit.record(connection, now, caller.name, "override.deleted", f"{schedule}/{override}")
+            untold.look_now(connection, now)
         return gone
 
     if not await service.database.write(write):
         raise Problem(404, f"{schedule} has no override {override}")
+    service.ring()
 
 
 def visible(caller: Caller, config: Config) -> Sequence[Schedule]:
     """A key that is limited to brands sees the schedules that their policies and accounts lead to."""
     if caller.brands is None:
         return config.schedules
-    owners = {account.owner for brand in config.brands if brand.id in caller.brands for account in brand.accounts}
-    policies = {rule.policy for rule in config.rules if not rule.brands or caller.brands & set(rule.brands)}
-    targets = {
-        target
-        for policy in config.policies
-        if policy.id in policies
-        for target in (*policy.fallback, *(target for step in policy.steps for target in step.targets))
-    }
-    return [one for one in config.schedules if one.id in owners or f"schedule:{one.id}" in targets]
+    seen = people_of(config, caller.brands).schedules
+    return [one for one in config.schedules if one.id in seen]
 
 
 def schedule_of(service: ApiContext, caller: Caller, name: str) -> Schedule:
@@ -335,12 +340,8 @@ def schedule_of(service: ApiContext, caller: Caller, name: str) -> Schedule:
 
 
 def responder_of(service: ApiContext, caller: Caller, name: str) -> PersonOnCall:
-    """A responder, for a key that is limited to brands only one who serves in a schedule that it sees. Raises `Problem` 404."""
-    config = service.process.config
-    found = config.responder(name)
-    if found is not None and caller.brands is not None:
-        serving = {who for one in visible(caller, config) for layer in one.layers for who in layer.responders}
-        found = found if name in serving else None
+    """Raises `Problem` 404 if the caller sees nobody with this id."""
+    found = person_of(caller, service.process.config, name)
     if found is None:
         raise Problem(404, f"there is no responder {name}")
     return found
@@ -355,7 +356,7 @@ def _ever(now: datetime) -> datetime:
     return now + 10 * MOST_AHEAD
 
 
-def _check(body: OverrideIn, config: Config, now: datetime) -> None:
+def _check(body: OverrideIn, caller: Caller, config: Config, now: datetime) -> None:
     wrong = []
     if body.ends <= body.begins:
         wrong.append(("ends", "is not after begins"))
@@ -364,14 +365,14 @@ def _check(body: OverrideIn, config: Config, now: datetime) -> None:
     elif body.ends - body.begins > MOST_AHEAD or body.ends > now + 3 * MOST_AHEAD:
         wrong.append(("ends", "an override may last a year at most, and must end within three years"))
     for field, name in (("responder", body.responder), ("replaces", body.replaces)):
-        if name is not None and config.responder(name) is None:
+        if name is not None and person_of(caller, config, name) is None:
             wrong.append((field, f"there is no responder {name}"))
     if wrong:
         errors = [{"at": f"body.{field}", "why": why} for field, why in wrong]
         raise Problem(422, "; ".join(f"{field}: {why}" for field, why in wrong), errors=errors)
 
 
-def _shift(shift: shifts.Shift, config: Config) -> ShiftOut:
+def shift_out(shift: shifts.Shift, config: Config) -> ShiftOut:
     person = config.responder(shift.responder) if shift.responder is not None else None
     name = person.called if person is not None else None
     return ShiftOut(begins=shift.begins, ends=shift.ends, responder=shift.responder, name=name, why=shift.why)
@@ -388,7 +389,7 @@ def _coverage(schedule: Schedule, roster: Roster, begin: datetime, end: datetime
         begins=begin,
         ends=end,
         gap_hours=round(seen.gap_seconds / 3600, 2),
-        gaps=tuple(_shift(gap, config) for gap in seen.gaps),
+        gaps=tuple(shift_out(gap, config) for gap in seen.gaps),
         hours=seen.hours,
     )
 

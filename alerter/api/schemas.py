@@ -62,6 +62,10 @@ Headers = Annotated[
 ]
 
 
+Concurrency = Annotated[int, Field(ge=1, le=64)]
+PerSecond = Annotated[float, Field(ge=0.01, le=1000)]
+
+
 class AuthIn(Shape):
     """How we prove to a receiver who we are: a bearer token, or a user and a password. Never shown."""
 
@@ -75,14 +79,6 @@ class AuthIn(Shape):
         if basic not in ((True, True), (False, False)) or (self.bearer is not None) is all(basic):
             raise ValueError("give a bearer token, or a user and a password")
         return self
-
-
-class EndpointChange(Shape):
-    """What of an endpoint is to be another from now on. What is left out stays; its queue and its other secrets stay too."""
-
-    headers: Headers | None = Field(None, description="in place of all that it had, its authorization included")
-    auth: AuthIn | None = None
-    hours: Hours | None = None
 
 
 class EndpointIn(Shape):
@@ -127,12 +123,29 @@ class EndpointIn(Shape):
     fallback: Slug | None = Field(
         None, description="gets what this one did not accept within three attempts or a minute"
     )
-    concurrency: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        None, description="requests at a time, per process; null: 16"
-    )
-    per_second: Annotated[float, Field(ge=0.01, le=1000)] | None = Field(
-        None, description="requests per second, over all processes"
-    )
+    concurrency: Concurrency | None = Field(None, description="requests at a time, per process; null: 16")
+    per_second: PerSecond | None = Field(None, description="requests per second, over all processes")
+
+
+class EndpointChange(Shape):
+    """What of an endpoint is to be another from now on. What is left out stays; its queue and its other secrets stay too."""
+
+    url: str | None = Field(None, max_length=2000, description="messages that wait go there, too; null: as it is")
+    key: SecretStr | None = Field(None, description="in place of the one it had; null: as it is")
+    inbound_secret: SecretStr | None = Field(None, min_length=16, max_length=500, description="null: as it is")
+    headers: Headers | None = Field(None, description="in place of all that it had, its authorization included")
+    auth: AuthIn | None = None
+    hours: Hours | None = None
+    options: dict[str, Any] | None = Field(None, max_length=20, description="in place of all that it had")
+    description: Comment | None = None
+    brands: Brands | None = None
+    severities: tuple[Severity, ...] | None = Field(None, max_length=4)
+    types: tuple[TypePattern, ...] | None = Field(None, max_length=20)
+    subscribed: bool | None = None
+    owner: Slug | None = Field(None, description="null takes it away, as with the three fields below")
+    fallback: Slug | None = None
+    concurrency: Concurrency | None = None
+    per_second: PerSecond | None = None
 
 
 class Attempt(Shape):
@@ -188,6 +201,9 @@ class Endpoint(Shape):
     )
     policies: tuple[str, ...] = Field((), description="the policies that may page it")
     created_at: datetime
+    version: int = Field(1, description="counts its changes; also in `ETag`, for `If-Match`")
+    changed_at: datetime | None = None
+    changed_by: str | None = None
 
 
 class Created(Endpoint):
@@ -394,6 +410,17 @@ class SilenceIn(Shape):
     comment: Comment = ""
 
 
+class SilenceChange(Shape):
+    """What of a silence is to be another from now on. What is left out, or null, stays."""
+
+    covers: Covers | None = None
+    matchers: Matchers | None = None
+    starts_at: Instant | None = Field(None, description="only of one that has not begun")
+    ends_at: Instant | None = Field(None, description="must be in the future; DELETE ends it now")
+    by: Person
+    comment: Comment | None = None
+
+
 class SilenceOut(Shape):
     id: str
     covers: Covers
@@ -403,6 +430,9 @@ class SilenceOut(Shape):
     by: str
     comment: str
     created_at: datetime
+    version: int = Field(description="counts its changes; also in `ETag`, for `If-Match`")
+    changed_at: datetime | None
+    changed_by: str | None
 
 
 class Silences(Shape):
@@ -425,7 +455,7 @@ class PlannedStep(Shape):
 class PlannedRing(Shape):
     """What a person who was paged is told next by their own rules, if nobody acknowledges."""
 
-    step: int = Field(description="the number of the step that paged them")
+    step: int | None = Field(description="the number of the step that paged them; null: they were asked to take it")
     who: str
     method: str = Field(description="the endpoint")
     due_at: datetime
@@ -581,16 +611,18 @@ class LogTrouble(BaseModel):
     """What is the matter with the event log."""
 
     because: str
+    stage: str = Field(description="which part of the installation reads there")
     partition: int
-    position: int = Field(description="how far the signals were said to be applied")
+    position: int = Field(description="up to where the stage was said to have dealt with everything")
     goes_on_at: int = Field(description="where reading goes on")
 
 
 class LogMessage(BaseModel):
-    """Body of a `log.restored` webhook: the event log or the database was restored, or the log is another one. What the log got
-    after the last signal that was applied is read; look whether posts were lost."""
+    """Body of a webhook about the event log. `log.restored`: it or what a stage knows was restored, or it is another one; what
+    it got after the last record that was dealt with is read. `log.dropped`: records were dropped before a stage had read
+    them. Look whether posts were lost."""
 
-    type: str = Field(pattern=r"^log\.restored$")
+    type: str = Field(pattern=r"^log\.(restored|dropped)$")
     timestamp: datetime
     data: LogTrouble
 

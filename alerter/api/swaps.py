@@ -12,6 +12,7 @@ from alerter.api.context import ApiContext
 from alerter.api.oncall import MOST_AHEAD, OverrideIn, OverrideMade, schedule_of, stand_in_for
 from alerter.api.problems import ABSENT, CONFLICT, Problem
 from alerter.api.schemas import Comment, Person, Shape
+from alerter.api.seen import person_of
 from alerter.oncall import rosters
 from services.base.rfc3339 import Rfc3339
 from services.config.section import Slug
@@ -56,7 +57,7 @@ async def swap(service: ApiContext, caller: Caller, schedule: str, body: SwapIn)
     begin, end = min(first.begins, second.begins), max(first.ends, second.ends)
     roster = await service.database.read(lambda c: rosters.between(c, begin, end, now, [schedule]))
     for name, shift in (("first", first), ("second", second)):
-        if service.process.config.responder(shift.responder) is None:
+        if person_of(caller, service.process.config, shift.responder) is None:
             raise _refused(f"{name}.responder", f"there is no responder {shift.responder}")
         rota = roster.unroll(one, shift.begins, shift.ends)
         if any(piece.responder != shift.responder for piece in rota):

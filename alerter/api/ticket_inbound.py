@@ -15,8 +15,10 @@ from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
+from alerter.api.seen import held_from_outside
 from alerter.desk.service import IncidentService
 from alerter.incidents.record import IncidentRecord
+from alerter.notify import endpoints
 from alerter.notify.endpoints import Purpose
 from alerter.notify.tickets import returned, rows
 from alerter.notify.tickets.outlet import CLOSE
@@ -62,10 +64,12 @@ def _apply(desk: IncidentService, service: ApiContext, name: str, came: TicketEv
         before = desk.store.load(incident)
         if before is None or not _means_something(desk, name, before, deed):
             continue
-        after = _done(desk, before, came.by, deed)
+        if not endpoints.takes(desk.connection, name, before.incident.brand):
+            return
+        after = _done(desk, name, before, came.by, deed)
         _audit(desk, service, name, DONE[deed.name], before, after, came.by)
     before = desk.store.load(incident)
-    if came.labels and before is not None:
+    if came.labels and before is not None and endpoints.takes(desk.connection, name, before.incident.brand):
         after = desk.people.label(incident, came.by, came.labels, ())
         _audit(desk, service, name, "labelled", before, after, came.by)
 
@@ -89,12 +93,14 @@ def _means_something(desk: IncidentService, name: str, before: IncidentRecord, d
     return rows.last_said(desk.connection, name, before.incident.id) != CLOSE
 
 
-def _done(desk: IncidentService, before: IncidentRecord, by: str, deed: Deed) -> IncidentRecord | None:
+def _done(desk: IncidentService, name: str, before: IncidentRecord, by: str, deed: Deed) -> IncidentRecord | None:
     incident = before.incident.id
     if deed.name == "resolve":
         return desk.people.resolve(incident, by, deed.text)
     if deed.name == "acknowledge":
-        return desk.people.acknowledge(incident, by, deed.text)
+        after = desk.people.acknowledge(incident, by, deed.text)
+        is_outside = endpoints.brands_of(desk.connection, name) not in (None, "[]")
+        return held_from_outside(desk, after) if after is not None and is_outside else after
     return desk.people.note(incident, by, deed.text)
 
 

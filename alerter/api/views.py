@@ -150,7 +150,9 @@ def explanation(
         policy=record.policy,
         steps=tuple(planned),
         rings=tuple(
-            schemas.PlannedRing(step=ring.number, who=ring.who, method=ring.method, due_at=ring.due_at)
+            schemas.PlannedRing(
+                step=None if ring.is_hand_over else ring.number, who=ring.who, method=ring.method, due_at=ring.due_at
+            )
             for ring in rings.waiting(connection, incident)
         ),
         timeline=tuple(lines),
@@ -269,6 +271,9 @@ def endpoint_fields(row: Any) -> dict[str, Any]:
         "state": EndpointState(row.state),
         "disabled_because": row.disabled_because,
         "created_at": row.created_at,
+        "version": row.version,
+        "changed_at": row.changed_at,
+        "changed_by": row.changed_by,
     }
 
 

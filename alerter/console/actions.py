@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, TypeVar, get_origin
 
 from fastapi import APIRouter, Response
@@ -66,6 +67,12 @@ def filled(kind: type[Filled], visit: Visitor, form: dict[str, str], /, **more: 
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise Problem(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def version_seen(form: Mapping[str, str]) -> int | None:
+    """Returns the version that the page showed from which the form comes, or `None` if it says none."""
+    text = form.get("version", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _back(form: dict[str, str], otherwise: str, done: str) -> Response:

@@ -14,18 +14,23 @@ from alerter.api.context import ApiContext, found
 from alerter.api.problems import Problem
 from alerter.api.schemas import IncidentKey
 from alerter.api.scopes import Scope
+from alerter.api.seen import to_ask
 from alerter.console import (
     actions,
     answers,
     board,
     brands,
+    declared,
+    endpoint_forms,
     endpoints,
     flash,
     live,
     page_now,
+    people,
     rendering,
     rota,
     sessions,
+    silences,
     zone_page,
     zones,
 )
@@ -56,8 +61,12 @@ def mount_console(app: FastAPI, service: ApiContext, live_updates: LiveUpdates, 
         (False, rota.mount),
         (False, answers.mount),
         (False, brands.mount),
+        (False, endpoint_forms.mount),
         (False, endpoints.mount),
+        (False, declared.mount),
+        (False, silences.mount),
         (False, page_now.mount),
+        (False, people.mount),
         (False, zone_page.mount),
     ):
         routes = APIRouter(
@@ -189,7 +198,7 @@ async def _incident_page(
         explained=explained,
         exemplars=board.unsaid(record.incident),
         playbook=_playbook(config, record),
-        responders=[*(one.called for one in config.responders), *(one.id for one in config.schedules)][:MAX_NAMES],
+        responders=to_ask(caller, config, record.incident.brand)[:MAX_NAMES],
         version=version,
         ended=record.ended,
         undo_until=undo_until(record),

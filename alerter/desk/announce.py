@@ -4,7 +4,7 @@
   save      write the incident and its timeline
   publish   hand the change to the event log
   notify    enqueue deliveries to the people who are told, and to subscribers
-  escalate  cancel, resume or hasten the steps of the policy, and schedule the next one
+  escalate  cancel, resume or hasten the steps of the policy, record the pages that must arrive, and schedule the next step
 
 All of it happens in the caller's transaction.
 """
@@ -12,8 +12,8 @@ All of it happens in the caller's transaction.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Final
@@ -76,10 +76,14 @@ class Work:
     occasion: Occasion
     origin: Origin | None
     request: PageRequest | None
-    """Whom a step pages. Without one the change is told to those who were told before."""
+    """Whom a step or a hand-over pages. Without one the change is told to those who were told before."""
     goes_on: bool
     """Whether to schedule the step after that of `request`."""
     announced: Announcement | None = None
+    rouses: bool = False
+    """Whether those who were paged while the incident was calm are rung now by their rules for urgent ones."""
+    made: Mapping[str, str] = field(default_factory=dict)
+    """The delivery to each endpoint by which people are told."""
 
     @property
     def result(self) -> Announcement:
@@ -165,24 +169,21 @@ class Announcer:
             self.announce(storm, suppression.join_storm(storm, record, self.now))
         return suppression.beyond_budget(storm, budget, self.now)
 
-    def became_urgent(self, before: IncidentRecord, record: IncidentRecord) -> bool:
-        """Returns True if a change made the incident urgent, and people may be told of it."""
-        was, now = (self.context.config.urgency(one.incident.severity) for one in (before, record))
-        rose = was is Urgency.CALM and now is Urgency.URGENT
-        return rose and not record.ended and not telling.is_muted(record)
+    def is_urgent(self, record: IncidentRecord) -> bool:
+        return self.context.config.urgency(record.incident.severity) is Urgency.URGENT
 
     def enqueue(
-        self, record: IncidentRecord, message: Message, names: tuple[str, ...], is_ring: bool = False
+        self, record: IncidentRecord, message: Message, names: tuple[str, ...], alone: bool = False
     ) -> dict[str, str]:
-        """Enqueue a delivery to each of these endpoints, and to each subscriber to such messages, unless `is_ring`: that
-        one person is told again concerns nobody else.
+        """Enqueue a delivery to each of these endpoints, and to each subscriber to such messages, unless they are told
+        `alone`: that one person is told again, or is asked, concerns nobody else.
 
         Returns the id of the delivery to each of `names`.
         """
         incident = record.incident
         self._subscribers = self._subscribers or Subscribers(self.connection)
         kind = f"incident.{message.change.value}"
-        others = () if is_ring else self._subscribers.of(kind, incident.brand, incident.severity)
+        others = () if alone else self._subscribers.of(kind, incident.brand, incident.severity)
         everybody = tuple({*names, *others})
         if not everybody:
             return {}
@@ -206,6 +207,31 @@ def hold(desk: Announcer, work: Work) -> None:
         _call_again(desk, work)
     if work.before is not None and work.result.message is not None:
         work.announced = replace(work.result, record=_with_tickets(desk, work.record))
+    if work.before is not None:
+        _rouse(desk, work.before, work)
+
+
+def _rouse(desk: Announcer, before: IncidentRecord, work: Work) -> None:
+    """Decide whether those who were paged while the incident was calm are rung now: it became urgent, or its policy goes on
+    and it had become urgent while somebody had it or it was held back."""
+    record, request = work.record, work.request
+    if record.ended:
+        return  # if it is reopened, it is as it was
+    is_urgent = desk.is_urgent(record)
+    rose = is_urgent and not desk.is_urgent(before)
+    is_step = work.occasion is Occasion.STEP and request is not None and not request.is_hand_over
+    result = work.result
+    is_now = result.resumes_at is None or result.resumes_at <= desk.now
+    goes_on = is_step or (is_now and (result.resumes_at is not None or result.tell.is_told))
+    work.rouses = is_urgent and (rose or (before.to_rouse and goes_on)) and _may_ring(desk, record)
+    to_rouse = is_urgent and not work.rouses and (rose or before.to_rouse)
+    if to_rouse != record.to_rouse:
+        work.announced = replace(result, record=record.model_copy(update={"to_rouse": to_rouse}))
+
+
+def _may_ring(desk: Announcer, record: IncidentRecord) -> bool:
+    """Returns True if nobody has it and nothing holds it back, also where that would only be noticed by the next message."""
+    return not telling.is_muted(record) and desk.gate.held(record) is None
 
 
 def _with_tickets(desk: Announcer, record: IncidentRecord) -> IncidentRecord:
@@ -257,7 +283,7 @@ def _call_again(desk: Announcer, work: Work) -> None:
 def _told_first(announced: Announcement, request: PageRequest, now: datetime) -> Announcement:
     """Returns the opening with the endpoints of its first step, and why that step went differently from the policy."""
     record = used_up_by(with_audience(announced.record, request.names, now), request.number, now)
-    if request.goes_on:
+    if request.goes_on or request.is_unsure:
         announced = replace(announced, entries=(*announced.entries, Entry("told", request.words)))
     if request.said is None or announced.message is None:
         return replace(announced, record=record)
@@ -288,14 +314,18 @@ def publish(desk: Announcer, work: Work) -> None:
 
 
 def notify(desk: Announcer, work: Work) -> None:
-    """Enqueue deliveries to the people who are told, and record the pages that must arrive."""
-    message, record = work.result.message, work.record
+    """Enqueue deliveries to the people who are told."""
+    message, record, request = work.result.message, work.record, work.request
     if message is None or not message.tell.is_told:
         return
-    is_ring = work.request is not None and work.request.is_ring
-    made = desk.enqueue(record, message, _recipients(desk, work, message), is_ring)
-    if work.request is not None:
-        desk.paging.record(record.incident.id, work.request, made)
+    names = _recipients(desk, work, message)
+    if request is not None and request.is_hand_over and work.occasion is not Occasion.STEP:
+        # It rings whoever is asked, also where somebody else has it. To all others it is news.
+        asked = desk.enqueue(record, replace(message, change=Change.ESCALATED), request.names, alone=True)
+        others = tuple(name for name in names if name not in asked)
+        work.made = {**desk.enqueue(record, message, others), **asked}
+        return
+    work.made = desk.enqueue(record, message, names, alone=request is not None and request.is_ring)
 
 
 def _recipients(desk: Announcer, work: Work, message: Message) -> tuple[str, ...]:
@@ -305,14 +335,18 @@ def _recipients(desk: Announcer, work: Work, message: Message) -> tuple[str, ...
         return work.request.names
     if message.change is Change.OPENED:
         return ()  # the first step, which comes later, tells people
-    first = () if message.person is None else desk.paging.reach(message.person, brand)
+    first: tuple[str, ...] = ()
+    if message.person is not None:
+        # Who is asked to take it was looked at when they were asked; a reminder goes by the name that its holder gave.
+        among = record.held_from_outside and message.tell is TellReason.REMINDED
+        first = desk.paging.reach(message.person, record, only_of_brand=among)
     if work.request is not None:
         first = (*first, *work.request.names)
     return tuple(dict.fromkeys((*first, *desk.paging.usable_in_order(record.audience, brand))))
 
 
 def escalate(desk: Announcer, work: Work) -> None:
-    """Move the policy: schedule its first or next step, cancel, resume or hasten the waiting one."""
+    """Move the policy: schedule its first or next step, cancel, resume or hasten the waiting one, and record what pages."""
     before, record, result = work.before, work.record, work.result
     incident = record.incident
     if before is None:
@@ -327,8 +361,11 @@ def escalate(desk: Announcer, work: Work) -> None:
     moved = before is not None and incident.answer_by != before.incident.answer_by
     if moved and not record.ended and result.resumes_at is None:
         desk.paging.hasten(record)
-    if before is not None and desk.became_urgent(before, record):
-        desk.paging.rouse(record)
+    if work.request is not None and result.tell.is_told:
+        # After what stops those that went before.
+        desk.paging.record(record, work.request, work.made, is_first=before is None)
+    if work.rouses:
+        desk.paging.rouse(record, work.made)
     if work.request is not None and result.tell.is_told:
         if not work.request.called:
             untold.note(desk.connection, incident.id, work.request.number, desk.now, work.request.why_nobody)

@@ -35,12 +35,14 @@ from services.base.errors import FirebreakError
 from services.contracts.codec import Unreadable, decode
 from services.contracts.envelope import Envelope
 from services.contracts.incident import Change
+from services.contracts.stage import Moved
 from services.contracts.topics import SIGNALS
-from services.eventlog.base import Batch, Group, Message, Owner, Record
+from services.eventlog.base import Batch, Gap, Group, Message, Owner, Record
 from services.eventlog.position import Position, healed_in_time
 from services.runtime.lifecycle import ServiceContext
 from services.stream.deadletter import DeadLetters
 from services.stream.lanes import READ_SECONDS, Lane, Lanes
+from services.stream.moves import moves_of, news_of
 from services.stream.strikes import DIED, Strikes
 
 logger = structlog.get_logger()
@@ -241,8 +243,11 @@ class Consumer:
 
     async def _serve(self, lane: Lane, owner: Owner) -> None:
         start = (await self._log.bounds(SIGNALS.name))[lane.partition][0]
-        base, moved = await self._resumed(lane.partition, start)
-        lane.begin(await owner.seek(base.next), moved=moved)
+        base, healed = await self._resumed(lane.partition, start)
+        gap = await owner.seek(base.next)
+        if gap is not None:
+            base = await self._behind(lane.partition, base, gap)
+        lane.begin(moves_of(STAGE, lane.partition, gap, healed))
         strikes = await self._strikes(lane.partition, base.next)
         while not lane.stopping:
             alone = base.next < strikes.alone_until
@@ -264,16 +269,25 @@ class Consumer:
         healthy = await healed_in_time(self._log, SIGNALS.name, partition, position, SEEN_OFFSETS)
         if healthy is None:
             return position, None
-        moved = (position.next, healthy.next)
+        healed = (position.next, healthy.next)
+        await self._move(partition, position, healthy, moves_of(STAGE, partition, None, healed))
+        return healthy, healed
 
+    async def _behind(self, partition: int, base: Position, gap: Gap) -> Position:
+        """The position behind signals that the log dropped before they were read."""
+        after = Position(gap.start)
+        await self._move(partition, base, after, moves_of(STAGE, partition, gap, None))
+        return after
+
+    async def _move(self, partition: int, base: Position, after: Position, moves: Sequence[Moved]) -> None:
         def transact(connection: Connection) -> None:
             at = self._context()
-            move(connection, partition, position, healthy)
-            operators.tell_of_log(connection, at.config.operators, partition, moved, at.now, at.wall)
+            move(connection, partition, base, after)
+            for moved in news_of(moves):
+                operators.tell_of_log(connection, at.config.operators, moved, at.now, at.wall)
 
         await self._database.write(transact)
         self._committed()
-        return healthy, moved
 
     async def _strikes(self, partition: int, position: int) -> Strikes:
         note = await self._database.read(lambda c: installation.noted(c, f"strikes-{partition}"))

@@ -6,11 +6,11 @@ A name may be a responder's id or name, a schedule (whoever is on call for it), 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from alerter.escalation.paging import Paging
 from alerter.incidents.record import IncidentRecord
-from alerter.oncall.responders import Nobody
+from alerter.oncall.responders import Contact, Nobody
 from services.base.errors import FirebreakError
 from services.config.rota import ALL
 from services.contracts.base import BrandId
@@ -23,14 +23,7 @@ class NotThere(FirebreakError):
     """Nobody who could be told has this name. The message says who could be asked instead."""
 
 
-class Receiver(NamedTuple):
-    who: str
-    """As people read it."""
-    target: str
-    """By which `Paging.reach` finds how to tell them."""
-
-
-def receiver(paging: Paging, record: IncidentRecord, name: str, now: datetime) -> Receiver:
+def receiver(paging: Paging, record: IncidentRecord, name: str, now: datetime) -> Contact:
     """Returns who is asked to take the incident. Raises `NotThere` if nobody has this name, or they cannot be told."""
     brand, said = record.incident.brand, name.strip()
     found = paging.directory.named(said, now)
@@ -38,12 +31,12 @@ def receiver(paging: Paging, record: IncidentRecord, name: str, now: datetime) -
         raise NotThere(f"{found.because}; {_others(paging, brand)}")
     if found is None:
         if said != ALL and paging.usable_in_order((said,), brand):
-            return Receiver(said, said)
+            return Contact(said, said, (said,), said)
         raise NotThere(f"there is nobody called {said}; {_others(paging, brand)}")
     if not paging.usable_in_order(found.methods, brand):
-        how = " or ".join(found.methods)
-        raise NotThere(f"{found.who} cannot be told: there is no working endpoint {how}; {_others(paging, brand)}")
-    return Receiver(found.who, found.target)
+        how = f"there is no working endpoint {' or '.join(found.methods)}" if found.methods else "every method is off"
+        raise NotThere(f"{found.who} cannot be told: {how}; {_others(paging, brand)}")
+    return found
 
 
 def _others(paging: Paging, brand: BrandId) -> str:

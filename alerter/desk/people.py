@@ -7,6 +7,7 @@ the incident does not allow it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from alerter.desk import handover
@@ -14,10 +15,11 @@ from alerter.desk.announce import Announcer
 from alerter.desk.timers import Timers
 from alerter.escalation import steps
 from alerter.incidents import actions, by_hand, notes
-from alerter.incidents.record import IncidentRecord, Transition
+from alerter.incidents.record import Entry, IncidentRecord, Transition
 from alerter.incidents.transitions import Refused
+from alerter.rules.severity import WORST
 from services.config.model import Brand
-from services.contracts.incident import OutcomeMark
+from services.contracts.incident import HeldBy, OutcomeMark
 
 
 class People:
@@ -36,17 +38,29 @@ class People:
         return self._act(incident, lambda record: actions.snooze(record, by, comment, self._now, until))
 
     def reassign(self, incident: str, by: str, to: str, comment: str) -> IncidentRecord | None:
-        """Raises `NotThere` if nobody called `to` can be told, and `Refused` if nobody may be told of it now."""
+        """Page `to`, as a step would, and ask them to take it.
 
-        def ask(record: IncidentRecord) -> Transition | None:
-            actions.refuse_ended(record)
-            held = self._announcer.why_held(record)
-            if held is not None:
-                raise Refused(f"nobody may be told of it: {held.reason}")
-            whom = handover.receiver(self._announcer.paging, record, to, self._now)
-            return actions.reassign(record, by, whom.who, comment, self._now, whom.target)
-
-        return self._act(incident, ask)
+        Raises `NotThere` if nobody called `to` can be told, and `Refused` if nobody may be told of it now.
+        """
+        record = self._announcer.store.load(incident)
+        if record is None:
+            return None
+        actions.refuse_ended(record)
+        was = record.incident.held
+        # What joined the storm stays in it for an hour, also if the budget has room by now.
+        is_in_storm = was is not None and was.by is HeldBy.PAGE_BUDGET and record.incident.severity > WORST
+        held = was if is_in_storm else self._announcer.why_held(record)
+        if held is not None:
+            raise Refused(f"nobody may be told of it: {held.reason}")
+        paging = self._announcer.paging
+        whom = handover.receiver(paging, record, to, self._now)
+        request = paging.hand_over(record, whom)
+        asked = actions.reassign(record, by, whom.who, comment, self._now, request.names)
+        if asked is None:
+            return record
+        if request.goes_on:
+            asked = replace(asked, entries=(Entry("told", request.words), *asked.entries))
+        return self._announcer.announce(record, asked, request=request, goes_on=False)
 
     def escalate(self, incident: str, by: str, comment: str) -> IncidentRecord | None:
         """Do the next step of the policy now: the one that waits or was cancelled, or else the last one once more."""

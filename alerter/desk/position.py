@@ -7,8 +7,10 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from alerter.store import at_rest
 from alerter.store.database import Overtaken, insert_missing
 from alerter.store.tables import positions
+from services.base.settings import Settings
 from services.eventlog.position import Position
 
 _MOVE: Final = update(positions).where(
@@ -21,6 +23,13 @@ def stored(connection: Connection, partition: int, otherwise: int) -> Position:
     insert_missing(connection, positions, [{"partition": partition, "next": otherwise}])
     columns = (positions.c.next, positions.c.last_offset, positions.c.last_ms)
     return Position(*connection.execute(select(*columns).where(positions.c.partition == partition)).one())
+
+
+def known(settings: Settings) -> dict[int, Position]:
+    """Returns the positions by partition as the database has them that the settings name. Raises `DatabaseAway`."""
+    columns = positions.c["partition", "next", "last_offset", "last_ms"]
+    rows = at_rest.read(settings, lambda connection: connection.execute(select(*columns)).all()) or ()
+    return {row[0]: Position(*row[1:]) for row in rows}
 
 
 def move(connection: Connection, partition: int, base: Position, to: Position) -> None:

@@ -5,7 +5,6 @@ Steps, timers, quiet hours and page budgets take part. There are no silences, no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,16 +13,17 @@ from sqlalchemy import Connection, create_engine, func, select, update
 from sqlalchemy.pool import StaticPool
 
 from alerter.desk.context import Context
+from alerter.desk.due import KINDS, next_due
 from alerter.desk.service import IncidentService
-from alerter.escalation import rings, steps
-from alerter.incidents import outcomes, store
+from alerter.incidents import outcomes
 from alerter.incidents.outcomes import Alarm, Summary
 from alerter.incidents.record import IncidentRecord
-from alerter.incidents.store import IncidentStore, Origin
+from alerter.incidents.store import Origin
 from alerter.notify import endpoints
 from alerter.notify.endpoints import Draft
 from alerter.states import DeliveryState, PageState
 from alerter.store.tables import deliveries, incidents, metadata, pages, publications
+from services.config.endpoint_names import endpoint_names
 from services.config.model import Config
 from services.contracts.base import Event
 from services.contracts.incident import Incident
@@ -64,7 +64,7 @@ class Rehearsal:
         """Do what falls due up to then, then apply the signal."""
         with self._engine.begin() as connection:
             if self._now is None:
-                for name in sorted(_endpoints(self._config)):
+                for name in sorted({one.name for one in endpoint_names(self._config)}):
                     endpoints.add(connection, Draft(name, "https://nobody.invalid/"), at)
             self._until(connection, at)
             self._signals += 1
@@ -94,14 +94,11 @@ class Rehearsal:
 
     def _until(self, connection: Connection, until: datetime) -> None:
         """Do the steps and timers that fall due up to then, each at its own time."""
-        while (due := _next_due(connection)) is not None and due <= until:
+        while (due := next_due(connection)) is not None and due <= until:
             at = max(due, self._now or due)
-            for incident, number in steps.due(connection, at, MOST_AT_ONCE):
-                self._desk(connection, at).timers.step(incident, number)
-            for incident, ring in rings.due(connection, at, MOST_AT_ONCE):
-                self._desk(connection, at).timers.ring(incident, ring)
-            for incident in IncidentStore(connection).due(at, MOST_AT_ONCE):
-                self._desk(connection, at).timers.fire(incident)
+            for kind in KINDS:
+                for one in kind.due(connection, at, MOST_AT_ONCE):
+                    kind.do(self._desk(connection, at).timers, one)
             self._arrive(connection, at)
         self._now = max(until, self._now or until)
 
@@ -112,18 +109,3 @@ class Rehearsal:
         connection.execute(update(deliveries).where(pending).values(state=DeliveryState.DELIVERED, finished_at=at))
         connection.execute(update(pages).where(pages.c.state == PageState.SENT).values(state=PageState.ARRIVED))
         connection.execute(publications.delete())
-
-
-def _next_due(connection: Connection) -> datetime | None:
-    """Returns when the next step, ring or timer is due. Pages arrive at once, and digests do not depend on rules."""
-    moments = (module.next_due(connection) for module in (steps, rings, store))
-    return min((moment for moment in moments if moment is not None), default=None)
-
-
-def _endpoints(config: Config) -> Iterator[str]:
-    for policy in config.policies:
-        for target in (*policy.fallback, *(target for step in policy.steps for target in step.targets)):
-            if ":" not in target and target not in ("all", "owner"):
-                yield target
-    for responder in config.responders:
-        yield from responder.methods

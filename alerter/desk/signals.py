@@ -15,6 +15,7 @@ from alerter.incidents import model, reopening, words
 from alerter.incidents.model import Setting
 from alerter.incidents.record import AnswerTerms, IncidentRecord, Story
 from alerter.incidents.store import Origin
+from alerter.notify import operators
 from alerter.rules import decide, severity
 from alerter.rules.conditions import Opening
 from alerter.rules.decide import Decision
@@ -34,6 +35,7 @@ from services.contracts.signal import (
     PostUnread,
     SurgePhase,
 )
+from services.contracts.stage import StageMoved
 
 MAX_SURGE_STORIES: Final = 200
 """Most stories of one surge that join its incident; more would make one transaction long."""
@@ -111,6 +113,10 @@ class Signals:
                 return SignalResult.JOINED if forgotten else SignalResult.IGNORED
             case SourceCoverage():
                 return SignalResult.NOTED if self._announcer.sources.note(event) else SignalResult.IGNORED
+            case StageMoved():
+                context = self._announcer.context
+                operators.tell_of_log(self._connection, self._config.operators, event.moved, self._now, context.wall)
+                return SignalResult.NOTED
             case BrandVolume():
                 volume.add(self._connection, event)
                 return SignalResult.NOTED
@@ -220,7 +226,7 @@ class Signals:
         brand = self._config.brand(signal.brand)
         return Setting(
             brand_name=brand.name if brand is not None else signal.brand,
-            policy=next(policy for policy in self._config.policies if policy.id == decision.rule.policy),
+            policy=self._config.policy(decision.rule.policy),
             first_step=words.first_step(self._config.playbooks.get(decision.rule.playbook or "")),
             terms=AnswerTerms(
                 usual_answer_minutes=brand.usual_answer_minutes if brand is not None else 0,

@@ -6,7 +6,7 @@ from alerter.desk.announce import Announcer, Occasion
 from alerter.escalation import pages, policy, rings, steps, untold
 from alerter.escalation.pages import Page
 from alerter.escalation.paging import PageRequest
-from alerter.incidents import hearing, model, suppression, transitions
+from alerter.incidents import actions, hearing, model, suppression, transitions
 from alerter.incidents.record import Entry, IncidentRecord, Transition
 from alerter.incidents.transitions import Trigger
 from alerter.oncall.responders import Nobody
@@ -86,11 +86,12 @@ class Timers:
         taken = rings.take(self._connection, ring, self._now)
         if taken is None:
             return False
+        if taken.is_hand_over and not actions.is_asked(record, self._now):
+            return True
         request = self._paging.ring(record, taken)
         if isinstance(request, Nobody):
-            way = Page(
-                incident, taken.number, taken.target, taken.who, taken.method, "", taken.rest, fallback=taken.fallback
-            )
+            to = (incident, taken.number, taken.target, taken.who, taken.method)
+            way = Page(*to, "", taken.rest, taken.fallback, taken.responder)
             self._next_way(record, way, request.because)
         elif request.called:
             over = [nobody.because for nobody in request.missing]
@@ -104,14 +105,20 @@ class Timers:
     def _next_way(self, record: IncidentRecord, failed: Page, lost: str) -> None:
         """Find another way to a person whom a page did not reach, or tell somebody else."""
         incident = record.incident.id
-        sooner = rings.hasten(self._connection, incident, failed.target, failed.who, self._now, lost)
+        if failed.is_hand_over and not actions.is_asked(record, self._now):
+            self._note(record, lost)
+            return
+        sooner = rings.hasten(self._connection, incident, failed.responder, self._now, lost)
         if sooner is not None:
             self._note(record, f"{lost}; {sooner} comes at once")
             return
-        rest = self._paging.usable_in_order(failed.rest, record.incident.brand)
+        rest = self._paging.ways_left(failed, record.incident.brand)
         request = None
         if rest:
             request = self._paging.again(failed, rest)
+        elif failed.is_hand_over:
+            self._not_asked(record, lost)
+            return
         elif policy.is_last(record.policy, failed.number):
             request = self._paging.last_resort(record, failed.number)
         if request is not None:
@@ -122,6 +129,20 @@ class Timers:
         self._note(record, lost)
         if policy.is_last(record.policy, failed.number) and untold.reached_nobody(self._connection, incident):
             untold.note(self._connection, incident, failed.number, self._now, lost)
+
+    def _not_asked(self, record: IncidentRecord, lost: str) -> None:
+        """A hand-over was lost on its last way. Unless another message of it arrived or still may, it ends at once: whoever has
+        the incident is told that they still do, and where nobody has it the policy goes on."""
+        incident = record.incident
+        since = (record.asked_until or self._now) - actions.HAND_OVER
+        if pages.reaches(self._connection, incident.id, policy.HAND_OVER, since):
+            self._note(record, lost)
+            return
+        over = actions.not_taken(record, self._now, lost)
+        waiting = steps.waiting(self._connection, incident.id)
+        if incident.acknowledged_by is None and waiting is not None:
+            steps.hasten(self._connection, incident.id, waiting[0], self._now, over.entries[-1].because)
+        self._announcer.announce(record, over)
 
     def look_again(self, incident: str) -> bool:
         """Send the page of a step that reached nobody, if it reaches somebody now, and go on with the policy."""
@@ -152,6 +173,8 @@ class Timers:
                 )
                 self._escalate(record, request, why, goes_on=goes_on)
                 return True
+        if is_known:
+            self._paging.go_on(record)
         return False
 
     def _note(self, record: IncidentRecord, because: str) -> None:
@@ -168,6 +191,10 @@ class Timers:
     ) -> None:
         """With `hears` all endpoints of the request are told of later changes, or else those that `Paging.news` names."""
         news = request.names if hears else self._paging.news(request)
+        if request.is_hand_over:
+            asked = actions.ask_again(record, news, self._now, request.words, why or model.UNANSWERED)
+            self._announcer.announce(record, asked, occasion=Occasion.STEP, request=request, goes_on=False)
+            return
         transition = model.escalate(
             record, request.number, news, self._now, request.words, why, insists=request.insists
         )

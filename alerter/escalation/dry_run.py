@@ -7,27 +7,27 @@ or that nobody is reached on Sundays.
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, make_url, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, select
 
+from alerter.notify import methods
 from alerter.notify.health import TRIP_FAILURES
-from alerter.oncall import overrides
+from alerter.notify.hours import hours_of
+from alerter.oncall import rosters
+from alerter.oncall.method_states import ALL_ON, MethodStates
 from alerter.oncall.reach import AHEAD, DryRun, Finding, Reachable
-from alerter.oncall.shifts import Override
+from alerter.oncall.roster import Roster
 from alerter.states import EndpointState
-from alerter.store import migrate
-from alerter.store.database import DatabaseAway, default_url, engine_of
+from alerter.store import at_rest
 from alerter.store.tables import endpoints
 from services.base.settings import Settings
+from services.config.endpoint_names import endpoint_names
 from services.config.model import Config
-from services.config.rota import ALL, OWNER
 
 MOST: Final = 40
 """Most findings that are told; the rest is counted."""
@@ -37,79 +37,82 @@ MOST_HINTS: Final = 20
 
 
 class Known(NamedTuple):
-    """What the database says."""
+    """What the database says of the coming week."""
 
-    endpoints: Mapping[str, Reachable]
-    overrides: Sequence[Override]
+    endpoints: Mapping[str, Reachable] = {}
+    roster: Roster = Roster()
+    methods: MethodStates = ALL_ON
 
 
-def read(connection: Connection, now: datetime) -> Known:
-    columns = endpoints.c["name", "brands", "state", "failures"]
-    found = {
-        row.name: Reachable(
-            frozenset(json.loads(row.brands)), row.state == EndpointState.ENABLED and row.failures < TRIP_FAILURES
-        )
-        for row in connection.execute(select(*columns))
-    }
-    return Known(found, overrides.between(connection, now, now + AHEAD))
+def read(connection: Connection, now: datetime, config: Config) -> Known:
+    columns = endpoints.c["name", "brands", "state", "failures", "hours", "owner", "fallback"]
+    found = {row.name: _reachable(row) for row in connection.execute(select(*columns))}
+    return Known(found, rosters.between(connection, now, now + AHEAD, now), methods.states(connection, config))
+
+
+def _reachable(row: Any) -> Reachable:
+    hours = hours_of(row.hours)
+    names = {"the owner": row.owner, "the fallback": row.fallback}
+    return Reachable(
+        frozenset(json.loads(row.brands)),
+        row.state == EndpointState.ENABLED and row.failures < TRIP_FAILURES,
+        hours.windows,
+        hours.zone,
+        tuple((what, name) for what, name in names.items() if name is not None),
+    )
 
 
 def of_settings(settings: Settings, config: Config) -> tuple[tuple[Finding, ...], bool]:
     """Returns the findings by the database that the settings name, and whether there is one: before the first start
     there is none, and no endpoint. Raises `DatabaseAway`."""
     now = datetime.now(UTC)
-    known = _read_from(settings, now)
-    return findings(config, known or Known({}, ()), now), known is not None
-
-
-def _read_from(settings: Settings, now: datetime) -> Known | None:
-    url = make_url(settings.database or default_url(settings.data))
-    if url.get_backend_name() == "sqlite" and not (url.database and os.path.exists(url.database)):  # noqa: PTH110
-        return None
-    engine = engine_of(settings.database or default_url(settings.data))
-    try:
-        with engine.connect() as connection:
-            # Tables of another version may lack what is read here; the next start migrates them.
-            return read(connection, now) if migrate.version(connection) == migrate.HEAD else None
-    except OperationalError as error:
-        raise DatabaseAway(str(error.orig)) from None
-    finally:
-        engine.dispose()
+    known = at_rest.read(settings, lambda connection: read(connection, now, config))
+    return findings(config, known or Known(roster=Roster(now=now)), now), known is not None
 
 
 def findings(config: Config, known: Known, now: datetime) -> tuple[Finding, ...]:
     """Returns what is wrong and what is worth knowing, the wrong first, at most `MOST` and a count of the rest."""
-    played = DryRun(config, known.overrides, known.endpoints, now).findings()
-    found = sorted((*played, *_names(config, known.endpoints)), key=lambda finding: not finding.is_wrong)
+    played = DryRun(config, known.roster, known.endpoints, now, off=known.methods.off).findings()
+    found = sorted(
+        (*played, *_unconfirmed(config, known), *_names(config, known.endpoints)),
+        key=lambda finding: not finding.is_wrong,
+    )
     if len(found) > MOST:
         rest = found[MOST:]
         found[MOST:] = [Finding(f"and {len(rest)} more of the kind", any(finding.is_wrong for finding in rest))]
     return tuple(found)
 
 
+def _unconfirmed(config: Config, known: Known) -> Iterator[Finding]:
+    """Yields who has no confirmed method that works although only confirmed ones count, and which methods do not count."""
+    if not config.only_confirmed_methods:
+        return
+    for person in config.responders:
+        there = (known.endpoints.get(name) for name in person.methods)
+        works = {name for name, one in zip(person.methods, there, strict=True) if one is not None and one.works}
+        used = [name for name in known.methods.methods(person) if name in works]
+        open_ = [name for name in used if name in known.methods.unconfirmed(person)]
+        if used and len(open_) == len(used):
+            how = f"{', '.join(used)} {'is' if len(used) == 1 else 'are'} used although nobody confirmed that"
+            yield Finding(
+                f"{person.id} has no confirmed method: {how}. Confirm one on the page of {person.called}", True
+            )
+        elif open_:
+            yield Finding(f"no page comes to {person.id} by {', '.join(open_)}: not confirmed yet", False)
+
+
 def _names(config: Config, there: Mapping[str, Reachable]) -> list[Finding]:
-    """Returns the names of endpoints that the file uses and that do not exist, each with where it stands."""
-    places: defaultdict[str, list[str]] = defaultdict(list)
-    for policy in config.policies:
-        for number, step in enumerate(policy.steps):
-            for target in step.targets:
-                places[target].append(f"step {number + 1} of {policy.id}")
-        for target in policy.fallback:
-            places[target].append(f"the fallback of {policy.id}")
-    places = defaultdict(
-        list, {name: at for name, at in places.items() if ":" not in name and name not in (ALL, OWNER)}
-    )
-    for responder in config.responders:
-        for method in dict.fromkeys((*responder.methods, *((responder.digest,) if responder.digest else ()))):
-            places[method].append(f"responder {responder.id}")
-    for account, owner in config.owners_elsewhere():
-        places[owner].append(f"the owner of {account}")
-    if "operators" in config.model_fields_set:
-        for name in config.operators:
-            places[name].append("operators")
+    """Returns the names of endpoints that are used and that no endpoint has, each with where it stands: in the file, or as the
+    owner or fallback of an endpoint."""
+    places: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for one in endpoint_names(config):
+        places[one.name][one.words] = None
+    for endpoint, known in there.items():
+        for what, name in known.leads_to:
+            places[name][f"{what} of endpoint {endpoint}"] = None
     missing = [name for name in places if name not in there]
     hints = {name: _hint(config, name, there) for name in missing[:MOST_HINTS]}
-    return [Finding(_missing(config, name, places[name], hints.get(name, "")), False) for name in missing]
+    return [Finding(_missing(config, name, list(places[name]), hints.get(name, "")), False) for name in missing]
 
 
 def _missing(config: Config, name: str, places: Sequence[str], hint: str) -> str:

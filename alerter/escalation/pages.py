@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, func, insert, or_, select, update
 
-from alerter.escalation import rings
+from alerter.escalation import policy, rings
 from alerter.notify.health import TRIP_FAILURES
 from alerter.states import DeliveryState, PageState
 from alerter.store import later
-from alerter.store.tables import deliveries, endpoints, pages
+from alerter.store.tables import deliveries, endpoints, pages, steps
 
 ARRIVES_WITHIN: Final = timedelta(seconds=60)
 MOST_FAILURES: Final = 3
@@ -33,7 +33,8 @@ _ONLY_FAILS: Final = "the endpoint keeps failing and is only probed for now"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One message of step `number` to one target, sent to `endpoint`. `rest` are the methods not tried yet."""
+    """One message of step `number` (or `policy.HAND_OVER`) to one target, sent to `endpoint`. `rest` are the methods not tried
+    yet, and `responder` is the person behind the target, if it is one."""
 
     incident: str
     number: int
@@ -43,6 +44,11 @@ class Page:
     delivery: str
     rest: tuple[str, ...]
     fallback: bool
+    responder: str | None = None
+
+    @property
+    def is_hand_over(self) -> bool:
+        return self.number == policy.HAND_OVER
 
 
 _ADD: Final = insert(pages)
@@ -70,6 +76,7 @@ def add(connection: Connection, made: Sequence[Page], now: datetime, wall: datet
             "paged_wall": wall,
             "check_at": now if page.endpoint in failing else now + ARRIVES_WITHIN,
             "failed": _ONLY_FAILS if page.endpoint in failing else None,
+            "responder": page.responder,
         }
         for page in made
     ]
@@ -192,8 +199,8 @@ def take(connection: Connection, page: int, now: datetime, wall: datetime) -> tu
         return None
     why = row.failed or f"it did not arrive within {ARRIVES_WITHIN.total_seconds():.0f} s"
     rest = tuple(json.loads(row.rest))
-    found = Page(row.incident, row.number, row.target, row.who, row.endpoint, row.delivery, rest, bool(row.fallback))
-    return found, why
+    to = (row.incident, row.number, row.target, row.who, row.endpoint, row.delivery)
+    return Page(*to, rest, bool(row.fallback), row.responder), why
 
 
 def _move(connection: Connection, page: int, values: dict[str, Any]) -> bool:
@@ -211,21 +218,34 @@ def targets(connection: Connection, incident: str) -> list[tuple[str, int, bool]
 def is_one_of_several(connection: Connection, page: int) -> bool:
     """Returns True if the same person was sent another message at the same time, which arrived or still may."""
     one, other = pages.alias(), pages.alias()
-    same = [one.c[name] == other.c[name] for name in ("incident", "number", "target", "who", "paged_at")]
+    same = [one.c[name] == other.c[name] for name in ("incident", "number", "paged_at")]
+    # One person may be behind several targets.
+    by_name = and_(*(one.c[name] == other.c[name] for name in ("target", "who")))
     alive = (one.c.id == page, other.c.id != page, other.c.state.in_((PageState.SENT, PageState.ARRIVED)))
-    return connection.scalar(select(other.c.id).where(*same, *alive).limit(1)) is not None
+    query = select(other.c.id).where(*same, *alive, or_(one.c.responder == other.c.responder, by_name))
+    return connection.scalar(query.limit(1)) is not None
 
 
-def was_paged(connection: Connection, incident: str, name: str) -> bool:
-    """Returns True if the person of this name was paged for the incident, as themselves or as who is on call."""
-    by_name = (pages.c.who == name) | pages.c.who.startswith(f"{name} (", autoescape=True)
-    query = select(pages.c.id).where(pages.c.incident == incident, by_name)
+def was_paged(connection: Connection, incident: str, number: int, responder: str | None) -> bool:
+    """Returns True if the person was paged for the incident, by whatever target, since step `number` was last done."""
+    query = _since_step(incident, number).where(pages.c.responder == responder)
     return connection.scalar(query.limit(1)) is not None
 
 
 def of_step(connection: Connection, incident: str, number: int, fallback: bool) -> bool:
-    """Returns True if step `number` has paged anybody, by its targets or (`fallback`) by the fallback."""
-    query = select(pages.c.id).where(
-        pages.c.incident == incident, pages.c.number == number, pages.c.fallback == fallback
-    )
+    """Returns True if step `number` has paged anybody since it was last done, by its targets or (`fallback`) by the
+    fallback. What it did in an earlier round, before somebody had the incident, does not count."""
+    query = _since_step(incident, number).where(pages.c.number == number, pages.c.fallback == fallback)
     return connection.scalar(query.limit(1)) is not None
+
+
+def reaches(connection: Connection, incident: str, number: int, since: datetime) -> bool:
+    """Returns True if a page of this number that was made `since` then has arrived, or still may."""
+    alive = pages.c.state.in_((PageState.SENT, PageState.ARRIVED))
+    here = (pages.c.incident == incident, pages.c.number == number, pages.c.paged_at >= since)
+    return connection.scalar(select(pages.c.id).where(*here, alive).limit(1)) is not None
+
+
+def _since_step(incident: str, number: int) -> Select[tuple[int]]:
+    done = select(steps.c.done_at).where(steps.c.incident == incident, steps.c.number == number).scalar_subquery()
+    return select(pages.c.id).where(pages.c.incident == incident, or_(done.is_(None), pages.c.paged_at >= done))

@@ -6,7 +6,7 @@ If a target leads to nobody, the policy's fallback is paged instead, and the mes
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -17,9 +17,12 @@ from sqlalchemy import Connection
 from alerter.escalation import pages, policy, rings, steps, untold
 from alerter.escalation.pages import Page
 from alerter.escalation.rings import Recipient, Ring
+from alerter.incidents import actions
 from alerter.incidents.record import IncidentRecord
-from alerter.notify import endpoints
+from alerter.notify import endpoints, methods
 from alerter.oncall import rosters
+from alerter.oncall.brand_people import people_of
+from alerter.oncall.method_states import ALL_ON
 from alerter.oncall.responders import Contact, Directory, Nobody, account_of
 from alerter.rules.severity import PRESSING
 from services.config.model import Config
@@ -40,6 +43,8 @@ class PageRequest:
     called: tuple[Recipient, ...] = ()
     missing: tuple[Nobody, ...] = ()
     is_ring: bool = False
+    is_hand_over: bool = False
+    """No step pages: somebody asks a person to take the incident."""
     insists: bool = False
     """The policy is used up, and this repeats its last step."""
 
@@ -52,6 +57,11 @@ class PageRequest:
     def goes_on(self) -> bool:
         """Whether somebody is told again by their own rules, if nobody acknowledges."""
         return any(one.later for one in self.called)
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether somebody is told by a method that does not count, because they have no other."""
+        return any(one.methods[0] in one.contact.unconfirmed for one in self.called)
 
     @property
     def said(self) -> str | None:
@@ -67,6 +77,7 @@ class PageRequest:
         """Who was told and how, for the timeline."""
         told = [one.words for one in self.called]
         step = "the policy is used up and was repeated: it" if self.insists else f"step {self.number + 1}"
+        step = "the hand-over" if self.is_hand_over else step
         return f"{step} told {', '.join(told) or 'nobody'}"
 
     @property
@@ -93,7 +104,8 @@ class Paging:
             roster = None
             if self._config.schedules:
                 roster = rosters.between(self._connection, self._now, self._now + _A_MOMENT, self._now)
-            self._directory = Directory(self._config, roster=roster)
+            states = methods.states(self._connection, self._config) if self._config.responders else ALL_ON
+            self._directory = Directory(self._config, roster=roster, states=states)
         return self._directory
 
     @cached_property
@@ -110,8 +122,15 @@ class Paging:
 
     def again(self, failed: Page, methods: tuple[str, ...]) -> PageRequest:
         """Returns a request to page the same person by the first of `methods`, after a page that failed."""
-        contact = Contact(failed.target, failed.who, methods, methods[0])
-        return PageRequest(failed.number, (Recipient(contact, methods, failed.fallback),))
+        contact = Contact(failed.target, failed.who, methods, methods[0], failed.responder)
+        called = (Recipient(contact, methods, failed.fallback),)
+        return PageRequest(failed.number, called, is_hand_over=failed.is_hand_over)
+
+    def hand_over(self, record: IncidentRecord, whom: Contact) -> PageRequest:
+        """Returns a request to page somebody who is asked to take the incident, by their own rules like a step does."""
+        usable = self.usable_in_order(whom.methods, record.incident.brand)
+        called = rings.arrange(whom, usable, self._config.urgency(record.incident.severity), fallback=False)
+        return PageRequest(policy.HAND_OVER, tuple(called), is_hand_over=True)
 
     def insist(self, record: IncidentRecord, number: int) -> PageRequest | None:
         """Returns a request to page those of the last step that reaches anybody, once more, or `None` if none does."""
@@ -167,8 +186,16 @@ class Paging:
         is_rung = bool(record.audience and found.notify.of(urgency)) and rings.is_rung(
             self._connection, incident.id, found.responder, urgency
         )
-        usable = tuple(name for name in self.usable_in_order(found.methods, incident.brand) if name not in busy)
-        return rings.arrange(found, usable, urgency, fallback, is_rung)
+        usable = found.counting(self.usable_in_order(found.methods, incident.brand))
+        free = tuple(name for name in usable if name not in busy)
+        return rings.arrange(found, free, urgency, fallback, is_rung)
+
+    def ways_left(self, failed: Page, brand: BrandId) -> tuple[str, ...]:
+        """Returns the methods that are left to tell the person whom a page did not reach, without what they switched off."""
+        person = self.directory.responder_called(failed.who) if failed.rest else None
+        states = self.directory.states
+        on = (one for one in failed.rest if person is None or states.is_on(person.id, one))
+        return self.usable_in_order(tuple(on), brand)
 
     def ring(self, record: IncidentRecord, ring: Ring) -> PageRequest | Nobody:
         """Returns whom to tell now that a ring is due: its person, or whoever has taken their turn over meanwhile.
@@ -184,39 +211,49 @@ class Paging:
             if called:
                 rings.stop_person(self._connection, ring)
                 over = Nobody(ring.target, f"the turn of {ring.who} is over")
-                name = found.who.partition(" (")[0]
-                is_told = pages.was_paged(self._connection, record.incident.id, name)
-                return PageRequest(ring.number, () if is_told else tuple(called), (over,))
+                is_told = not ring.is_hand_over and pages.was_paged(
+                    self._connection, record.incident.id, ring.number, found.responder
+                )
+                called = [] if is_told else called
+                return PageRequest(ring.number, tuple(called), (over,), is_hand_over=ring.is_hand_over)
         # Where nobody else can be told, the person who was paged is still the best that there is.
-        methods = self.usable_in_order((ring.method, *ring.rest), record.incident.brand)
-        if not methods or methods[0] != ring.method:
+        is_on = self.directory.states.is_on
+        wanted = tuple(name for name in (ring.method, *ring.rest) if is_on(ring.responder, name))
+        ways = self.usable_in_order(wanted, record.incident.brand)
+        if not ways or ways[0] != ring.method:
             return Nobody(ring.target, f"{ring.who} cannot be reached by {ring.method}")
-        contact = Contact(ring.target, ring.who, methods, ring.method, ring.responder)
-        return PageRequest(ring.number, (Recipient(contact, methods, ring.fallback),), is_ring=True)
+        contact = Contact(ring.target, ring.who, ways, ring.method, ring.responder)
+        again = (Recipient(contact, ways, ring.fallback),)
+        return PageRequest(ring.number, again, is_ring=True, is_hand_over=ring.is_hand_over)
 
-    def rouse(self, record: IncidentRecord) -> None:
+    def rouse(self, record: IncidentRecord, told: Collection[str]) -> None:
         """Ring those who were paged while the incident was calm, by their rules for urgent ones.
 
-        What comes at once goes to those methods that do not get the news of the change anyway.
+        What comes at once goes to those methods that are not `told` now anyway.
         """
         incident, urgent = record.incident, Urgency.URGENT
         for target, number, fallback in pages.targets(self._connection, incident.id):
+            if number == policy.HAND_OVER and not actions.is_asked(record, self._now):
+                continue
             found = self.directory.find(target, self._account(record), self._now)
             if isinstance(found, Nobody) or not found.notify.of(urgent):
                 continue
-            usable = self.usable_in_order(found.methods, incident.brand)
+            usable = found.counting(self.usable_in_order(found.methods, incident.brand))
             is_rung = rings.is_rung(self._connection, incident.id, found.responder, urgent)
             called = [] if is_rung else rings.arrange(found, usable, urgent, fallback)
-            silent = [
-                NotificationRule(method=one.methods[0]) for one in called if one.methods[0] not in record.audience
+            silent = [NotificationRule(method=one.methods[0]) for one in called if one.methods[0] not in told]
+            roused = [replace(one, later=(*silent, *one.later)) for one in called[-1:]]
+            self._start_rings(record, number, roused)
+
+    def _start_rings(self, record: IncidentRecord, number: int, called: Sequence[Recipient]) -> None:
+        """Write what these people are told after a page. Who is asked to take it is told for as long as they are asked."""
+        if number == policy.HAND_OVER and record.asked_until is not None:
+            left = record.asked_until - self._now
+            called = [
+                replace(one, later=tuple(rule for rule in one.later if timedelta(minutes=rule.after_minutes) < left))
+                for one in called
             ]
-            rings.start(
-                self._connection,
-                incident.id,
-                number,
-                [replace(one, later=(*silent, *one.later)) for one in called[-1:]],
-                self._now,
-            )
+        rings.start(self._connection, record.incident.id, number, called, self._now)
 
     def news(self, request: PageRequest) -> tuple[str, ...]:
         """Returns the endpoints of a request that are told of later changes, too.
@@ -245,15 +282,27 @@ class Paging:
         usable = self.usable(names, brand)
         return tuple(name for name in names if name in usable)
 
-    def reach(self, person: str, brand: BrandId) -> tuple[str, ...]:
-        """Returns the first working method of the responder or schedule with this id or name, or the endpoint of this name,
-        or nothing."""
+    def reach(self, person: str, record: IncidentRecord, only_of_brand: bool = False) -> tuple[str, ...]:
+        """Returns by which endpoints to tell the responder or schedule with this id or name at once, by their own rules, or
+        the endpoint of this name, or nothing; with `only_of_brand`, nothing of those whom no policy or account of the brand
+        leads to."""
+        brand = record.incident.brand
         found = self.directory.named(person, self._now)
-        methods = (person,) if found is None else () if isinstance(found, Nobody) else found.methods
-        return self.usable_in_order(methods, brand)[:1]
+        if only_of_brand and not people_of(self._config, (brand,)).has(person if found is None else found.target):
+            return ()
+        if isinstance(found, Nobody):
+            return ()
+        found = found or Contact(person, person, (person,), person)
+        usable = found.counting(self.usable_in_order(found.methods, brand))
+        called = rings.arrange(found, usable, self._config.urgency(record.incident.severity), fallback=False)
+        return tuple(one.methods[0] for one in called)
 
-    def record(self, incident: str, request: PageRequest, deliveries: dict[str, str]) -> None:
-        """Record the pages of a step. `deliveries` has the id of the delivery to each endpoint."""
+    def record(
+        self, about: IncidentRecord, request: PageRequest, deliveries: Mapping[str, str], is_first: bool = False
+    ) -> None:
+        """Record the pages of a step or a hand-over. `deliveries` has the id of the delivery to each endpoint. `is_first` says
+        that the incident opens with them."""
+        incident = about.incident.id
         made = [
             Page(
                 incident,
@@ -264,11 +313,14 @@ class Paging:
                 deliveries[one.methods[0]],
                 one.methods[1:],
                 one.fallback,
+                one.contact.responder,
             )
             for one in request.called
         ]
         pages.add(self._connection, made, self._now, self._wall, self._failing)
-        rings.start(self._connection, incident, request.number, request.called, self._now)
+        if not is_first:
+            rings.spare(self._connection, incident, request.called, self._now)
+        self._start_rings(about, request.number, request.called)
 
     def schedule_next(self, record: IncidentRecord, request: PageRequest) -> None:
         """Schedule the step after this one: at once if this one had nobody to tell. The last one is repeated later."""
@@ -281,6 +333,15 @@ class Paging:
         elif not request.called:
             because, due = f"step {request.number + 1} had nobody to tell", self._now
         steps.schedule(self._connection, incident.id, following, due, because=because)
+
+    def go_on(self, record: IncidentRecord) -> None:
+        """See to it that a policy that insists is repeated later. It stopped where it reached nobody, and somebody knows now:
+        a page that was lost has arrived after all."""
+        incident, after = record.incident.id, policy.insists_after(record.policy)
+        planned = steps.planned(self._connection, incident)
+        if after is not None and planned and steps.waiting(self._connection, incident) is None:
+            number = max(policy.count(record.policy), planned[-1][0] + 1)
+            steps.schedule(self._connection, incident, number, self._now + after)
 
     def put_off(self, record: IncidentRecord, number: int) -> None:
         """Look later whether a policy that is used up is to be repeated."""
@@ -315,6 +376,8 @@ class Paging:
 
 
 def _why_unreached(found: Contact) -> str:
+    if not found.methods:
+        return f"{found.who} has switched off every method"
     names = " or ".join(found.methods)
     if found.who == names:
         return f"endpoint {names} is missing, disabled or not for this brand"

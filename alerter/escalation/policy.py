@@ -8,6 +8,8 @@ from typing import Final
 
 from services.config.model import Policy, Step
 
+HAND_OVER: Final = -1
+"""Stands in place of a step's number for pages of a hand-over, which no step of the policy sends."""
 LEAST_WAIT: Final = timedelta(minutes=3)
 LEAST_SHARE: Final = 1 / 3
 """However little time is left, a person needs a moment to wake up and look before the next one is woken: a wait shrinks to

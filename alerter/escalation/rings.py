@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
+from alerter.escalation import policy
 from alerter.oncall.responders import Contact
 from alerter.states import StepState
 from alerter.store import later
@@ -47,12 +48,13 @@ class Recipient:
         """Who is told and how, and what follows."""
         who, method = self.contact.who, self.methods[0]
         follows = [f"{rule.method} after {rule.after_minutes:g} min" for rule in self.later]
-        return ", then by ".join([who if method == who else f"{who} by {method}", *follows])
+        sure = " (which they have not confirmed)" if method in self.contact.unconfirmed else ""
+        return ", then by ".join([who if method == who else f"{who} by {method}{sure}", *follows])
 
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """One message to come. `number` is the step that paged the person."""
+    """One message to come. `number` is the step that paged the person, or `policy.HAND_OVER`."""
 
     id: int
     incident: str
@@ -68,9 +70,15 @@ class Ring:
     because: str | None
 
     @property
+    def is_hand_over(self) -> bool:
+        return self.number == policy.HAND_OVER
+
+    @property
     def why(self) -> str:
         """Why the person is told again, in words."""
         after = f"{self.after_minutes:g} minute{'' if self.after_minutes == 1 else 's'}"
+        if self.is_hand_over and self.because is None:
+            return f"{self.who} has not taken it {after} after being asked"
         return self.because or f"nobody has acknowledged it {after} after {self.who} was paged"
 
 
@@ -145,9 +153,18 @@ def stop_person(connection: Connection, ring: Ring) -> None:
     stop(connection, ring.incident, rings.c.responder == ring.responder)
 
 
+def spare(connection: Connection, incident: str, called: Sequence[Recipient], now: datetime) -> None:
+    """Cancel what comes at once to these people because it has become urgent, by the very method that a page uses now: one
+    message is enough."""
+    for one in called:
+        if one.contact.responder is not None:
+            same = (rings.c.responder == one.contact.responder, rings.c.method == one.methods[0])
+            stop(connection, incident, *same, rings.c.after_minutes == 0, rings.c.due_at <= now)
+
+
 def is_rung(connection: Connection, incident: str, responder: str | None, urgency: Urgency) -> bool:
-    """Returns True if rules of this urgency go on for this person."""
-    waits = (rings.c.incident == incident, rings.c.state == StepState.WAITING)
+    """Returns True if rules of this urgency go on for this person. Those of a hand-over end with it, and do not count."""
+    waits = (rings.c.incident == incident, rings.c.state == StepState.WAITING, rings.c.number != policy.HAND_OVER)
     query = select(rings.c.id).where(*waits, rings.c.responder == responder, rings.c.urgency == urgency)
     return connection.scalar(query.limit(1)) is not None
 
@@ -161,12 +178,13 @@ def take(connection: Connection, ring: int, now: datetime) -> Ring | None:
     return _ring(connection.execute(select(rings).where(rings.c.id == ring)).one())
 
 
-def hasten(connection: Connection, incident: str, target: str, who: str, now: datetime, because: str) -> str | None:
-    """Make the next ring of a person due, because an earlier message did not get through.
+def hasten(connection: Connection, incident: str, responder: str | None, now: datetime, because: str) -> str | None:
+    """Make the next ring of a person due, because an earlier message did not get through. By which target it paged them
+    does not matter: a person is rung once, also if several lead to them.
 
     Returns its method, or `None` if none waits.
     """
-    of_person = (rings.c.incident == incident, rings.c.target == target, rings.c.who == who)
+    of_person = (rings.c.incident == incident, rings.c.responder == responder)
     query = select(rings).where(*of_person, rings.c.state == StepState.WAITING).order_by(rings.c.due_at, rings.c.id)
     row = connection.execute(query.limit(1)).one_or_none()
     if row is None:

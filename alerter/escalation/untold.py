@@ -12,7 +12,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, select, type_coerce, update
 
 from alerter.states import ENDED, DeliveryState, PageState, StepState
 from alerter.store.tables import deliveries, incidents, pages, steps
@@ -53,11 +53,17 @@ class Untold(NamedTuple):
 
 
 def note(connection: Connection, incident: str, number: int, now: datetime, because: str) -> None:
-    """Keep a step that reached nobody, and why."""
+    """Keep a step that was done and reached nobody, and why."""
     connection.execute(
         update(steps)
         .where(steps.c.incident == incident, steps.c.number == number)
-        .values(state=StepState.UNTOLD, due_at=now + LOOK_AGAIN, done_at=now, because=because)
+        .values(
+            state=StepState.UNTOLD,
+            due_at=now + LOOK_AGAIN,
+            # Since when it is so. A page of it that was lost, and arrives after all, was made then.
+            done_at=func.coalesce(steps.c.done_at, type_coerce(now, steps.c.done_at.type)),
+            because=because,
+        )
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from alerter.incidents.record import Entry, IncidentRecord, Message, Since, Transition, heard, refresh
+from alerter.incidents.record import Entry, IncidentRecord, Message, Since, Transition, heard, refresh, with_audience
 from alerter.incidents.transitions import Refused, Trigger, advance, reopening
 from alerter.rules.severity import WORST
 from alerter.states import TellReason
@@ -55,13 +55,16 @@ def acknowledge(
         "acknowledged_until": until,
         "comment": comment or (incident.comment if again else None),
     }
-    draft = _changed(record, {**changes, **_AWAKE}, acted=True)
+    draft = _changed(record, {**changes, **_AWAKE}, acted=True).model_copy(update=_FROM_INSIDE)
     if not again:
         draft = draft.model_copy(update={"told": heard(draft, now), "asked_until": None})
     message = Message(Change.ACKNOWLEDGED, because, TellReason.RECORDED if again else TellReason.ACTED)
-    return advance(record, draft, Trigger.NOTED, Entry("acknowledged", because, by), now, message, halts=True)
+    # Who only says once more that they have it still asks whomever they asked to take it over.
+    return advance(record, draft, Trigger.NOTED, Entry("acknowledged", because, by), now, message, halts=not again)
 
 
+_FROM_INSIDE: Final[dict[str, Any]] = {"held_from_outside": False}
+"""Until the caller says otherwise, which knows whose key it was."""
 _AWAKE: Final[dict[str, Any]] = {"snoozed_by": None, "snoozed_until": None}
 _FREE: Final[dict[str, Any]] = {"acknowledged_by": None, "acknowledged_at": None, "acknowledged_until": None}
 
@@ -80,45 +83,59 @@ def snooze(record: IncidentRecord, by: str, comment: str, now: datetime, until: 
         return None
     because = f"{by} snoozed it until {until:%Y-%m-%d %H:%M} UTC" + _said(comment)
     changes = {**_FREE, "snoozed_by": by, "snoozed_until": until, "comment": comment or None}
-    draft = _changed(record, changes, acted=True).model_copy(update={"asked_until": None})
+    draft = _changed(record, changes, acted=True).model_copy(update={"asked_until": None, **_FROM_INSIDE})
     message = Message(Change.UPDATED, because, TellReason.RECORDED)
     return advance(record, draft, Trigger.NOTED, Entry("snoozed", because, by), now, message, halts=True)
 
 
 def reassign(
-    record: IncidentRecord, by: str, to: str, comment: str, now: datetime, target: str | None = None
+    record: IncidentRecord, by: str, to: str, comment: str, now: datetime, endpoints: tuple[str, ...] = ()
 ) -> Transition | None:
     """Ask `to` to take it within `HAND_OVER`. Whoever has it keeps it until then, and beyond if `to` does not take it.
 
-    `target` says how `to` is told, if that is not their name. Returns `None` if `to` has it, or was asked already.
+    `endpoints` are those by which `to` is paged: they hear how it goes on. Returns `None` if `to` has it, or is asked already.
     """
     refuse_ended(record)
     incident = record.incident
-    asked = incident.assigned_to == to and record.asked_until is not None and record.asked_until > now
-    if asked or incident.acknowledged_by == to:
+    if incident.acknowledged_by == to or (incident.assigned_to == to and is_asked(record, now)):
         return None
     because = f"{by} asked {to} to take it" + _said(comment)
     draft = _changed(record, {**_AWAKE, "assigned_to": to, "comment": comment or None}, acted=True)
     until = now + HAND_OVER
+    draft = with_audience(draft, endpoints, now)
     draft = draft.model_copy(update={"told": heard(draft, now), "asked_until": until})
-    message = Message(Change.UPDATED, because, TellReason.ACTED, person=target or to)
+    message = Message(Change.UPDATED, because, TellReason.ACTED)
     entry = Entry("reassigned", because, by)
     # Somebody has it until somebody else does: an incident must not fall between two chairs.
     resumes_at = until if incident.acknowledged_by is None else None
     return advance(record, draft, Trigger.NOTED, entry, now, message, halts=True, resumes_at=resumes_at)
 
 
-def not_taken(record: IncidentRecord, now: datetime) -> Transition:
-    """Tell the person who has it that whoever they asked did not take it, so that it is still theirs."""
-    incident = record.incident
-    until = f" until {incident.acknowledged_until:%Y-%m-%d %H:%M} UTC" if incident.acknowledged_until else ""
-    because = (
-        f"{incident.assigned_to} did not take it within {HAND_OVER.total_seconds() / 60:.0f} minutes; "
-        f"{incident.acknowledged_by} still has it{until}"
-    )
+def is_asked(record: IncidentRecord, now: datetime) -> bool:
+    """Returns True if somebody was asked to take it and may still answer."""
+    return record.asked_until is not None and now < record.asked_until
+
+
+def ask_again(record: IncidentRecord, endpoints: tuple[str, ...], now: datetime, words: str, why: str) -> Transition:
+    """Tell whoever is asked to take it once more, or by another way. `words` say how, and `why` says because of what."""
+    because = f"{record.incident.assigned_to} is asked to take it: {why}"
+    message = Message(Change.ESCALATED, because, TellReason.STEP)
+    draft = with_audience(record, endpoints, now)
+    return advance(record, draft, Trigger.NOTED, Entry("escalated", f"{words} ({why})"), now, message)
+
+
+def not_taken(record: IncidentRecord, now: datetime, lost: str | None = None) -> Transition:
+    """End a hand-over that nobody took, or could hear of: `lost` says why. Whoever has it is told that it is still theirs."""
+    incident, message = record.incident, None
+    because = f"{incident.assigned_to} did not take it within {HAND_OVER.total_seconds() / 60:.0f} minutes"
+    if lost is not None:
+        because = f"{incident.assigned_to} could not be asked to take it: {lost}"
     draft = _changed(record, {"assigned_to": None}).model_copy(update={"asked_until": None})
-    draft = draft.model_copy(update={"told": heard(draft, now)})
-    message = Message(Change.UPDATED, because, TellReason.REMINDED, person=incident.acknowledged_by)
+    if incident.acknowledged_by is not None:
+        until = f" until {incident.acknowledged_until:%Y-%m-%d %H:%M} UTC" if incident.acknowledged_until else ""
+        because += f"; {incident.acknowledged_by} still has it{until}"
+        draft = draft.model_copy(update={"told": heard(draft, now)})
+        message = Message(Change.UPDATED, because, TellReason.REMINDED, person=incident.acknowledged_by)
     return advance(record, draft, Trigger.NOTED, Entry("not_taken", because), now, message)
 
 
@@ -212,8 +229,9 @@ def lapse(record: IncidentRecord, now: datetime) -> Transition:
         f"{by}'s acknowledgement has expired; the policy resumes in {GRACE.total_seconds() / 60:.0f} minutes "
         f"unless somebody acknowledges the incident"
     )
+    # Whoever was asked to take it over is asked still: now nobody else has it.
     draft = _changed(record, dict(_FREE))
-    draft = draft.model_copy(update={"told": heard(draft, now), "asked_until": None})
+    draft = draft.model_copy(update={"told": heard(draft, now)})
     message = Message(Change.UPDATED, because, TellReason.REMINDED, person=by)
     return advance(record, draft, Trigger.NOTED, Entry("lapsed", because, by), now, message, resumes_at=now + GRACE)
 

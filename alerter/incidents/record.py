@@ -147,9 +147,13 @@ class IncidentRecord(Part):
     since: Since = Since()
     acted: bool = False
     """Whether a person acted on it."""
+    held_from_outside: bool = False
+    """Whether its holder's name was given by a key limited to brands: only people of its brand are told by such a name."""
     asked_until: Time | None = None
     """Until when the person that it is assigned to may take it."""
     audience: tuple[str, ...] = ()
+    to_rouse: bool = False
+    """It became urgent while it was muted. Once its policy goes on, those whom it paged while it was calm are rung."""
 
     @property
     def ended(self) -> bool:
@@ -250,8 +254,7 @@ def negatives_of(forecast: CascadeForecast) -> int:
 
 def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
     """Returns the record with its public part derived anew; `changes` are fields of that part and win."""
-    facets = record.facets.values()
-    front = leading(record)
+    facets, front = record.facets.values(), leading(record)
     outlook = front.outlook if front is not None else None
     rising = [f.outlook for f in facets if f.outlook.level not in (Level.EASING, Level.CROSSED)]
     crossings = [o.crossing.earliest for o in rising if o.crossing is not None and o.crossed_at is None]
@@ -364,13 +367,8 @@ def doublings(outlook: Outlook | None) -> int:
 
 
 def _times_the_line(outlook: Outlook) -> float:
-    line = outlook.line
-    times = [1.0]
-    if line.engagements is not None:
-        times.append(outlook.observed / line.engagements)
-    if line.audience is not None:
-        times.append(outlook.reach / line.audience)
-    return max(times)
+    sizes = ((outlook.observed, outlook.line.engagements), (outlook.reach, outlook.line.audience))
+    return max([1.0, *(size / line for size, line in sizes if line is not None)])
 
 
 def _beyond(outlook: Outlook) -> str:

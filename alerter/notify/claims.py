@@ -22,6 +22,7 @@ from alerter.notify.health import after_sending, sends_allowed
 from alerter.notify.hours import put_off
 from alerter.notify.kinds import TRAITS
 from alerter.notify.leases import LEASE
+from alerter.notify.links import METHOD_CODE, TEST_PAGE
 from alerter.notify.listener import DeliveryListener
 from alerter.notify.outlet import Keys, Kind, KnownTicket, OutboundMessage
 from alerter.notify.places import PlacesView
@@ -84,6 +85,7 @@ def claim(connection: Connection, by: Claimant, now: datetime, wall: datetime, l
     rows = ticket_rows.in_turn(connection, rows, due, by.held, now)
     rows = _newest(connection, rows, due, by.held, now, listener, claims)
     rows = ticket_rows.one_each(rows, due)
+    rows = _not_over(connection, rows, now)
     rows, claims.put_off, claims.page_failed = put_off(connection, rows, due, now, listener)
     _mark_rates(connection, Counter(row.endpoint for row in rows), wall)
     claims.claimed = _begin(connection, rows, due, by.owner, now, wall)
@@ -172,6 +174,25 @@ def _newest(
     # Read again, because some are others, and what they say may be new.
     query = select(*_COLUMNS).where(deliveries.c.id.in_(settled.ids)).order_by(deliveries.c.next_attempt_at)
     return data + list(connection.execute(query))
+
+
+EXPIRED: Final = "expired"
+"""The outcome of what was not sent, because it would have come too late."""
+_ENDS: Final = {TEST_PAGE: "confirm_by", METHOD_CODE: "ends_at"}
+"""Messages that nobody wants once their time is over, with what says when that is."""
+
+
+def _not_over(connection: Connection, rows: Sequence[Any], now: datetime) -> list[Any]:
+    """Returns what is still worth sending: no drill rings hours after its end, because an endpoint was down."""
+    late = {
+        row.id
+        for row in rows
+        if row.type in _ENDS and datetime.fromisoformat(json.loads(row.body)["data"][_ENDS[row.type]]) <= now
+    }
+    if late:
+        _sweep(connection, sorted(late), now)
+        outbox.cancel(connection, sorted(late), now, EXPIRED)
+    return [row for row in rows if row.id not in late]
 
 
 def _mark_rates(connection: Connection, given: Mapping[str, int], wall: datetime) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, select
 
@@ -17,10 +18,12 @@ from alerter.states import EndpointState
 from alerter.store import audit
 from alerter.store.installation import turned
 from alerter.store.tables import endpoints
+from services.contracts.stage import Misplacement, Moved
 
 ACTOR = "firebreak"
 """Who stands in the audit log for what the installation noticed by itself."""
 _TOLD = "config"
+_LOG_NEWS: Final = {Misplacement.ANOTHER_LOG: "log.restored", Misplacement.RETENTION: "log.dropped"}
 
 
 def tell_of_config(
@@ -54,22 +57,34 @@ def tell_of_config(
 def tell_of_log(
     connection: Connection,
     operators: Collection[str],
-    partition: int,
-    moved: tuple[int, int],
+    moved: Moved,
     now: datetime,
     wall: datetime,
 ) -> None:
-    """Tell that a position was said of another log: where it was, and where reading goes on. Call it in the transaction that
-    moves the position, which only one replica can do."""
-    was, at = moved
-    because = (
-        f"signals were said to be applied up to {was}, which is not so in the log that is there: it, or the database, was"
-        f" restored or made anew. Reading goes on at {at}. Look whether posts were lost, and send them again from their source"
-    )
-    audit.record(connection, now, ACTOR, "log.restored", str(partition), None, {"position": was, "goes_on_at": at})
-    body = native.render_log(because, partition, was, at, now)
+    """Tell that a stage goes on elsewhere than where it was. Call it in the transaction that makes that last, which only one
+    replica can do."""
+    what = _LOG_NEWS[moved.why]
+    detail = {"stage": moved.stage, "position": moved.position, "goes_on_at": moved.goes_on_at}
+    audit.record(connection, now, ACTOR, what, str(moved.partition), None, detail)
+    body = native.render_log(what, _why(moved), moved, now)
     names = _who(connection, operators, "log")
-    outbox.enqueue(connection, Cause("log.restored", None, ("log", partition, was, at, now)), body, names, now, wall)
+    place = (moved.stage, moved.partition, moved.position, moved.goes_on_at)
+    outbox.enqueue(connection, Cause(what, None, ("log", *place, now)), body, names, now, wall)
+
+
+def _why(moved: Moved) -> str:
+    match moved.why:
+        case Misplacement.ANOTHER_LOG:
+            return (
+                f"{moved.stage} was said to have dealt with everything up to {moved.position}, which is not so in the log that"
+                f" is there: it, or what the stage knows, was restored or made anew. Reading goes on at {moved.goes_on_at}."
+                " Look whether posts were lost, and send them again from their source"
+            )
+        case Misplacement.RETENTION:
+            return (
+                f"the log dropped {moved.lost} records before {moved.stage} had read them: it was behind for longer than the"
+                f" log keeps its records. Reading goes on at {moved.goes_on_at}. Send the posts of that time again"
+            )
 
 
 def _who(connection: Connection, operators: Collection[str], topic: str) -> list[str]:

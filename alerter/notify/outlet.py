@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from alerter.notify.attempt import Result
 
@@ -30,6 +30,11 @@ class Kind(StrEnum):
     """E-mail, text messages and a hundred others, by a URL of the `apprise` library."""
     HTTP = "http"
     """Tickets in a help desk, a CRM or an incident tool, by templates."""
+
+
+PAGING: Final = frozenset({Kind.PAGERDUTY, Kind.ALERTMANAGER, Kind.ALERTMANAGER_WEBHOOK, Kind.HTTP})
+"""Kinds of endpoints that page whatever they are sent, or may, as some systems with tickets do, and go on until they are told
+that it is over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,13 +19,14 @@ from alerter.notify.formats.alertmanager import Alert
 from alerter.notify.formats.notice import Notice, notice_of
 from alerter.notify.http import HttpSender, Request
 from alerter.notify.kinds import AlertmanagerOptions, AlertmanagerWebhookOptions
-from alerter.notify.links import LinkSigner
+from alerter.notify.links import CODE_DIGITS, METHOD_CODE, LinkSigner
 from alerter.notify.outlet import Kind, OutboundMessage, Outlet
 from alerter.notify.tickets.outlet import TicketOutlet
 from alerter.states import AttemptOutcome
 
 NOTHING_TO_TELL = Result(AttemptOutcome.DELIVERED, detail="nothing to send: this receiver never got the text of a post")
 
+_A_CODE: Final = re.compile(rf"\d{{{CODE_DIGITS}}}")
 _WORTH_HIDING_CHARS: Final = 6
 """A shorter value is no secret, and would be found in many a word."""
 OTHERS_SECONDS: Final = 0.5
@@ -71,7 +73,11 @@ class Outlets:
         return await self._apprise.check(url)
 
     async def deliver(self, message: OutboundMessage) -> Result:
-        return await self._of[message.kind].deliver(message)
+        result = await self._of[message.kind].deliver(message)
+        if message.type == METHOD_CODE and result.detail:
+            # Some receivers repeat what they were sent, and a code is for the person alone.
+            return replace(result, detail=_A_CODE.sub("***", result.detail))
+        return result
 
     async def close(self) -> None:
         for outlet in self._of.values():
@@ -174,7 +180,7 @@ def signed(message: OutboundMessage, timestamp: int, links: LinkSigner) -> Reque
 
 def stamped(message: OutboundMessage, links: LinkSigner) -> bytes:
     """Returns the body as this endpoint gets it: with a link to acknowledge, if it is about an incident."""
-    return links.stamped(message.body, message.endpoint, message.made) if message.is_about_incident else message.body
+    return links.completed(message.type, message.body, message.delivery, message.endpoint, message.made)
 
 
 def _noticed(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
@@ -11,7 +10,7 @@ from typing import Self, TypeVar
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import OperationalError
 
-from alerter.store import audit, migrate, sealing
+from alerter.store import at_rest, audit, migrate, sealing
 from alerter.store.database import DatabaseAway, default_url, engine_of, fold
 from alerter.store.vault import Vault
 from services.base.errors import ConfigError
@@ -25,7 +24,7 @@ def late(settings: Settings) -> int:
     `FirebreakError` if a key is malformed, a value cannot be read or the database does not answer. Tables of an older
     version will do, because they are migrated at the next start."""
     vault = Vault.from_settings(settings)
-    if not _is_there(settings):
+    if not at_rest.is_there(settings):
         return 0
     engine = engine_of(settings.database or default_url(settings.data))
     try:
@@ -42,19 +41,13 @@ def _in_one(engine: Engine, work: Callable[[Connection], T]) -> T:
         raise DatabaseAway(str(error.orig)) from None
 
 
-def _is_there(settings: Settings) -> bool:
-    url = make_url(settings.database or default_url(settings.data))
-    # A folder that cannot be looked into holds none for us: its own check says why.
-    return url.get_backend_name() != "sqlite" or bool(url.database and os.path.exists(url.database))  # noqa: PTH110
-
-
 class Rotation:
     """Raises `ConfigError` if there is no database of this version or a key is malformed, and `DatabaseAway` if the
     database does not answer."""
 
     def __init__(self, settings: Settings) -> None:
         url = settings.database or default_url(settings.data)
-        if not _is_there(settings):
+        if not at_rest.is_there(settings):
             path = make_url(url).database
             raise ConfigError(f"there is no database at {path}: set FIREBREAK_DATABASE or FIREBREAK_DATA")
         self.vault = Vault.from_settings(settings)

@@ -15,10 +15,10 @@ import structlog
 from sqlalchemy import Connection
 
 from alerter.answers import digest
+from alerter.desk import due
 from alerter.desk.context import Context
+from alerter.desk.due import KINDS
 from alerter.desk.service import IncidentService
-from alerter.escalation import pages, rings, steps, untold
-from alerter.incidents import store
 from alerter.metrics import AlerterMetrics
 from alerter.store.database import Database, DatabaseAway, Overtaken
 from alerter.store.wakeup import until_due
@@ -57,8 +57,8 @@ class Engine:
             self.bell.clear()
             try:
                 # One look, because the bell rings after each commit, and hardly any makes something due at once.
-                due = await self._database.read(next_due)
-                if due is not None and due <= self._clock.now():
+                moment = await self._database.read(next_due)
+                if moment is not None and moment <= self._clock.now():
                     await self.turn()
                     continue
             except (DatabaseAway, Overtaken) as error:
@@ -66,25 +66,14 @@ class Engine:
                 logger.warning("engine_tries_again", kind=type(error).__name__, why=str(error))
                 await asyncio.sleep(0.2)
                 continue
-            await until_due(due, self.bell, self._stop, self._clock)
+            await until_due(moment, self.bell, self._stop, self._clock)
 
     async def turn(self) -> None:
         """Do what is due now."""
         now = self._clock.now()
-        due_steps = await self._database.read(lambda c: steps.due(c, now, AT_ONCE))
-        for incident, number in due_steps:
-            await self._do(lambda desk, i=incident, n=number: desk.timers.step(i, n))  # type: ignore[misc]
-        due_pages = await self._database.read(lambda c: pages.due(c, now, AT_ONCE))
-        for incident, page in due_pages:
-            await self._do(lambda desk, i=incident, p=page: desk.timers.unreached(i, p))  # type: ignore[misc]
-        due_rings = await self._database.read(lambda c: rings.due(c, now, AT_ONCE))
-        for incident, ring in due_rings:
-            await self._do(lambda desk, i=incident, r=ring: desk.timers.ring(i, r))  # type: ignore[misc]
-        for incident in await self._database.read(lambda c: untold.due(c, now, AT_ONCE)):
-            await self._do(lambda desk, i=incident: desk.timers.look_again(i))  # type: ignore[misc]
-        due_timers = await self._database.read(lambda c: store.IncidentStore(c).due(now, AT_ONCE))
-        for incident in due_timers:
-            await self._do(lambda desk, i=incident: desk.timers.fire(i))  # type: ignore[misc]
+        for kind in KINDS:
+            for one in await self._database.read(lambda c, k=kind: k.due(c, now, AT_ONCE)):  # type: ignore[misc]
+                await self._do(lambda desk, k=kind, o=one: k.do(desk.timers, o))  # type: ignore[misc]
         due_digests = await self._database.read(lambda c: digest.due(c, now, AT_ONCE))
         for account in due_digests:
             await self._tell(account)
@@ -120,9 +109,5 @@ class Engine:
 
 def next_due(connection: Connection) -> datetime | None:
     """Returns when the next step (or look at one that reached nobody), page, ring, timer or digest is due."""
-    moments = [
-        moment
-        for moment in (module.next_due(connection) for module in (steps, untold, pages, rings, store, digest))
-        if moment is not None
-    ]
-    return min(moments, default=None)
+    moments = (due.next_due(connection), digest.next_due(connection))
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -20,6 +20,7 @@ from services.contracts.signal import (
     PostUnread,
     WatchRequested,
 )
+from services.contracts.stage import StageMoved
 
 EVENTS: Final[tuple[type[Event], ...]] = (
     PostObserved,
@@ -38,6 +39,7 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     BrandVolume,
     BrandHistory,
     WatchRequested,
+    StageMoved,
     IncidentChanged,
 )
 BY_TYPE: Final = {event.TYPE: event for event in EVENTS}

@@ -24,11 +24,11 @@ from services.base.crashpoints import seam
 from services.base.errors import FirebreakError, Transient
 from services.base.metrics import FloorMetrics
 from services.base.tasks import Health, Tasks
+from services.contracts.stage import Misplacement, Moved
 from services.eventlog.base import (
     Closed,
     EventLog,
     Fenced,
-    Gap,
     Group,
     Membership,
     NotAssigned,
@@ -88,29 +88,31 @@ class Lane:
     def stop(self) -> None:
         self._stopping.set()
 
-    def begin(
-        self, gap: Gap | None, due: Callable[[], datetime | None] = lambda: None, moved: tuple[int, int] | None = None
-    ) -> None:
-        """The state is restored, and reading begins. `due()` returns when the earliest timer wants to fire. `moved` is the
-        position that was said of another log, and where reading goes on instead."""
+    def begin(self, moves: Sequence[Moved] = (), due: Callable[[], datetime | None] = lambda: None) -> None:
+        """The state is restored, and reading begins. `moves` says where it was and goes on instead; `due()` returns when the
+        earliest timer wants to fire."""
         seam("lane.acquired")
-        if gap is not None:
-            lost = gap.start - gap.position
-            self._lanes.metrics.lane_gap_records.labels(self._lanes.name).inc(lost)
-            logger.error("records_lost_to_retention", stage=self._lanes.name, partition=self.partition, records=lost)
-        if moved is not None:
-            self._lanes.moved[self.partition] = moved
-            self._lanes.metrics.lane_positions_healed.labels(self._lanes.name).inc()
-            logger.error(
-                "position_of_another_log",
-                stage=self._lanes.name,
-                partition=self.partition,
-                position=moved[0],
-                goes_on_at=moved[1],
-                do="if a backup was restored, this is expected: deploy/runbook.md#firebreakpositionshealed",
-            )
+        for moved in moves:
+            self._note(moved)
         self.due = due
         self.serving, self.last_advance = True, time.monotonic()
+
+    def _note(self, moved: Moved) -> None:
+        name = self._lanes.name
+        if moved.why is Misplacement.RETENTION:
+            self._lanes.metrics.lane_gap_records.labels(name).inc(moved.lost)
+            logger.error("records_lost_to_retention", stage=name, partition=self.partition, records=moved.lost)
+            return
+        self._lanes.moved[self.partition] = moved
+        self._lanes.metrics.lane_positions_healed.labels(name).inc()
+        logger.error(
+            "position_of_another_log",
+            stage=name,
+            partition=self.partition,
+            position=moved.position,
+            goes_on_at=moved.goes_on_at,
+            do="if a backup was restored, this is expected: deploy/runbook.md#firebreakpositionshealed",
+        )
 
     def committed(self, records: Sequence[Record], seconds: float) -> None:
         """Count a step that took effect."""
@@ -196,8 +198,8 @@ class Lanes:
         self.serve = serve
         self.metrics = metrics
         self.transient: tuple[type[Exception], ...] = (Fenced, Uncertain, Unavailable, *transient)
-        self.moved: dict[int, tuple[int, int]] = {}
-        """Partition -> the position that was said of another log, and where this process went on instead."""
+        self.moved: dict[int, Moved] = {}
+        """Partition -> how this process went on where a position was said of another log."""
         self._log = log
         self._tasks: Tasks | None = None
         self._lanes: dict[int, Lane] = {}
@@ -284,7 +286,7 @@ class Lanes:
         detail: dict[str, object] = {"partitions": sorted(self._lanes), "restoring": waiting}
         if self.moved:
             detail["positions_of_another_log"] = {
-                str(p): {"was": was, "is": now} for p, (was, now) in self.moved.items()
+                str(p): {"was": moved.position, "is": moved.goes_on_at} for p, moved in self.moved.items()
             }
         return Health(self._joined and not waiting, detail)
 

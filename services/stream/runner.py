@@ -22,6 +22,7 @@ from services.base.tasks import Health, Tasks
 from services.eventlog.base import Batch, EventLog, Group, Membership, Owner, Record, TooLarge, Transaction
 from services.stream.deadletter import DeadLetters
 from services.stream.lanes import READ_SECONDS, Again, Lane, Lanes
+from services.stream.moves import messages, moves_of
 from services.stream.off_loop import Stalled
 from services.stream.processor import Processor, StepResult
 from services.stream.strikes import DIED, KEY, Strikes, without
@@ -64,9 +65,13 @@ class Runner:
         processor = self._stage.make(lane.partition, self._letters)
         entries, note = without(restored.entries)
         processor.restore(entries)
-        moved_from = restored.moved_from
-        lane.begin(restored.gap, processor.due, None if moved_from is None else (moved_from, restored.next))
-        after = restored.next
+        after, moved_from = restored.next, restored.moved_from
+        healed = None if moved_from is None else (moved_from, after)
+        moves = moves_of(self._stage.name, lane.partition, restored.gap, healed)
+        lane.begin(moves, processor.due)
+        news = messages(moves, self._clock.now())
+        if news:
+            await owner.commit(Transaction(after, news))
         strikes = Strikes(note, self._life, after)
         while not lane.stopping:
             alone = after < max(self._one_by_one.get(lane.partition, -1), strikes.alone_until)

@@ -21,8 +21,9 @@ from services.config.file import ConfigFile
 from services.config.loading import load
 from services.config.model import Brand
 from services.contracts.spelling import fold
-from services.contracts.topics import TOPICS
+from services.contracts.topics import SIGNALS, TOPICS
 from services.eventlog.base import EventLog, Unavailable
+from services.eventlog.position import healed
 from services.runtime.process import open_log
 from services.runtime.registry import SERVICES
 from services.runtime.registry import load as load_object
@@ -60,6 +61,7 @@ async def diagnose(settings: Settings) -> bool:
     _check_secrets(found, settings)
     if _is_here("alerter"):
         _check_reach(found, settings)
+        _check_endpoints(found, settings)
     usable = _check_machine(found, settings)
     _check_parts(found)
     if usable or settings.log == "kafka":
@@ -146,10 +148,12 @@ def _check_keys_at_rest(found: Findings, settings: Settings) -> None:
 def _check_reach(found: Findings, settings: Settings) -> None:
     """Play every policy over the coming week, and compare the names of endpoints with those that exist."""
     try:
-        config = load(settings.config)
-        findings, begun = load_object("alerter.escalation.dry_run:of_settings")(settings, config)
+        whole = load_object("alerter.oncall.declared_config:of_settings")(settings, load(settings.config))
+        findings, begun = load_object("alerter.escalation.dry_run:of_settings")(settings, whole.config)
     except FirebreakError:
         return  # what is wrong with the file or the database is said by its own check
+    for words in load_object("alerter.oncall.declared_config:findings")(whole):
+        found.note(words)
     for finding in findings:
         if finding.is_wrong and begun:
             found.bad(finding.words, "create or enable the endpoint, or close the gap; see docs/policies.md")
@@ -159,6 +163,19 @@ def _check_reach(found: Findings, settings: Settings) -> None:
         found.note("endpoints are created at run time, after the first start: until then nobody is told")
     elif not any(finding.is_wrong for finding in findings):
         found.good("every step of every policy reaches somebody in the coming week")
+
+
+def _check_endpoints(found: Findings, settings: Settings) -> None:
+    """Say what is the matter with endpoints that fail or are disabled."""
+    try:
+        findings = load_object("alerter.api.endpoint_findings:of_settings")(settings, load(settings.config))
+    except FirebreakError:
+        return  # as above
+    for finding in findings:
+        if finding.is_wrong:
+            found.bad(finding.words, "see to the receiver: messages wait for it, and leave when it answers")
+        else:
+            found.note(finding.words)
 
 
 def _check_machine(found: Findings, settings: Settings) -> bool:
@@ -210,6 +227,8 @@ async def _check_log(found: Findings, settings: Settings) -> None:
             for topic in TOPICS:
                 records += sum(after - start for start, after in (await log.bounds(topic.name)).values())
             found.good(f"the {settings.log} log answers and holds about {counted(records, 'record')}")
+            if _is_here("alerter"):
+                await _check_positions(found, settings, log)
     except Unavailable as error:
         then = (
             "start the brokers, or correct FIREBREAK_KAFKA_BOOTSTRAP"
@@ -219,6 +238,23 @@ async def _check_log(found: Findings, settings: Settings) -> None:
         found.bad(f"the log does not answer: {error}", then)
     except FirebreakError as error:
         found.bad(f"the log cannot be used: {error}", "restore the data directory from a backup")
+
+
+async def _check_positions(found: Findings, settings: Settings, log: EventLog) -> None:
+    """Note what is said to be applied to the alerter's database, and is not what this log holds."""
+    try:
+        known = load_object("alerter.desk.position:known")(settings)
+    except FirebreakError:
+        return  # what is wrong with the database is said by its own check
+    there = await log.bounds(SIGNALS.name)
+    for partition, position in sorted(known.items()):
+        to = await healed(log, SIGNALS.name, partition, position) if partition in there else None
+        if to is not None:
+            found.note(
+                f"signals of partition {partition} are said to be applied up to {position.next}, which is not so in this log:"
+                f" it, or the database, was restored or made anew. The next start goes on at {to.next} and tells the endpoints"
+                " of `operators`; look whether posts were lost (deploy/runbook.md#firebreakpositionshealed)"
+            )
 
 
 @asynccontextmanager

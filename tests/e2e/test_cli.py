@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from alerter.notify import endpoints
 from alerter.notify.endpoints import Draft
-from alerter.store import migrate
+from alerter.store import migrate, tables
 from alerter.store.database import default_url, engine_of
 
 ROOT = Path(__file__).parents[2]
@@ -146,13 +147,19 @@ def test_the_doctor_plays_every_policy_over_the_coming_week(tmp_path: Path) -> N
     begun = firebreak("doctor", **asked)
     assert begun.returncode == 1
     with engine.begin() as connection:
-        endpoints.add(connection, Draft("front", "https://desk.example/"), datetime.now(UTC))
+        now = datetime.now(UTC)
+        endpoints.add(connection, Draft("front", "https://desk.example/"), now)
+        endpoints.add(connection, Draft("mute", "https://mute.example/"), now)
+        fails = {"failures": 9, "failing_since": now}
+        connection.execute(update(tables.endpoints).where(tables.endpoints.c.name == "mute").values(**fails))
     engine.dispose()
     almost = firebreak("doctor", **asked)
     told = " ".join(almost.stdout.split())
     assert almost.returncode == 1
     assert "step 2 of desk reaches nobody on Sundays: nobody is on call for night" in told
     assert "step 1" not in told
+    assert "endpoint mute has been failing since" in told
+    assert "(9 attempts in a row); no policy pages it" in told
     whole = (CONFIG + POLICY).replace(", sat]", ", sat, sun]")
     (tmp_path / "firebreak.yaml").write_text(whole)
     well = firebreak("doctor", **asked)

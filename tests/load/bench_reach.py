@@ -1,14 +1,20 @@
-"""What the dry run of a large configuration costs: 1,000 accounts, 500 responders, and what they hang together by."""
+"""What the dry run of a large configuration costs: 1,000 accounts, 500 responders, and what they hang together by: schedules
+that were edited, overrides, absences, and endpoints with hours."""
 
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any
 
 from alerter.escalation import dry_run
 from alerter.escalation.dry_run import Known
 from alerter.oncall.reach import Reachable
+from alerter.oncall.roster import Roster
+from alerter.oncall.shifts import Absence, Override
+from alerter.oncall.versions import Version
 from services.config.model import Config
+from services.config.rota import Window
 from tests.unit.alerter import make
 
 ACCOUNTS = 1000
@@ -53,8 +59,30 @@ def large() -> tuple[Config, Known]:
     ]
     rules = [{"id": f"rule{n}", "level": "likely", "policy": f"p{n}"} for n in range(POLICIES)]
     config = make.config(brands=brands, responders=responders, schedules=schedules, policies=policies, rules=rules)
-    there = {f"push-{n}": Reachable(frozenset({f"b{n}"}) if n % 10 == 0 else frozenset()) for n in range(RESPONDERS)}
-    return config, Known(there, ())
+    there = {f"push-{n}": _endpoint(n) for n in range(RESPONDERS)}
+    return config, Known(there, _roster(config))
+
+
+def _endpoint(number: int) -> Reachable:
+    brands = frozenset({f"b{number}"}) if number % 10 == 0 else frozenset[str]()
+    windows = (Window(begins="07:00", ends="22:00"),) if number % 3 == 0 else ()
+    return Reachable(brands, windows=windows, zone=ZONES[number % len(ZONES)])
+
+
+def _roster(config: Config) -> Roster:
+    """Ten overrides a schedule, every third person absent for a day, and an edit of each schedule today."""
+    now, hour = make.NOW, timedelta(hours=1)
+    overrides = [
+        Override(f"{n}", f"s{n % SCHEDULES}", now + n % 97 * hour, now + (n % 97 + 8) * hour, f"r{n % RESPONDERS}", None,
+                 "lead", "", now - n * hour)
+        for n in range(10 * SCHEDULES)
+    ]  # fmt: skip
+    absences = [
+        Absence(f"{n}", f"r{n}", now + n % 120 * hour, now + (n % 120 + 24) * hour, "sick", "UTC", "lead", "", now)
+        for n in range(0, RESPONDERS, 3)
+    ]
+    histories = {one.id: [Version.of(one, first=(1, 1)), Version.of(one, now)] for one in config.schedules}
+    return Roster(overrides, absences, histories, now)
 
 
 def run() -> dict[str, Any]:

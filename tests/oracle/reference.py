@@ -27,7 +27,7 @@ SPEAKS: Final = frozenset({"original", "reply", "quote"})
 KNOWN: Final = frozenset({
     "post.observed", "post.placed", "post.deleted", "source.coverage", "story.linked", "post.negative", "post.asked",
     "post.answered", "post.redacted", "post.flagged", "post.unread", "brand.history",
-    "cascade.forecast", "brand.surge", "brand.volume", "watch.requested", "incident.changed",
+    "cascade.forecast", "brand.surge", "brand.volume", "watch.requested", "stage.moved", "incident.changed",
 })  # fmt: skip
 READ_HERE: Final = frozenset({"post.observed", "post.placed", "post.deleted", "source.coverage", "story.linked"})
 VERSIONS: Final = {

@@ -46,7 +46,8 @@ def as_it_is(body: bytes, present: Incident) -> bytes:
     data = message["data"]
     data["was"] = what_it_said(body)
     news = present.model_dump(
-        mode="json", include={"sequence", "state", "severity", "acknowledged_by", "acknowledged_at", "changed_at"}
+        mode="json",
+        include={"sequence", "state", "severity", "acknowledged_by", "acknowledged_at", "assigned_to", "changed_at"},
     )
     data |= news | {
         "state_words": words.state_words(present),

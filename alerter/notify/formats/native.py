@@ -19,6 +19,7 @@ from alerter.incidents.cards import PostKey
 from alerter.incidents.source_policy import SourcePolicies, incident_outside
 from services.contracts.incident import Change, Incident, IncidentState
 from services.contracts.signal import PostCard, PostRedacted
+from services.contracts.stage import Moved
 
 MAX_BODY_BYTES: Final = 20_000
 _TEXT_CHARS: Final = 600
@@ -75,6 +76,33 @@ def render_test(endpoint: str, now: datetime) -> bytes:
     )
 
 
+def render_drill(
+    drill: str, responder: str, who: str, by: str, times: tuple[datetime, datetime, datetime], *, is_over: bool = False
+) -> bytes:
+    """The test page of a drill for one person, or what says that it is over. `times` are when the drill began, until when it
+    waits, and when this is sent."""
+    began, ends, now = times
+    data = {
+        "drill": drill,
+        "responder": responder,
+        "who": who,
+        "by": by,
+        "because": "the drill is over"
+        if is_over
+        else "somebody rings everybody on duty once, to see that pages arrive",
+        "began": began.isoformat(),
+        "confirm_by": ends.isoformat(),
+    }
+    return _bytes({"type": "page.over" if is_over else "page.test", "timestamp": now.isoformat(), "data": data})
+
+
+def render_code(responder: str, who: str, endpoint: str, ends: datetime, now: datetime) -> bytes:
+    """A message that brings a code, without the code: that is put in when it is sent."""
+    because = f"{who} asked for a code, to confirm this way of being told; it is valid until {ends:%H:%M} UTC"
+    data = {"responder": responder, "who": who, "endpoint": endpoint, "because": because, "ends_at": ends.isoformat()}
+    return _bytes({"type": "method.code", "timestamp": now.isoformat(), "data": data})
+
+
 def render_endpoint(
     endpoint: str, turn: str, because: str, failing_since: datetime | None, waiting: int, now: datetime
 ) -> bytes:
@@ -100,10 +128,16 @@ def render_config(because: str, version: str, mistakes: Sequence[str], now: date
     return _bytes({"type": kind, "timestamp": now.isoformat(), "data": data})
 
 
-def render_log(because: str, partition: int, position: int, goes_on_at: int, now: datetime) -> bytes:
-    """Tells the operators that what is said to be applied is not what the log holds."""
-    data = {"because": because, "partition": partition, "position": position, "goes_on_at": goes_on_at}
-    return _bytes({"type": "log.restored", "timestamp": now.isoformat(), "data": data})
+def render_log(kind: str, because: str, moved: Moved, now: datetime) -> bytes:
+    """Tells the operators that a stage could not go on where it was."""
+    data = {
+        "because": because,
+        "stage": moved.stage,
+        "partition": moved.partition,
+        "position": moved.position,
+        "goes_on_at": moved.goes_on_at,
+    }
+    return _bytes({"type": kind, "timestamp": now.isoformat(), "data": data})
 
 
 def without(body: bytes, post: PostKey) -> bytes | None:

@@ -21,6 +21,7 @@ _FACT_CHARS: Final = 2000
 _ACTIONS: Final = {
     Status.FIRING: "trigger",
     Status.NOTE: "trigger",
+    Status.DRILL: "trigger",
     Status.ACKNOWLEDGED: "acknowledge",
     Status.RESOLVED: "resolve",
 }

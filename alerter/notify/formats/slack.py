@@ -18,6 +18,7 @@ _MARKS: Final = {
     Status.ACKNOWLEDGED: "\U0001f7e1",
     Status.RESOLVED: "\U0001f7e2",
     Status.NOTE: "\u2139\ufe0f",
+    Status.DRILL: "\U0001f514",
 }
 
 

@@ -131,7 +131,7 @@ async def test_whoever_hands_it_over_keeps_it_until_the_other_takes_it(make_hous
         assert (given["acknowledged_by"], given["assigned_to"]) == ("dana", "Lee Park")
         assert given["acknowledged_until"] == "2026-03-01T09:30:00Z"
         await house.pass_time(6 * 60)
-        assert house.receiver.types("/lee-push") == ["incident.updated"]
+        assert house.receiver.types("/lee-push") == ["incident.escalated", "incident.updated"]
         told = house.receiver.at("/first")[-1].body["data"]
         assert (
             told["because"] == "Lee Park did not take it within 5 minutes; dana still has it until 2026-03-01 09:30 UTC"
@@ -199,7 +199,7 @@ async def test_whoever_exists_is_asked_by_their_own_way(make_house: MakeHouse, t
         asked = await act(house, incident, "reassign", to=to)
         assert (asked.status_code, asked.json()["assigned_to"]) == (200, who)
         await house.settle()
-        assert house.receiver.types(f"/{where}") == ["incident.updated"]
+        assert house.receiver.types(f"/{where}") == ["incident.escalated"]
 
 
 async def act(house: House, incident: str, what: str, **body: object) -> httpx2.Response:

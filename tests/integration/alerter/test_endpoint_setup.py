@@ -110,6 +110,7 @@ async def test_an_authorization_is_sent_as_the_receiver_wants_it_and_can_be_chan
         ({"auth": {"bearer": "x", "user": "dana", "password": "y"}}, "body.auth"),
         ({"kind": "apprise", "url": "json://hook.example/x", "headers": {"x-a": "1"}}, "body.headers"),
         ({"kind": "alertmanager_webhook", "key": "k", "auth": {"bearer": "x"}}, "body.headers.authorization"),
+        ({"name": "all"}, "body.name"),
         ({"hours": {"zone": "Mars/Olympus"}}, "body.hours.zone"),
         ({"hours": {"windows": [{"begins": "9 am"}]}}, "body.hours.windows.0.begins"),
         ({"hours": {"windows": [{"days": []}]}}, "body.hours.windows.0.days"),

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from alerter.api import endpoint_findings, views
+from alerter.api.auth import Caller
+from alerter.api.scopes import Scope
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.integration.alerter.test_console import sign_in
@@ -81,6 +84,31 @@ async def test_a_failing_endpoint_comes_first_and_says_all_that_is_the_matter(ho
     assert "Waiting 7 messages, the oldest since 01 Mar 09:00 UTC" in zoo
     assert "Last answer 503, 01 Mar 09:00 UTC : down for repairs" in zoo
     assert "Policies that page it default, nights, owners" in zoo
+
+
+async def test_the_doctor_says_all_that_is_the_matter_with_a_failing_endpoint(house: House) -> None:
+    house.receiver.answers["/zoo"] = receiver.status(503, body=b"down for\x07 repairs")
+    house.receiver.answers["/spare"] = receiver.status(410)
+    for name in ("zoo",) * 7 + ("spare",):
+        await house.http.post(f"/v1/endpoints/{name}/test")
+        await house.settle()
+    every = await house.alerter.database.read(
+        lambda c: views.endpoint_list(c, Caller("admin", Scope.READ), house.config).items
+    )
+    failing, disabled = endpoint_findings.findings(every, house.clock.now())
+    assert failing.is_wrong
+    assert re.fullmatch(
+        r"endpoint zoo has been failing since 2026-03-01 09:00 UTC \(\d+ attempts in a row\); "
+        r"paused until 2026-03-01 09:0\d UTC; "
+        r"7 messages waiting, the oldest since 2026-03-01 09:00 UTC; "
+        r"last answer: 503, down for  repairs; paged by default, nights, owners",
+        failing.words,
+    )
+    assert disabled == (
+        "endpoint spare is disabled: the receiver answered 410 Gone; last answer: 410; paged by nights, owners", False
+    )  # fmt: skip
+    found = endpoint_findings.of_settings(house.settings, house.config)
+    assert [one.words.split()[1] for one in found] == ["zoo", "spare"]
 
 
 async def test_one_that_works_again_looks_like_it(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from alerter.cli import app, explain
 from alerter.cli.explain import lines_of
+from alerter.desk import due
 from alerter.desk.rehearsal import Rehearsal
 from alerter.incidents.store import Origin
 from services.base.errors import ConfigError
@@ -27,6 +29,7 @@ from services.eventlog.sqlite import SqliteLog
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.unit.alerter import make
 
+ROOT = Path(__file__).parents[3]
 STORY: list[tuple[float, Event]] = [
     (0, make.forecast()),
     (2, make.negative("p9", 3, "bsky:p9")),
@@ -83,6 +86,42 @@ def test_people_are_rung_in_a_rehearsal_as_they_would_be() -> None:
         for more in ({}, {"notify": {"urgent": rules, "calm": rules}})
     ]
     assert counts == [1, 3]
+
+
+def test_a_page_that_waits_for_somebody_on_call_is_sent_in_a_rehearsal_as_it_would_be() -> None:
+    layer = {"id": "base", "rotation": "daily", "begins": "2026-03-01T10:00", "responders": ["dana"]}
+    rota = {
+        "responders": [{"id": "dana", "methods": ["push"]}],
+        "schedules": [{"id": "night", "zone": "UTC", "layers": [layer]}],
+        "policies": [{"id": "default", "steps": [{"targets": ["schedule:night"]}], "insist_minutes": "never"}],
+    }
+    (one,) = rehearse(make.config(**rota), STORY[:1]).incidents
+    assert one.messages == 1, "nobody is on call when it opens, and dana is an hour later"
+
+
+def test_an_owner_who_is_an_endpoint_hears_of_it_in_a_rehearsal() -> None:
+    account = {"network": "bsky", "handle": "acme", "owner": "care-team"}
+    config = make.config(
+        brands=[{"id": "acme", "name": "Acme", "accounts": [account]}],
+        policies=[{"id": "default", "steps": [{"targets": ["owner"]}], "insist_minutes": "never"}],
+    )
+    (one,) = rehearse(config, STORY[:1]).incidents
+    assert one.messages == 1
+
+
+def test_whatever_falls_due_about_incidents_does_so_in_a_rehearsal() -> None:
+    """The engine and rehearsals go by one list; what has a time and is not in it is named here, with the reason."""
+    apart = {
+        "alerter.answers.digest",  # of answers, which rules do not change
+        "alerter.notify.outbox",  # deliveries, which arrive at once in a rehearsal
+        "alerter.desk.due",
+        "alerter.timekeeper.engine",
+    }
+    timed = set()
+    for path in (ROOT / "alerter").rglob("*.py"):
+        if re.search(r"^def next_due\(", path.read_text(encoding="utf-8"), re.MULTILINE):
+            timed.add(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    assert timed - apart == {kind.next_due.__module__ for kind in due.KINDS}
 
 
 def test_nobody_s_acknowledgement_means_that_the_policy_runs_to_its_end() -> None:

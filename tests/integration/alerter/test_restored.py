@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
+from alerter.api.webhook_schema import webhook_schema
+from services.contracts.stage import Misplacement, Moved, StageMoved
 from services.contracts.topics import SIGNALS
 from services.eventlog.base import Message
 from services.eventlog.position import Position, healed
 from services.eventlog.sqlite import SqliteLog
+from services.tools.doctor import diagnose
 from tests.integration.alerter.conftest import MakeHouse
 from tests.unit.alerter import make
 
@@ -88,3 +93,75 @@ async def test_complaints_that_come_after_a_restore_are_told_and_old_ones_are_no
         assert (
             house.registry.get_sample_value("firebreak_lane_positions_healed_total", {"stage": "alerter"}) or 0
         ) >= 1
+
+
+@pytest.mark.parametrize(
+    ("why", "kind", "says"),
+    [
+        (Misplacement.ANOTHER_LOG, "log.restored", "Look whether posts were lost"),
+        (Misplacement.RETENTION, "log.dropped", "the log dropped 20 records before scorer had read them"),
+    ],
+)
+async def test_what_a_stage_lost_is_told_to_operators_and_to_nobody_else(
+    make_house: MakeHouse, why: Misplacement, kind: str, says: str
+) -> None:
+    house = make_house(make.config(operators=["operator"]))
+    await house.receiver.start()
+    async with house.running():
+        for name in ("operator", "desk"):
+            await house.endpoint(name, types=["incident.opened"])
+        moved = Moved(stage="scorer", partition=1, position=10, goes_on_at=30, why=why)
+        for _ in range(2):  # the log hands a signal over more than once
+            await house.signal(StageMoved(moved=moved), id="moved")
+        await house.settle()
+        (got,) = house.receiver.got
+        assert (got.path, got.type) == ("/operator", kind)
+        assert says in got.body["data"]["because"]
+        jsonschema_rs.validate(webhook_schema(), got.body)
+        assert await house.incidents() == []
+
+
+async def test_signals_that_the_log_dropped_are_told(make_house: MakeHouse) -> None:
+    house = make_house(make.config(operators=["operator"]), partitions=1)
+    await house.receiver.start()
+    async with house.running():
+        await house.endpoint("operator", types=["incident.opened"])
+        await house.signal(make.forecast(story="bsky:a"))
+        await house.settle()
+    with closing(sqlite3.connect(house.settings.data / "log.db")) as log, log:
+        # As if five more had come and been dropped while the alerter was away.
+        log.execute("UPDATE topics SET start = next + 5, next = next + 5 WHERE topic = ?", (SIGNALS.name,))
+        log.execute("DELETE FROM records WHERE topic = ?", (SIGNALS.name,))
+    for _ in range(2):
+        async with house.running():
+            await house.settle()
+            told = [got for got in house.receiver.got if got.type.startswith("log.")]
+            assert [got.type for got in told] == ["log.dropped"], "once, whatever restarts"
+            data = told[0].body["data"]
+            assert (data["stage"], data["goes_on_at"] - data["position"]) == ("alerter", 5)
+            await house.signal(make.forecast(story="bsky:b"))
+            await house.settle()
+            assert "bsky:b" in [incident["story"] for incident in await house.incidents()]
+
+
+async def test_the_doctor_sees_before_a_start_that_the_log_is_another_one(
+    make_house: MakeHouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    house = make_house(partitions=1)
+    await house.receiver.start()
+    async with house.running():
+        await house.signal(make.forecast(story="bsky:a"))
+        await house.settle()
+
+    async def told() -> str:
+        await diagnose(house.settings)
+        return " ".join(capsys.readouterr().out.split())
+
+    assert "which is not so in this log" not in await told()
+    for file in house.settings.data.glob("log.db*"):
+        file.unlink()
+    async with opened(house.settings.data):
+        pass
+    said = await told()
+    assert "signals of partition 0 are said to be applied up to 1, which is not so in this log" in said
+    assert "goes on at 0" in said

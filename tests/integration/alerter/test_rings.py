@@ -119,7 +119,8 @@ async def test_what_stops_a_policy_stops_the_rings_at_once(make_house: MakeHouse
             await act(house, incident, what, **more)
         assert what == "silence" or (await explained(house, incident))["rings"] == []
         await house.pass_time(240)
-        assert told(house) == {"dana-push": 1, "dana-sms": 1}
+        asked = {"lee-push": 1} if what == "reassign" else {}
+        assert told(house) == {"dana-push": 1, "dana-sms": 1} | asked
 
 
 async def test_a_responder_without_rules_is_paged_as_before(make_house: MakeHouse) -> None:
@@ -178,14 +179,14 @@ async def test_a_page_that_fails_brings_the_next_ring_and_not_a_second_message(m
 async def test_a_method_that_is_gone_passes_its_turn_on(make_house: MakeHouse) -> None:
     async with running(make_house) as house:
         await opened(house)
-        assert (await house.http.delete("/v1/endpoints/dana-sms")).status_code == 204
+        assert (await house.http.delete("/v1/endpoints/dana-sms?even_if_named=true")).status_code == 204
         await house.pass_time(180)
         assert told(house) == {"dana-push": 1, "dana-call": 1}
 
 
 async def test_a_person_whose_first_method_is_gone_is_told_by_the_next_at_once(make_house: MakeHouse) -> None:
     async with running(make_house) as house:
-        assert (await house.http.delete("/v1/endpoints/dana-push")).status_code == 204
+        assert (await house.http.delete("/v1/endpoints/dana-push?even_if_named=true")).status_code == 204
         await opened(house)
         assert told(house) == {"dana-sms": 1}
         await house.pass_time(360)
@@ -205,6 +206,27 @@ async def test_one_person_behind_two_targets_is_rung_once(make_house: MakeHouse)
         await opened(house)
         await house.pass_time(180)
         assert told(house)["dana-sms"] == 1
+
+
+@pytest.mark.parametrize("lost", ["schedule:night", "responder:dana"])
+async def test_a_page_by_either_target_brings_the_ring_of_the_person_behind_both(
+    make_house: MakeHouse, lost: str
+) -> None:
+    targets = ["responder:dana", "schedule:night"] if lost == "schedule:night" else ["schedule:night", "responder:dana"]
+    steps = {"targets": targets[:1]}, {"after_minutes": 1, "targets": targets[1:]}
+    async with running(make_house, *steps, policy={"fallback": ["lead"]}) as house:
+        await opened(house)
+        house.receiver.answers["/dana-push"] = receiver.status(410)
+        await house.pass_time(60)
+        assert told(house) == {"dana-push": 2, "dana-sms": 1}, "her next message, and not the fallback"
+
+
+async def test_one_lost_message_behind_two_targets_brings_one_ring(make_house: MakeHouse) -> None:
+    async with running(make_house, {"targets": ["responder:dana", "schedule:night"]}) as house:
+        house.receiver.answers["/dana-push"] = receiver.status(410)
+        await opened(house)
+        await house.pass_time(120)
+        assert told(house) == {"dana-push": 1, "dana-sms": 1}
 
 
 async def test_when_the_turn_is_over_whoever_has_it_now_is_told_instead(make_house: MakeHouse) -> None:

@@ -171,6 +171,48 @@ async def test_somebody_who_takes_the_shift_gets_what_waited(make_house: MakeHou
         assert house.receiver.types("/dana-push") == ["incident.opened"]
 
 
+@pytest.mark.parametrize("how", ["who has it is absent", "back from an absence", "an override ends"])
+async def test_whatever_changes_who_is_on_call_sends_what_waited(make_house: MakeHouse, how: str) -> None:
+    begins = "2026-02-01T09:00"
+    layers = [{**LATER, "begins": begins}]
+    if how == "who has it is absent":
+        layers.append({"id": "above", "rotation": "daily", "begins": begins, "responders": ["lee"]})
+    night = {"id": "night", "zone": "UTC", "layers": layers}
+    people = [DANA, {"id": "lee", "methods": ["nowhere"]}]
+    async with running(make_house, {"targets": ["schedule:night"]}, responders=people, schedules=[night]) as house:
+        await house.endpoint("dana-push")
+        away = {"responder": "dana", "begins": "2026-03-01", "ends": "2026-03-02", "by": "mia"}
+        ends = (make.NOW + timedelta(hours=4)).isoformat()
+        instead = {"begins": make.NOW.isoformat(), "ends": ends, "responder": "lee", "by": "mia"}
+        made = ""
+        if how == "back from an absence":
+            made = "/v1/absences/" + (await house.http.post("/v1/absences", json=away)).json()["id"]
+        elif how == "an override ends":
+            place = "/v1/schedules/night/overrides"
+            made = f"{place}/" + (await house.http.post(place, json=instead)).json()["id"]
+        await open_one(house)
+        assert await untold(house) == (1, 1)
+        if made:
+            assert (await house.http.delete(made)).status_code == 204
+        else:
+            assert (await house.http.post("/v1/absences", json=away | {"responder": "lee"})).status_code == 201
+        await house.settle()
+        assert house.receiver.types("/dana-push") == ["incident.opened"]
+
+
+async def test_a_page_that_arrives_after_all_lets_a_policy_that_ran_out_go_on(make_house: MakeHouse) -> None:
+    async with running(make_house, FRONT, LEAD) as house:
+        await house.endpoint("front")
+        house.receiver.answers["/front"] = receiver.status(500)
+        await open_one(house, mood=make.mood(), probability=0.95)
+        await house.pass_time(90, step=5)
+        assert await untold(house) == (1, 1), "its page is lost, and there is no lead"
+        del house.receiver.answers["/front"]
+        await house.pass_time(60 * 60)
+        assert await untold(house) == (0, None)
+        assert house.receiver.types("/front").count("incident.escalated") >= 2, "every fifteen minutes"
+
+
 async def test_a_method_that_the_file_names_later_is_found_within_minutes(make_house: MakeHouse) -> None:
     dana = {"id": "dana", "methods": ["dana-sms"]}
     async with running(make_house, {"targets": ["responder:dana"]}, responders=[dana]) as house:

@@ -124,7 +124,7 @@ def test_whoever_is_asked_to_take_it_hears_it_and_the_policy_waits_a_little() ->
     held = sure(actions.acknowledge(opened(), "dana", "", make.NOW)).record
     given = sure(actions.reassign(held, "dana", "lee", "your airline", make.NOW + MINUTE))
     message = make.said(given)
-    assert (message.person, message.because) == ("lee", "dana asked lee to take it: your airline")
+    assert message.because == "dana asked lee to take it: your airline"
     assert (given.halts, given.resumes_at) == (True, None), "dana has it until lee does"
     assert given.record.incident.acknowledged_by == "dana"
     assert given.record.incident.acknowledged_until == held.incident.acknowledged_until

@@ -104,6 +104,26 @@ def test_a_name_that_is_not_declared_is_an_error_with_line_and_hint(old: str, ne
     parse(text.replace(old, new).replace("endpoints: [front, care]\n", ""))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("methods: [front]", "methods: [front, {}]", "responders.0.methods.1"),
+        ("methods: [front]", "methods: [front], digest: {}", "responders.0.digest"),
+        ("owner: care", "owner: {}", "brands.0.accounts.0.owner"),
+        ("sources:", "operators: [{}]\nsources:", "operators.0"),
+        ("sources:", "endpoints: [front, care, {}]\nsources:", "endpoints.2"),
+    ],
+)
+def test_a_name_that_no_endpoint_can_have_is_an_error_wherever_it_stands(old: str, new: str, place: str) -> None:
+    text = GOOD + "responders:\n  - {id: dana, methods: [front]}\n"
+    parse(text)
+    assert old in text
+    with pytest.raises(ConfigError) as caught:
+        parse(text.replace(old, new.replace("{}", "all")), "my.yaml")
+    (said,) = str(caught.value).splitlines()
+    assert f"{place}: 'all' stands for every endpoint in a policy, and can be the name of none" in said
+
+
 ROTA = """\
 responders:
   - {id: dana, methods: [front]}

@@ -33,9 +33,9 @@ async def test_a_lane_that_has_input_and_does_not_move_is_not_live(
     monkeypatch.setattr(lanes, "CHECK_SECONDS", 0.01)
     monkeypatch.setattr(lanes, "STUCK_SECONDS", 0.0)
 
-    async def serve(lane: Lane, owner: Owner) -> None:
+    async def serve(lane: Lane, _owner: Owner) -> None:
         """Owns its partition and never reads."""
-        lane.begin(owner.restored.gap)
+        lane.begin()
         while not lane.stopping:
             await asyncio.sleep(0.01)
 

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,8 +19,21 @@ from prometheus_client.registry import Collector
 from services.base.clock import ManualClock, moment
 from services.base.metrics import FloorMetrics
 from services.base.tasks import Tasks
+from services.contracts.codec import decode
+from services.contracts.stage import StageMoved
 from services.contracts.topics import CASCADES, DEADLETTER, POSTS, SIGNALS
-from services.eventlog.base import Fenced, Group, Message, Owner, Record, Transaction, Unavailable, Uncertain
+from services.eventlog.base import (
+    Fenced,
+    Gap,
+    Group,
+    Message,
+    Owner,
+    Record,
+    Restored,
+    Transaction,
+    Unavailable,
+    Uncertain,
+)
 from services.eventlog.sqlite import SqliteLog
 from services.stream import lanes as lanes_module
 from services.stream import off_loop as off_loop_module
@@ -170,6 +184,50 @@ async def test_a_commit_with_an_unknown_outcome_is_neither_lost_nor_doubled(
         await bench.done(runner)
     assert not failures, "the failure was never felt"
     assert await bench.said() == [b"%d" % n for n in range(25)]
+
+
+class Misplaced:
+    """An owner that had to go on elsewhere, as its log says until a commit there has taken effect."""
+
+    def __init__(self, owner: Owner, ways: list[dict[str, object]]) -> None:
+        self._owner = owner
+        self._ways = ways
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._owner, name)
+
+    @property
+    def restored(self) -> Restored:
+        return replace(self._owner.restored, **self._ways[0]) if self._ways else self._owner.restored  # type: ignore[arg-type]
+
+    async def commit(self, transaction: Transaction) -> None:
+        await self._owner.commit(transaction)
+        self._ways.clear()
+
+
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [
+        ({"moved_from": 99}, [("another_log", 99)]),
+        ({"gap": Gap(3, 7)}, [("retention", 3)]),
+        ({"moved_from": 99, "gap": Gap(3, 7)}, [("another_log", 99), ("retention", 3)]),
+        ({"gap": Gap(0, 7)}, []),
+        ({}, []),
+    ],
+)
+async def test_a_stage_that_goes_on_elsewhere_says_so_once(
+    bench: Bench, way: dict[str, object], told: list[tuple[str, int]]
+) -> None:
+    ways = [way]
+    for _ in range(2):
+        await bench.posts(b"1")
+        async with bench.running(lambda owner: Misplaced(owner, ways)) as runner:  # type: ignore[return-value,arg-type]
+            await bench.done(runner)
+    said = [one for one in await bench.said() if one != b"1"]
+    events = [decode(one).event for one in said]
+    assert all(isinstance(event, StageMoved) and event.moved.stage == "counting" for event in events)
+    found = [(event.moved.why, event.moved.position) for event in events if isinstance(event, StageMoved)]
+    assert found == told
 
 
 async def test_three_fencings_in_a_minute_end_the_process(bench: Bench) -> None:
@@ -324,7 +382,7 @@ async def test_the_same_partitions_ten_times_in_a_minute_end_the_process(
 
 async def serve_nothing(lane: Lane, owner: Owner) -> None:
     assert owner.partition == lane.partition
-    lane.begin(None)
+    lane.begin()
     while not lane.stopping:
         await owner.read(1, 0.05)
 
