@@ -1,5 +1,5 @@
-"""What comes back without a key of ours: one-click links to incidents and drills, PagerDuty's webhooks, and those of systems with
-tickets. Each proves itself.
+"""What comes back without a key of ours: one-click links to incidents and drills, PagerDuty's webhooks, and those of
+systems with tickets. Each proves itself.
 
 The link's GET shows and its POST acts, because chat programs open every link that they are sent. PagerDuty signs what it
 sends; a repeated event of its changes nothing.
