@@ -7,7 +7,7 @@ SPEED  ?= 60
 DATA   ?= data
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve test unit check fmt tools images requirements audit bench train-virality train-sentiment clean
+.PHONY: help run serve test unit check fmt tools images requirements audit bench train-virality train-sentiment train-reader clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ train-virality: $(STAMP) ## make the forecaster's weights (DATA=dir with cascade
 
 train-sentiment: $(STAMP) ## train the sentiment model (DATA=dir of the sets, BASE=dir of all-MiniLM-L6-v2)
 	$(BIN)/python -m scorer.training.sentiment --data $(DATA) --base $(BASE) --out build/sentiment
+
+train-reader: $(STAMP) ## train the reader of all languages, or go on (DATA=dir of the sets, BASE=dir of multilingual-e5-small)
+	$(BIN)/python -m scorer.training.reader --data $(DATA) --base $(BASE) --out build/reader
 
 clean: ## delete everything that was built
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis

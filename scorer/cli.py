@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -70,6 +72,41 @@ def evaluate_sentiment(
     _show(result.figures, result.confusion, f"{chosen.name} on {file.name}")
 
 
+@evaluate_app.command("bars")
+def evaluate_bars(
+    data: Annotated[Path, typer.Argument(help="directory of the public sets, and of the written posts")],
+    model: ModelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object a figure")] = False,
+) -> None:
+    """Print what the reading is held to, as far as the sets are there. Takes some minutes."""
+    from scorer.sentiment.choose import choose
+    from scorer.training.bars import measure_bars
+
+    _quiet()
+    try:
+        chosen = choose(model)
+    except ConfigError as trouble:
+        raise typer.BadParameter(str(trouble)) from trouble
+    found = list(measure_bars(chosen, data))
+    if not found:
+        raise typer.BadParameter(f"{data} holds none of the sets")
+    if as_json:
+        for one in found:
+            typer.echo(json.dumps({"model": chosen.name, **asdict(one), "reached": one.reached}))
+        return
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title=chosen.name)
+    for column in ("what", "found", "bar", "aim", "texts", "read"):
+        table.add_column(column, no_wrap=column != "what", justify="left" if column == "what" else "right")
+    for one in found:
+        mark = "" if one.reached else " *"
+        figures = (f"{one.found:.3f}{mark}", f"{one.bar:.3f}", f"{one.aim:.3f}", f"{one.texts}", f"{one.read:.0%}")
+        table.add_row(one.what, *figures)
+    Console().print(table)
+    typer.echo(
+        "* below its bar. Texts that the model would rather not judge count all the same; `read` is the share of the others."
+    )
+
+
 def _show(figures: dict[str, float], confusion: list[list[int]], title: str) -> None:
     from scorer.sentiment.calibration import LABELS
 
@@ -113,6 +150,43 @@ def baseline(
     for brand, own in sorted(counts.items()):
         days = (max(own) - min(own) + every) / 86_400
         typer.echo(f"{brand}: {sum(own.values()):,} negative posts in {days:,.1f} days")
+
+
+@app.command("read")
+def read(
+    file: Annotated[
+        Path,
+        typer.Argument(help="texts: CSV with a column text, lines of JSON with a field text, or .txt; .gz is read too"),
+    ],
+    out: Annotated[
+        str,
+        typer.Option("--json", metavar="OUT.jsonl", help="where to write one object a text; - is the standard output"),
+    ] = "-",
+    brand: Annotated[
+        list[str] | None,
+        typer.Option(help="name of a brand that is looked for in every text; repeat for several"),
+    ] = None,
+    model: ModelOption = None,
+) -> None:
+    """Write down all that is read in the texts of a file: language, sentiment, complaint, severity, hazard, and the brands that
+    are meant. A column or field `brand` names the one that a text is asked about, `language` its BCP 47 tag."""
+    from scorer.readout import Readout, read_asked, read_file
+    from scorer.sentiment.choose import choose
+
+    _quiet()
+    try:
+        asked = list(read_asked(file))
+        readout = Readout(
+            choose(model), [*(brand or ()), *(one.brand for one in asked if one.brand)], always=brand or ()
+        )
+        opened = nullcontext(sys.stdout) if out == "-" else Path(out).open("w", encoding="utf-8")  # noqa: SIM115
+    except (ConfigError, OSError) as trouble:
+        raise typer.BadParameter(str(trouble)) from trouble
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with opened as to, Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(file.name, total=len(asked))
+        for one in read_file(readout, asked, lambda texts: progress.advance(bar, texts)):
+            to.write(json.dumps(one) + "\n")
 
 
 @app.command("score")

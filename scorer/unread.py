@@ -18,7 +18,13 @@ def is_wordless(reading: Reading) -> bool:
     return reading.abstain in _WORDLESS
 
 
+def found_language(reading: Reading) -> str | None:
+    """The language for which a text was not read; `None` if that was not the reason."""
+    reason = reading.abstain or ""
+    return language(reason.removeprefix(_LANGUAGE)) if reason.startswith(_LANGUAGE) else None
+
+
 def language_of(reading: Reading, post: PostObserved) -> str | None:
     """The language that the text was found to be in, or else the one that its tag states."""
     reason = reading.abstain or ""
-    return language(reason.removeprefix(_LANGUAGE) if reason.startswith(_LANGUAGE) else post.language)
+    return found_language(reading) if reason.startswith(_LANGUAGE) else language(post.language)

@@ -28,6 +28,7 @@ from services.config.rota import ALL
 
 CLEARED: Final = frozenset({"owner", "fallback", "concurrency", "per_second"})
 """What a change takes away by null. Of all else null is as if it were left out."""
+MAIL_URL: Final = re.compile(r"mailtos?:", re.IGNORECASE)
 APPRISE_URL: Final = re.compile(r"[a-z][a-z0-9+-]{1,30}://[\x21-\x7e]{1,1900}")
 
 
@@ -50,13 +51,17 @@ def checked(
         headers = check_headers(body.kind, given_headers(body.headers, body.auth), key)
         if inbound is not None and not traits.inbound:
             raise BadSetup("inbound_secret", f"an endpoint of kind {body.kind} sends nothing back")
+        if traits.url_like is not None and not traits.url_like.fullmatch(url):
+            raise BadSetup("url", traits.url_words)
+        if inbound is not None and MAIL_URL.match(url):
+            raise BadSetup("inbound_secret", "is for text messages: nothing comes back by mail, whose page has a link")
         others = _checked_tickets(options, headers, inbound) if body.kind is Kind.HTTP else []
         if not traits.http and not APPRISE_URL.fullmatch(url):
             raise BadSetup("url", "is not an apprise URL (mailto://..., twilio://...)")
     except BadSetup as error:
         raise wrong(error.at, error.why) from None
     others += [("options.peers", peer) for peer in options.get("peers", ())]
-    for at, one in [("url", url)] * traits.http + others if is_new_url else ():
+    for at, one in [("url", url)] * (traits.http and is_new_url) + others:
         try:
             check_url(one, service.allowed)
         except BadTarget as error:

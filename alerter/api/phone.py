@@ -16,11 +16,12 @@ from typing import Final
 from fastapi import Response
 from fastapi.responses import HTMLResponse
 
+from alerter.api.replies import only_person
 from alerter.escalation.page_drills import PageDrill
 from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
 from services.config.model import Config
-from services.config.rota import Responder, zone_of
+from services.config.rota import zone_of
 from services.contracts.direction import settled
 from services.contracts.incident import Incident
 from services.contracts.signal import PostCard
@@ -68,19 +69,14 @@ _FORM: Final = f"""{_NAME_AND_BUTTON}
 
 def name_of(config: Config, endpoint: str, remembered: str) -> str:
     """Returns the name to fill in: of the only responder who is reached by this endpoint, or what was typed here last."""
-    person = _person_of(config, endpoint)
+    person = only_person(config, endpoint)
     return remembered or (person.called if person is not None else "")
 
 
 def zone_of_link(config: Config, endpoint: str) -> str:
     """Returns the zone of the one who is reached by this endpoint, or UTC."""
-    person = _person_of(config, endpoint)
+    person = only_person(config, endpoint)
     return (person.zone if person is not None else None) or "UTC"
-
-
-def _person_of(config: Config, endpoint: str) -> Responder | None:
-    own = [one for one in config.responders if endpoint in one.methods]
-    return own[0] if len(own) == 1 else None
 
 
 def ask(record: IncidentRecord, now: datetime, name: str, zone: str) -> Response:
@@ -121,6 +117,11 @@ def drill_confirmed(drill: PageDrill, who: str, at: datetime, zone: str) -> Resp
 def _drill(drill: PageDrill, who: str, zone: str) -> str:
     begun = f"{foreign(drill.by)} began it {_at(drill.begun_at, zone)}, to see that pages reach {foreign(who)}."
     return f'<p><span class="sev s4">DRILL</span></p><h1>This is a drill. Nothing is wrong.</h1><p class="soft">{begun}</p>'
+
+
+def said(status: int, words: str) -> Response:
+    """A page that says in one sentence what became of it."""
+    return page(status, words, f'<p class="due">{foreign(words)}</p>')
 
 
 def sorry(status: int, said: str) -> Response:

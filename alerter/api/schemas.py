@@ -97,14 +97,18 @@ class EndpointIn(Shape):
     url: str | None = Field(
         None,
         max_length=2000,
-        description="treated as a secret; optional for PagerDuty",
+        description="treated as a secret; optional for PagerDuty and Telegram",
         examples=["https://hooks.example.com/x"],
     )
-    key: SecretStr | None = Field(None, description="PagerDuty: the routing key; alertmanager_webhook: a bearer token")
+    key: SecretStr | None = Field(
+        None,
+        description="PagerDuty: the routing key; Telegram: the bot's token; alertmanager_webhook and ntfy: a bearer token",
+    )
     inbound_secret: SecretStr | None = Field(
         None,
-        description="the secret of the webhook that PagerDuty sends to /v1/inbound/pagerduty/NAME, or a system with tickets "
-        "to /v1/inbound/ticket/NAME",
+        description="proves what comes back to /v1/inbound/KIND/NAME (`sms` for apprise, `ticket` for http): the secret of "
+        "PagerDuty's or Telegram's webhook or of a system with tickets, Slack's signing secret, Twilio's auth token, or a "
+        "token that another service sends",
         min_length=16,
         max_length=500,
     )

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
+from alerter.api.replies import bounded
 from alerter.api.scopes import Scope
 from alerter.api.seen import held_from_outside
 from alerter.desk.service import IncidentService
@@ -32,10 +33,12 @@ DONE = {"resolve": "resolved", "acknowledge": "acknowledged", "note": "noted"}
 """A deed -> the word of the audit log."""
 
 
-async def from_tickets(service: ApiContext, name: str, body: bytes, headers: dict[str, str]) -> Response:
+async def receive(service: ApiContext, name: str, request: Request) -> Response:
     """Apply what a system says. Raises `Problem` 401 if it is not from there, and 422 if it cannot be read."""
     if not service.started:
         raise Problem(503, "not started yet", {"retry-after": "1"})
+    body = await bounded(request)
+    headers = {key.lower(): value for key, value in request.headers.items()}
     found = await service.database.read(lambda c: rows.inbound_setup(c, name, Purpose.INBOUND))
     known = None if found is None else await asyncio.to_thread(prepared, found[0])
     said = None if known is None else known.recipe.inbound
@@ -55,7 +58,8 @@ async def from_tickets(service: ApiContext, name: str, body: bytes, headers: dic
 
 def _apply(desk: IncidentService, service: ApiContext, name: str, came: TicketEvent) -> None:
     incident = _incident(desk, name, came)
-    if incident is None:
+    record = None if incident is None else desk.store.load(incident)
+    if incident is None or record is None or not endpoints.takes(desk.connection, name, record.incident.brand):
         return
     seen = [{"endpoint": name, "event": came.event, "at_wall": service.context().wall}]
     if not insert_missing(desk.connection, inbound, seen):
@@ -64,12 +68,10 @@ def _apply(desk: IncidentService, service: ApiContext, name: str, came: TicketEv
         before = desk.store.load(incident)
         if before is None or not _means_something(desk, name, before, deed):
             continue
-        if not endpoints.takes(desk.connection, name, before.incident.brand):
-            return
         after = _done(desk, name, before, came.by, deed)
         _audit(desk, service, name, DONE[deed.name], before, after, came.by)
     before = desk.store.load(incident)
-    if came.labels and before is not None and endpoints.takes(desk.connection, name, before.incident.brand):
+    if came.labels and before is not None:
         after = desk.people.label(incident, came.by, came.labels, ())
         _audit(desk, service, name, "labelled", before, after, came.by)
 

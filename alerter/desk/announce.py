@@ -205,10 +205,10 @@ def hold(desk: Announcer, work: Work) -> None:
         work.announced = _told_first(work.announced, work.request, desk.now)
     elif work.before is not None and _calls_again(work.before, work):
         _call_again(desk, work)
-    if work.before is not None and work.result.message is not None:
-        work.announced = replace(work.result, record=_with_tickets(desk, work.record))
     if work.before is not None:
         _rouse(desk, work.before, work)
+    if work.before is not None and work.result.message is not None:
+        work.announced = replace(work.result, record=_with_tickets(desk, work.record))
 
 
 def _rouse(desk: Announcer, before: IncidentRecord, work: Work) -> None:

@@ -36,3 +36,5 @@ class Result:
     seconds: float = 0.0
     ticket: TicketNews | None = None
     """For endpoints that keep tickets."""
+    reference: str | None = None
+    """What the receiver calls the message, where that is needed to change it later."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -84,8 +84,8 @@ def claim(connection: Connection, by: Claimant, now: datetime, wall: datetime, l
     rows = [row for row in _taken(connection, quotas, now) if row.id not in by.held]
     rows = ticket_rows.in_turn(connection, rows, due, by.held, now)
     rows = _newest(connection, rows, due, by.held, now, listener, claims)
-    rows = ticket_rows.one_each(rows, due)
     rows = _not_over(connection, rows, now)
+    rows = ticket_rows.one_each(rows, due)
     rows, claims.put_off, claims.page_failed = put_off(connection, rows, due, now, listener)
     _mark_rates(connection, Counter(row.endpoint for row in rows), wall)
     claims.claimed = _begin(connection, rows, due, by.owner, now, wall)
@@ -228,6 +228,7 @@ def _begin(
     if not rows:
         return []
     keys = keys_of_many(connection, {row.endpoint for row in rows}, wall)
+    earlier = _earlier(connection, [row for row in rows if TRAITS[Kind(known[row.endpoint].kind)].changes])
     swept = _sweep(connection, [row.id for row in rows if row.attempts], now)
     begun = [
         {
@@ -249,7 +250,10 @@ def _begin(
     tickets = ticket_rows.begun(connection, rows, known, wall)
     return [
         Claimed(
-            _message(row, known[row.endpoint], keys, tickets.get(row.id)),
+            replace(
+                _message(row, known[row.endpoint], keys, tickets.get(row.id)),
+                earlier=earlier.get((row.endpoint, row.incident)),
+            ),
             row.attempts + 1,
             row.tries + 1,
             row.id in swept,
@@ -271,6 +275,20 @@ def _message(row: Any, endpoint: Any, keys: Mapping[str, Keys], ticket: KnownTic
         options=json.loads(endpoint.options),
         ticket=ticket,
     )
+
+
+def _earlier(connection: Connection, rows: Sequence[Any]) -> dict[tuple[str, str], str]:
+    """Returns what receivers call the newest message that they got before about the incidents of these deliveries."""
+    about = {row.incident for row in rows if row.incident is not None}
+    if not about:
+        return {}
+    query = select(*deliveries.c["endpoint", "incident", "reference"]).where(
+        deliveries.c.incident.in_(about),
+        deliveries.c.endpoint.in_({row.endpoint for row in rows}),
+        deliveries.c.reference.is_not(None),
+    )
+    found = connection.execute(query.order_by(deliveries.c.sequence, deliveries.c.finished_at))
+    return {(row.endpoint, row.incident): row.reference for row in found}
 
 
 def _sweep(connection: Connection, ids: Sequence[str], now: datetime) -> set[str]:

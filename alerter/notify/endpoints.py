@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -101,6 +102,7 @@ def keys_of_many(connection: Connection, names: Collection[str], wall: datetime)
             tuple(by.get(Purpose.SIGNING, ())),
             next(iter(by.get(Purpose.KEY, ())), None),
             json.loads(next(iter(by.get(Purpose.HEADERS, ())), "{}")),
+            Purpose.INBOUND in by,
         )
         for name, by in found.items()
     }
@@ -213,3 +215,12 @@ def inbound_secret(connection: Connection, name: str, kind: Kind) -> str | None:
     query = select(secrets.c.secret).join(endpoints, endpoints.c.name == secrets.c.endpoint)
     row = query.where(secrets.c.endpoint == name, secrets.c.purpose == Purpose.INBOUND, endpoints.c.kind == kind)
     return cast("str | None", connection.scalar(row))
+
+
+def sharing(connection: Connection, secret: str, kind: Kind) -> tuple[str, ...]:
+    """Returns the endpoints of this kind with this inbound secret: those of one telephone number, bot or app, which has one
+    address for all that comes back."""
+    query = select(*secrets.c["endpoint", "secret"]).join(endpoints, endpoints.c.name == secrets.c.endpoint)
+    rows = connection.execute(query.where(secrets.c.purpose == Purpose.INBOUND, endpoints.c.kind == kind))
+    asked = secret.encode()
+    return tuple(sorted(row.endpoint for row in rows if hmac.compare_digest(row.secret.encode(), asked)))

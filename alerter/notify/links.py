@@ -59,22 +59,22 @@ class LinkSigner:
     """Makes and checks links. `key` is the installation's; without it, or without a public URL, there are no links."""
 
     def __init__(self, public_url: str | None, key: bytes | None = None) -> None:
-        self._base = None if not public_url else public_url.rstrip("/")
+        self.base = None if not public_url else public_url.rstrip("/")
         self.key = key
 
     def acknowledge(self, incident: str, endpoint: str, made: datetime) -> str | None:
         """Returns the link for an endpoint, the same in every attempt of a delivery, or `None` without links."""
-        if self._base is None or self.key is None:
+        if self.base is None or self.key is None:
             return None
         ends = int((made + VALID).timestamp())
-        return f"{self._base}{PATH}{self.seal(_ACKNOWLEDGE, f'{incident}.{endpoint}.{ends}')}"
+        return f"{self.base}{PATH}{self.seal(_ACKNOWLEDGE, f'{incident}.{endpoint}.{ends}')}"
 
     def confirm(self, drill: str, responder: str, endpoint: str, made: datetime) -> str | None:
         """Returns the link by which a person confirms that a drill's page reached them there, or `None` without links."""
-        if self._base is None or self.key is None:
+        if self.base is None or self.key is None:
             return None
         ends = int((made + VALID).timestamp())
-        return f"{self._base}{CONFIRM_PATH}{self.seal(_CONFIRM, f'{drill}.{responder}.{endpoint}.{ends}')}"
+        return f"{self.base}{CONFIRM_PATH}{self.seal(_CONFIRM, f'{drill}.{responder}.{endpoint}.{ends}')}"
 
     def read(self, token: str, now: datetime) -> Ticket:
         """Returns what a link is for. Raises `BadLink`, or `Expired` if it is too old."""
@@ -94,13 +94,13 @@ class LinkSigner:
 
     def code(self, delivery: str) -> str:
         """Returns the code that this delivery brings. Whoever does not get the message learns it nowhere."""
-        number = int.from_bytes(self._mac(_CODE, delivery.encode("ascii"))) % 10**CODE_DIGITS
+        number = int.from_bytes(self.mac_bytes(_CODE, delivery.encode("ascii"))) % 10**CODE_DIGITS
         return f"{number:0{CODE_DIGITS}d}"
 
     def seal(self, purpose: bytes, said: str) -> str:
         """Returns a token with this text, valid for this purpose only."""
         payload = said.encode("ascii")
-        return f"{_encode(payload)}.{_encode(self._mac(purpose, payload))}"
+        return f"{_encode(payload)}.{self.mac(purpose, payload)}"
 
     def check(self, purpose: bytes, token: str) -> str:
         """Returns the text of a token. Raises `BadLink` if we did not seal it for this purpose."""
@@ -118,7 +118,12 @@ class LinkSigner:
         except (ValueError, binascii.Error) as error:
             raise BadLink("this is not one of our links") from error
 
-    def _mac(self, purpose: bytes, payload: bytes) -> bytes:
+    def mac(self, purpose: bytes, payload: bytes) -> str:
+        """Returns what only we can say of this payload, as 22 characters."""
+        return _encode(self.mac_bytes(purpose, payload))
+
+    def mac_bytes(self, purpose: bytes, payload: bytes) -> bytes:
+        """Returns what only we can say of this payload. There must be a key."""
         assert self.key is not None
         return hmac.new(self.key, purpose + b"\x00" + payload, hashlib.sha256).digest()[:_MAC_BYTES]
 
@@ -140,7 +145,7 @@ class LinkSigner:
 
     def stamped(self, body: bytes, endpoint: str, made: datetime) -> bytes:
         """Returns the body of a message about an incident with this endpoint's link, unless the incident is over."""
-        if self._base is None or self.key is None:
+        if self.base is None or self.key is None:
             return body
         message = json.loads(body)
         if IncidentState(message["data"]["state"]).is_over:

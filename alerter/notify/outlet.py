@@ -26,6 +26,10 @@ class Kind(StrEnum):
     """What Alertmanager itself posts to webhooks (version 4), which many tools read."""
     SLACK = "slack"
     TEAMS = "teams"
+    TELEGRAM = "telegram"
+    """Telegram's Bot API: buttons that act, and a message that changes once somebody has it."""
+    NTFY = "ntfy"
+    """A topic of an ntfy server: push messages with a button that acts."""
     APPRISE = "apprise"
     """E-mail, text messages and a hundred others, by a URL of the `apprise` library."""
     HTTP = "http"
@@ -33,8 +37,8 @@ class Kind(StrEnum):
 
 
 PAGING: Final = frozenset({Kind.PAGERDUTY, Kind.ALERTMANAGER, Kind.ALERTMANAGER_WEBHOOK, Kind.HTTP})
-"""Kinds of endpoints that page whatever they are sent, or may, as some systems with tickets do, and go on until they are told
-that it is over."""
+"""Kinds of endpoints that page whatever they are sent, and go on until they are told that it is over. Some systems with
+tickets do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class Keys:
     """The receiver knows us by it: a routing key, a token."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Sent with each request, as the endpoint was set up: an authorization, say."""
+    hears: bool = False
+    """Whether what people do there comes back to us, because the endpoint has an inbound secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,8 @@ class OutboundMessage:
     options: Mapping[str, Any] = field(default_factory=dict)
     ticket: KnownTicket | None = None
     """For endpoints that keep tickets."""
+    earlier: str | None = None
+    """What the receiver called the newest message about this incident that it got before, where messages can be changed."""
 
     @property
     def is_about_incident(self) -> bool:

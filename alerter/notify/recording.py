@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from alerter.notify import alertmanager_resend, retries
 from alerter.notify.attempt import Result
@@ -63,6 +63,7 @@ _MOVE: Final = (
         outcome=bindparam("came"),
         next_attempt_at=bindparam("due"),
         finished_at=bindparam("finished"),
+        reference=func.coalesce(bindparam("called", type_=deliveries.c.reference.type), deliveries.c.reference),
         lease_owner=None,
         lease_ends_wall=None,
     )
@@ -117,6 +118,7 @@ def record_attempts(
                     "came": result.outcome,
                     "due": due or row.next_attempt_at,
                     "finished": finished,
+                    "called": result.reference,
                 }
             )
         if state is DeliveryState.DELIVERED:

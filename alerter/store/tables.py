@@ -501,6 +501,7 @@ deliveries = Table(
     Column("outcome", String(32)),
     Column("superseded_by", String(64)),
     Column("waits_since", Moment),
+    Column("reference", String(64)),
     Index("deliveries_due", "state", "next_attempt_at"),
     Index("deliveries_of_incident", "incident"),
     Index("deliveries_newest", "created_at", "id"),
@@ -511,7 +512,8 @@ deliveries = Table(
 
 `cause` is the same for all deliveries of one message; `fell_back` says that the endpoint's fallback got it too.
 `superseded_by` is the delivery that stands for this one. `waits_since` is since when its receiver should have it, if that is
-not its own time: an older message that it stands for was made then, or the endpoint's hours begin then."""
+not its own time: an older message that it stands for was made then, or the endpoint's hours begin then. `reference` is what
+its receiver calls the message, where messages can be changed."""
 
 attempts = Table(
     "attempts",

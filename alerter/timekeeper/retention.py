@@ -79,14 +79,14 @@ KEPT: Final = (
     Kept(overrides.c.ends, timedelta(days=400)),
     Kept(absences.c.ends, timedelta(days=400)),
     Kept(schedule_versions.c.ends, timedelta(days=400)),
-    # Those about incidents go with them.
-    Kept(tickets.c.touched_at, timedelta(days=30), tickets.c.incident.is_(None)),
     # Those of a year and the one before, to show that somebody practises. Their pages go with them.
     Kept(drills.c.begun_at, timedelta(days=400)),
     # They end after minutes, and count towards the bound of an hour.
     Kept(method_codes.c.made_at, timedelta(days=1)),
     # The newest stays, whatever it is: changes are counted from it.
     Kept(declarations.c.ends, timedelta(days=400), declarations.c.revision < _NEWEST_DECLARATION),
+    # Those about incidents go with them.
+    Kept(tickets.c.touched_at, timedelta(days=30), tickets.c.incident.is_(None)),
     # So that a year can be compared with the one before.
     Kept(volumes.c.hour, timedelta(days=400)),
     # A connector that is gone for so long was taken away: what it promised keeps no story unknown for ever.

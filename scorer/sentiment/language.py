@@ -72,6 +72,18 @@ class LanguageGate:
             return None
         return f"language: {found}"
 
+    def name(self, spelled: str, tag: str | None) -> str | None:
+        """The language (ISO 639 code) of a spelled text as far as it can be told: by its frequent words, by the identifier, or
+        on too few words by its tag. `None` if nothing tells it."""
+        bare = _NOISE.sub(" ", spelled)
+        words = _words(bare)
+        if "en" in self._trained and is_plain_english(words):
+            return "en"
+        if not words or (_mostly_latin(words) and len(words) < FEWEST_WORDS):
+            return language(tag)
+        likeliest, _ = self._identify(bare)
+        return language(likeliest) or likeliest
+
 
 def is_plain_english(words: Collection[str]) -> bool:
     """Returns True if enough of the words (in lower case) are frequent in English and in no related language."""
@@ -84,11 +96,14 @@ def _words(bare: str) -> list[str]:
 
 def _doubt(words: Collection[str], *, tagged: bool) -> float:
     """The probability of a trained language that a text of these words needs; `tagged` if its tag says that it is in one."""
-    # Words of other scripts are few and long; one of them is enough.
-    latin = sum(word < "\u0250" for word in words)
-    if latin * 2 > len(words) and len(words) < FEWEST_WORDS:
+    if _mostly_latin(words) and len(words) < FEWEST_WORDS:
         return DOUBT_SHORT_AGAINST_TAG if tagged else DOUBT_SHORT
     return DOUBT_AGAINST_TAG if tagged else DOUBT
+
+
+def _mostly_latin(words: Collection[str]) -> bool:
+    """Returns True if most words are in Latin letters. (Those of other scripts are few and long; one of them is enough.)"""
+    return 2 * sum(word < "\u0250" for word in words) > len(words)
 
 
 def load_identifier(trained: frozenset[str] = TRAINED) -> Identify:

@@ -38,7 +38,23 @@ NO_WORDS = Reading(0.0, 1.0, 0.0, 0.0, 0, "no words")
 
 Count = Callable[[int], None]
 Logits = dict[str, npt.NDArray[np.float32]]
-_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimd", "i8mm")
+_FLAGS = (
+    "avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm"
+)  # fmt: skip
+_PATHS: Final = (
+    ("amx_int8", "AMX"),
+    ("avx512_vnni", "AVX-512 VNNI"),
+    ("avx_vnni", "AVX VNNI"),
+    ("avx512f", "AVX-512 in 16 bits"),
+    ("avx2", "AVX2 in 16 bits"),
+    ("i8mm", "ARM i8mm"),
+    ("asimddp", "ARM dot product"),
+    ("asimd", "ARM NEON"),
+)
+"""How ONNX Runtime multiplies bytes on a CPU with this flag, the fastest first. Where it says *in 16 bits*, two products are
+added in 16 bits, and weights of 8 bits are cut off (`scorer.training.saturation`); those that ship have 7."""
+WEIGHT_BITS: Final = 7
+"""Bits of a weight of which no CPU cuts a product off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +110,24 @@ class OnnxModel:
         )
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="onnx") if self._workers > 1 else None
         self.logits(["ready"])
+        cpu = describe_cpu()
         logger.info(
             "sentiment model ready",
             model=self._name,
             runtime=f"onnxruntime {onnxruntime.__version__}",
             provider=self._session.get_providers()[0],
             precision=about["precision"],
+            products=name_path(cpu["cpu_flags"]),
             workers=self._workers,
-            **describe_cpu(),
+            **cpu,
         )
+        if about["precision"] == "int8" and is_cut_off(cpu["cpu_flags"], about.get("weight_bits", 8)):
+            logger.warning(
+                "the weights of this model are too large for this CPU, which cuts off some products: labels differ from those "
+                "on other CPUs. Make them anew with scorer.training.reduce",
+                model=self._name,
+                products=name_path(cpu["cpu_flags"]),
+            )
 
     @property
     def name(self) -> str:
@@ -181,6 +206,16 @@ def cut(ids: Sequence[list[int]], budget: int, workers: int) -> list[list[Prepar
 def count_cores() -> int:
     """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def name_path(flags: Sequence[str]) -> str:
+    """How bytes are multiplied on a CPU with these flags."""
+    return next((path for flag, path in _PATHS if flag in flags), "not known")
+
+
+def is_cut_off(flags: Sequence[str], weight_bits: int) -> bool:
+    """Returns True if a CPU with these flags cuts off products of weights of so many bits."""
+    return weight_bits > WEIGHT_BITS and name_path(flags).endswith("in 16 bits")
 
 
 def describe_cpu() -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Writes the network as one ONNX file, made of operations that ONNX Runtime runs fast as they are.
 
 The graph is written by hand from the trained arrays, so that no exporter decides what runs: query, key and value in one
-matrix, attention, and matrices of 8 bits with one scale for each column (activations are quantised while running). The word
-table has 8 bits too, with one scale for each row; with 32 bits it alone would take 47 MB.
+matrix, attention, and matrices of 8 bits with one scale for each column (activations are quantised while running), of which
+only 7 are used, so that no CPU cuts a product off (`reduce`). The word table has 8 bits too, with one scale for each row; with
+32 bits it alone would take 47 MB.
 
     python -m scorer.training.export --weights build/sentiment/network.pt --base DIR --data ../shared/data
 """
@@ -23,12 +24,13 @@ import typer
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
-from scorer.sentiment.onnx import SHIPPED
+from scorer.sentiment.onnx import SHIPPED, WEIGHT_BITS
 from scorer.sentiment.text import MAX_TOKENS
 from scorer.training import fit
 from scorer.training.balance import factors, measure
 from scorer.training.corpora import SOURCES, gather, read_source
 from scorer.training.network import BASE_SHA256, load_base
+from scorer.training.reduce import feeds_of, reduce, sample_texts
 
 Array = npt.NDArray[Any]
 Precision = Literal["fp32", "int8"]
@@ -322,9 +324,20 @@ def main(
     arrays = read_weights(*weights)
     tops = measure_inputs(arrays, base, data) if precision == "int8" else None
     model = build(arrays, "int8" if tops else "fp32", tops=tops)
+    if precision == "int8":
+        tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(MAX_TOKENS)
+        model = reduce(model, feeds_of(sample_texts(data), tokenizer))
     onnx.save_model(model, out / "model.onnx")
     shutil.copyfile(base / "tokenizer.json", out / "tokenizer.json")
-    about = {"name": "firebreak-minilm", "version": version, "precision": precision, "base_sha256": BASE_SHA256}
+    about: dict[str, object] = {
+        "name": "firebreak-minilm",
+        "version": version,
+        "precision": precision,
+        "base_sha256": BASE_SHA256,
+    }
+    about |= {"weight_bits": WEIGHT_BITS} if precision == "int8" else {}
     (out / "model.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     figures = fit.write(out, gather(data).kept, unsure)
     print(json.dumps(figures, indent=1))

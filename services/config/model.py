@@ -249,6 +249,10 @@ class Config(Section):
     def responder(self, name: str) -> Responder | None:
         return self._responders.get(name)
 
+    def known_as(self, identity: str) -> Responder | None:
+        """Returns the responder who is known elsewhere as this, such as `telegram:12345`."""
+        return self._identities.get(identity)
+
     def schedule(self, name: str) -> Schedule | None:
         return self._schedules.get(name)
 
@@ -296,6 +300,10 @@ class Config(Section):
     @cached_property
     def _brands(self) -> dict[str, Brand]:
         return {brand.id: brand for brand in self.brands}
+
+    @cached_property
+    def _identities(self) -> dict[str, Responder]:
+        return {identity: responder for responder in self.responders for identity in responder.known_as}
 
     @cached_property
     def _responders(self) -> dict[str, Responder]:

@@ -69,6 +69,7 @@ def _rota_references(config: Config) -> Iterator[tuple[Place, str]]:
     responders = {*(r.id for r in config.responders), *config.at_run_time.responders}
     schedules = {*(s.id for s in config.schedules), *config.at_run_time.schedules}
     known = {"responder": responders, "schedule": schedules}
+    yield from _one_person_each(config)
     for index, schedule in enumerate(config.schedules):
         if schedule.id in responders:
             yield ("schedules", index, "id"), f"{schedule.id!r} is a responder already; an owner could be either"
@@ -85,6 +86,15 @@ def _rota_references(config: Config) -> Iterator[tuple[Place, str]]:
             kind, _, name = target.rpartition(":")
             if kind and name not in known[kind]:
                 yield ("policies", index, *inside), f"no {kind} {name!r}; there are {_names(known[kind])}"
+
+
+def _one_person_each(config: Config) -> Iterator[tuple[Place, str]]:
+    """What two responders are known as elsewhere: nobody could say who of them acted."""
+    seen: dict[str, str] = {}
+    for index, responder in enumerate(config.responders):
+        for number, identity in enumerate(responder.known_as):
+            if seen.setdefault(identity, responder.id) != responder.id:
+                yield ("responders", index, "known_as", number), f"{identity!r} is {seen[identity]} already"
 
 
 def _endpoint_references(config: Config, endpoints: Collection[str]) -> Iterator[tuple[Place, str]]:

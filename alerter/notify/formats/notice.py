@@ -59,6 +59,13 @@ class Notice:
     began: str
     brand: str | None = None
     rule: str | None = None
+    sequence: int = 0
+    """Of the incident: each of its messages has another."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is about an incident that is not over."""
+        return self.type.startswith("incident.") and self.status in (Status.FIRING, Status.ACKNOWLEDGED)
 
     def link(self, key: str) -> str | None:
         return next((url for name, _, url in self.links if name == key), None)
@@ -169,6 +176,10 @@ def _of_drill(kind: str, at: str, data: dict[str, Any]) -> Notice:
     )
 
 
+def _to_take_it(code: str | None) -> str | None:
+    return f"reply {code} to this message" if code else None
+
+
 def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
     status = Status.FIRING
     if IncidentState(data["state"]).is_over:
@@ -182,6 +193,7 @@ def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
     facts = (
         ("What changed", data["because"]),
         ("Not delivered before", data.get("was")),
+        ("To take it", _to_take_it(data.get("reply_code")) if status is Status.FIRING else None),
         ("By when", data["by_when"]),
         ("Who has it", data["who_has_it"]),
         ("First step", data.get("first_step")),
@@ -205,4 +217,5 @@ def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
         began=data["opened_at"],
         brand=data["brand"],
         rule=data["rule"],
+        sequence=data["sequence"],
     )

@@ -115,3 +115,20 @@ def test_most_texts_never_reach_the_identifier() -> None:
         raise AssertionError("asked")
 
     assert LanguageGate(forbidden).refuse("why have you not answered my mail", None) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "tag", "language"),
+    [
+        ("the train is late and nobody told us", None, "en"),
+        ("the train is late and nobody told us", "th", "en"),
+        ("Der Zug kommt schon wieder eine Stunde zu spät", "en", "de"),
+        ("ห้องน้ำสกปรกมาก", None, "th"),
+        ("ok", "id-ID", "id"),
+        ("ok", None, None),
+        ("@user http", "fr", "fr"),
+        ("", None, None),
+    ],
+)
+def test_a_text_says_its_language_before_its_tag_does(text: str, tag: str | None, language: str | None) -> None:
+    assert LanguageGate().name(text, tag) == language

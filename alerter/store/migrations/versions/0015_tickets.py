@@ -1,6 +1,6 @@
 """The tickets that incidents have in other systems.
 
-Revises: 0014.
+Revises: 0014
 """
 
 from __future__ import annotations
