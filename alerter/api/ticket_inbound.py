@@ -56,7 +56,8 @@ async def receive(service: ApiContext, name: str, request: Request) -> Response:
 
 def _apply(desk: IncidentService, service: ApiContext, name: str, came: TicketEvent) -> None:
     incident = _incident(desk, name, came)
-    if incident is None:
+    record = None if incident is None else desk.store.load(incident)
+    if incident is None or record is None or not endpoints.takes(desk.connection, name, record.incident.brand):
         return
     seen = [{"endpoint": name, "event": came.event, "at_wall": service.context().wall}]
     if not insert_missing(desk.connection, inbound, seen):

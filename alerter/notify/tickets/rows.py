@@ -15,11 +15,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, or_, select, tuple_, update
 
 from alerter.notify.attempt import Result, TicketNews
+from alerter.notify.formats.notice import notice_of
 from alerter.notify.outlet import Kind, KnownTicket, OutboundMessage
 from alerter.notify.tickets.recipe import TICKET_ID
 from alerter.notify.tickets.setup import prepared
 from alerter.store.database import insert_missing
 from alerter.store.tables import deliveries, endpoints, secrets, tickets
+from services.contracts.base import event_id
 from services.contracts.incident import ExternalId
 
 Place = tuple[str, str]
@@ -27,7 +29,10 @@ Place = tuple[str, str]
 
 
 def subject_of(row: Any) -> str:
-    """Returns what the ticket of a delivery is about: its incident, or else only itself."""
+    """Returns what the ticket of a delivery is about: its incident, the drill that it belongs to, or else only itself."""
+    if row.incident is None and row.type.startswith("page."):
+        notice = notice_of(row.body)
+        return str(row.id) if notice is None else event_id("ticket", notice.key)
     return str(row.incident or row.id)
 
 

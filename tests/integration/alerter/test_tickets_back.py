@@ -11,7 +11,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from alerter.store.tables import endpoints
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.integration.alerter.test_console import csrf, sign_in
 from tests.integration.alerter.test_tickets import ON_SQLITE, act, add, desk, opened, secret
@@ -207,6 +209,16 @@ async def test_a_key_of_ours_opens_no_door_to_an_incident_without_a_ticket_there
         message = {"action": "Close", "alert": {"alias": f"firebreak-{incident}", "username": "x"}}
         assert await say(house, message, by_bearer, "/v1/inbound/ticket/late") == 204
         assert (await only(house))["state"] != "resolved"
+
+
+async def test_an_endpoint_that_is_for_other_brands_by_now_changes_nothing(make_house: MakeHouse) -> None:
+    async with desk(make_house, "zendesk", inbound_secret=INBOUND) as (house, _):
+        await opened(house)
+        row = update(endpoints).where(endpoints.c.name == "crm").values(brands='["zenith"]')
+        await house.alerter.database.write(lambda c: c.execute(row))
+        assert await say(house, zendesk("status_changed", "SOLVED")) == 204
+        assert (await only(house))["state"] != "resolved"
+        assert (await only(house))["labels"] == []
 
 
 def _key(system: Vendor) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from alerter.notify.formats import native
 from alerter.notify.formats.notice import notice_of
-from alerter.notify.tickets import templates, words
+from alerter.notify.tickets import rows, templates, words
 from alerter.notify.tickets.recipe import Recipe, shipped, shipped_names
 from services.contracts.incident import Change
 from tests.integration.alerter.vendor import DIALECTS
@@ -140,3 +142,17 @@ def test_the_path_of_a_request_stays_below_the_url(name: str) -> None:
         assert plain.count("/") == odd.count("/")
         assert plain.count("?") == odd.count("?") <= 1
         assert "#" not in odd
+
+
+def test_a_drill_has_one_ticket_for_its_page_and_its_end() -> None:
+    """Or else a pager behind a recipe would go on ringing after the drill."""
+
+    def subject(responder: str, is_over: bool) -> str:
+        times = (make.NOW, make.NOW, make.NOW)
+        body = native.render_drill("d" * 32, responder, responder, "lee", times, is_over=is_over)
+        return rows.subject_of(
+            SimpleNamespace(id=f"msg_{is_over}", incident=None, type=json.loads(body)["type"], body=body)
+        )
+
+    assert subject("dana", False) == subject("dana", True)
+    assert subject("dana", False) != subject("ben", False)
