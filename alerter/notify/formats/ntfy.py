@@ -25,6 +25,7 @@ _TAGS: Final = {
     Status.FIRING: "rotating_light",
     Status.ACKNOWLEDGED: "raised_hand",
     Status.RESOLVED: "white_check_mark",
+    Status.DRILL: "bell",
     Status.NOTE: "information_source",
 }
 
@@ -46,14 +47,14 @@ def render(notice: Notice, topic: str, take: str | None) -> bytes:
         "tags": [_TAGS[notice.status]],
     }
     links = {key: url for key, _, url in notice.links if len(url) <= MAX_URL_CHARS}
-    page = links.get("acknowledge") or links.get("incident")
+    page = links.get("acknowledge") or links.get("confirm") or links.get("incident")
     if page is not None:
         message["click"] = page
     actions: list[dict[str, Any]] = []
     if take is not None and notice.status is Status.FIRING:
         press = {"action": "http", "label": LABELS[Button.TAKE], "url": take, "method": "POST", "clear": True}
         actions.append(press)
-    shown = (("acknowledge", "Open"), ("post", "See the post"))
+    shown = (("acknowledge", "Open"), ("confirm", "It reached me"), ("post", "See the post"))
     actions += [{"action": "view", "label": name, "url": url} for key, name in shown if (url := links.get(key))]
     if actions:
         message["actions"] = actions[:3]

@@ -210,10 +210,10 @@ async def test_without_a_way_back_no_code_is_sent_and_none_by_mail(house: House)
     mail = {"name": "mail", "kind": "apprise", "url": "mailto://u:p@example.com", "inbound_secret": TOKEN}
     answer = await house.http.post("/v1/endpoints", json=mail)
     assert (answer.status_code, answer.json()["errors"][0]["at"]) == (422, "body.inbound_secret")
-    await house.http.delete("/v1/endpoints/lee-sms")
-    plain = {"name": "lee-sms", "kind": "apprise", "url": f"json://127.0.0.1:{house.receiver.port}/lee-sms"}
+    url = f"json://127.0.0.1:{house.receiver.port}/plain-sms"
+    plain = {"name": "plain-sms", "kind": "apprise", "url": url, "subscribed": True}
     assert (await house.http.post("/v1/endpoints", json=plain)).status_code == 201
     await house.signal(make.forecast())
     await house.settle()
-    assert "To take it" not in house.receiver.at("/lee-sms")[-1].body["message"]
+    assert "To take it" not in house.receiver.at("/plain-sms")[-1].body["message"]
     assert "To take it" in house.receiver.at("/dana-sms")[-1].body["message"]

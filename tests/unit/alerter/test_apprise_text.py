@@ -55,8 +55,8 @@ LIMITS = {
 }
 
 
-EVERYDAY = frozenset({"XML", "seven", "Line", "Form", "Join", "JSON"})
-"""Services whose names are everyday words."""
+ELSEWHERE = frozenset({"XML", "seven", "Line", "Form", "Join", "JSON", "Jira"})
+"""Services whose names are everyday words, or that the documents mean as a system with tickets."""
 DOCS = Path(__file__).parents[3] / "docs"
 
 
@@ -66,7 +66,7 @@ def test_every_service_that_the_documents_name_is_tried_here_or_in_a_mailbox() -
     found: dict[str, list[str]] = {}
     for one in apprise.Apprise().details()["schemas"]:
         name, schemes = str(one["service_name"]), [*(one["protocols"] or ()), *(one["secure_protocols"] or ())]
-        named = name not in EVERYDAY and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
+        named = name not in ELSEWHERE and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
         if named or any(re.search(rf"(?<!\w){scheme}://", text) for scheme in schemes):
             found[name] = schemes
     assert {"Pushover", "Twilio", "Telegram", "ntfy", "Vonage"} <= found.keys()
