@@ -14,7 +14,7 @@ from services.contracts.incident import Change
 STAGE = "alerter"
 LOOPS = (
     "deliverer", "leases", "publisher", "engine", "gauges", "purger", "repeater", "clock-notes", "config-news",
-    "rota-history", "foresight",
+    "rota-history", "foresight", "declarations",
 )  # fmt: skip
 
 

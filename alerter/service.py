@@ -33,6 +33,7 @@ from alerter.notify.http import HttpSender
 from alerter.notify.links import LinkSigner
 from alerter.notify.outlets import Outlets
 from alerter.notify.publisher import Publisher
+from alerter.oncall.declared_config import AlerterContext
 from alerter.store import sealing
 from alerter.store.database import Database, DatabaseAway, default_url
 from alerter.store.installation import shared_key
@@ -40,6 +41,7 @@ from alerter.store.vault import Vault
 from alerter.timekeeper import engine as escalation
 from alerter.timekeeper import set_back
 from alerter.timekeeper.config_news import ConfigNews
+from alerter.timekeeper.declaration_news import DeclarationNews
 from alerter.timekeeper.engine import Engine
 from alerter.timekeeper.foresight import Foresight
 from alerter.timekeeper.gauges import GaugeReader
@@ -77,7 +79,9 @@ class Alerter:
     ) -> None:
         settings = context.settings
         check_root_key(settings.admin_key)
-        self.process = context
+        own = AlerterContext.of(context)
+        self.process: ServiceContext = own
+        self.declared = own.declared
         self.metrics = AlerterMetrics(context.registry)
         # Receivers compare what is signed with their clock; leases and second tries only need one that goes on.
         signed_at, wall = (wall or time.time), (wall or steady_time)
@@ -98,7 +102,8 @@ class Alerter:
         self.engine = Engine(self.database, context.clock, self.context, self.ring, self.metrics)
         self.clock_notes = ClockNotes(self.database, self.context, self.metrics)
         self.rota_history = RotaHistory(self.database, self.context, self.metrics)
-        self.foresight = Foresight(self.database, self.context, self.metrics)
+        self.foresight = Foresight(self.database, self.declared, self.context, self.metrics)
+        self.declaration_news = DeclarationNews(self.database, self.declared, self.ring, self.metrics)
         self.gauges = GaugeReader(self.database, self.context, self.metrics)
         self.config_news = ConfigNews(self.database, context.current, self.context, self.ring, self.metrics)
         self.deliverer.page_failed = self.engine.bell.set
@@ -134,6 +139,7 @@ class Alerter:
         alone, instance = self.database.alone(), self.process.settings.instance
         if late:
             await sealing.settle(self.database, self.vault, late, alone)
+        await self.declared.look(self.database)  # before anything is decided
         await self.rota_history.turn()  # before anybody is paged
         self.links.key = await self.database.write(lambda c: shared_key(c, "links"))
         if alone or instance is not None:
@@ -155,6 +161,7 @@ class Alerter:
             tasks.spawn("alerter-clock-notes", self.clock_notes.run, stopping),
             tasks.spawn("alerter-rota-history", self.rota_history.run, stopping),
             tasks.spawn("alerter-foresight", self.foresight.run, stopping),
+            tasks.spawn("alerter-declarations", self.declaration_news.run, stopping),
             tasks.spawn("alerter-gauges", self.gauges.run, stopping),
             tasks.spawn("alerter-config-news", self.config_news.run, stopping),
             tasks.spawn("alerter-live-updates", self.live_updates.run, stopping),
@@ -215,6 +222,7 @@ class Alerter:
         self.clock_notes.stop()
         self.rota_history.stop()
         self.foresight.stop()
+        self.declaration_news.stop()
         self.gauges.stop()
         self.config_news.stop()
         self.publisher.stop()

@@ -227,8 +227,24 @@ def doctor(
         str | None,
         typer.Option(help="PARTITION:KEY of a state entry that cannot be read: set it aside (stop the services first)"),
     ] = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="ring everybody on duty once with a test page, and report who confirms it")
+    ] = False,
+    all_methods: Annotated[
+        bool, typer.Option("--all-methods", help="with --page: by every method of each, and each is to be confirmed")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(help="with --page: minutes that people have to confirm", min=0.05, max=120)
+    ] = 5,
+    url: Annotated[
+        str | None, typer.Option(help="with --page: URL of the alerter; without it, FIREBREAK_HOST and FIREBREAK_PORT")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="with --page: do not ask for confirmation")] = False,
 ) -> None:
-    """Explain what is wrong with the configuration or the machine. The exit code is 1 if something is."""
+    """Explain what is wrong with the configuration or the machine. The exit code is 1 if something is.
+
+    With --page, hold a drill instead: a running installation rings everybody who is on duty. The exit code is 1 if somebody
+    does not confirm. The key comes from FIREBREAK_ADMIN_KEY."""
     from services.tools.doctor import diagnose, quarantine_state, settings_table
 
     if schema:
@@ -238,6 +254,14 @@ def doctor(
         settings_table()
         return
     of = settings()
+    if page:
+        from services.tools.page_drill import hold
+
+        if not run_to_end(hold(of, url, wait, every_method=all_methods, yes=yes)):
+            raise typer.Exit(1)
+        return
+    if all_methods or yes or url is not None:
+        fail("--all-methods, --yes and --url belong to --page", 2)
     if quarantine is not None:
         run_to_end(quarantine_state(of, quarantine))
         return

@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple, cast
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from alerter.answers.answer_clocks import clock_ids, overdue_at
-from alerter.notify import endpoints, outbox
+from alerter.notify import endpoints, methods, outbox
 from alerter.notify.formats.native import MAX_BODY_BYTES
 from alerter.notify.outbox import Cause, forget_answers
-from alerter.notify.outlet import Kind
+from alerter.notify.outlet import PAGING
 from alerter.oncall import rosters
 from alerter.oncall.responders import Directory, Nobody
 from alerter.states import ClockState
@@ -37,8 +37,6 @@ APART: Final = timedelta(hours=1)
 NAMED: Final = 25
 """How many posts a digest lists, the longest overdue first; the others are only counted."""
 TYPE: Final = "answer.due"
-PAGING: Final = frozenset({Kind.PAGERDUTY, Kind.ALERTMANAGER, Kind.ALERTMANAGER_WEBHOOK})
-"""Kinds of endpoints that page whatever they are sent."""
 _A_MOMENT: Final = timedelta(seconds=1)
 _NEVER: Final = moment(0)
 
@@ -113,7 +111,8 @@ def _of(account: Due) -> tuple[ColumnElement[bool], ...]:
 def _where_to(connection: Connection, config: Config, account: Due, now: datetime) -> tuple[str | None, str]:
     """Returns the endpoint for the digest, or `None`, and the reason."""
     roster = rosters.between(connection, now, now + _A_MOMENT, now) if config.schedules else None
-    owner = Directory(config, roster=roster).owner_of(account.account, now)
+    directory = Directory(config, roster=roster, states=methods.states(connection, config))
+    owner = directory.owner_of(account.account, now)
     if isinstance(owner, Nobody):
         return None, owner.because
     names = (owner.digest, *owner.methods)

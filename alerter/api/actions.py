@@ -47,6 +47,8 @@ ACTIONS: Final[Mapping[str, Action]] = {
         "reassigned", schemas.Reassignment, lambda p, i, said: p.reassign(i, said.by, said.to, said.comment)
     ),
     "outcome": Action("marked", schemas.OutcomeIn, lambda p, i, said: p.mark(i, said.by, said.outcome, said.comment)),
+    "note": Action("noted", schemas.NoteIn, lambda p, i, said: p.note(i, said.by, said.comment)),
+    "labels": Action("labelled", schemas.LabelsIn, lambda p, i, said: p.label(i, said.by, said.add, said.remove)),
 }
 """The last part of the path -> what it does."""
 
@@ -136,3 +138,14 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     async def mark_incident(caller: Responder, incident: IncidentKey, said: schemas.OutcomeIn) -> Incident:
         """Say how good the alarm was, even after it has ended. The latest mark counts."""
         return await perform(service, caller, "outcome", incident, said)
+
+    @routes.post("/incidents/{incident}/note", responses=ABSENT)
+    async def note_incident(caller: Responder, incident: IncidentKey, said: schemas.NoteIn) -> Incident:
+        """Leave a note for the others, even after it has ended. Nobody is told of it; it stands in the incident, on its page
+        and in the next message about it."""
+        return await perform(service, caller, "note", incident, said)
+
+    @routes.post("/incidents/{incident}/labels", responses=ABSENT)
+    async def label_incident(caller: Responder, incident: IncidentKey, said: schemas.LabelsIn) -> Incident:
+        """Add and remove labels, at most 20 of them. Nobody is told of it."""
+        return await perform(service, caller, "labels", incident, said)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from alerter.api.auth import Admin
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
+from alerter.oncall import declared_config
 from alerter.store import audit
 from services.config.current import Reload
 
@@ -27,6 +28,9 @@ class ConfigOut(BaseModel):
 
     version: str = Field(description="the beginning of the SHA-256 of the file", examples=["9f86d081884c"])
     refused: RefusedFile | None = Field(None, description="what is wrong with the file, if it cannot be taken")
+    findings: tuple[str, ...] = Field(
+        (), description="what does not fit between the file and what was declared at run time, or is declared in both"
+    )
 
 
 class Reloaded(BaseModel):
@@ -48,7 +52,8 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
             if refused is None
             else RefusedFile(version=refused.version, since=refused.since, mistakes=refused.mistakes)
         )
-        return ConfigOut(version=current.version, refused=shown)
+        found = tuple(declared_config.findings(service.declared.whole))
+        return ConfigOut(version=current.version, refused=shown, findings=found)
 
     @routes.post("/config/reload")
     async def reload_config(caller: Admin) -> Reloaded:

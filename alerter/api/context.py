@@ -15,6 +15,7 @@ from alerter.desk.service import IncidentService
 from alerter.notify.egress import Network
 from alerter.notify.links import LinkSigner
 from alerter.notify.outlets import Outlets
+from alerter.oncall.declared_config import DeclaredConfig
 from alerter.store.database import Database
 from services.runtime.lifecycle import ServiceContext
 
@@ -27,6 +28,7 @@ class ApiContext(Protocol):
     """The alerter, as the API sees it."""
 
     process: ServiceContext
+    declared: DeclaredConfig
     database: Database
     allowed: tuple[Network, ...]
     links: LinkSigner

@@ -28,7 +28,7 @@ def with_trouble(
     """Returns the endpoints with what is the matter with each: failing ones first, then disabled ones."""
     waiting = _waiting(connection, [one.name for one in every])
     policies = leads.policies_of(config)
-    seen = _policies_seen(caller, config)
+    seen = policies_seen(caller, config)
     found = []
     for one in every:
         count, since = waiting.get(one.name, (0, None))
@@ -53,7 +53,7 @@ def place(one: schemas.Endpoint) -> int:
     return 0 if one.failures else FINE
 
 
-def _policies_seen(caller: Caller, config: Config) -> frozenset[str]:
+def policies_seen(caller: Caller, config: Config) -> frozenset[str]:
     """Those that a key sees: limited to brands, it sees those of its brands' rules."""
     if caller.brands is None:
         return frozenset(policy.id for policy in config.policies)

@@ -137,7 +137,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
                 schedule=one.id,
                 description=one.description,
                 zone=one.zone,
-                now=_shift(roster.on_call(one, moment), config),
+                now=shift_out(roster.on_call(one, moment), config),
             )
             for one in visible(caller, config)
         ]
@@ -160,7 +160,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         now, config = service.context().now, service.process.config
         roster = await service.database.read(lambda c: rosters.between(c, begin, end, now, [schedule]))
         rota = roster.unroll(one, begin, end)
-        return RotaOut(schedule=one.id, zone=one.zone, shifts=tuple(_shift(shift, config) for shift in rota))
+        return RotaOut(schedule=one.id, zone=one.zone, shifts=tuple(shift_out(shift, config) for shift in rota))
 
     @routes.get("/schedules/{schedule}/open-shifts", responses=ABSENT)
     async def list_open_shifts(caller: Reader, schedule: Slug, days: Weeks = 28) -> OpenShifts:
@@ -372,7 +372,7 @@ def _check(body: OverrideIn, caller: Caller, config: Config, now: datetime) -> N
         raise Problem(422, "; ".join(f"{field}: {why}" for field, why in wrong), errors=errors)
 
 
-def _shift(shift: shifts.Shift, config: Config) -> ShiftOut:
+def shift_out(shift: shifts.Shift, config: Config) -> ShiftOut:
     person = config.responder(shift.responder) if shift.responder is not None else None
     name = person.called if person is not None else None
     return ShiftOut(begins=shift.begins, ends=shift.ends, responder=shift.responder, name=name, why=shift.why)
@@ -389,7 +389,7 @@ def _coverage(schedule: Schedule, roster: Roster, begin: datetime, end: datetime
         begins=begin,
         ends=end,
         gap_hours=round(seen.gap_seconds / 3600, 2),
-        gaps=tuple(_shift(gap, config) for gap in seen.gaps),
+        gaps=tuple(shift_out(gap, config) for gap in seen.gaps),
         hours=seen.hours,
     )
 

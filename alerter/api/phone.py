@@ -1,5 +1,6 @@
 """The page behind an acknowledge link, as somebody sees it at night on a phone: what it is about, how bad it is, by when, and
-one large button. It follows the phone into the dark, needs no script, and loads nothing.
+one large button; and the page behind the link of a drill. They follow the phone into the dark, need no script, and load
+nothing.
 
 Of posts it says what a webhook says: whoever has the link is outside the house.
 """
@@ -15,10 +16,12 @@ from typing import Final
 from fastapi import Response
 from fastapi.responses import HTMLResponse
 
+from alerter.api.replies import only_person
+from alerter.escalation.page_drills import PageDrill
 from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
 from services.config.model import Config
-from services.config.rota import Responder, zone_of
+from services.config.rota import zone_of
 from services.contracts.direction import settled
 from services.contracts.incident import Incident
 from services.contracts.signal import PostCard
@@ -56,28 +59,24 @@ _HEADERS: Final = {
 _PAGE: Final = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title} · Firebreak</title>
 <meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark">
 <style>{style}</style></head><body><main>{body}</main></body></html>"""
-_FORM: Final = """<form method="post">
+_NAME_AND_BUTTON: Final = """<form method="post">
 <label for="by">Your name</label><input id="by" name="by" maxlength="80" autocomplete="name" value="{name}">
-<button>{button}</button>
+<button>{button}</button>"""
+_FORM: Final = f"""{_NAME_AND_BUTTON}
 <label for="comment">Comment for the others</label>
 <input id="comment" name="comment" maxlength="300" autocomplete="off"></form>"""
 
 
 def name_of(config: Config, endpoint: str, remembered: str) -> str:
     """Returns the name to fill in: of the only responder who is reached by this endpoint, or what was typed here last."""
-    person = _person_of(config, endpoint)
+    person = only_person(config, endpoint)
     return remembered or (person.called if person is not None else "")
 
 
 def zone_of_link(config: Config, endpoint: str) -> str:
     """Returns the zone of the one who is reached by this endpoint, or UTC."""
-    person = _person_of(config, endpoint)
+    person = only_person(config, endpoint)
     return (person.zone if person is not None else None) or "UTC"
-
-
-def _person_of(config: Config, endpoint: str) -> Responder | None:
-    own = [one for one in config.responders if endpoint in one.methods]
-    return own[0] if len(own) == 1 else None
 
 
 def ask(record: IncidentRecord, now: datetime, name: str, zone: str) -> Response:
@@ -96,6 +95,33 @@ def taken(record: IncidentRecord, now: datetime, zone: str) -> Response:
     told = "Everybody who was told will hear that you have it."
     said = f"You have it until {_at(until, zone)}. {told}" if until is not None else told
     return page(200, "You have it", f'<p class="due">You have it.</p><p>{said}</p>' + _about(record, now, zone))
+
+
+def ask_drill(drill: PageDrill, who: str, at: datetime | None, name: str, zone: str) -> Response:
+    """The page on which a person confirms a drill's test page; `at` is when they did. Changes nothing."""
+    if at is not None:
+        return drill_confirmed(drill, who, at, zone)
+    until = f"Please confirm by {_at(drill.ends_at, zone)}."
+    button = _NAME_AND_BUTTON.format(name=html.escape(name, quote=True), button="It reached me") + "</form>"
+    return page(200, "This is a drill", f"{_drill(drill, who, zone)}<p>{until}</p>{button}")
+
+
+def drill_confirmed(drill: PageDrill, who: str, at: datetime, zone: str) -> Response:
+    """The page after that."""
+    after = int((at - drill.begun_at).total_seconds())
+    took = f"{after} s" if after < 120 else f"{after // 60} min"
+    said = f'<p class="due">It reached you.</p><p>Noted {_at(at, zone)}, {took} after the drill began. Thank you.</p>'
+    return page(200, "It reached you", said + _drill(drill, who, zone))
+
+
+def _drill(drill: PageDrill, who: str, zone: str) -> str:
+    begun = f"{foreign(drill.by)} began it {_at(drill.begun_at, zone)}, to see that pages reach {foreign(who)}."
+    return f'<p><span class="sev s4">DRILL</span></p><h1>This is a drill. Nothing is wrong.</h1><p class="soft">{begun}</p>'
+
+
+def said(status: int, words: str) -> Response:
+    """A page that says in one sentence what became of it."""
+    return page(status, words, f'<p class="due">{foreign(words)}</p>')
 
 
 def sorry(status: int, said: str) -> Response:

@@ -30,17 +30,19 @@ class Problem(Exception):
         return JSONResponse(body, self.status, self.headers, PROBLEM_JSON)
 
 
-def _described(status: int, text: str) -> dict[int | str, dict[str, Any]]:
+def described(status: int, text: str) -> dict[int | str, dict[str, Any]]:
+    """Returns what the description of a route says of an answer."""
     content = {PROBLEM_JSON: {"schema": schemas.ProblemShape.model_json_schema()}}
     return {status: {"description": text, "content": content}}
 
 
 ALWAYS: Final = {
-    **_described(401, "no key, or a wrong one"),
-    **_described(403, "the key's scope does not allow this"),
-    **_described(422, "the request is not valid"),
-    **_described(503, "not started yet, or the database does not answer"),
+    **described(401, "no key, or a wrong one"),
+    **described(403, "the key's scope does not allow this"),
+    **described(422, "the request is not valid"),
+    **described(503, "not started yet, or the database does not answer"),
 }
 """What every route may answer."""
-ABSENT: Final = _described(404, "there is none, or it belongs to a brand that the key cannot see")
-CONFLICT: Final = _described(409, "not possible in its present state")
+ABSENT: Final = described(404, "there is none, or it belongs to a brand that the key cannot see")
+CONFLICT: Final = described(409, "not possible in its present state")
+STALE: Final = described(412, "somebody has changed it since the version in `If-Match`; `current` is what it is now")

@@ -13,7 +13,9 @@ from alerter.api import (
     answers,
     audit,
     config,
+    contact_methods,
     deliveries,
+    drills,
     endpoints,
     feeds,
     incidents,
@@ -21,6 +23,7 @@ from alerter.api import (
     oncall,
     outcomes,
     page_now,
+    rota,
     schemas,
     silences,
     swaps,
@@ -38,9 +41,12 @@ MODULES: Final = (
     silences,
     deliveries,
     endpoints,
+    rota,
     oncall,
     swaps,
     absences,
+    contact_methods,
+    drills,
     feeds,
     answers,
     keys,
@@ -84,6 +90,14 @@ def _webhooks(app: FastAPI) -> None:
 
     @app.webhooks.post("post.redacted", description=about, operation_id="webhook_post_redacted")
     def redaction_message(body: schemas.RedactionMessage) -> None: ...
+
+    for stage in ("test", "over"):
+
+        @app.webhooks.post(f"page.{stage}", description=about, operation_id=f"webhook_page_{stage}")
+        def drill_message(body: drills.DrillMessage) -> None: ...
+
+    @app.webhooks.post("method.code", description=about, operation_id="webhook_method_code")
+    def code_message(body: contact_methods.CodeMessage) -> None: ...
 
     for news in ("failing", "recovered", "disabled", "test"):
 

@@ -19,7 +19,7 @@ from services.config.model import Policy
 from services.config.rota import Target
 from services.config.section import Slug
 from services.contracts.base import BrandId
-from services.contracts.incident import Incident, OutcomeMark
+from services.contracts.incident import MAX_LABELS, MAX_NOTE_CHARS, Incident, OutcomeMark
 
 IncidentKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 DeliveryKey = Annotated[str, StringConstraints(pattern=r"^msg_[0-9a-f]{32}$")]
@@ -62,6 +62,10 @@ Headers = Annotated[
 ]
 
 
+Concurrency = Annotated[int, Field(ge=1, le=64)]
+PerSecond = Annotated[float, Field(ge=0.01, le=1000)]
+
+
 class AuthIn(Shape):
     """How we prove to a receiver who we are: a bearer token, or a user and a password. Never shown."""
 
@@ -75,14 +79,6 @@ class AuthIn(Shape):
         if basic not in ((True, True), (False, False)) or (self.bearer is not None) is all(basic):
             raise ValueError("give a bearer token, or a user and a password")
         return self
-
-
-class EndpointChange(Shape):
-    """What of an endpoint is to be another from now on. What is left out stays; its queue and its other secrets stay too."""
-
-    headers: Headers | None = Field(None, description="in place of all that it had, its authorization included")
-    auth: AuthIn | None = None
-    hours: Hours | None = None
 
 
 class EndpointIn(Shape):
@@ -101,13 +97,18 @@ class EndpointIn(Shape):
     url: str | None = Field(
         None,
         max_length=2000,
-        description="treated as a secret; optional for PagerDuty",
+        description="treated as a secret; optional for PagerDuty and Telegram",
         examples=["https://hooks.example.com/x"],
     )
-    key: SecretStr | None = Field(None, description="PagerDuty: the routing key; alertmanager_webhook: a bearer token")
+    key: SecretStr | None = Field(
+        None,
+        description="PagerDuty: the routing key; Telegram: the bot's token; alertmanager_webhook and ntfy: a bearer token",
+    )
     inbound_secret: SecretStr | None = Field(
         None,
-        description="PagerDuty: the secret of the webhook that it sends to /v1/inbound/pagerduty/NAME",
+        description="proves what comes back to /v1/inbound/KIND/NAME (`sms` for apprise, `ticket` for http): the secret of "
+        "PagerDuty's or Telegram's webhook or of a system with tickets, Slack's signing secret, Twilio's auth token, or a "
+        "token that another service sends",
         min_length=16,
         max_length=500,
     )
@@ -126,12 +127,29 @@ class EndpointIn(Shape):
     fallback: Slug | None = Field(
         None, description="gets what this one did not accept within three attempts or a minute"
     )
-    concurrency: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        None, description="requests at a time, per process; null: 16"
-    )
-    per_second: Annotated[float, Field(ge=0.01, le=1000)] | None = Field(
-        None, description="requests per second, over all processes"
-    )
+    concurrency: Concurrency | None = Field(None, description="requests at a time, per process; null: 16")
+    per_second: PerSecond | None = Field(None, description="requests per second, over all processes")
+
+
+class EndpointChange(Shape):
+    """What of an endpoint is to be another from now on. What is left out stays; its queue and its other secrets stay too."""
+
+    url: str | None = Field(None, max_length=2000, description="messages that wait go there, too; null: as it is")
+    key: SecretStr | None = Field(None, description="in place of the one it had; null: as it is")
+    inbound_secret: SecretStr | None = Field(None, min_length=16, max_length=500, description="null: as it is")
+    headers: Headers | None = Field(None, description="in place of all that it had, its authorization included")
+    auth: AuthIn | None = None
+    hours: Hours | None = None
+    options: dict[str, Any] | None = Field(None, max_length=20, description="in place of all that it had")
+    description: Comment | None = None
+    brands: Brands | None = None
+    severities: tuple[Severity, ...] | None = Field(None, max_length=4)
+    types: tuple[TypePattern, ...] | None = Field(None, max_length=20)
+    subscribed: bool | None = None
+    owner: Slug | None = Field(None, description="null takes it away, as with the three fields below")
+    fallback: Slug | None = None
+    concurrency: Concurrency | None = None
+    per_second: PerSecond | None = None
 
 
 class Attempt(Shape):
@@ -187,6 +205,9 @@ class Endpoint(Shape):
     )
     policies: tuple[str, ...] = Field((), description="the policies that may page it")
     created_at: datetime
+    version: int = Field(1, description="counts its changes; also in `ETag`, for `If-Match`")
+    changed_at: datetime | None = None
+    changed_by: str | None = None
 
 
 class Created(Endpoint):
@@ -324,6 +345,24 @@ class OutcomeIn(ActionIn):
     outcome: OutcomeMark
 
 
+Label = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]{0,63}$")]
+
+
+class NoteIn(ActionIn):
+    """What the others should know. The note is the comment."""
+
+    comment: Annotated[str, StringConstraints(pattern=r"^[^\x00]*\S[^\x00]*$", max_length=MAX_NOTE_CHARS)] = Field(
+        examples=["the supplier confirms the batch"]
+    )
+
+
+class LabelsIn(ActionIn):
+    """Labels to add, and labels to remove."""
+
+    add: tuple[Label, ...] = Field((), max_length=MAX_LABELS)
+    remove: tuple[Label, ...] = Field((), max_length=MAX_LABELS)
+
+
 class LeadTimes(Shape):
     """Minutes from the first message to the moment an incident crossed the line. Negative: people were told too late."""
 
@@ -375,6 +414,17 @@ class SilenceIn(Shape):
     comment: Comment = ""
 
 
+class SilenceChange(Shape):
+    """What of a silence is to be another from now on. What is left out, or null, stays."""
+
+    covers: Covers | None = None
+    matchers: Matchers | None = None
+    starts_at: Instant | None = Field(None, description="only of one that has not begun")
+    ends_at: Instant | None = Field(None, description="must be in the future; DELETE ends it now")
+    by: Person
+    comment: Comment | None = None
+
+
 class SilenceOut(Shape):
     id: str
     covers: Covers
@@ -384,6 +434,9 @@ class SilenceOut(Shape):
     by: str
     comment: str
     created_at: datetime
+    version: int = Field(description="counts its changes; also in `ETag`, for `If-Match`")
+    changed_at: datetime | None
+    changed_by: str | None
 
 
 class Silences(Shape):

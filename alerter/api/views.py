@@ -23,6 +23,7 @@ from alerter.incidents.record import IncidentRecord
 from alerter.incidents.source_policy import SourcePolicies, record_outside
 from alerter.notify.hours import hours_of
 from alerter.notify.outlet import Kind
+from alerter.notify.tickets import rows as ticket_rows
 from alerter.states import DeliveryState, EndpointState, StepState
 from alerter.store.tables import attempts, deliveries, endpoints, incidents, timeline
 from services.base.clock import moment
@@ -87,7 +88,7 @@ def incident_page(
     if state is not None:
         query = query.where(incidents.c.state == state)
     rows, after = page(connection, query, incidents.c.opened_at, incidents.c.id, cursor, limit)
-    records = (IncidentRecord.model_validate_json(row.dossier) for row in rows)
+    records = with_tickets(connection, [IncidentRecord.model_validate_json(row.dossier) for row in rows])
     items = tuple(shown_to(caller, record, policies).incident for record in records)
     return schemas.Incidents(items=items, next=after)
 
@@ -103,7 +104,13 @@ def record_shown(
     connection: Connection, caller: Caller, policies: SourcePolicies, incident: str
 ) -> IncidentRecord | None:
     record = record_of(connection, caller, incident)
-    return None if record is None else shown_to(caller, record, policies)
+    return None if record is None else shown_to(caller, with_tickets(connection, [record])[0], policies)
+
+
+def with_tickets(connection: Connection, records: Sequence[IncidentRecord]) -> list[IncidentRecord]:
+    """Returns the incidents with the tickets that other systems have made of them by now."""
+    found = ticket_rows.external_ids(connection, [record.incident.id for record in records])
+    return [record.with_incident(external_ids=found.get(record.incident.id, ())) for record in records]
 
 
 def explanation(
@@ -264,6 +271,9 @@ def endpoint_fields(row: Any) -> dict[str, Any]:
         "state": EndpointState(row.state),
         "disabled_because": row.disabled_because,
         "created_at": row.created_at,
+        "version": row.version,
+        "changed_at": row.changed_at,
+        "changed_by": row.changed_by,
     }
 
 

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from alerter.api.answers import OverdueMessage
+from alerter.api.contact_methods import CodeMessage
+from alerter.api.drills import DrillMessage
 from alerter.api.schemas import ConfigMessage, EndpointMessage, IncidentMessage, LogMessage, RedactionMessage
 
 MESSAGES: Final[tuple[type[BaseModel], ...]] = (
@@ -19,6 +21,8 @@ MESSAGES: Final[tuple[type[BaseModel], ...]] = (
     RedactionMessage,
     EndpointMessage,
     OverdueMessage,
+    DrillMessage,
+    CodeMessage,
     ConfigMessage,
     LogMessage,
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from typing import Final, TypeVar, get_origin
 
 from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
@@ -39,10 +40,18 @@ def _mount_action(routes: APIRouter, service: ApiContext, name: str) -> None:
     @routes.post(f"/incidents/{{incident}}/{name}")
     async def act(visit: Signed, incident: IncidentKey, form: Form) -> Response:
         action = actions.ACTIONS[name]
-        own = {field: form[field].strip() for field in action.body.model_fields.keys() - FILLED if form.get(field)}
+        fields = action.body.model_fields.keys() - FILLED
+        own = {field: given(action.body, field, form[field]) for field in fields if form.get(field)}
         said = filled(action.body, visit, form, **own)
         await actions.perform(service, may(visit, Scope.RESPOND), name, incident, said)
         return _back(form, f"{HOME}/incidents/{incident}", action.done)
+
+
+def given(body: type[schemas.ActionIn], field: str, text: str) -> str | list[str]:
+    """Returns what a form says in a field. One that takes several is filled in with commas."""
+    if get_origin(body.model_fields[field].annotation) is not tuple:
+        return text.strip()
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def may(visit: Visitor, scope: Scope) -> Caller:
@@ -58,6 +67,12 @@ def filled(kind: type[Filled], visit: Visitor, form: dict[str, str], /, **more: 
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise Problem(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def version_seen(form: Mapping[str, str]) -> int | None:
+    """Returns the version that the page showed from which the form comes, or `None` if it says none."""
+    text = form.get("version", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _back(form: dict[str, str], otherwise: str, done: str) -> Response:

@@ -27,6 +27,8 @@ PAGES: Final = (
     ("/console", "Board"),
     ("/console/answers", "Answers due"),
     ("/console/on-call", "On call"),
+    ("/console/silences", "Silences"),
+    ("/console/rota", "People & policies"),
     ("/console/brands", "Brands"),
     ("/console/endpoints", "Endpoints"),
 )
@@ -59,6 +61,11 @@ def stamp(context: Context, at: datetime) -> Markup:
 def when(context: Context, at: datetime, zone: str | None = None) -> str:
     """A moment as `stamp` has it, as text alone; `zone` where it is another one than that of the page."""
     return _words(at, zone or context["zone"], "%d %b %H:%M")
+
+
+def dated(context: Context, at: datetime) -> Markup:
+    """The same with its year, for what may be long ago."""
+    return _time(at, context["zone"], "%Y-%m-%d %H:%M")
 
 
 def clock(context: Context, at: datetime) -> Markup:
@@ -136,6 +143,7 @@ def _environment() -> Environment:
         "stamp": pass_context(stamp),
         "when": pass_context(when),
         "clock": pass_context(clock),
+        "dated": pass_context(dated),
         "bare": pass_context(bare),
         "zone_words": pass_context(zone_words),
         "markdown": markdown,

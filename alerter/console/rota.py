@@ -16,10 +16,11 @@ from alerter.api import swaps
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
-from alerter.api.seen import people
-from alerter.console import flash, live, rendering, zones
+from alerter.api.seen import people as seen_people
+from alerter.console import flash, live, people, rendering, zones
 from alerter.console.actions import filled, may
 from alerter.console.middleware import HOME, Form, Signed
+from alerter.escalation import page_drills
 from alerter.oncall import overrides, rosters
 from alerter.oncall.absences import AbsenceKind
 from alerter.oncall.roster import Roster
@@ -58,16 +59,19 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         context = service.context()
         schedules = api.visible(visit.caller, context.config)[:MAX_SCHEDULES]
         until = context.now + AHEAD
-        roster, away, version = await service.database.read(
+        seen = seen_people(visit.caller, context.config)
+        own = _among(seen, context.config.responders)
+        roster, away, drill, team, version = await service.database.read(
             lambda c: (
                 rosters.between(c, context.now, until, context.now),
                 absences_api.known(c, visit.caller, context.config, context.now),
+                None if visit.caller.outside else page_drills.latest(c),
+                people.overview(c, own, context.config),
                 live.fingerprint(c, visit.caller),
             )
         )
         warnings = await api.warn(service, visit.caller, roster.overrides[-MAX_WARNED:])
         offered = await api.open_shifts(service, visit.caller, schedules, context.now, until) if away else {}
-        seen = people(visit.caller, context.config)
         may_change = absences_api.may_change(visit.caller, context.config)
         return rendering.page(
             service,
@@ -83,6 +87,9 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
                 (one.called, one.id, one.zone or "UTC") for one in _among(may_change, context.config.responders)
             ),
             may_change=may_change,
+            drill=drill,
+            team=team,
+            is_short=len(own) > len(team),
             names={one.id: one.called for one in context.config.responders},
             today=wall_of(context.now, zone_of(zones.chosen(request, visit, context.config))),
             version=version,
@@ -97,15 +104,13 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
         if one is None:
             raise Problem(404, f"there is no schedule {schedule}")
         # The page says in which zone its form is; a form without one means the clocks of the schedule.
-        zone = form.get("zone") or one.zone
-        if zone not in (one.zone, zones.chosen(request, visit, service.process.config)) and not zones.known(zone):
-            raise Problem(422, "zone: that is not a zone of the IANA database; Europe/Berlin is one")
+        zone = one.zone if form.get("zone") in ("", None, one.zone) else zone_in(service, request, visit, form)
         asked = filled(
             api.OverrideIn,
             visit,
             form,
-            begins=_moment(form, "begins", zone),
-            ends=_moment(form, "ends", zone),
+            begins=moment_in(form, "begins", zone),
+            ends=moment_in(form, "ends", zone),
             responder=form.get("responder") or None,
             replaces=form.get("replaces") or None,
         )
@@ -187,7 +192,16 @@ def _shift(form: dict[str, str], field: str) -> dict[str, str]:
     return {"responder": responder, "begins": begins, "ends": ends}
 
 
-def _moment(form: dict[str, str], field: str, zone: str) -> datetime:
+def zone_in(service: ApiContext, request: Request, visit: Signed, form: Mapping[str, str]) -> str:
+    """Returns the zone in which a form was filled in, which the page says; otherwise that of the page. Raises `Problem` 422."""
+    own = zones.chosen(request, visit, service.process.config)
+    zone = form.get("zone") or own
+    if zone != own and not zones.known(zone):
+        raise Problem(422, "zone: that is not a zone of the IANA database; Europe/Berlin is one")
+    return zone
+
+
+def moment_in(form: Mapping[str, str], field: str, zone: str) -> datetime:
     """The moment at which the clocks in the zone show what the form says."""
     try:
         wall = datetime.fromisoformat(form.get(field, ""))

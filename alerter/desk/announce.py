@@ -43,6 +43,7 @@ from alerter.notify import outbox
 from alerter.notify.endpoints import Subscribers
 from alerter.notify.formats import native
 from alerter.notify.outbox import Cause
+from alerter.notify.tickets import rows as ticket_rows
 from alerter.rules.severity import WORST
 from alerter.states import TellReason
 from services.config.rota import Urgency
@@ -206,6 +207,8 @@ def hold(desk: Announcer, work: Work) -> None:
         _call_again(desk, work)
     if work.before is not None:
         _rouse(desk, work.before, work)
+    if work.before is not None and work.result.message is not None:
+        work.announced = replace(work.result, record=_with_tickets(desk, work.record))
 
 
 def _rouse(desk: Announcer, before: IncidentRecord, work: Work) -> None:
@@ -229,6 +232,13 @@ def _rouse(desk: Announcer, before: IncidentRecord, work: Work) -> None:
 def _may_ring(desk: Announcer, record: IncidentRecord) -> bool:
     """Returns True if nobody has it and nothing holds it back, also where that would only be noticed by the next message."""
     return not telling.is_muted(record) and desk.gate.held(record) is None
+
+
+def _with_tickets(desk: Announcer, record: IncidentRecord) -> IncidentRecord:
+    """Returns the record with the tickets that other systems have made of it by now."""
+    incident = record.incident
+    found = ticket_rows.external_ids(desk.connection, [incident.id]).get(incident.id, ())
+    return record if found == incident.external_ids else record.with_incident(external_ids=found)
 
 
 def _gate(desk: Announcer, work: Work) -> telling.WhyHeld:
@@ -273,7 +283,7 @@ def _call_again(desk: Announcer, work: Work) -> None:
 def _told_first(announced: Announcement, request: PageRequest, now: datetime) -> Announcement:
     """Returns the opening with the endpoints of its first step, and why that step went differently from the policy."""
     record = used_up_by(with_audience(announced.record, request.names, now), request.number, now)
-    if request.goes_on:
+    if request.goes_on or request.is_unsure:
         announced = replace(announced, entries=(*announced.entries, Entry("told", request.words)))
     if request.said is None or announced.message is None:
         return replace(announced, record=record)

@@ -34,8 +34,8 @@ def receiver(paging: Paging, record: IncidentRecord, name: str, now: datetime) -
             return Contact(said, said, (said,), said)
         raise NotThere(f"there is nobody called {said}; {_others(paging, brand)}")
     if not paging.usable_in_order(found.methods, brand):
-        how = " or ".join(found.methods)
-        raise NotThere(f"{found.who} cannot be told: there is no working endpoint {how}; {_others(paging, brand)}")
+        how = f"there is no working endpoint {' or '.join(found.methods)}" if found.methods else "every method is off"
+        raise NotThere(f"{found.who} cannot be told: {how}; {_others(paging, brand)}")
     return found
 
 

@@ -14,7 +14,7 @@ from alerter.desk import handover
 from alerter.desk.announce import Announcer
 from alerter.desk.timers import Timers
 from alerter.escalation import steps
-from alerter.incidents import actions, by_hand
+from alerter.incidents import actions, by_hand, notes
 from alerter.incidents.record import Entry, IncidentRecord, Transition
 from alerter.incidents.transitions import Refused
 from alerter.rules.severity import WORST
@@ -115,6 +115,12 @@ class People:
 
     def mark(self, incident: str, by: str, outcome: OutcomeMark, comment: str) -> IncidentRecord | None:
         return self._act(incident, lambda record: actions.mark(record, by, outcome, comment, self._now))
+
+    def note(self, incident: str, by: str, text: str) -> IncidentRecord | None:
+        return self._act(incident, lambda record: notes.note(record, by, text, self._now))
+
+    def label(self, incident: str, by: str, added: Sequence[str], removed: Sequence[str]) -> IncidentRecord | None:
+        return self._act(incident, lambda record: notes.label(record, by, added, removed, self._now))
 
     def _act(self, incident: str, action: Callable[[IncidentRecord], Transition | None]) -> IncidentRecord | None:
         record = self._announcer.store.load(incident)

@@ -226,7 +226,7 @@ class Signals:
         brand = self._config.brand(signal.brand)
         return Setting(
             brand_name=brand.name if brand is not None else signal.brand,
-            policy=next(policy for policy in self._config.policies if policy.id == decision.rule.policy),
+            policy=self._config.policy(decision.rule.policy),
             first_step=words.first_step(self._config.playbooks.get(decision.rule.playbook or "")),
             terms=AnswerTerms(
                 usual_answer_minutes=brand.usual_answer_minutes if brand is not None else 0,

@@ -112,7 +112,7 @@ class Timers:
         if sooner is not None:
             self._note(record, f"{lost}; {sooner} comes at once")
             return
-        rest = self._paging.usable_in_order(failed.rest, record.incident.brand)
+        rest = self._paging.ways_left(failed, record.incident.brand)
         request = None
         if rest:
             request = self._paging.again(failed, rest)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from alerter.notify import methods
 from alerter.notify.health import TRIP_FAILURES
 from alerter.notify.hours import hours_of
 from alerter.oncall import rosters
+from alerter.oncall.method_states import ALL_ON, MethodStates
 from alerter.oncall.reach import AHEAD, DryRun, Finding, Reachable
 from alerter.oncall.roster import Roster
 from alerter.states import EndpointState
@@ -39,12 +41,13 @@ class Known(NamedTuple):
 
     endpoints: Mapping[str, Reachable] = {}
     roster: Roster = Roster()
+    methods: MethodStates = ALL_ON
 
 
-def read(connection: Connection, now: datetime) -> Known:
+def read(connection: Connection, now: datetime, config: Config) -> Known:
     columns = endpoints.c["name", "brands", "state", "failures", "hours", "owner", "fallback"]
     found = {row.name: _reachable(row) for row in connection.execute(select(*columns))}
-    return Known(found, rosters.between(connection, now, now + AHEAD, now))
+    return Known(found, rosters.between(connection, now, now + AHEAD, now), methods.states(connection, config))
 
 
 def _reachable(row: Any) -> Reachable:
@@ -63,18 +66,39 @@ def of_settings(settings: Settings, config: Config) -> tuple[tuple[Finding, ...]
     """Returns the findings by the database that the settings name, and whether there is one: before the first start
     there is none, and no endpoint. Raises `DatabaseAway`."""
     now = datetime.now(UTC)
-    known = at_rest.read(settings, lambda connection: read(connection, now))
+    known = at_rest.read(settings, lambda connection: read(connection, now, config))
     return findings(config, known or Known(roster=Roster(now=now)), now), known is not None
 
 
 def findings(config: Config, known: Known, now: datetime) -> tuple[Finding, ...]:
     """Returns what is wrong and what is worth knowing, the wrong first, at most `MOST` and a count of the rest."""
-    played = DryRun(config, known.roster, known.endpoints, now).findings()
-    found = sorted((*played, *_names(config, known.endpoints)), key=lambda finding: not finding.is_wrong)
+    played = DryRun(config, known.roster, known.endpoints, now, off=known.methods.off).findings()
+    found = sorted(
+        (*played, *_unconfirmed(config, known), *_names(config, known.endpoints)),
+        key=lambda finding: not finding.is_wrong,
+    )
     if len(found) > MOST:
         rest = found[MOST:]
         found[MOST:] = [Finding(f"and {len(rest)} more of the kind", any(finding.is_wrong for finding in rest))]
     return tuple(found)
+
+
+def _unconfirmed(config: Config, known: Known) -> Iterator[Finding]:
+    """Yields who has no confirmed method that works although only confirmed ones count, and which methods do not count."""
+    if not config.only_confirmed_methods:
+        return
+    for person in config.responders:
+        there = (known.endpoints.get(name) for name in person.methods)
+        works = {name for name, one in zip(person.methods, there, strict=True) if one is not None and one.works}
+        used = [name for name in known.methods.methods(person) if name in works]
+        open_ = [name for name in used if name in known.methods.unconfirmed(person)]
+        if used and len(open_) == len(used):
+            how = f"{', '.join(used)} {'is' if len(used) == 1 else 'are'} used although nobody confirmed that"
+            yield Finding(
+                f"{person.id} has no confirmed method: {how}. Confirm one on the page of {person.called}", True
+            )
+        elif open_:
+            yield Finding(f"no page comes to {person.id} by {', '.join(open_)}: not confirmed yet", False)
 
 
 def _names(config: Config, there: Mapping[str, Reachable]) -> list[Finding]:

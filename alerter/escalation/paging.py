@@ -19,9 +19,10 @@ from alerter.escalation.pages import Page
 from alerter.escalation.rings import Recipient, Ring
 from alerter.incidents import actions
 from alerter.incidents.record import IncidentRecord
-from alerter.notify import endpoints
+from alerter.notify import endpoints, methods
 from alerter.oncall import rosters
 from alerter.oncall.brand_people import people_of
+from alerter.oncall.method_states import ALL_ON
 from alerter.oncall.responders import Contact, Directory, Nobody, account_of
 from alerter.rules.severity import PRESSING
 from services.config.model import Config
@@ -56,6 +57,11 @@ class PageRequest:
     def goes_on(self) -> bool:
         """Whether somebody is told again by their own rules, if nobody acknowledges."""
         return any(one.later for one in self.called)
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether somebody is told by a method that does not count, because they have no other."""
+        return any(one.methods[0] in one.contact.unconfirmed for one in self.called)
 
     @property
     def said(self) -> str | None:
@@ -98,7 +104,8 @@ class Paging:
             roster = None
             if self._config.schedules:
                 roster = rosters.between(self._connection, self._now, self._now + _A_MOMENT, self._now)
-            self._directory = Directory(self._config, roster=roster)
+            states = methods.states(self._connection, self._config) if self._config.responders else ALL_ON
+            self._directory = Directory(self._config, roster=roster, states=states)
         return self._directory
 
     @cached_property
@@ -179,8 +186,16 @@ class Paging:
         is_rung = bool(record.audience and found.notify.of(urgency)) and rings.is_rung(
             self._connection, incident.id, found.responder, urgency
         )
-        usable = tuple(name for name in self.usable_in_order(found.methods, incident.brand) if name not in busy)
-        return rings.arrange(found, usable, urgency, fallback, is_rung)
+        usable = found.counting(self.usable_in_order(found.methods, incident.brand))
+        free = tuple(name for name in usable if name not in busy)
+        return rings.arrange(found, free, urgency, fallback, is_rung)
+
+    def ways_left(self, failed: Page, brand: BrandId) -> tuple[str, ...]:
+        """Returns the methods that are left to tell the person whom a page did not reach, without what they switched off."""
+        person = self.directory.responder_called(failed.who) if failed.rest else None
+        states = self.directory.states
+        on = (one for one in failed.rest if person is None or states.is_on(person.id, one))
+        return self.usable_in_order(tuple(on), brand)
 
     def ring(self, record: IncidentRecord, ring: Ring) -> PageRequest | Nobody:
         """Returns whom to tell now that a ring is due: its person, or whoever has taken their turn over meanwhile.
@@ -202,11 +217,13 @@ class Paging:
                 called = [] if is_told else called
                 return PageRequest(ring.number, tuple(called), (over,), is_hand_over=ring.is_hand_over)
         # Where nobody else can be told, the person who was paged is still the best that there is.
-        methods = self.usable_in_order((ring.method, *ring.rest), record.incident.brand)
-        if not methods or methods[0] != ring.method:
+        is_on = self.directory.states.is_on
+        wanted = tuple(name for name in (ring.method, *ring.rest) if is_on(ring.responder, name))
+        ways = self.usable_in_order(wanted, record.incident.brand)
+        if not ways or ways[0] != ring.method:
             return Nobody(ring.target, f"{ring.who} cannot be reached by {ring.method}")
-        contact = Contact(ring.target, ring.who, methods, ring.method, ring.responder)
-        again = (Recipient(contact, methods, ring.fallback),)
+        contact = Contact(ring.target, ring.who, ways, ring.method, ring.responder)
+        again = (Recipient(contact, ways, ring.fallback),)
         return PageRequest(ring.number, again, is_ring=True, is_hand_over=ring.is_hand_over)
 
     def rouse(self, record: IncidentRecord, told: Collection[str]) -> None:
@@ -221,7 +238,7 @@ class Paging:
             found = self.directory.find(target, self._account(record), self._now)
             if isinstance(found, Nobody) or not found.notify.of(urgent):
                 continue
-            usable = self.usable_in_order(found.methods, incident.brand)
+            usable = found.counting(self.usable_in_order(found.methods, incident.brand))
             is_rung = rings.is_rung(self._connection, incident.id, found.responder, urgent)
             called = [] if is_rung else rings.arrange(found, usable, urgent, fallback)
             silent = [NotificationRule(method=one.methods[0]) for one in called if one.methods[0] not in told]
@@ -276,7 +293,7 @@ class Paging:
         if isinstance(found, Nobody):
             return ()
         found = found or Contact(person, person, (person,), person)
-        usable = self.usable_in_order(found.methods, brand)
+        usable = found.counting(self.usable_in_order(found.methods, brand))
         called = rings.arrange(found, usable, self._config.urgency(record.incident.severity), fallback=False)
         return tuple(one.methods[0] for one in called)
 
@@ -359,6 +376,8 @@ class Paging:
 
 
 def _why_unreached(found: Contact) -> str:
+    if not found.methods:
+        return f"{found.who} has switched off every method"
     names = " or ".join(found.methods)
     if found.who == names:
         return f"endpoint {names} is missing, disabled or not for this brand"

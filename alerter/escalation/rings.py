@@ -48,7 +48,8 @@ class Recipient:
         """Who is told and how, and what follows."""
         who, method = self.contact.who, self.methods[0]
         follows = [f"{rule.method} after {rule.after_minutes:g} min" for rule in self.later]
-        return ", then by ".join([who if method == who else f"{who} by {method}", *follows])
+        sure = " (which they have not confirmed)" if method in self.contact.unconfirmed else ""
+        return ", then by ".join([who if method == who else f"{who} by {method}{sure}", *follows])
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ _TYPES: Final = {
     Status.ACKNOWLEDGED: "warning",
     Status.RESOLVED: "success",
     Status.NOTE: "info",
+    Status.DRILL: "warning",
 }
 _KEPT: Final = ("PATH", "LANG", "LC_ALL", "HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "SYSTEMROOT", "VIRTUAL_ENV")
 """The variables that a worker inherits: none of our secrets, and no proxy that would hide where a connection leads."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,9 +22,11 @@ from alerter.notify.health import after_sending, sends_allowed
 from alerter.notify.hours import put_off
 from alerter.notify.kinds import TRAITS
 from alerter.notify.leases import LEASE
+from alerter.notify.links import METHOD_CODE, TEST_PAGE
 from alerter.notify.listener import DeliveryListener
-from alerter.notify.outlet import Keys, Kind, OutboundMessage
+from alerter.notify.outlet import Keys, Kind, KnownTicket, OutboundMessage
 from alerter.notify.places import PlacesView
+from alerter.notify.tickets import rows as ticket_rows
 from alerter.states import AttemptOutcome
 from alerter.store.tables import attempts, deliveries, endpoints
 
@@ -80,7 +82,10 @@ def claim(connection: Connection, by: Claimant, now: datetime, wall: datetime, l
         asking = [row for row in due.values() if TRAITS[Kind(row.kind)].http is http]
         quotas |= places.dealt(dict(_wanted(asking, wall, places, claims)))
     rows = [row for row in _taken(connection, quotas, now) if row.id not in by.held]
+    rows = ticket_rows.in_turn(connection, rows, due, by.held, now)
     rows = _newest(connection, rows, due, by.held, now, listener, claims)
+    rows = _not_over(connection, rows, now)
+    rows = ticket_rows.one_each(rows, due)
     rows, claims.put_off, claims.page_failed = put_off(connection, rows, due, now, listener)
     _mark_rates(connection, Counter(row.endpoint for row in rows), wall)
     claims.claimed = _begin(connection, rows, due, by.owner, now, wall)
@@ -171,6 +176,25 @@ def _newest(
     return data + list(connection.execute(query))
 
 
+EXPIRED: Final = "expired"
+"""The outcome of what was not sent, because it would have come too late."""
+_ENDS: Final = {TEST_PAGE: "confirm_by", METHOD_CODE: "ends_at"}
+"""Messages that nobody wants once their time is over, with what says when that is."""
+
+
+def _not_over(connection: Connection, rows: Sequence[Any], now: datetime) -> list[Any]:
+    """Returns what is still worth sending: no drill rings hours after its end, because an endpoint was down."""
+    late = {
+        row.id
+        for row in rows
+        if row.type in _ENDS and datetime.fromisoformat(json.loads(row.body)["data"][_ENDS[row.type]]) <= now
+    }
+    if late:
+        _sweep(connection, sorted(late), now)
+        outbox.cancel(connection, sorted(late), now, EXPIRED)
+    return [row for row in rows if row.id not in late]
+
+
 def _mark_rates(connection: Connection, given: Mapping[str, int], wall: datetime) -> None:
     limited = select(*endpoints.c["name", "next_send_wall", "per_second"]).where(
         endpoints.c.name.in_(list(given)), endpoints.c.per_second.is_not(None)
@@ -204,6 +228,7 @@ def _begin(
     if not rows:
         return []
     keys = keys_of_many(connection, {row.endpoint for row in rows}, wall)
+    earlier = _earlier(connection, [row for row in rows if TRAITS[Kind(known[row.endpoint].kind)].changes])
     swept = _sweep(connection, [row.id for row in rows if row.attempts], now)
     begun = [
         {
@@ -222,9 +247,13 @@ def _begin(
     ]
     connection.execute(_BEGIN, begun)
     connection.execute(_LEASE_ROWS, leases)
+    tickets = ticket_rows.begun(connection, rows, known, wall)
     return [
         Claimed(
-            _message(row, known[row.endpoint], keys),
+            replace(
+                _message(row, known[row.endpoint], keys, tickets.get(row.id)),
+                earlier=earlier.get((row.endpoint, row.incident)),
+            ),
             row.attempts + 1,
             row.tries + 1,
             row.id in swept,
@@ -233,7 +262,7 @@ def _begin(
     ]
 
 
-def _message(row: Any, endpoint: Any, keys: Mapping[str, Keys]) -> OutboundMessage:
+def _message(row: Any, endpoint: Any, keys: Mapping[str, Keys], ticket: KnownTicket | None) -> OutboundMessage:
     return OutboundMessage(
         delivery=row.id,
         endpoint=row.endpoint,
@@ -244,7 +273,22 @@ def _message(row: Any, endpoint: Any, keys: Mapping[str, Keys]) -> OutboundMessa
         body=row.body,
         made=row.created_wall,
         options=json.loads(endpoint.options),
+        ticket=ticket,
     )
+
+
+def _earlier(connection: Connection, rows: Sequence[Any]) -> dict[tuple[str, str], str]:
+    """Returns what receivers call the newest message that they got before about the incidents of these deliveries."""
+    about = {row.incident for row in rows if row.incident is not None}
+    if not about:
+        return {}
+    query = select(*deliveries.c["endpoint", "incident", "reference"]).where(
+        deliveries.c.incident.in_(about),
+        deliveries.c.endpoint.in_({row.endpoint for row in rows}),
+        deliveries.c.reference.is_not(None),
+    )
+    found = connection.execute(query.order_by(deliveries.c.sequence, deliveries.c.finished_at))
+    return {(row.endpoint, row.incident): row.reference for row in found}
 
 
 def _sweep(connection: Connection, ids: Sequence[str], now: datetime) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -61,29 +62,10 @@ class Draft:
 
 def add(connection: Connection, draft: Draft, now: datetime) -> Any | None:
     """Add an endpoint. Returns its row, or `None` if the name is taken."""
-    row = {
-        "name": draft.name,
-        "kind": draft.kind,
-        "url": draft.url,
-        "options": json.dumps(draft.options),
-        "description": draft.description,
-        "brands": json.dumps(draft.brands),
-        "severities": json.dumps(draft.severities),
-        "types": json.dumps(draft.types),
-        "subscribed": draft.subscribed,
-        "owner": draft.owner,
-        "fallback": draft.fallback,
-        "concurrency": draft.concurrency,
-        "per_second": draft.per_second,
-        "hours": draft.hours.model_dump_json(exclude_defaults=True),
-        "header_names": json.dumps(draft.header_names),
-        "state": EndpointState.ENABLED,
-        "created_at": now,
-    }
+    row = {"name": draft.name, **_columns(draft), "state": EndpointState.ENABLED, "created_at": now}
     if not insert_missing(connection, endpoints, [row]):
         return None
-    for purpose, secret in draft.secrets.items():
-        connection.execute(insert(secrets).values(endpoint=draft.name, purpose=purpose, secret=secret))
+    _add_secrets(connection, draft)
     return connection.execute(select(endpoints).where(endpoints.c.name == draft.name)).one()
 
 
@@ -120,6 +102,7 @@ def keys_of_many(connection: Connection, names: Collection[str], wall: datetime)
             tuple(by.get(Purpose.SIGNING, ())),
             next(iter(by.get(Purpose.KEY, ())), None),
             json.loads(next(iter(by.get(Purpose.HEADERS, ())), "{}")),
+            Purpose.INBOUND in by,
         )
         for name, by in found.items()
     }
@@ -172,20 +155,41 @@ def fits(kind: str, pattern: str) -> bool:
     return kind == pattern or (pattern.endswith(".*") and kind.startswith(pattern[:-1]))
 
 
-def set_hours(connection: Connection, name: str, hours: Hours) -> None:
-    """Set when an endpoint may be sent messages."""
-    text = hours.model_dump_json(exclude_defaults=True)
-    connection.execute(update(endpoints).where(endpoints.c.name == name).values(hours=text))
+def change(connection: Connection, draft: Draft, seen: int, now: datetime, by: str) -> bool:
+    """Set an endpoint up anew, as its next version. Its signing secrets and what waits for it stay; of the other secrets those
+    that the draft has replace what was there. Returns False if it has another version than the caller has `seen`."""
+    mine = (endpoints.c.name == draft.name, endpoints.c.version == seen)
+    more = {"version": seen + 1, "changed_at": now, "changed_by": by}
+    if not connection.execute(update(endpoints).where(*mine).values(**_columns(draft), **more)).rowcount:
+        return False
+    kept = (secrets.c.endpoint == draft.name, secrets.c.purpose != Purpose.SIGNING)
+    connection.execute(delete(secrets).where(*kept))
+    _add_secrets(connection, draft)
+    return True
 
 
-def set_headers(connection: Connection, name: str, headers: Mapping[str, str]) -> None:
-    """Set the headers of an endpoint's requests, in place of those that it had."""
-    names = json.dumps(sorted(headers))
-    connection.execute(update(endpoints).where(endpoints.c.name == name).values(header_names=names))
-    connection.execute(delete(secrets).where(secrets.c.endpoint == name, secrets.c.purpose == Purpose.HEADERS))
-    if headers:
-        text = json.dumps(dict(headers))
-        connection.execute(insert(secrets).values(endpoint=name, purpose=Purpose.HEADERS, secret=text))
+def _columns(draft: Draft) -> dict[str, Any]:
+    return {
+        "kind": draft.kind,
+        "url": draft.url,
+        "options": json.dumps(draft.options),
+        "description": draft.description,
+        "brands": json.dumps(draft.brands),
+        "severities": json.dumps(draft.severities),
+        "types": json.dumps(draft.types),
+        "subscribed": draft.subscribed,
+        "owner": draft.owner,
+        "fallback": draft.fallback,
+        "concurrency": draft.concurrency,
+        "per_second": draft.per_second,
+        "hours": draft.hours.model_dump_json(exclude_defaults=True),
+        "header_names": json.dumps(draft.header_names),
+    }
+
+
+def _add_secrets(connection: Connection, draft: Draft) -> None:
+    for purpose, secret in draft.secrets.items():
+        connection.execute(insert(secrets).values(endpoint=draft.name, purpose=purpose, secret=secret))
 
 
 def rotate(connection: Connection, name: str, secret: str, old_end: datetime) -> bool:
@@ -211,3 +215,12 @@ def inbound_secret(connection: Connection, name: str, kind: Kind) -> str | None:
     query = select(secrets.c.secret).join(endpoints, endpoints.c.name == secrets.c.endpoint)
     row = query.where(secrets.c.endpoint == name, secrets.c.purpose == Purpose.INBOUND, endpoints.c.kind == kind)
     return cast("str | None", connection.scalar(row))
+
+
+def sharing(connection: Connection, secret: str, kind: Kind) -> tuple[str, ...]:
+    """Returns the endpoints of this kind with this inbound secret: those of one telephone number, bot or app, which has one
+    address for all that comes back."""
+    query = select(*secrets.c["endpoint", "secret"]).join(endpoints, endpoints.c.name == secrets.c.endpoint)
+    rows = connection.execute(query.where(secrets.c.purpose == Purpose.INBOUND, endpoints.c.kind == kind))
+    asked = secret.encode()
+    return tuple(sorted(row.endpoint for row in rows if hmac.compare_digest(row.secret.encode(), asked)))

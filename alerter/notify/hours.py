@@ -1,7 +1,8 @@
 """The hours of an endpoint: when it may be sent messages, by the clocks of a zone. What comes at another time waits for them.
 
-Severity 1 never waits, nor does a test that somebody asked for. A page that has to wait counts as one that does not get
-through, so that the policy goes on to the next method, person or step. Pure, but for the rows that `put_off` moves.
+Severity 1 never waits, nor does a test, a drill or a code that somebody asked for. A page that has to wait counts as one that
+does not get through, so that the policy goes on to the next method, person or step. Pure, but for the rows that `put_off`
+moves.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final
 from pydantic import Field
 from sqlalchemy import Connection, bindparam, update
 
+from alerter.notify.links import METHOD_CODE, TEST_PAGE
 from alerter.notify.listener import DeliveryListener
 from alerter.oncall.wallclock import open_spans
 from alerter.rules.severity import WORST
@@ -24,7 +26,7 @@ from services.config.section import Section
 
 _AHEAD: Final = timedelta(days=9)
 """A window comes once a week; the clocks may change on the way."""
-_NEVER_WAITS: Final = "endpoint.test"
+_NEVER_WAIT: Final = frozenset({"endpoint.test", TEST_PAGE, METHOD_CODE})
 
 
 class Hours(Section):
@@ -72,4 +74,4 @@ def put_off(
 
 
 def _is_urgent(row: Any) -> bool:
-    return row.type == _NEVER_WAITS or bool(json.loads(row.body)["data"].get("severity") == WORST)
+    return row.type in _NEVER_WAIT or bool(json.loads(row.body)["data"].get("severity") == WORST)

@@ -1,4 +1,4 @@
-"""Makes one attempt over HTTP: a POST to a guarded address, bounded in time and size.
+"""Makes one attempt over HTTP: a request to a guarded address, bounded in time and size.
 
 Only 2xx is success; a redirect is a failure. The status decides the attempt. A body that stalls or never ends changes
 nothing: it is read up to 4 KiB for the record, then dropped with its connection.
@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Final
+from typing import Final, NamedTuple
 
 import httpcore2
 
@@ -37,15 +37,27 @@ _GONE: Final = 410
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to post, and where to."""
+    """What to send, and where to."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    method: str = "POST"
+    answer_bytes: int = KEPT_BODY_BYTES
+    """How much of the answer is read. What is more is dropped with its connection."""
+    only_once: bool = False
+    """It must not arrive twice, so it never uses a connection that the receiver may be closing."""
+
+
+class Answered(NamedTuple):
+    """The result of a request, and the beginning of the answer's body."""
+
+    result: Result
+    body: bytes = b""
 
 
 class HttpSender:
-    """Makes POST requests. `wall` returns real seconds since 1970, for a `Retry-After` that is a date."""
+    """Makes requests. `wall` returns real seconds since 1970, for a `Retry-After` that is a date."""
 
     def __init__(
         self,
@@ -61,21 +73,26 @@ class HttpSender:
 
     async def send(self, request: Request) -> Result:
         """Make one attempt. Never raises because of what the receiver does."""
+        return (await self.ask(request)).result
+
+    async def ask(self, request: Request) -> Answered:
+        """Make one attempt, and return what was answered. Never raises because of what the receiver does."""
         began = perf_counter()
+        body = b""
         try:
             async with _patience(self.timeout_seconds) as answered:
-                result = await self._sent(request, answered)
+                result, body = await self._sent(request, answered)
         except (TimeoutError, httpcore2.TimeoutException):
             result = Result(AttemptOutcome.TIMEOUT, detail=f"no answer within {self.timeout_seconds:g} s")
         except Blocked as error:
             result = Result(AttemptOutcome.BLOCKED, detail=str(error))
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, OSError) as error:
             result = Result(AttemptOutcome.UNREACHABLE, detail=f"{type(error).__name__}: {error}"[:500])
-        return replace(result, seconds=perf_counter() - began)
+        return Answered(replace(result, seconds=perf_counter() - began), body)
 
-    async def _sent(self, request: Request, answered: Callable[[], None]) -> Result:
+    async def _sent(self, request: Request, answered: Callable[[], None]) -> Answered:
         origin = httpcore2.URL(request.url).origin
-        kept = await self._connections.kept(origin)
+        kept = None if request.only_once else await self._connections.kept(origin)
         if kept is not None:
             try:
                 return await self._exchange(origin, kept, request, answered)
@@ -89,7 +106,7 @@ class HttpSender:
         connection: httpcore2.AsyncHTTPConnection,
         request: Request,
         answered: Callable[[], None],
-    ) -> Result:
+    ) -> Answered:
         headers = {
             "content-type": "application/json",
             "user-agent": "Firebreak-Webhooks/1",
@@ -98,41 +115,42 @@ class HttpSender:
         }
         try:
             async with connection.stream(
-                "POST", request.url, headers=list(headers.items()), content=request.body
+                request.method, request.url, headers=list(headers.items()), content=request.body
             ) as response:
                 answered()  # the status decides; what follows has its own, shorter bound
-                return await self._judge(response)
+                return await self._judge(response, request.answer_bytes)
         finally:
             await self._connections.keep(origin, connection)
 
-    async def _judge(self, response: httpcore2.Response) -> Result:
+    async def _judge(self, response: httpcore2.Response, most: int) -> Answered:
         status = response.status
-        text = await _beginning(response)
+        body = await _beginning(response, most)
+        text = body[:KEPT_BODY_BYTES].decode("utf-8", "replace").replace("\x00", "\ufffd")
         if 200 <= status < 300:
-            return Result(AttemptOutcome.DELIVERED, status, text)
+            return Answered(Result(AttemptOutcome.DELIVERED, status, text), body)
         if status == _GONE:
-            return Result(AttemptOutcome.GONE, status, text)
+            return Answered(Result(AttemptOutcome.GONE, status, text), body)
         named = {name.lower(): value for name, value in response.headers}
         asked = named.get(b"retry-after")
         retry_after = parse_retry_after(asked.decode("latin-1") if asked else None, self._wall())
-        return Result(AttemptOutcome.REFUSED, status, text, retry_after)
+        return Answered(Result(AttemptOutcome.REFUSED, status, text, retry_after), body)
 
     async def close(self) -> None:
         await self._connections.close()
 
 
-async def _beginning(response: httpcore2.Response) -> str:
+async def _beginning(response: httpcore2.Response, most: int) -> bytes:
     kept = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async with aclosing(response.aiter_stream()) as chunks:
                 async for chunk in chunks:
                     kept += chunk
-                    if len(kept) >= KEPT_BODY_BYTES:
+                    if len(kept) >= most:
                         break
     except (TimeoutError, httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError):
         pass
-    return bytes(kept[:KEPT_BODY_BYTES]).decode("utf-8", "replace").replace("\x00", "\ufffd")
+    return bytes(kept[:most])
 
 
 @asynccontextmanager

@@ -9,11 +9,15 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from alerter.notify.formats.ntfy import TOPIC_URL
 from alerter.notify.formats.pagerduty import EVENTS_URL
+from alerter.notify.formats.telegram import TELEGRAM_URL
 from alerter.notify.outlet import Kind
+from alerter.notify.tickets.setup import TicketSetup
 
 LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,63}$")]
 LabelValue = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+FieldPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,5}$", max_length=200)]
 PeerUrl = Annotated[str, StringConstraints(max_length=2000)]
 
 
@@ -34,6 +38,22 @@ class AlertmanagerOptions(Options):
     )
 
 
+class TelegramOptions(Options):
+    chat: Annotated[str, StringConstraints(pattern=r"^(-?[0-9]{1,20}|@[A-Za-z][A-Za-z0-9_]{3,63})$")] = Field(
+        description="the id of the chat, or the @name of a public group or channel"
+    )
+    thread: Annotated[int, Field(ge=1)] | None = Field(None, description="the topic of a group that has topics")
+
+
+class AppriseOptions(Options):
+    """Which fields a service for text messages has in what it sends to /v1/inbound/sms/NAME, where it is none that is known.
+    A dot leads into an object."""
+
+    sender_field: FieldPath | None = None
+    text_field: FieldPath | None = None
+    id_field: FieldPath | None = None
+
+
 class AlertmanagerWebhookOptions(Options):
     receiver: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "firebreak"
 
@@ -42,7 +62,7 @@ class AlertmanagerWebhookOptions(Options):
 class Traits:
     """What a kind of endpoint has and needs."""
 
-    options: type[Options] = Options
+    options: type[BaseModel] = Options
     url: str | None = None
     """The default URL."""
     key: re.Pattern[str] | None = None
@@ -53,6 +73,11 @@ class Traits:
     http: bool = True
     per_second: float | None = None
     inbound: bool = False
+    url_like: re.Pattern[str] | None = None
+    """What a URL looks like, where it says more than where to send to."""
+    url_words: str = ""
+    changes: bool = False
+    """Whether a message that was sent can be changed."""
     is_record: bool = False
     """Whether each message is data that its receiver keeps, all of them in their order. The others are for people, or for
     tools that show people a state: there the newest message about an incident stands for older ones that were not sent."""
@@ -74,9 +99,27 @@ TRAITS: Final[Mapping[Kind, Traits]] = {
         key_words="a bearer token has 1 to 500 printable ASCII characters",
     ),
     # One message a second, says their documentation; more get a 429.
-    Kind.SLACK: Traits(per_second=1.0),
+    Kind.SLACK: Traits(per_second=1.0, inbound=True),
     Kind.TEAMS: Traits(per_second=4.0),
-    Kind.APPRISE: Traits(http=False),
+    # One message a second to a chat, says their documentation.
+    Kind.TELEGRAM: Traits(
+        options=TelegramOptions,
+        url=TELEGRAM_URL,
+        key=re.compile(r"[0-9]{3,20}:[A-Za-z0-9_-]{20,100}"),
+        key_words="a bot's token has digits, a colon, and 20 or more letters and digits",
+        key_needed=True,
+        per_second=1.0,
+        inbound=True,
+        changes=True,
+    ),
+    Kind.NTFY: Traits(
+        key=re.compile(r"[\x21-\x7e]{1,500}"),
+        key_words="an access token has 1 to 500 printable ASCII characters",
+        url_like=TOPIC_URL,
+        url_words="ends with the topic, and has nothing behind it: https://ntfy.example.com/on-call",
+    ),
+    Kind.APPRISE: Traits(http=False, options=AppriseOptions, inbound=True),
+    Kind.HTTP: Traits(options=TicketSetup, inbound=True),
 }
 
 
@@ -86,6 +129,10 @@ _OURS: Final = re.compile(
     r"host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|keep-alive|proxy-.*|webhook-.*"
 )
 """Headers that we set ourselves, or that would change where a request ends or leads."""
+
+
+BEARERS: Final = frozenset({Kind.ALERTMANAGER_WEBHOOK, Kind.NTFY})
+"""Kinds whose key is sent as a bearer token."""
 
 
 class BadSetup(ValueError):
@@ -102,7 +149,8 @@ def checked_options(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
     from pydantic import ValidationError
 
     try:
-        return TRAITS[kind].options.model_validate(dict(given)).model_dump(mode="json")
+        model = TRAITS[kind].options.model_validate(dict(given))
+        return model.model_dump(mode="json", by_alias=True, exclude_unset=kind is Kind.HTTP)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise BadSetup(".".join(("options", *map(str, first["loc"]))), first["msg"]) from None
@@ -132,6 +180,6 @@ def check_headers(kind: Kind, headers: Mapping[str, str], key: str | None) -> di
         if not HEADER_VALUE.fullmatch(value):
             raise BadSetup(f"headers.{small}", "has 1 to 4,000 printable ASCII characters, without blanks around them")
         found[small] = value
-    if "authorization" in found and key is not None and kind is Kind.ALERTMANAGER_WEBHOOK:
+    if "authorization" in found and key is not None and kind in BEARERS:
         raise BadSetup("headers.authorization", "and the key are the same header: one of them is enough")
     return found

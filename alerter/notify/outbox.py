@@ -29,6 +29,8 @@ _WELL: Final = {"failures": 0, "failing_since": None, "told_failing": False, "pa
 
 
 MOST_ORPHANS: Final = 1000
+ENDPOINT_GONE: Final = "endpoint_gone"
+"""The outcome of a delivery that was cancelled because of its endpoint."""
 FALLBACK_TRIES: Final = 3
 FALLBACK_AFTER: Final = timedelta(seconds=60)
 """A message goes to the fallback too, if its endpoint failed to accept it this often or for this long."""
@@ -157,23 +159,30 @@ def hurry(connection: Connection, endpoint: str, now: datetime) -> None:
     connection.execute(update(deliveries).where(*waiting, later).values(next_attempt_at=now))
 
 
+def bring_forward(connection: Connection, ids: Sequence[str], now: datetime) -> None:
+    """Make deliveries that were made for later due now."""
+    waits = (deliveries.c.id.in_(ids), deliveries.c.state == DeliveryState.PENDING, deliveries.c.next_attempt_at > now)
+    connection.execute(update(deliveries).where(*waits).values(next_attempt_at=now))
+
+
 def cancel_for(connection: Connection, endpoint: str, now: datetime, listener: DeliveryListener) -> None:
     """Cancel all deliveries that wait for this endpoint."""
     listener.endpoint_gone(connection, endpoint, now)
     _cancel(connection, deliveries.c.endpoint == endpoint, now)
 
 
-def cancel(connection: Connection, ids: Sequence[str], now: datetime) -> None:
-    _cancel(connection, deliveries.c.id.in_(ids), now)
+def cancel(connection: Connection, ids: Sequence[str], now: datetime, why: str = ENDPOINT_GONE) -> None:
+    """Cancel these deliveries, as far as they still wait."""
+    _cancel(connection, deliveries.c.id.in_(ids), now, why)
 
 
-def _cancel(connection: Connection, which: ColumnElement[bool], now: datetime) -> None:
+def _cancel(connection: Connection, which: ColumnElement[bool], now: datetime, why: str = ENDPOINT_GONE) -> None:
     connection.execute(
         update(deliveries)
         .where(which, deliveries.c.state == DeliveryState.PENDING)
         .values(
             state=DeliveryState.CANCELLED,
-            outcome="endpoint_gone",
+            outcome=why,
             finished_at=now,
             lease_owner=None,
             lease_ends_wall=None,

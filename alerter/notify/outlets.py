@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from alerter.notify import signing
+from alerter.notify import buttons, signing
 from alerter.notify.apprise_outlet import AppriseOutlet
 from alerter.notify.attempt import Result
+from alerter.notify.buttons import Button, Press
 from alerter.notify.egress import Network
-from alerter.notify.formats import alertmanager, pagerduty, slack, teams
+from alerter.notify.formats import alertmanager, ntfy, pagerduty, slack, teams
 from alerter.notify.formats.alertmanager import Alert
 from alerter.notify.formats.notice import Notice, notice_of
 from alerter.notify.http import HttpSender, Request
-from alerter.notify.kinds import AlertmanagerOptions, AlertmanagerWebhookOptions
-from alerter.notify.links import LinkSigner
+from alerter.notify.kinds import BEARERS, AlertmanagerOptions, AlertmanagerWebhookOptions
+from alerter.notify.links import CODE_DIGITS, METHOD_CODE, LinkSigner
 from alerter.notify.outlet import Kind, OutboundMessage, Outlet
+from alerter.notify.telegram_outlet import TelegramOutlet
+from alerter.notify.tickets.outlet import TicketOutlet
 from alerter.states import AttemptOutcome
 
 NOTHING_TO_TELL = Result(AttemptOutcome.DELIVERED, detail="nothing to send: this receiver never got the text of a post")
 
+_A_CODE: Final = re.compile(rf"\d{{{CODE_DIGITS}}}")
 _WORTH_HIDING_CHARS: Final = 6
 """A shorter value is no secret, and would be found in many a word."""
 OTHERS_SECONDS: Final = 0.5
@@ -39,6 +46,7 @@ class Outlets:
         links: LinkSigner,
         allowed: Sequence[Network],
         public_url: str | None,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.sender = sender
         self.alertmanager = AlertmanagerPush(sender, wall, links)
@@ -46,15 +54,20 @@ class Outlets:
         def rendered(form: Callable[[Notice, OutboundMessage], bytes]) -> Outlet:
             return HttpOutlet(sender, lambda message: _noticed(message, links, form))
 
-        self._apprise = AppriseOutlet(allowed, lambda message: stamped(message, links))
+        self._apprise = AppriseOutlet(allowed, lambda message: coded(message, links))
         self._of: Mapping[Kind, Outlet] = {
             Kind.WEBHOOK: HttpOutlet(sender, lambda message: signed(message, int(wall()), links)),
             Kind.PAGERDUTY: rendered(lambda notice, message: pagerduty.render(notice, message.keys.key or "")),
             Kind.ALERTMANAGER: self.alertmanager,
             Kind.ALERTMANAGER_WEBHOOK: rendered(lambda notice, message: _as_webhook(notice, message, public_url)),
-            Kind.SLACK: rendered(lambda notice, _: slack.render(notice)),
+            Kind.SLACK: rendered(lambda notice, message: _as_slack(notice, message, links)),
             Kind.TEAMS: rendered(lambda notice, _: teams.render(notice)),
+            Kind.TELEGRAM: TelegramOutlet(
+                sender, links, lambda message: notice_of(stamped(message, links)), NOTHING_TO_TELL
+            ),
+            Kind.NTFY: HttpOutlet(sender, lambda message: _pushed(message, links)),
             Kind.APPRISE: self._apprise,
+            Kind.HTTP: TicketOutlet(sender, lambda message: stamped(message, links), environment),
         }
 
     @property
@@ -67,7 +80,11 @@ class Outlets:
         return await self._apprise.check(url)
 
     async def deliver(self, message: OutboundMessage) -> Result:
-        return await self._of[message.kind].deliver(message)
+        result = await self._of[message.kind].deliver(message)
+        if message.type == METHOD_CODE and result.detail:
+            # Some receivers repeat what they were sent, and a code is for the person alone.
+            return replace(result, detail=_A_CODE.sub("***", result.detail))
+        return result
 
     async def close(self) -> None:
         for outlet in self._of.values():
@@ -170,7 +187,40 @@ def signed(message: OutboundMessage, timestamp: int, links: LinkSigner) -> Reque
 
 def stamped(message: OutboundMessage, links: LinkSigner) -> bytes:
     """Returns the body as this endpoint gets it: with a link to acknowledge, if it is about an incident."""
-    return links.stamped(message.body, message.endpoint, message.made) if message.is_about_incident else message.body
+    return links.completed(message.type, message.body, message.delivery, message.endpoint, message.made)
+
+
+def coded(message: OutboundMessage, links: LinkSigner) -> bytes:
+    """Returns the body as `stamped` does, with the code to reply with, if replies to this endpoint come back to us."""
+    body = stamped(message, links)
+    if not message.is_about_incident or not message.keys.hears or links.key is None:
+        return body
+    said = json.loads(body)
+    said["data"]["reply_code"] = buttons.code_of(links, said["data"]["id"], message.endpoint)
+    return json.dumps(said, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _as_slack(notice: Notice, message: OutboundMessage, links: LinkSigner) -> bytes:
+    data = buttons.heard_from(links, message.keys.hears, notice.key, message.endpoint)
+    return slack.render(notice, data)
+
+
+def _pushed(message: OutboundMessage, links: LinkSigner) -> Request | None:
+    notice = notice_of(stamped(message, links))
+    if notice is None:
+        return None
+    server, topic = ntfy.server_and_topic(message.url)
+    take = None
+    if notice.is_open:
+        press = Press(Button.TAKE, notice.key, message.endpoint)
+        take = buttons.once(links, press, notice.sequence, message.made)
+    return Request(server, _bearer(message), ntfy.render(notice, topic, take))
+
+
+def _bearer(message: OutboundMessage) -> dict[str, str]:
+    """The key, of the kinds that are known by one in a header."""
+    known = message.kind in BEARERS and message.keys.key is not None
+    return {"authorization": f"Bearer {message.keys.key}"} if known else {}
 
 
 def _noticed(
@@ -179,9 +229,7 @@ def _noticed(
     notice = notice_of(stamped(message, links))
     if notice is None:
         return None
-    bearer = message.kind is Kind.ALERTMANAGER_WEBHOOK and message.keys.key is not None
-    headers = {"authorization": f"Bearer {message.keys.key}"} if bearer else {}
-    return Request(message.url, headers, form(notice, message))
+    return Request(message.url, _bearer(message), form(notice, message))
 
 
 def _as_webhook(notice: Notice, message: OutboundMessage, public_url: str | None) -> bytes:

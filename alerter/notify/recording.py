@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from alerter.notify import alertmanager_resend, retries
 from alerter.notify.attempt import Result
@@ -16,6 +16,7 @@ from alerter.notify.claims import Claimed
 from alerter.notify.endpoint_health import follow
 from alerter.notify.health import Turn
 from alerter.notify.listener import DeliveryListener
+from alerter.notify.tickets import rows as ticket_rows
 from alerter.states import AttemptOutcome, DeliveryState
 from alerter.store.tables import attempts, deliveries
 
@@ -62,6 +63,7 @@ _MOVE: Final = (
         outcome=bindparam("came"),
         next_attempt_at=bindparam("due"),
         finished_at=bindparam("finished"),
+        reference=func.coalesce(bindparam("called", type_=deliveries.c.reference.type), deliveries.c.reference),
         lease_owner=None,
         lease_ends_wall=None,
     )
@@ -116,6 +118,7 @@ def record_attempts(
                     "came": result.outcome,
                     "due": due or row.next_attempt_at,
                     "finished": finished,
+                    "called": result.reference,
                 }
             )
         if state is DeliveryState.DELIVERED:
@@ -130,6 +133,7 @@ def record_attempts(
     alertmanager_resend.note(
         connection, [claimed.message for claimed, result in ended if result.outcome is _SUCCESS], wall
     )
+    ticket_rows.note(connection, [(claimed.message, result) for claimed, result in ended], now)
     done.turns, unreached = follow(
         connection, [(one.message.endpoint, result) for one, result in ended], now, wall, listener
     )

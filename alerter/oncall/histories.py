@@ -27,8 +27,11 @@ def since(
     return {schedule: [version for _, version in versions] for schedule, versions in found.items()}
 
 
-def take(connection: Connection, schedules: Iterable[Schedule], now: datetime) -> list[str]:
-    """Note what the schedules say from now on. Returns the ids of those that say something else than before."""
+def take(
+    connection: Connection, schedules: Iterable[Schedule], now: datetime, by: str | None = "configuration"
+) -> list[str]:
+    """Note what the schedules say from now on. Returns the ids of those that say something else than before. `by` is who is
+    named in the audit log; with `None` the caller writes there what was done."""
     known = numbered(connection, now)
     away = absences.between(connection, now, now + LONGEST)
     changed = []
@@ -40,8 +43,9 @@ def take(connection: Connection, schedules: Iterable[Schedule], now: datetime) -
             continue
         if before:
             changed.append(schedule.id)
+        if before and by is not None:
             detail = {"holds_from": max(now, after[-1].holds_from).isoformat()}
-            audit.record(connection, now, "configuration", "schedule.changed", schedule.id, None, detail)
+            audit.record(connection, now, by, "schedule.changed", schedule.id, None, detail)
     return changed
 
 

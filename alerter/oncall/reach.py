@@ -16,6 +16,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from alerter.oncall.method_states import Way
 from alerter.oncall.roster import Roster
 from alerter.oncall.shifts import Override, Shift
 from alerter.oncall.unreached import MOST_NAMES, Lack, Piece, Pieces, Why, both, either, listed, outside, when
@@ -91,7 +92,10 @@ class DryRun:
         endpoints: Mapping[str, Reachable],
         now: datetime,
         ahead: timedelta = AHEAD,
+        off: Collection[Way] = (),
     ) -> None:
+        """`off` are the methods that people have switched off."""
+        self._off = off
         self._config = config
         self._roster = roster
         self._endpoints = endpoints
@@ -265,10 +269,16 @@ class DryRun:
             return self._at_all(Lack.WAY, f"{name} is no responder")
         found = self._always
         for method in responder.methods:
-            found = both(found, self._way(method, takes, method))
+            found = both(found, self._way_of(name, method, takes))
             if not found:
                 return ()
         return tuple(piece._replace(whys=(_by_no_method(name, piece.whys),)) for piece in found)
+
+    def _way_of(self, person: str, method: str, takes: _Limited) -> Pieces:
+        """Returns when a person is not told by a method."""
+        if (person, method) in self._off:
+            return self._at_all(Lack.WAY, f"{method} is switched off")
+        return self._way(method, takes, method)
 
     def _absences(self, name: str) -> Pieces:
         """Returns when this responder is absent. A policy that names them pages them all the same."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from alerter.oncall.method_states import ALL_ON, MethodStates
 from alerter.oncall.roster import Roster
 from alerter.oncall.shifts import Override
 from services.config.model import Brand, Config
@@ -25,7 +26,8 @@ NO_RULES: Final = NotificationRules()
 @dataclass(frozen=True, slots=True)
 class Contact:
     """Somebody, or something, that can be told. `methods` are endpoints in the order in which they are tried, and
-    `digest` is the endpoint for what can wait. A person has a `responder`, the id, and perhaps rules of their own."""
+    `digest` is the endpoint for what can wait. A person has a `responder`, the id, and perhaps rules of their own.
+    `unconfirmed` are methods that do not count as long as there are others."""
 
     target: str
     who: str
@@ -33,6 +35,11 @@ class Contact:
     digest: str
     responder: str | None = None
     notify: NotificationRules = NO_RULES
+    unconfirmed: frozenset[str] = frozenset()
+
+    def counting(self, usable: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns those of the methods that work (`usable`) by which the person is told: all of them if none counts."""
+        return tuple(name for name in usable if name not in self.unconfirmed) or usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +53,12 @@ class Nobody:
 @dataclass(frozen=True, slots=True)
 class Directory:
     """The people and schedules of the configuration. Who is on call for a schedule is what the `roster` says or, without
-    one, the configuration with these overrides."""
+    one, the configuration with these overrides. `states` says which methods people use."""
 
     config: Config
     overrides: Sequence[Override] = ()
     roster: Roster | None = None
+    states: MethodStates = ALL_ON
 
     def find(self, target: str, account: AccountId | None, at: datetime) -> Contact | Nobody:
         """Returns who is behind `target` at this time, for an incident about this account."""
@@ -59,7 +67,9 @@ class Directory:
         kind, _, name = target.rpartition(":")
         if kind == "responder":
             responder = self.config.responder(name)
-            return _person(responder, target) if responder else Nobody(target, f"responder {name} no longer exists")
+            return (
+                self._person(responder, target) if responder else Nobody(target, f"responder {name} no longer exists")
+            )
         if kind == "schedule":
             schedule = self.config.schedule(name)
             return self._of_schedule(schedule, target, at) if schedule else _gone(target, name)
@@ -72,7 +82,7 @@ class Directory:
             return Nobody(OWNER, f"nobody owns {account or 'an unknown account'}")
         responder, schedule = self.config.responder(owner), self.config.schedule(owner)
         if responder is not None:
-            return _person(responder, OWNER)
+            return self._person(responder, OWNER)
         if schedule is not None:
             return self._of_schedule(schedule, OWNER, at)
         return Contact(OWNER, owner, (owner,), owner)
@@ -81,7 +91,7 @@ class Directory:
         """Returns the responder with this id or name, in whatever case, or `None`. People sign their actions with either;
         the console writes the key behind it, as in "Dana (night-shift)"."""
         found = self.responder_called(name)
-        return None if found is None else _person(found, f"responder:{found.id}")
+        return None if found is None else self._person(found, f"responder:{found.id}")
 
     def _called(self, name: str) -> str:
         responder = self.config.responder(name)
@@ -111,13 +121,16 @@ class Directory:
         responder = self.config.responder(shift.responder)
         if responder is None:
             return Nobody(target, f"{shift.responder}, on call for schedule {schedule.id}, is no longer a responder")
-        found = _person(responder, target)
+        found = self._person(responder, target)
         return replace(found, who=f"{found.who} (on call for {schedule.id})")
 
-
-def _person(responder: Responder, target: str) -> Contact:
-    digest = responder.digest or responder.methods[0]
-    return Contact(target, responder.called, responder.methods, digest, responder.id, responder.notify)
+    def _person(self, responder: Responder, target: str) -> Contact:
+        methods = self.states.methods(responder)
+        digest = responder.digest
+        if digest is None or not self.states.is_on(responder.id, digest):
+            digest = next(iter(methods), "")
+        unconfirmed = self.states.unconfirmed(responder)
+        return Contact(target, responder.called, methods, digest, responder.id, responder.notify, unconfirmed)
 
 
 def _gone(target: str, name: str) -> Nobody:

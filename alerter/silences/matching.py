@@ -74,6 +74,9 @@ class Silence:
     author: str
     comment: str
     created_at: datetime
+    version: int = 1
+    changed_at: datetime | None = None
+    changed_by: str | None = None
 
     def in_force(self, now: datetime) -> bool:
         return self.starts_at <= now < self.ends_at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -32,9 +33,26 @@ def add(
 ) -> Silence:
     silence = Silence(secrets.token_hex(16), covers, tuple(matchers), starts_at, ends_at, author, comment, now)
     row = {name: getattr(silence, name) for name in Silence.__slots__}
-    row["matchers"] = json.dumps([matcher.model_dump(mode="json") for matcher in silence.matchers])
+    row["matchers"] = _written(silence.matchers)
     connection.execute(insert(silences), row)
     return silence
+
+
+def change(connection: Connection, silence: Silence, now: datetime, by: str) -> Silence | None:
+    """Write another version of a silence that is not over. The gate is asked again at once about all that is held back. Returns
+    `None` if somebody else changed or ended it meanwhile."""
+    changed = replace(silence, version=silence.version + 1, changed_at=now, changed_by=by)
+    values = {name: getattr(changed, name) for name in Silence.__slots__}
+    values["matchers"] = _written(changed.matchers)
+    same = (silences.c.id == silence.id, silences.c.version == silence.version, silences.c.ends_at > now)
+    if not connection.execute(update(silences).where(*same).values(**values)).rowcount:
+        return None
+    reconsider(connection, now)
+    return changed
+
+
+def _written(matchers: Collection[Matcher]) -> str:
+    return json.dumps([matcher.model_dump(mode="json") for matcher in matchers])
 
 
 def in_force(connection: Connection, now: datetime) -> list[Silence]:

@@ -115,6 +115,9 @@ silences = Table(
     Column("author", Text, nullable=False),
     Column("comment", Text, nullable=False, default=""),
     Column("created_at", Moment, nullable=False),
+    Column("version", Integer, nullable=False, default=1, server_default="1"),
+    Column("changed_at", Moment),
+    Column("changed_by", Text),
     Index("silences_end", "ends_at"),
 )
 """Silences and campaign mutes, kept for a while after their end."""
@@ -258,6 +261,64 @@ rings = Table(
 """Messages to come to people who were paged, by rules of their own: `waiting`, `done` or `cancelled`. `rest` are the
 methods that no rule names, as JSON: they are tried if the last message fails. `because` says why one comes early."""
 
+contact_methods = Table(
+    "contact_methods",
+    metadata,
+    Column("responder", String(64), primary_key=True),
+    Column("method", String(64), primary_key=True),
+    Column("confirmed_at", Moment),
+    Column("confirmed_how", String(16)),
+    Column("endpoint_made", Moment),
+    Column("off_at", Moment),
+    Column("off_by", Text),
+    Index("contact_methods_off", "off_at"),
+)
+"""What is known of the methods by which people are reached; those that nothing is known of have no row. A confirmation holds
+for the endpoint that was made at `endpoint_made`: another one of the same name is confirmed anew."""
+
+method_codes = Table(
+    "method_codes",
+    metadata,
+    Column("delivery", String(64), primary_key=True),
+    Column("responder", String(64), nullable=False),
+    Column("method", String(64), nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+    Index("method_codes_newest", "responder", "method", "made_at"),
+)
+"""Codes that were sent to confirm a method, each by the delivery that brought it. The code itself stands nowhere: it is made of
+the delivery's id and the installation's key when it is sent, and again when it is entered."""
+
+drills = Table(
+    "drills",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("begun_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("every_method", Boolean, nullable=False),
+    Column("gaps", Text, nullable=False),
+    Index("drills_newest", "begun_at"),
+)
+"""Page drills: everybody on duty was rung once. `gaps` says where nobody was on duty, as JSON."""
+
+drill_pages = Table(
+    "drill_pages",
+    metadata,
+    Column("drill", String(32), ForeignKey("drills.id", ondelete="CASCADE"), primary_key=True),
+    Column("responder", String(64), primary_key=True),
+    Column("method", String(64), primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("delivery", String(64)),
+    Column("why_not", Text),
+    Column("confirmed_at", Moment),
+    Column("confirmed_by", Text),
+)
+"""The test pages of a drill. Without a `delivery` none was sent, and `why_not` says why; `method` is empty if the person has
+none that works."""
+
 overrides = Table(
     "overrides",
     metadata,
@@ -303,6 +364,24 @@ schedule_versions = Table(
 )
 """What each schedule said, as JSON, from `holds_from` up to `ends`, which only the newest version lacks. `first` says of each
 layer which of its responders has its first turn, as JSON."""
+
+declarations = Table(
+    "declarations",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", String(16), nullable=False),
+    Column("id", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text),
+    Column("changed_at", Moment, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("ends", Moment),
+    UniqueConstraint("part", "id", "version"),
+    Index("declarations_by_end", "ends"),
+)
+"""People, schedules and policies that were declared at run time, each version as a row. `document` is the item as the file
+would hold it, as JSON, or null where it was deleted. `ends` is when the next version came, or when it was deleted.
+`revision` counts all changes: by it a replica sees that there is one, and none is made that overlooks another one."""
 
 answer_clocks = Table(
     "answer_clocks",
@@ -370,6 +449,9 @@ endpoints = Table(
     Column("per_second", Float),
     Column("hours", Text, nullable=False, default="{}", server_default="{}"),
     Column("header_names", Text, nullable=False, default="[]", server_default="[]"),
+    Column("version", Integer, nullable=False, default=1, server_default="1"),
+    Column("changed_at", Moment),
+    Column("changed_by", Text),
     Column("state", String(16), nullable=False),
     Column("disabled_because", Text),
     Column("created_at", Moment, nullable=False),
@@ -419,6 +501,7 @@ deliveries = Table(
     Column("outcome", String(32)),
     Column("superseded_by", String(64)),
     Column("waits_since", Moment),
+    Column("reference", String(64)),
     Index("deliveries_due", "state", "next_attempt_at"),
     Index("deliveries_of_incident", "incident"),
     Index("deliveries_newest", "created_at", "id"),
@@ -429,7 +512,8 @@ deliveries = Table(
 
 `cause` is the same for all deliveries of one message; `fell_back` says that the endpoint's fallback got it too.
 `superseded_by` is the delivery that stands for this one. `waits_since` is since when its receiver should have it, if that is
-not its own time: an older message that it stands for was made then, or the endpoint's hours begin then."""
+not its own time: an older message that it stands for was made then, or the endpoint's hours begin then. `reference` is what
+its receiver calls the message, where messages can be changed."""
 
 attempts = Table(
     "attempts",
@@ -461,6 +545,29 @@ standing = Table(
     Index("standing_due", "due_wall"),
 )
 """What an Alertmanager is sent again and again: the newest state that it accepted, until shortly after the end."""
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("endpoint", String(64), ForeignKey("endpoints.name", ondelete="CASCADE"), primary_key=True),
+    Column("subject", String(64), primary_key=True),
+    Column("incident", String(64)),
+    Column("ticket", String(200)),
+    Column("shown", String(200)),
+    Column("url", Text),
+    Column("fields", Text, nullable=False, default="{}", server_default="{}"),
+    Column("said", String(16), nullable=False, default="", server_default=""),
+    Column("made", Boolean, nullable=False, default=False, server_default=false()),
+    Column("asked_wall", Moment),
+    Column("asked_sequence", Integer),
+    Column("touched_at", Moment, nullable=False),
+    Index("tickets_of_incident", "incident"),
+    Index("tickets_by_id", "endpoint", "ticket"),
+)
+"""The ticket about each incident, or about a delivery that is about none (`subject`), at each endpoint that keeps tickets.
+`ticket` is its id there, `shown` what people know it by, and `fields`, as JSON, all that was kept of answers. `said` is what
+was done to it last. `asked_wall` says since when it may have been made without our knowing its id, and `made` that it was.
+`incident` is no foreign key: a claim would wait for whoever changes the incident, who may wait for the claim."""
 
 inbound = Table(
     "inbound",

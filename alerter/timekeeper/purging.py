@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from alerter.states import ClockState, DeliveryState
 from alerter.store import audit, migrate
 from alerter.store.database import DatabaseAway, default_url, engine_of, fold
-from alerter.store.tables import answer_clocks, attempts, deliveries, incidents
+from alerter.store.tables import answer_clocks, attempts, deliveries, incidents, tickets
 from alerter.timekeeper.retention import drop_deliveries, drop_incidents, ended_before, hanging_on
 from services.base.errors import ConfigError
 from services.base.settings import Settings
@@ -86,6 +86,7 @@ class Purge:
         for table, column in hanging_on(incidents):
             if table.name != "stories":  # stays, without its incident
                 queries[table.name] = select(func.count()).select_from(table).where(table.c[column].in_(gone))
+        queries["tickets"] = select(func.count()).select_from(tickets).where(tickets.c.incident.in_(gone))
         told = or_(deliveries.c.incident.in_(gone), self._digests)
         queries["deliveries"] = select(func.count()).select_from(deliveries).where(told)
         about = or_(

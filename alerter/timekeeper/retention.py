@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import structlog
-from sqlalchemy import Column, ColumnElement, Connection, Table, and_, delete, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Table, and_, delete, func, select, update
 
 from alerter.incidents.suppression import STORM
 from alerter.metrics import AlerterMetrics
@@ -24,10 +24,13 @@ from alerter.store.tables import (
     absences,
     answer_clocks,
     attempts,
+    declarations,
     deliveries,
+    drills,
     inbound,
     incidents,
     metadata,
+    method_codes,
     overrides,
     redactions,
     schedule_versions,
@@ -36,6 +39,7 @@ from alerter.store.tables import (
     silences,
     sources,
     stories,
+    tickets,
     volumes,
 )
 
@@ -63,6 +67,8 @@ class Kept(NamedTuple):
     only: ColumnElement[bool] | None = None
 
 
+_NEWEST_DECLARATION: Final = select(func.max(declarations.c.revision)).scalar_subquery()
+
 KEPT: Final = (
     Kept(inbound.c.at_wall, timedelta(days=30)),
     Kept(secrets.c.ends_wall, timedelta(0)),
@@ -73,6 +79,14 @@ KEPT: Final = (
     Kept(overrides.c.ends, timedelta(days=400)),
     Kept(absences.c.ends, timedelta(days=400)),
     Kept(schedule_versions.c.ends, timedelta(days=400)),
+    # Those of a year and the one before, to show that somebody practises. Their pages go with them.
+    Kept(drills.c.begun_at, timedelta(days=400)),
+    # They end after minutes, and count towards the bound of an hour.
+    Kept(method_codes.c.made_at, timedelta(days=1)),
+    # The newest stays, whatever it is: changes are counted from it.
+    Kept(declarations.c.ends, timedelta(days=400), declarations.c.revision < _NEWEST_DECLARATION),
+    # Those about incidents go with them.
+    Kept(tickets.c.touched_at, timedelta(days=30), tickets.c.incident.is_(None)),
     # So that a year can be compared with the one before.
     Kept(volumes.c.hour, timedelta(days=400)),
     # A connector that is gone for so long was taken away: what it promised keeps no story unknown for ever.
@@ -127,6 +141,7 @@ def drop_incidents(connection: Connection, which: ColumnElement[bool]) -> int:
     connection.execute(update(stories).where(stories.c.incident.in_(old)).values(incident=None))
     for table, column in hanging_on(incidents):
         connection.execute(delete(table).where(table.c[column].in_(old)))
+    connection.execute(delete(tickets).where(tickets.c.incident.in_(old)))
     connection.execute(delete(incidents).where(incidents.c.id.in_(old)))
     return len(old)
 

@@ -57,12 +57,12 @@ class Derived(Generic[T]):
 
     def __init__(self, current: CurrentConfig, place: int) -> None:
         self._current = current
-        self._place = place
+        self.place = place
 
     @property
     def now(self) -> T:
         """Read it once in a step: the next step may see another."""
-        made: T = self._current._in_force.made[self._place]  # noqa: SLF001 - the two are one
+        made: T = self._current._in_force.made[self.place]  # noqa: SLF001 - the two are one
         return made
 
 
@@ -127,6 +127,15 @@ class CurrentConfig:
         self._makers.append(make)
         self._in_force = _InForce(loaded, (*made, make(loaded.config)))
         return Derived(self, len(made))
+
+    async def remake(self, derived: Derived[T], make: Callable[[Config], T]) -> None:
+        """Make something derived anew, because what it is made of besides the configuration has changed. `make` is called on a
+        thread. Raises what `make` raises, and then changes nothing."""
+        async with self._one_at_a_time:
+            one = await asyncio.to_thread(make, self.config)
+            loaded, made = self._in_force
+            place = derived.place
+            self._in_force = _InForce(loaded, (*made[:place], one, *made[place + 1 :]))
 
     def ask(self) -> None:
         """Ask `watch` for a reload, as on SIGHUP."""

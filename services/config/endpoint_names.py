@@ -31,9 +31,10 @@ def endpoint_names(config: Config) -> Iterator[EndpointName]:
             yield EndpointName(method, ("responders", index, "methods", number), words)
         if responder.digest is not None:
             yield EndpointName(responder.digest, ("responders", index, "digest"), words)
+    people = {*config.at_run_time.responders, *config.at_run_time.schedules}
     for index, brand in enumerate(config.brands):
         for number, account in enumerate(brand.accounts):
-            if config.responder(account.owner) is None and config.schedule(account.owner) is None:
+            if not (config.responder(account.owner) or config.schedule(account.owner) or account.owner in people):
                 place = ("brands", index, "accounts", number, "owner")
                 yield EndpointName(account.owner, place, f"the owner of {account.id}")
     if "operators" in config.model_fields_set:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
 from services.config.quiet_hours import QuietHours
-from services.config.rota import Promise, Responder, Schedule, Target, Urgency
+from services.config.rota import ALL, Promise, Responder, Schedule, Target, Urgency
 from services.config.rule import TOPICS, Handle, Rule, Topic
 from services.config.section import Section, Slug, Words
 from services.contracts.base import AccountId, BrandId, Probability
@@ -156,6 +156,14 @@ class Policy(Section):
         return len(self.steps) * (1 + self.repeat)
 
 
+class AtRunTime(Section):
+    """Names of what is created in the console or through the API. The file may name them without declaring them."""
+
+    responders: tuple[Slug, ...] = Field((), max_length=10_000)
+    schedules: tuple[Slug, ...] = Field((), max_length=1000)
+    policies: tuple[Slug, ...] = Field((), max_length=1000)
+
+
 class Config(Section):
     """The whole file."""
 
@@ -169,6 +177,11 @@ class Config(Section):
         description="incidents of this severity or worse are urgent: they page people by their `notify.urgent`, all others "
         "by `notify.calm`",
     )
+    only_confirmed_methods: bool = Field(
+        False,
+        description="page people only by methods that they confirmed: by a code, a drill, or an acknowledgement from there. "
+        "Somebody who confirmed none that works is paged by the others all the same, and `firebreak doctor` says so",
+    )
     schedules: tuple[Schedule, ...] = Field((), max_length=1000)
     quiet_hours: tuple[QuietHours, ...] = Field((), max_length=1000)
     endpoints: tuple[Slug, ...] | None = Field(
@@ -176,6 +189,11 @@ class Config(Section):
         max_length=10_000,
         description="names of endpoints that exist or will be created. If this stands here, any other name of an endpoint in "
         "the file is a mistake; without it, `firebreak doctor` and the start only warn of names that do not exist",
+    )
+    at_run_time: AtRunTime = Field(
+        AtRunTime(),
+        description="names of responders, schedules and policies that are created in the console or through the API, and that "
+        "the file names; any other name that the file does not declare is a mistake",
     )
     playbooks: dict[Slug, str] = Field({}, description="Markdown steps; the first goes into every message")
     topics: dict[Slug, Topic] = Field(
@@ -231,8 +249,28 @@ class Config(Section):
     def responder(self, name: str) -> Responder | None:
         return self._responders.get(name)
 
+    def known_as(self, identity: str) -> Responder | None:
+        """Returns the responder who is known elsewhere as this, such as `telegram:12345`."""
+        return self._identities.get(identity)
+
     def schedule(self, name: str) -> Schedule | None:
         return self._schedules.get(name)
+
+    def policy(self, name: str) -> Policy:
+        """Returns the policy with this id. One that is to be created at run time and is not there tells every endpoint: too
+        many people rather than nobody."""
+        found = next((policy for policy in self.policies if policy.id == name), None)
+        return found or Policy(id=name, steps=(Step(targets=(ALL,)),))
+
+    def with_rota(
+        self, responders: tuple[Responder, ...], schedules: tuple[Schedule, ...], policies: tuple[Policy, ...]
+    ) -> Config:
+        """Returns the same configuration with other people, schedules and policies. What was prepared of the brands is kept."""
+        parts = {"responders": responders, "schedules": schedules, "policies": policies}
+        other = self.model_copy(update=parts)
+        for looked_up in ("_responders", "_schedules"):
+            other.__dict__.pop(looked_up, None)
+        return other
 
     def urgency(self, severity: int) -> Urgency:
         """Returns which notification rules count for an incident of this severity."""
@@ -253,13 +291,19 @@ class Config(Section):
         )
 
     def owners_elsewhere(self) -> list[tuple[AccountId, str]]:
-        """Returns the accounts whose owner is neither a responder nor a schedule of the file, with that owner."""
-        here = self._responders.keys() | self._schedules.keys()
+        """Returns the accounts whose owner is neither a responder nor a schedule of the file, with that owner. Those
+        that the file says are created at run time are not among them."""
+        later = {*self.at_run_time.responders, *self.at_run_time.schedules}
+        here = self._responders.keys() | self._schedules.keys() | later
         return [(account, owner) for account, owner in self._owners.items() if owner not in here]
 
     @cached_property
     def _brands(self) -> dict[str, Brand]:
         return {brand.id: brand for brand in self.brands}
+
+    @cached_property
+    def _identities(self) -> dict[str, Responder]:
+        return {identity: responder for responder in self.responders for identity in responder.known_as}
 
     @cached_property
     def _responders(self) -> dict[str, Responder]:

@@ -135,6 +135,15 @@ class NotificationRules(Section):
         return self.urgent if urgency is Urgency.URGENT else self.calm
 
 
+Identity = Annotated[
+    str,
+    Field(
+        pattern=r"^(sms:\+[0-9]{6,15}|(telegram|slack|pagerduty):[A-Za-z0-9_-]{1,64})$",
+        description="`sms:` and a number as `+447700900123`, or `telegram:`, `slack:` or `pagerduty:` and the user's id there",
+    ),
+]
+
+
 class Responder(Section):
     """A person, and how to reach them: names of endpoints, in the order in which they are tried."""
 
@@ -151,6 +160,10 @@ class Responder(Section):
         None,
         description="where they live: a day of their absence begins and ends there (UTC without one), and their pages show the "
         "times of this zone, unless they choose another one there",
+    )
+
+    known_as: tuple[Identity, ...] = Field(
+        (), max_length=20, description="who they are elsewhere, so that what they do there is done in their name here"
     )
 
     @model_validator(mode="after")

@@ -30,6 +30,8 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     ("source.coverage", 1): dict,
     # Nobody said whether a network was heard.
     ("incident.changed", 1): dict,
+    # No incident had tickets, labels or notes.
+    ("incident.changed", 2): dict,
 }
 """(type, version) -> turns its data into that of version + 1."""
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
 from services.contracts.base import BrandId, Count, Event, Part, Probability, StoryId, Time
 from services.contracts.signal import CrossingTime, Interval, Level, Line, PostCard
+
+MAX_LABELS: Final = 20
+MAX_NOTES: Final = 20
+"""Notes that an incident carries. Its timeline has all of them."""
+MAX_NOTE_CHARS: Final = 1000
 
 
 class IncidentState(StrEnum):
@@ -79,6 +84,23 @@ class Outlook(Part):
     model: str
 
 
+class ExternalId(Part):
+    """The ticket about an incident in another system."""
+
+    endpoint: str
+    id: str
+    """As people know it there."""
+    url: str | None = None
+
+
+class IncidentNote(Part):
+    """What somebody wanted the others to know."""
+
+    at: Time
+    by: str
+    text: str
+
+
 class Incident(Part):
     """The whole present state of an incident. `sequence` grows with each change, so a late or repeated message is harmless."""
 
@@ -120,6 +142,10 @@ class Incident(Part):
     """The incident of the same story that ended before this one opened."""
     first_step: str | None = None
     """The first step of the playbook."""
+    external_ids: tuple[ExternalId, ...] = ()
+    labels: tuple[str, ...] = ()
+    notes: tuple[IncidentNote, ...] = ()
+    """The newest ones, the oldest of them first."""
 
     @property
     def is_easing(self) -> bool:
@@ -130,7 +156,7 @@ class Incident(Part):
 
 class IncidentChanged(Event):
     TYPE: ClassVar[str] = "incident.changed"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     change: Change
     because: str

@@ -148,10 +148,12 @@ def _check_keys_at_rest(found: Findings, settings: Settings) -> None:
 def _check_reach(found: Findings, settings: Settings) -> None:
     """Play every policy over the coming week, and compare the names of endpoints with those that exist."""
     try:
-        config = load(settings.config)
-        findings, begun = load_object("alerter.escalation.dry_run:of_settings")(settings, config)
+        whole = load_object("alerter.oncall.declared_config:of_settings")(settings, load(settings.config))
+        findings, begun = load_object("alerter.escalation.dry_run:of_settings")(settings, whole.config)
     except FirebreakError:
         return  # what is wrong with the file or the database is said by its own check
+    for words in load_object("alerter.oncall.declared_config:findings")(whole):
+        found.note(words)
     for finding in findings:
         if finding.is_wrong and begun:
             found.bad(finding.words, "create or enable the endpoint, or close the gap; see docs/policies.md")

@@ -16,14 +16,11 @@ RELOAD_SECONDS: Final = 120
 
 def ask_for_reload(settings: Settings, url: str | None) -> None:
     """Print which version is in force. Raises `ConfigError` with the mistakes of the file, or why nobody answered."""
-    key = settings.admin_key.get_secret_value() if settings.admin_key is not None else ""
-    if not key:
-        raise ConfigError("set FIREBREAK_ADMIN_KEY to the key of the installation, or send the process a SIGHUP")
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104 - compared, not bound
-    there = url or f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    key = key_of(settings, ", or send the process a SIGHUP")
+    there = address_of(settings, url)
     try:
         answer = httpx2.post(
-            f"{there.rstrip('/')}/v1/config/reload",
+            f"{there}/v1/config/reload",
             headers={"authorization": f"Bearer {key}"},
             timeout=RELOAD_SECONDS,
         )
@@ -37,3 +34,17 @@ def ask_for_reload(settings: Settings, url: str | None) -> None:
         return
     mistakes = [str(one.get("why", "")) for one in body.get("errors", ())]
     raise ConfigError("\n".join([f"{body.get('detail', answer.status_code)}", *mistakes]))
+
+
+def key_of(settings: Settings, otherwise: str = "") -> str:
+    """Returns the key for a running installation. Raises `ConfigError` if there is none."""
+    key = settings.admin_key.get_secret_value() if settings.admin_key is not None else ""
+    if not key:
+        raise ConfigError(f"set FIREBREAK_ADMIN_KEY to the key of the installation{otherwise}")
+    return key
+
+
+def address_of(settings: Settings, url: str | None) -> str:
+    """Returns where the API of a running installation is: `url`, or what the settings say."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104 - compared, not bound
+    return (url or f"http://{f'[{host}]' if ':' in host else host}:{settings.port}").rstrip("/")

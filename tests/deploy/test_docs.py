@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 
 from alerter.api.schemas import EndpointIn
 from alerter.escalation import policy as escalation
+from alerter.notify.kinds import TRAITS, check_key, checked_options
 from alerter.notify.outlet import Kind
 from services.base.settings import Settings
 from services.config.loading import parse
@@ -222,6 +223,24 @@ def test_the_pagerduty_receiver_is_one_that_alertmanager_takes(tmp_path: Path) -
         config.replace("routing_key_file: /etc/alertmanager/pagerduty-key", "routing_key: x")
     )
     run(find("amtool"), "check-config", tmp_path / "alertmanager.yml")
+
+
+def test_what_is_shown_for_the_phone_is_taken_by_the_file_and_by_the_api() -> None:
+    file = ROOT / "docs" / "phone.md"
+    (shown,) = blocks(file, "yaml")
+    (rosa,) = parse("brands: [{id: acme-air, name: Acme Air}]\n" + shown).responders
+    assert len({identity.partition(":")[0] for identity in rosa.known_as}) == 4, "one of each service"
+    endpoints = [EndpointIn.model_validate(json.loads(block)) for block in blocks(file, "json")]
+    for one in endpoints:
+        traits = TRAITS[one.kind]
+        check_key(one.kind, one.key.get_secret_value() if one.key is not None else None)
+        checked_options(one.kind, one.options)
+        assert one.inbound_secret is None or traits.inbound
+        assert traits.url_like is None or traits.url_like.fullmatch(one.url or "")
+    told = {Kind.APPRISE, Kind.TELEGRAM, Kind.NTFY, Kind.SLACK}
+    assert {one.kind for one in endpoints} == told
+    for kind, traits in TRAITS.items():
+        assert not traits.inbound or kind in told or kind is Kind.PAGERDUTY
 
 
 def test_the_pagerduty_endpoint_is_one_that_the_api_takes() -> None:

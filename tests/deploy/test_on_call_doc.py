@@ -6,6 +6,9 @@ import re
 from datetime import datetime
 from pathlib import Path
 
+from alerter.api.drills import DrillIn
+from alerter.notify import codes
+from alerter.notify.links import CODE_DIGITS
 from alerter.oncall import absences, duty
 from alerter.oncall.shifts import on_call
 from alerter.timekeeper.retention import KEPT
@@ -40,6 +43,9 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     assert "more than 48 hours on duty" in PAGE
     assert "less than 11 hours of" in PAGE
     kept = {one.moment.table.name: one.keep.days for one in KEPT}
-    assert {kept["absences"], kept["schedule_versions"]} == {400}
-    assert PAGE.count("400 days") == 2
+    assert {kept["absences"], kept["schedule_versions"], kept["drills"]} == {400}
+    assert PAGE.count("400 days") == 3
+    assert (codes.LASTS.total_seconds(), codes.MOST_TRIES, codes.MOST_CODES, CODE_DIGITS) == (600, 5, 5, 6)
+    assert "sends six digits there, which they enter within ten minutes" in PAGE
+    assert DrillIn.model_fields["wait_minutes"].default == 5
     assert all(kind in PAGE for kind in absences.AbsenceKind)

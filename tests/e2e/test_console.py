@@ -187,6 +187,7 @@ async def test_every_page_can_be_used_by_keyboard_and_screen_reader_on_any_scree
     async with browser() as opened, staged(tmp_path, "demo.yaml") as stage:
         await stage.play_until(36)
         await break_an_endpoint(stage)
+        await declare_something(stage)
         for scheme, size in (("light", WIDE), ("dark", WIDE), ("light", PHONE)):
             page = await watched(opened, trouble, viewport=size, color_scheme=scheme, timezone_id="UTC", locale="en-GB")
             await page.goto(f"{stage.url}/console")
@@ -199,6 +200,14 @@ async def test_every_page_can_be_used_by_keyboard_and_screen_reader_on_any_scree
                 found += await _violations(axe, page, f"{name} {scheme} {size['width']}")
                 assert await page.evaluate(SIDEWAYS) <= 0, f"{name} must be scrolled sideways at {size['width']}"
                 await _picture(page, f"{name}-{'phone' if size is PHONE else scheme}.png", tmp_path, keep=taking)
+            for name, wrong in (("schedule-preview", ""), ("schedule-mistakes", "zoen: x\n")):
+                await page.goto(f"{stage.url}/console/rota/schedules/nights")
+                await page.fill("#text", wrong + await page.input_value("#text"))
+                await page.click('button[value="preview"]')
+                await page.wait_for_selector("#mistakes" if wrong else "#preview")
+                found += await _violations(axe, page, f"{name} {scheme} {size['width']}")
+                assert await page.evaluate(SIDEWAYS) <= 0, f"{name} must be scrolled sideways at {size['width']}"
+                await _picture(page, f"{name}-{'phone' if size is PHONE else scheme}.png", tmp_path, keep=taking)
             await page.goto(f"{stage.url}/console/endpoints")
             await page.click(f"#s-{BROKEN}")
             await page.wait_for_selector("#secret")
@@ -206,7 +215,7 @@ async def test_every_page_can_be_used_by_keyboard_and_screen_reader_on_any_scree
             assert await page.evaluate(SIDEWAYS) <= 0, f"the secret must be scrolled sideways at {size['width']}"
             await page.context.close()
     assert found == []
-    assert trouble == []
+    assert [said for said in trouble if "422" not in said] == [], "but for what was typed wrong"
 
 
 async def test_the_whole_way_can_be_gone_without_a_mouse(tmp_path: Path) -> None:
@@ -288,7 +297,36 @@ async def _paths(page: Page, incident: str) -> list[tuple[str, str]]:
     links = page.locator(".top nav a")
     listed = [(await a.inner_text(), await a.get_attribute("href") or "") for a in await links.all()]
     every = [*((name.lower().replace(" ", "-"), path) for name, path in listed), ("incident", incident)]
-    return [*every, ("brand", "/console/brands/acme-air"), ("zone", "/console/zone?next=/console/on-call")]
+    forms = [
+        ("person", "/console/rota/responders/ana"),
+        ("read-only", "/console/rota/schedules/crisis"),
+        ("policy", "/console/rota/new/policies"),
+        ("endpoint-new", "/console/endpoints/+new"),
+        ("endpoint-change", f"/console/endpoints/{BROKEN}/change"),
+    ]
+    return [*every, *forms, ("brand", "/console/brands/acme-air"), ("zone", "/console/zone?next=/console/on-call")]
+
+
+async def declare_something(stage: Stage) -> None:
+    """A person, a schedule and a silence that are in no file."""
+    rules = {"urgent": [{"method": "front-desk"}, {"after_minutes": 3, "method": BROKEN}]}
+    layer = {"id": "daily", "rotation": "daily", "begins": "2026-02-01T21:00", "responders": ["dana", "ana"]}
+    ends = (stage.clock.now() + timedelta(hours=3)).isoformat()
+    silence = {
+        "matchers": [{"field": "severity", "values": ["4"]}],
+        "ends_at": ends,
+        "by": "Ana",
+        "comment": "a rollout",
+    }
+    headers = {"authorization": f"Bearer {stage.keys.admin}"}
+    async with httpx2.AsyncClient(base_url=stage.url, headers=headers) as client:
+        for path, body in (
+            ("responders", {"id": "ana", "name": "Ana Sousa", "methods": ["front-desk", BROKEN], "notify": rules}),
+            ("schedules", {"id": "nights", "zone": "Europe/Lisbon", "layers": [layer]}),
+            ("silences", silence),
+        ):
+            made = await client.post(f"/v1/{path}", json=body)
+            assert made.status_code == 201, made.text
 
 
 async def break_an_endpoint(stage: Stage) -> None:

@@ -27,7 +27,7 @@ def alerts(notice: Notice, extra: Mapping[str, str], now: datetime, stands: time
     is sent again before: whoever forgets it must not leave it firing for ever."""
     began = min(_moment(notice.began), now)
     over = notice.status is Status.RESOLVED
-    ends = now if over else now + (NOTE_STANDS if notice.status is Status.NOTE else stands)
+    ends = now if over else now + (NOTE_STANDS if notice.status in (Status.NOTE, Status.DRILL) else stands)
     found = []
     for severity in NAMES:
         fires = severity == notice.severity and not over

@@ -25,6 +25,8 @@ MAX_BODY_BYTES: Final = 20_000
 _TEXT_CHARS: Final = 600
 _SHORT_CHARS: Final = 200
 _WORDS_CHARS: Final = 300
+_NOTES: Final = 3
+"""Notes in a message that would be too large."""
 _MISTAKES: Final = 10
 """Whoever mends the file sees them all; a message says where to begin."""
 
@@ -72,6 +74,33 @@ def render_test(endpoint: str, now: datetime) -> bytes:
             "data": {"endpoint": endpoint, "because": "somebody asked for a test message; nothing is wrong"},
         }
     )
+
+
+def render_drill(
+    drill: str, responder: str, who: str, by: str, times: tuple[datetime, datetime, datetime], *, is_over: bool = False
+) -> bytes:
+    """The test page of a drill for one person, or what says that it is over. `times` are when the drill began, until when it
+    waits, and when this is sent."""
+    began, ends, now = times
+    data = {
+        "drill": drill,
+        "responder": responder,
+        "who": who,
+        "by": by,
+        "because": "the drill is over"
+        if is_over
+        else "somebody rings everybody on duty once, to see that pages arrive",
+        "began": began.isoformat(),
+        "confirm_by": ends.isoformat(),
+    }
+    return _bytes({"type": "page.over" if is_over else "page.test", "timestamp": now.isoformat(), "data": data})
+
+
+def render_code(responder: str, who: str, endpoint: str, ends: datetime, now: datetime) -> bytes:
+    """A message that brings a code, without the code: that is put in when it is sent."""
+    because = f"{who} asked for a code, to confirm this way of being told; it is valid until {ends:%H:%M} UTC"
+    data = {"responder": responder, "who": who, "endpoint": endpoint, "because": because, "ends_at": ends.isoformat()}
+    return _bytes({"type": "method.code", "timestamp": now.isoformat(), "data": data})
 
 
 def render_endpoint(
@@ -194,7 +223,14 @@ def _drop(name: str) -> Callable[[Body], None]:
     return lambda data: data.update({name: []})
 
 
+def _fewer_notes(data: Body) -> None:
+    """Notes give way first: all of them stand in the incident."""
+    if data.get("notes"):
+        data["notes"] = [note | {"text": _cut(note["text"], _SHORT_CHARS)} for note in data["notes"][-_NOTES:]]
+
+
 _REDUCERS: Final[tuple[Callable[[Body], None], ...]] = (
+    _fewer_notes,
     lambda data: _cut_texts(data, _TEXT_CHARS),
     lambda data: _cut_texts(data, _SHORT_CHARS),
     _drop("exemplars"),

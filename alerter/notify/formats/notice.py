@@ -11,16 +11,23 @@ from enum import StrEnum
 from typing import Any, Final
 
 from alerter.notify.formats import trial
+from alerter.notify.links import METHOD_CODE, TEST_PAGE
+from alerter.rules.severity import WORST
 from services.contracts.direction import isolated
 from services.contracts.incident import IncidentState
 from services.contracts.scales import sev
 
 _LINKS: Final = (
     ("acknowledge", "I have it"),
+    ("confirm", "It reached me"),
     ("post", "See the post"),
     ("reply", "Reply"),
     ("incident", "Open the incident"),
 )
+
+
+DRILL_KEY: Final = "page:"
+"""How the keys of drills begin; the drill's id and the responder follow."""
 
 
 class Status(StrEnum):
@@ -29,6 +36,8 @@ class Status(StrEnum):
     RESOLVED = "resolved"
     NOTE = "note"
     """Worth knowing, nothing to do at once."""
+    DRILL = "drill"
+    """It rings like a page of severity 1, and says that it is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,13 @@ class Notice:
     began: str
     brand: str | None = None
     rule: str | None = None
+    sequence: int = 0
+    """Of the incident: each of its messages has another."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is about an incident that is not over."""
+        return self.type.startswith("incident.") and self.status in (Status.FIRING, Status.ACKNOWLEDGED)
 
     def link(self, key: str) -> str | None:
         return next((url for name, _, url in self.links if name == key), None)
@@ -72,6 +88,8 @@ def _notice_of(body: bytes) -> Notice | None:
         return None
     if kind.startswith("incident."):
         return _of_incident(kind, at, data)
+    if kind.startswith("page."):
+        return _of_drill(kind, at, data)
     status, severity, title = _about(kind, data)
     facts = tuple((name, str(data[key])) for key, name in _PLAIN if data.get(key) not in (None, ""))
     if kind == "endpoint.test":
@@ -91,6 +109,7 @@ def _notice_of(body: bytes) -> Notice | None:
 
 
 _PLAIN: Final = (
+    ("code", "Code"),
     ("endpoint", "Endpoint"),
     ("failing_since", "Failing since"),
     ("waiting", "Messages waiting"),
@@ -116,6 +135,8 @@ def _about(kind: str, data: dict[str, Any]) -> tuple[Status, int, str]:
         return Status.RESOLVED, 4, "The configuration file is in force again"
     if kind == "log.restored":
         return Status.NOTE, 2, "The event log or the database was restored: look whether posts were lost"
+    if kind == METHOD_CODE:
+        return Status.NOTE, 4, f"Your code is {data.get('code')}: it confirms that messages reach {data['who']} here"
     if kind == "log.dropped":
         return Status.FIRING, 2, "The event log dropped records before they were read: posts were lost"
     if kind == "endpoint.test":
@@ -126,6 +147,37 @@ def _about(kind: str, data: dict[str, Any]) -> tuple[Status, int, str]:
 def _asks(kind: str, data: dict[str, Any]) -> bool:
     """Returns True if the message pages whoever is asked to take the incident over: it rings them, although another has it."""
     return kind == "incident.escalated" and data.get("assigned_to") not in (None, data.get("acknowledged_by"))
+
+
+def _of_drill(kind: str, at: str, data: dict[str, Any]) -> Notice:
+    """A test page rings whatever a page of severity 1 rings. What says that it is over takes it back there."""
+    is_over = kind != TEST_PAGE
+    who, links = data["who"], data.get("links") or {}
+    confirm = "Press the button." if links else "Say so in the console under On call, or by the API."
+    title = (
+        f"The drill for {who} is over" if is_over else f"This is a drill, nothing is wrong: {who}, did it reach you?"
+    )
+    facts = (
+        ("What changed", data["because"]),
+        ("By when", "" if is_over else f"Confirm by {data['confirm_by'][11:16]} UTC. {confirm}"),
+        ("Asked for by", data["by"]),
+    )
+    return Notice(
+        type=kind,
+        key=f"{DRILL_KEY}{data['drill']}:{data['responder']}",
+        status=Status.RESOLVED if is_over else Status.DRILL,
+        severity=WORST,
+        title=title,
+        because=data["because"],
+        facts=tuple((name, words) for name, words in facts if words),
+        links=tuple((key, name, links[key]) for key, name in _LINKS if key in links),
+        at=at,
+        began=data["began"],
+    )
+
+
+def _to_take_it(code: str | None) -> str | None:
+    return f"reply {code} to this message" if code else None
 
 
 def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
@@ -141,6 +193,7 @@ def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
     facts = (
         ("What changed", data["because"]),
         ("Not delivered before", data.get("was")),
+        ("To take it", _to_take_it(data.get("reply_code")) if status is Status.FIRING else None),
         ("By when", data["by_when"]),
         ("Who has it", data["who_has_it"]),
         ("First step", data.get("first_step")),
@@ -164,4 +217,5 @@ def _of_incident(kind: str, at: str, data: dict[str, Any]) -> Notice:
         began=data["opened_at"],
         brand=data["brand"],
         rule=data["rule"],
+        sequence=data["sequence"],
     )

@@ -16,8 +16,19 @@ from alerter.notify.formats.notice import Notice, Status
 TITLE_CHARS: Final = 250
 _FACT_CHARS: Final = 1000
 _SHORT_CHARS: Final = 200
-_SHORT: Final = ("What changed", "Not delivered before", "By when", "Who has it", "First step", "What", "Endpoint")
-_SHORTEST: Final = ("Not delivered before", "By when", "Who has it")
+_REPLY: Final = "To take it"
+_SHORT: Final = (
+    "What changed",
+    "Not delivered before",
+    _REPLY,
+    "By when",
+    "Who has it",
+    "First step",
+    "What",
+    "Code",
+    "Endpoint",
+)
+_SHORTEST: Final = ("Not delivered before", "By when", "Who has it", "Code")
 _SHORTEST_CHARS: Final = 120
 _MENTION: Final = re.compile(r"@(?=(?:everyone|here|channel|all)\b)", re.IGNORECASE)
 _WORDS: Final = {
@@ -25,6 +36,7 @@ _WORDS: Final = {
     Status.ACKNOWLEDGED: "taken",
     Status.RESOLVED: "over",
     Status.NOTE: "note",
+    Status.DRILL: "drill",
 }
 
 
@@ -43,9 +55,12 @@ def forms(notice: Notice) -> tuple[str, ...]:
     """Returns the message in three lengths, the longest first."""
     short = [fact for fact in notice.facts if fact[0] in _SHORT] or [("What", notice.because or notice.title)]
     shortest = [fact for fact in notice.facts if fact[0] in _SHORTEST] or short[:1]
-    acting = [link for link in notice.links if link[0] in ("acknowledge", "incident")]
+    acting = [link for link in notice.links if link[0] in ("acknowledge", "confirm", "incident")]
     # Where it is sent in parts the last may be left out, and who has the link finds all the rest.
-    links_first = [line for line in (_lines((), acting, 0), _lines(shortest, (), _SHORTEST_CHARS)) if line]
+    reply = [fact for fact in notice.facts if fact[0] == _REPLY]
+    links_first = [
+        line for line in (_lines(reply, acting, _SHORT_CHARS), _lines(shortest, (), _SHORTEST_CHARS)) if line
+    ]
     return lines(notice), _lines(short, acting, _SHORT_CHARS), "\n".join(links_first)
 
 

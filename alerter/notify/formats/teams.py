@@ -14,6 +14,7 @@ _COLOURS: Final = {
     Status.ACKNOWLEDGED: "warning",
     Status.RESOLVED: "good",
     Status.NOTE: "default",
+    Status.DRILL: "accent",
 }
 
 

@@ -19,6 +19,7 @@ class Got:
     headers: dict[str, str]
     raw: bytes
     arrived: float
+    method: str = "POST"
     taken: bool = True
     """Whether the receiver said yes, where a test cares."""
 
@@ -107,10 +108,13 @@ class Receiver:
         path = head[0].split(" ")[1]
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
         raw = await reader.readexactly(int(headers.get("content-length", 0)))
-        one = Got(path, headers.get("webhook-id", ""), headers, raw, time.time())
+        one = Got(path, headers.get("webhook-id", ""), headers, raw, time.time(), head[0].split(" ")[0])
         self.got.append(one)
-        await self.answers.get(path, status(204))(one, writer)
+        await self.answer_of(one)(one, writer)
         return True
+
+    def answer_of(self, got: Got) -> Answer:
+        return self.answers.get(got.path, status(204))
 
     async def stop(self) -> None:
         if self._server is not None:

@@ -194,12 +194,14 @@ async def test_without_an_owner_on_the_brand_a_complaint_waits_all_the_same(make
 
 async def test_a_digest_goes_to_no_endpoint_that_pages(make_house: MakeHouse) -> None:
     house = make_house(
-        make.config(brands=[BRAND], responders=[{"id": "dana", "methods": ["pager", "inbox"]}], rules=[])
+        make.config(brands=[BRAND], responders=[{"id": "dana", "methods": ["pager", "tickets", "inbox"]}], rules=[])
     )
     await house.receiver.start()
     async with house.running():
         draft = Draft("pager", house.receiver.url("/pager"), Kind.PAGERDUTY, secrets={Purpose.KEY: "k" * 32})
         await house.alerter.database.write(lambda c: endpoints.add(c, draft, NOW))
+        goalert = Draft("tickets", house.receiver.url("/tickets"), Kind.HTTP, options={"recipe": "goalert"})
+        await house.alerter.database.write(lambda c: endpoints.add(c, goalert, NOW))
         await house.signal(complaint("p1"))
         await house.settle()
         await house.pass_time(3600)

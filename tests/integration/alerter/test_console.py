@@ -357,7 +357,7 @@ async def test_an_open_page_hears_of_what_it_may_see_and_of_nothing_else(house: 
     database, live_updates = house.alerter.database, house.alerter.live_updates
     acme, other = (Caller("x", Scope.READ, frozenset({brand})) for brand in ("acme", "other"))
     knows = {who: await database.read(lambda c, w=who: fingerprint(c, w)) for who in (acme, other)}  # type: ignore[misc]
-    await house.http.delete("/v1/endpoints/desk")
+    await house.http.delete("/v1/endpoints/desk?even_if_named=true")
     knows = {who: await database.read(lambda c, w=who: fingerprint(c, w)) for who in (acme, other)}  # type: ignore[misc]
     stream = live_updates.stream(acme, knows[acme], yes)
     await house.signal(make.forecast())

@@ -211,7 +211,7 @@ async def test_a_deleted_endpoint_gets_nothing_more(house: House) -> None:
     house.receiver.answers["/desk"] = receiver.status(500)
     await house.signal(make.forecast())
     await house.settle()
-    assert (await house.http.delete("/v1/endpoints/desk")).status_code == 204
+    assert (await house.http.delete("/v1/endpoints/desk?even_if_named=true")).status_code == 204
     await house.pass_time(3600, step=600)
     assert len(house.receiver.at("/desk")) == 1
     assert (await the_delivery(house))["state"] == "cancelled"

@@ -35,7 +35,7 @@ def built(make_house: MakeHouse, *steps: list[str], fallback: tuple[str, ...] = 
 
 
 async def foretold(house: House) -> list[str]:
-    known = await house.alerter.database.read(lambda c: dry_run.read(c, NOW))
+    known = await house.alerter.database.read(lambda c: dry_run.read(c, NOW, house.config))
     return [one.words for one in dry_run.findings(house.config, known, NOW)]
 
 
@@ -121,7 +121,7 @@ async def test_an_edit_that_waits_for_its_hand_over_is_foretold_as_it_will_be(ma
         policies = house.config.policies
         config = make.config(responders=[DANA, LEE], schedules=[changed]).model_copy(update={"policies": policies})
         await house.reconfigure(config)
-        known = await house.alerter.database.read(lambda c: dry_run.read(c, NOW))
+        known = await house.alerter.database.read(lambda c: dry_run.read(c, NOW, house.config))
         found = dry_run.findings(config, known, NOW)[0].words
         assert "from Sun 1 Mar 09:00 to Mon 2 Mar 09:00, Tue 3 Mar 09:00 to Wed 4 Mar 09:00" in found
         await open_one(house)

@@ -185,10 +185,10 @@ async def test_the_audit_log_says_who_changed_what_and_when(house: House) -> Non
     await house.http.post("/v1/endpoints/desk/test")
     (delivery, *_) = await house.deliveries(endpoint="desk")
     await house.http.post(f"/v1/deliveries/{delivery['id']}/resend")
-    await house.http.delete("/v1/endpoints/desk")
+    await house.http.delete("/v1/endpoints/desk?even_if_named=true")
     await house.http.delete("/v1/keys/centre")
     # Whatever was refused is no change.
-    await house.http.delete("/v1/endpoints/desk")
+    await house.http.delete("/v1/endpoints/desk?even_if_named=true")
     await house.http.post("/v1/endpoints", json={"name": "bad", "url": "https://x.example", "brands": ["nobody"]})
     items = (await house.http.get("/v1/audit")).json()["items"]
     assert [(i["actor"], i["what"], i["on"], i["brand"]) for i in reversed(items)] == [
@@ -224,7 +224,7 @@ async def test_a_change_that_is_rolled_back_leaves_no_line_in_the_audit_log(
         raise DatabaseAway("gone")
 
     monkeypatch.setattr(endpoints, "remove", away)
-    assert (await house.http.delete("/v1/endpoints/desk")).status_code == 503
+    assert (await house.http.delete("/v1/endpoints/desk?even_if_named=true")).status_code == 503
     rows = await house.alerter.database.read(lambda c: c.execute(select(audit.c.what, audit.c.detail)).all())
     assert [row.what for row in rows] == ["endpoint.created"]
     assert "target" in json.loads(rows[0].detail)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import re
 from collections.abc import AsyncIterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -60,6 +62,25 @@ async def mailed(house: House, box: Box, count: int) -> list[str]:
         assert part is not None, "the form in which nothing can be taken for markup"
         texts.append(part.get_content().replace("\r\n", "\n"))
     return texts
+
+
+async def test_the_link_of_a_mail_opens_the_page_and_only_its_button_takes_it(
+    make_house: MakeHouse, mailbox: Box
+) -> None:
+    """Mail scanners open every link of a mail."""
+    house = make_house(make.config(policies=[{"id": "default", "steps": [{"endpoints": ["all"]}]}]))
+    await house.receiver.start()
+    async with house.running():
+        url = f"mailto://127.0.0.1:{mailbox.port}?from=firebreak@example.com&to=dana@example.com&mode=insecure"
+        await house.http.post("/v1/endpoints", json={"name": "mail", "kind": "apprise", "url": url})
+        await house.signal(make.forecast())
+        (text,) = await mailed(house, mailbox, 1)
+        (link,) = re.findall(r"^I have it: (https://firebreak\.example/acknowledge/\S+)$", text, re.MULTILINE)
+        path = urlsplit(link).path
+        assert "<button>I have it</button>" in (await house.http.get(path)).text
+        assert (await house.incidents())[0]["acknowledged_by"] is None
+        assert "You have it until" in (await house.http.post(path, data={"by": "Dana"})).text
+        assert (await house.incidents())[0]["acknowledged_by"] == "Dana (mail)"
 
 
 async def test_a_mail_keeps_its_lines_and_every_sign(make_house: MakeHouse, mailbox: Box) -> None:

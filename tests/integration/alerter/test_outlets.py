@@ -93,13 +93,13 @@ async def test_an_acknowledgement_in_pagerduty_counts_here_if_pagerduty_signed_i
         await quiet.http.post("/v1/inbound/pagerduty/desk", content=body, headers=signature(body))
     ).status_code == 401
     assert (await quiet.http.post(path, content=b"{}", headers=signature(b"{}"))).status_code == 422
-    for _ in range(2):
-        assert (await quiet.http.post(path, content=body, headers=signature(body))).status_code == 204
+    for code in (204, 200):  # the second time nothing is left to do, which is no error
+        assert (await quiet.http.post(path, content=body, headers=signature(body))).status_code == code
     await quiet.settle()
     heard = [one for one in quiet.receiver.at("/desk") if one.type == "incident.acknowledged"]
     assert [one.body["data"]["acknowledged_by"] for one in heard] == ["Dana Scully (PagerDuty)"]
     strange = from_pagerduty("incident.acknowledged", "f" * 32, "E2")
-    assert (await quiet.http.post(path, content=strange, headers=signature(strange))).status_code == 204
+    assert (await quiet.http.post(path, content=strange, headers=signature(strange))).status_code == 200
     done = from_pagerduty("incident.resolved", incident["id"], "E3")
     assert (await quiet.http.post(path, content=done, headers=signature(done))).status_code == 204
     await quiet.settle()

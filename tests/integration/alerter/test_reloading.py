@@ -323,6 +323,6 @@ def test_each_section_says_whether_it_needs_a_restart(section: str) -> None:
     """None does. A new section is listed here when a test shows that the services take it while they run."""
     shown = {
         "brands", "sources", "rules", "policies", "responders", "schedules",
-        "quiet_hours", "playbooks", "topics", "operators", "endpoints", "urgent_severity",
+        "quiet_hours", "playbooks", "topics", "operators", "endpoints", "urgent_severity", "at_run_time",
     }  # fmt: skip
     assert section in shown

@@ -179,14 +179,14 @@ async def test_a_page_that_fails_brings_the_next_ring_and_not_a_second_message(m
 async def test_a_method_that_is_gone_passes_its_turn_on(make_house: MakeHouse) -> None:
     async with running(make_house) as house:
         await opened(house)
-        assert (await house.http.delete("/v1/endpoints/dana-sms")).status_code == 204
+        assert (await house.http.delete("/v1/endpoints/dana-sms?even_if_named=true")).status_code == 204
         await house.pass_time(180)
         assert told(house) == {"dana-push": 1, "dana-call": 1}
 
 
 async def test_a_person_whose_first_method_is_gone_is_told_by_the_next_at_once(make_house: MakeHouse) -> None:
     async with running(make_house) as house:
-        assert (await house.http.delete("/v1/endpoints/dana-push")).status_code == 204
+        assert (await house.http.delete("/v1/endpoints/dana-push?even_if_named=true")).status_code == 204
         await opened(house)
         assert told(house) == {"dana-sms": 1}
         await house.pass_time(360)

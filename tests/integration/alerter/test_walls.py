@@ -20,6 +20,11 @@ URL = "https://x.example"
 BY: dict[str, Any] = {"by": "dana"}
 LATER = "2026-03-02T09:00:00Z"
 MATCHER = {"field": "brand", "values": ["other"]}
+ITEMS: dict[str, Any] = {
+    "responders/{responder}": {"id": "mine", "methods": ["mine"]},
+    "schedules/{schedule}": {"id": "mine", "zone": "UTC", "layers": []},
+    "policies/{policy}": {"id": "mine", "steps": [{"targets": ["mine"]}]},
+}
 ABSENCE: dict[str, Any] = {**BY, "responder": "lee", "begins": "2026-03-04T09:00:00Z", "ends": "2026-03-05T09:00:00Z"}
 BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/incidents/{incident}/acknowledge"): BY,
@@ -31,10 +36,19 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/incidents/{incident}/outcome"): {**BY, "outcome": "false_alarm"},
     ("post", "/v1/deliveries/{delivery}/resend"): None,
     ("patch", "/v1/endpoints/{name}"): {"hours": None},
+    ("patch", "/v1/silences/{silence}"): BY,
+    **{("patch", f"/v1/{part}"): {} for part in ITEMS},
+    **{("put", f"/v1/{part}"): body for part, body in ITEMS.items()},
+    **{("post", f"/v1/{part}/preview"): ITEMS[part] for part in ("schedules/{schedule}", "policies/{policy}")},
     ("post", "/v1/endpoints/{name}/test"): None,
     ("post", "/v1/endpoints/{name}/secret"): {"grace_hours": 1},
     ("post", "/v1/endpoints/{name}/enable"): None,
     ("post", "/v1/endpoints/{name}/resend"): {"since": NOW.isoformat()},
+    ("post", "/v1/drills/{drill}/confirm"): {**BY, "responder": "lee", "method": "only-other"},
+    **{
+        ("post", f"/v1/responders/{{responder}}/methods/{{method}}/{what}"): body
+        for what, body in {"code": BY, "confirm": {**BY, "code": "123456"}, "test": BY, "off": BY, "on": BY}.items()
+    },
     ("post", "/v1/schedules/{schedule}/overrides"): {
         **BY, "responder": "lee", "begins": "2026-03-01T10:00:00Z", "ends": LATER,
     },
@@ -84,6 +98,9 @@ async def things_of_other(house: House) -> dict[str, str]:
         "override": (await house.http.post("/v1/schedules/only-other/overrides", json=shift)).json()["id"],
         "name": "only-other",
         "responder": "lee",
+        "method": "only-other",
+        "drill": (await house.http.post("/v1/drills", json=BY)).json()["id"],
+        "policy": "others",
         "absence": (await house.http.post("/v1/absences", json=ABSENCE)).json()["id"],
     }
 
@@ -223,7 +240,7 @@ async def test_nothing_that_happens_to_others_wakes_a_limited_page(walled: House
     await walled.http.delete(f"/v1/silences/{things['silence']}")
     await walled.http.delete("/v1/schedules/only-other/overrides/" + things["override"])
     await walled.http.delete("/v1/keys/key-of-other")
-    await walled.http.delete("/v1/endpoints/only-other")
+    await walled.http.delete("/v1/endpoints/only-other?even_if_named=true")
     await walled.signal(
         make.negative(post="p9", story="bsky:p9", brand="other"), make.forecast(2, story="bsky:p2", brand="other")
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from html import unescape
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,10 +18,13 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerter.notify import buttons
 from alerter.notify.apprise_worker import _fitted
 from alerter.notify.formats import lengths, native, plain
 from alerter.notify.formats.notice import Notice, notice_of
 from alerter.notify.links import LinkSigner
+from alerter.notify.outlet import Keys, Kind, OutboundMessage
+from alerter.notify.outlets import coded
 from services.contracts.incident import Change
 from services.contracts.post import SourcePolicy
 from tests.unit.alerter import make
@@ -34,6 +38,10 @@ LIMITS = {
     "pover://uuuuuuuuuuuuuuuuuuuuuuuuuuuuuu@tttttttttttttttttttttttttttttt": 1024,
     "twilio://AC" + "a" * 32 + ":" + "b" * 32 + "@15555555555/15555555556": 1600,
     "vonage://aaaaaaaa:bbbbbbbbbbbbbbbb@15555555555/15555555556": 160,
+    "msgbird://" + "a" * 25 + "/15555555555/15555555556": 160,
+    "sinch://" + "a" * 32 + ":" + "b" * 32 + "@15555555555/15555555556": 160,
+    "plivo://MA" + "A" * 18 + "@" + "b" * 40 + "/15555555555/15555555556": 140,
+    "telnyx://" + "a" * 20 + "@15555555555/15555555556": 160,
     "ntfys://ntfy.example/topic": 4096,
     "gotifys://gotify.example/abcdefghijklmno": 32_768,
     "discord://" + "1" * 24 + "/" + "a" * 64: 2000,
@@ -45,6 +53,40 @@ LIMITS = {
     "matrixs://user:token@matrix.example/#room?mode=slack": 65_000,
     "jsons://hook.example/x": 32_768,
 }
+
+
+EVERYDAY = frozenset({"XML", "seven", "Line", "Form", "Join", "JSON"})
+"""Services whose names are everyday words."""
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def test_every_service_that_the_documents_name_is_tried_here_or_in_a_mailbox() -> None:
+    """By its name, or by the scheme of its URL."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in DOCS.glob("*.md"))
+    found: dict[str, list[str]] = {}
+    for one in apprise.Apprise().details()["schemas"]:
+        name, schemes = str(one["service_name"]), [*(one["protocols"] or ()), *(one["secure_protocols"] or ())]
+        named = name not in EVERYDAY and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)
+        if named or any(re.search(rf"(?<!\w){scheme}://", text) for scheme in schemes):
+            found[name] = schemes
+    assert {"Pushover", "Twilio", "Telegram", "ntfy", "Vonage"} <= found.keys()
+    tried = {url.partition(":")[0] for url in LIMITS} | {"mailto"}
+    assert [name for name, schemes in found.items() if not tried.intersection(schemes)] == []
+
+
+@pytest.mark.parametrize("scheme", ["twilio", "vonage", "msgbird", "sinch", "plivo", "telnyx"])
+def test_the_code_to_reply_with_stands_in_the_first_text_message_with_its_title(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = native.render(incident(first_step=STEP), Change.OPENED, "x", lambda _: SourcePolicy.TEXT_ALLOWED, None)
+    message = OutboundMessage("msg_1", "out", Kind.APPRISE, "incident.opened", "", Keys(hears=True), body, make.NOW)
+    one = notice_of(coded(message, LINKS))
+    assert one is not None
+    url = next(url for url in LIMITS if url.startswith(scheme))
+    taken = sent(url, one, monkeypatch)
+    code = buttons.code_of(LINKS, "0" * 32, "out")
+    (first, *_) = [text for text in strings(taken[0]) if "Acme" in text]
+    assert f"To take it: reply {code} to this message" in first
 
 
 def notice(**more: Any) -> Notice:

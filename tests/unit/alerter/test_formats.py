@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerter.notify import buttons
 from alerter.notify.egress import GuardedBackend, resolve
-from alerter.notify.formats import alertmanager, native, pagerduty, plain, slack, teams
+from alerter.notify.formats import alertmanager, native, ntfy, pagerduty, plain, slack, teams, telegram
 from alerter.notify.formats.notice import Notice, Status, notice_of
 from alerter.notify.http import HttpSender
 from alerter.notify.kinds import TRAITS
@@ -63,11 +64,15 @@ def every(one: Notice) -> dict[str, str]:
         "webhook": alertmanager.render_webhook(one, "firebreak", None).decode(),
         "slack": slack.render(one).decode(),
         "teams": teams.render(one).decode(),
+        "telegram": telegram.render(one, {"chat": "1"}, None, None).decode(),
+        "ntfy": ntfy.render(one, "topic", None).decode(),
         "plain": plain.title(one) + "\n" + plain.lines(one),
     }
 
 
-@pytest.mark.parametrize("outlet", ["pagerduty", "alertmanager", "webhook", "slack", "teams", "plain"])
+@pytest.mark.parametrize(
+    "outlet", ["pagerduty", "alertmanager", "webhook", "slack", "teams", "telegram", "ntfy", "plain"]
+)
 def test_every_message_on_every_outlet_states_the_same(outlet: str) -> None:
     said = every(notice())[outlet]
     for words in (
@@ -135,6 +140,18 @@ def test_no_text_breaks_a_limit(title: str, words: str, status: Status) -> None:
     assert sum(map(len, texts)) < 13_200
     assert len(teams.render(one)) < 28_000
     assert len(plain.title(one)) <= 250
+    data = buttons.heard_from(LinkSigner("https://x.example", b"k" * 32), True, "0" * 32, "e" * 64)
+    chat = json.loads(telegram.render(one, {"chat": "1"}, data, "7"))
+    assert 0 < len(chat["text"].encode("utf-16-le", "replace")) // 2 <= 4096
+    rows = chat.get("reply_markup", {}).get("inline_keyboard", [])
+    assert all(len(button.get("callback_data", "").encode()) <= 64 for row in rows for button in row)
+    if status in (Status.ACKNOWLEDGED, Status.RESOLVED):
+        changed = json.loads(telegram.changed(one, {"chat": "1"}, "7")[1])
+        assert 0 < len(changed["text"].encode("utf-16-le", "replace")) // 2 <= 4096
+    push = ntfy.render(one, "topic", "https://x.example/acknowledge/once/" + "a" * 300)
+    assert len(push) <= 8192
+    assert len(json.loads(push)["message"].encode("utf-8", "replace")) <= 4096
+    assert len(json.loads(push).get("actions", [])) <= 3
     json.loads(alertmanager.render_webhook(one, "r", None))
 
 
@@ -202,3 +219,51 @@ def test_every_kind_of_endpoint_has_its_traits_and_its_outlet() -> None:
     sender = HttpSender(GuardedBackend((), resolve), time.time)
     outlets = Outlets(sender, time.time, LinkSigner(None), (), None)
     assert set(TRAITS) == set(outlets.kinds) == set(Kind)
+
+
+SLACK_EXAMPLE = (
+    b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar"
+    b"&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com"
+    b"%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN"
+    b"&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
+)
+"""The example of Slack's documentation, with its signing secret, time and signature below."""
+
+
+def test_slack_signs_as_in_the_example_of_its_documentation() -> None:
+    secret, stamp = "8f742231b10e8888abcd99yyyzzz85a5", "1531420618"
+    right = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"
+    assert slack.verified(secret, SLACK_EXAMPLE, stamp, right, 1531420618 + 299)
+    for now in (1531420618 + 301, 1531420618 - 301):
+        assert not slack.verified(secret, SLACK_EXAMPLE, stamp, right, now)
+    for header in (None, "", right[:-1], right.upper(), "\u00e9"):
+        assert not slack.verified(secret, SLACK_EXAMPLE, stamp, header, 1531420618)
+    for other in (None, "", "1531420619", "now", "-1", "1531420618.0"):
+        assert not slack.verified(secret, SLACK_EXAMPLE, other, right, 1531420618)
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("https://firebreak.example/x", True),
+        ("https://sub.firebreak.example:8443/x", True),
+        ("http://localhost:8080/x", False),
+        ("http://127.0.0.1/x", False),
+        ("https://[::1]/x", False),
+        ("https://firebreak/x", False),
+        ("mailto:a@b.example", False),
+        ("https://[broken/x", False),
+    ],
+)
+def test_a_link_that_telegram_would_refuse_with_the_whole_message_is_no_button(url: str, taken: bool) -> None:
+    assert telegram.is_public(url) is taken
+
+
+def test_teams_opens_the_page_on_which_it_is_taken() -> None:
+    """A workflow's webhook hears nothing of its cards, so its button opens our page."""
+    body = LinkSigner("https://fb.example", b"k" * 32).stamped(body_of(incident()), "channel", make.NOW)
+    one = notice_of(body)
+    assert one is not None
+    actions = json.loads(teams.render(one))["attachments"][0]["content"]["actions"]
+    assert (actions[0]["type"], actions[0]["title"]) == ("Action.OpenUrl", "I have it")
+    assert actions[0]["url"].startswith("https://fb.example/acknowledge/")

@@ -124,6 +124,30 @@ def test_a_name_that_no_endpoint_can_have_is_an_error_wherever_it_stands(old: st
     assert f"{place}: 'all' stands for every endpoint in a policy, and can be the name of none" in said
 
 
+KNOWN = """\
+responders:
+  - {id: dana, methods: [front], known_as: ["sms:+447700900123", "telegram:4711", "slack:U2147483697", "pagerduty:PLH1HKV"]}
+  - {id: lee, methods: [care], known_as: ["sms:+447700900124"]}
+"""
+
+
+def test_who_acts_elsewhere_is_one_responder_here() -> None:
+    config = parse(GOOD + KNOWN)
+    found = [config.known_as(one) for one in ("telegram:4711", "sms:+447700900124")]
+    assert [one.id for one in found if one is not None] == ["dana", "lee"]
+    assert config.known_as("telegram:4712") is None
+    with pytest.raises(ConfigError, match=r"responders.1.known_as.0: 'sms:\+447700900123' is dana already"):
+        parse(GOOD + KNOWN.replace("900124", "900123"))
+
+
+@pytest.mark.parametrize(
+    "identity", ["sms:07700900123", "sms:447700900123", "telegram:@dana", "mail:dana@example.com", "telegram:", "4711"]
+)
+def test_what_nobody_is_known_as_is_refused(identity: str) -> None:
+    with pytest.raises(ConfigError, match="known_as"):
+        parse(GOOD + KNOWN.replace("telegram:4711", identity))
+
+
 ROTA = """\
 responders:
   - {id: dana, methods: [front]}

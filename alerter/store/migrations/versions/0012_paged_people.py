@@ -1,6 +1,6 @@
 """A page knows the person behind its target, who may be paged by several of them.
 
-Revises: 0011.
+Revises: 0011
 """
 
 from __future__ import annotations
