@@ -31,7 +31,7 @@ from services.contracts.phrases import Spoken, TopicFinder
 from services.tools.everyday_words import language_of_word
 
 CHUNK_TEXTS: Final = 512
-"""Texts that are read at a time: a file of any length needs the memory of a few hundred."""
+"""Texts that are read at a time: what is found in a long file is written while the rest is read."""
 MOST_BRANDS: Final = 200
 """Brands that a file may name. Each text is searched for each of them."""
 
