@@ -20,7 +20,7 @@ from alerter.oncall.responders import Directory, Nobody
 from alerter.oncall.roster import Roster
 from alerter.oncall.versions import edited
 from services.config.declared import Item, RotaPart
-from services.config.model import Config, Policy
+from services.config.model import Policy
 from services.config.rota import Schedule
 
 
@@ -38,21 +38,23 @@ async def preview(service: ApiContext, part: RotaPart, document: Document) -> Pr
     def played() -> Preview:
         before = {finding.words for finding in dry_run.findings(present, known, now)}
         after = [finding.words for finding in dry_run.findings(whole.config, known, now)]
-        return _of(item, whole.config, roster, now, tuple(words for words in after if words not in before))
+        new = tuple(words for words in after if words not in before)
+        return _of(item, Directory(whole.config, roster=roster, states=known.methods), now, new)
 
     return await asyncio.to_thread(played)
 
 
-def _of(item: Item, config: Config, roster: Roster, now: datetime, findings: tuple[str, ...]) -> Preview:
+def _of(item: Item, directory: Directory, now: datetime, findings: tuple[str, ...]) -> Preview:
+    roster = directory.roster or Roster()
     found = Preview(document=document_of(item), findings=findings)
     if isinstance(item, Schedule):
         rota = roster.unroll(item, now, now + AHEAD)
         history = roster.histories.get(item.id)
         holds = edited(history, item, now, roster.absences)[-1].holds_from if history else now
-        shifts = tuple(oncall.shift_out(shift, config) for shift in rota)
+        shifts = tuple(oncall.shift_out(shift, directory.config) for shift in rota)
         return found.model_copy(update={"shifts": shifts, "holds_from": holds if holds > now else None})
     if isinstance(item, Policy):
-        return found.model_copy(update={"steps": _steps(item, Directory(config, roster=roster), now)})
+        return found.model_copy(update={"steps": _steps(item, directory, now)})
     return found
 
 

@@ -18,6 +18,7 @@ from alerter.api.replies import bounded, from_endpoint
 from alerter.api.scopes import Scope
 from alerter.desk.service import IncidentService
 from alerter.incidents.record import IncidentRecord
+from alerter.notify import endpoints
 from alerter.notify.endpoints import Purpose
 from alerter.notify.tickets import returned, rows
 from alerter.notify.tickets.outlet import CLOSE

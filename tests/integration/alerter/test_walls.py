@@ -34,6 +34,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/incidents/{incident}/snooze"): {**BY, "minutes": 30},
     ("post", "/v1/incidents/{incident}/reassign"): {**BY, "to": "lee"},
     ("post", "/v1/incidents/{incident}/outcome"): {**BY, "outcome": "false_alarm"},
+    ("post", "/v1/incidents/{incident}/note"): {**BY, "text": "called them"},
+    ("post", "/v1/incidents/{incident}/labels"): {**BY, "labels": {"team": "care"}},
     ("post", "/v1/deliveries/{delivery}/resend"): None,
     ("patch", "/v1/endpoints/{name}"): {"hours": None},
     ("patch", "/v1/silences/{silence}"): BY,

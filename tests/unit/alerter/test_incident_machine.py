@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from alerter.incidents import actions, model, telling
-from alerter.incidents.record import IncidentRecord, Transition
+from alerter.incidents.record import IncidentRecord, Transition, material
 from alerter.incidents.transitions import TRANSITIONS, Refused
 from alerter.rules import decide
 from alerter.rules.severity import grade
@@ -69,7 +69,10 @@ class Life(RuleBasedStateMachine):
             # Severity 1 is never put off: it ends a snooze, also where people heard of a severity 1 before.
             worst = after.severity == 1 and (self.record.told.severity > 1 or before.snoozed_until is not None)
             assert worst or not telling.is_muted(self.record), "whoever has it is not disturbed"
-            assert became_active or worst or self.now - self.record.told.at >= telling.TELL_AGAIN_AFTER
+            # Nor is what gets worse when the policy was used up and nobody had answered.
+            is_alone = self.record.used_up_at is not None and outcome.record.is_pressing
+            alone = is_alone and material(self.record.told, outcome.record)
+            assert became_active or worst or alone or self.now - self.record.told.at >= telling.TELL_AGAIN_AFTER
         self.record = outcome.record
 
     @rule(
