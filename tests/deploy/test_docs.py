@@ -240,7 +240,9 @@ def test_what_is_shown_for_the_phone_is_taken_by_the_file_and_by_the_api() -> No
     told = {Kind.APPRISE, Kind.TELEGRAM, Kind.NTFY, Kind.SLACK}
     assert {one.kind for one in endpoints} == told
     for kind, traits in TRAITS.items():
-        assert not traits.inbound or kind in told or kind in (Kind.PAGERDUTY, Kind.HTTP), "those have pages of their own"
+        assert not traits.inbound or kind in told or kind in (Kind.PAGERDUTY, Kind.HTTP), (
+            "those have pages of their own"
+        )
 
 
 def test_the_pagerduty_endpoint_is_one_that_the_api_takes() -> None:
