@@ -109,5 +109,10 @@ def _webhooks(app: FastAPI) -> None:
         @app.webhooks.post(f"config.{outcome}", description=about, operation_id=f"webhook_config_{outcome}")
         def config_message(body: schemas.ConfigMessage) -> None: ...
 
+    for what in ("restored", "dropped"):
+
+        @app.webhooks.post(f"log.{what}", description=about, operation_id=f"webhook_log_{what}")
+        def log_message(body: schemas.LogMessage) -> None: ...
+
     @app.webhooks.post("answer.due", description=about, operation_id="webhook_answer_due")
     def overdue_message(body: answers.OverdueMessage) -> None: ...

@@ -12,6 +12,7 @@ import pytest
 
 from alerter.escalation import dry_run
 from alerter.store.tables import metadata
+from services.config.model import Config
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.integration.alerter.receiver import Got, status
 from tests.integration.alerter.test_console import csrf, sign_in
@@ -270,6 +271,15 @@ async def test_with_only_confirmed_methods_an_unconfirmed_one_does_not_count(mak
         assert await paged(house) == ["dana-sms"]
         said = await findings(house)
         assert ("no page comes to dana by dana-push, shared: not confirmed yet", False) in said
+
+
+async def test_whether_only_confirmed_methods_count_changes_with_the_reload(make_house: MakeHouse) -> None:
+    async with running(make_house) as house:
+        await confirmed(house, "dana-sms")
+        assert await paged(house) == ["dana-push"]
+        config = house.config.model_dump(exclude_defaults=True)
+        await house.reconfigure(Config.model_validate(config | {"only_confirmed_methods": True}))
+        assert await paged(house, "bsky:p2") == ["dana-sms"]
 
 
 async def test_somebody_who_confirmed_none_is_paged_all_the_same_and_it_is_said_loudly(make_house: MakeHouse) -> None:

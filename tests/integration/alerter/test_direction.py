@@ -84,6 +84,7 @@ async def test_no_page_is_turned_around_by_what_somebody_else_wrote(house: House
             await house.http.post(f"/v1/incidents/{incident}/{action}", json=fields)
             await house.settle()
             pages = ["", f"/incidents/{incident}", "/answers", "/endpoints", "/brands", "/brands/acme", "/on-call"]
+            pages += ["/rota", "/rota/responders/lee", "/people/lee", "/silences"]
             pages += [f"/deliveries/{one['id']}" for one in await house.deliveries()]
             for path in pages:
                 answer = await client.get(f"/console{path}")

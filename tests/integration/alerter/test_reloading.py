@@ -160,7 +160,7 @@ async def test_who_is_told_is_named_or_asks_for_it(make_house: MakeHouse, tmp_pa
         await house.endpoint("lead")
         await house.endpoint("asks", subscribed=True, types=["config.*"])
         await house.endpoint("limited", subscribed=True, types=["config.*"], brands=["acme"])
-        await house.endpoint("all", "/every", subscribed=True)
+        await house.endpoint("every", subscribed=True)
         path.write_text(BROKEN)
         await house.alerter.process.current.reload()
         await operators_told(house)
@@ -324,5 +324,6 @@ def test_each_section_says_whether_it_needs_a_restart(section: str) -> None:
     shown = {
         "brands", "sources", "rules", "policies", "responders", "schedules",
         "quiet_hours", "playbooks", "topics", "operators", "endpoints", "urgent_severity", "at_run_time",
+        "only_confirmed_methods",
     }  # fmt: skip
     assert section in shown

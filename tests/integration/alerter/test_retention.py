@@ -22,6 +22,8 @@ FOREVER = {
     "steps": "with its incident",
     "pages": "with its incident",
     "rings": "with its incident",
+    "drill_pages": "with its drill",
+    "contact_methods": "one row for each method of a person, who are made by hand",
     "groupings": "with its incident",
     "standing": "minutes after an alert ended",
     "seen": "by offset",

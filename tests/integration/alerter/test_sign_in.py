@@ -99,4 +99,4 @@ async def test_a_person_with_a_key_of_their_own_cannot_act_as_somebody_else(hous
     mine = (await make_key(house, "dana", "respond"))["authorization"].removeprefix("Bearer ")
     for typed, shown in (("", "dana"), ("Dana", "dana"), ("erin", "erin (dana)"), ("x" * 200, "x" * 93 + " (dana)")):
         async with sign_in(house, mine, typed) as client:
-            assert f'<span class="me"><bdi>{shown}</bdi></span>' in (await client.get("/console")).text
+            assert f'<a class="me" href="/console/me"><bdi>{shown}</bdi></a>' in (await client.get("/console")).text

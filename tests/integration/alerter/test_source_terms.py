@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from services.config.current import CurrentConfig
 from services.contracts.post import SourcePolicy
 from tests.integration.alerter.conftest import KEY, House, MakeHouse
 from tests.integration.alerter.test_console import csrf, sign_in
@@ -130,7 +128,7 @@ async def test_the_console_shows_a_limited_key_what_a_webhook_says_and_an_unlimi
 async def test_the_terms_of_today_hold_for_what_came_before(house: House) -> None:
     centre = await make_key(house, "centre", "read", "acme")
     stricter = make.config(brands=[BRAND], sources=[{"network": "bsky", "policy": "internal"}])
-    house.alerter.process = replace(house.alerter.process, current=CurrentConfig.of(stricter))
+    await house.reconfigure(stricter)
     (incident,) = (await house.http.get("/v1/incidents", headers=centre)).json()["items"]
     assert incident["root"] is None
     assert {card["post_id"] for card in incident["exemplars"]} == {"e2"}

@@ -191,7 +191,10 @@ UNREAD = {
     "/confirm/{token}", "/acknowledge/once/{token}",
 }  # fmt: skip
 """A stream that says nothing, files, the list of all zones, and addresses that prove themselves."""
-HIDDEN = {"/v1/config", "/console/me", "/v1/drills/{drill}", "/console/rota/new/{part}", "/console/rota/{part}/{name}"}
+HIDDEN = {
+    "/v1/config", "/console/me", "/v1/drills/{drill}", "/console/rota/new/{part}", "/console/rota/{part}/{name}",
+    "/v1/responders/{responder}/methods", "/console/people/{responder}",
+}  # fmt: skip
 """What a limited key does not read."""
 
 
