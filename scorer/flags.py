@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from services.config.rule import TOPICS
 from services.contracts.base import BrandId
-from services.contracts.phrases import Spoken, TopicFinder, Topics
+from services.contracts.phrases import Spoken, TopicFinder, Topics, finder_of
 from services.contracts.post import PostKind, PostObserved
 
 TopicsAbout = Callable[[BrandId], Topics]
@@ -50,7 +50,7 @@ class Flags:
         known = self._finders.get(id(topics))
         if known is None:
             # The topics are kept beside their finder, so that no others can come to have the same id.
-            known = self._finders[id(topics)] = (topics, TopicFinder(topics))
+            known = self._finders[id(topics)] = (topics, finder_of(topics))
         return known[1]
 
 

@@ -27,7 +27,7 @@ from services.base.errors import ConfigError
 from services.config.model import Brand
 from services.config.rule import TOPICS
 from services.contracts.names import NameFinder, mentions_of
-from services.contracts.phrases import Spoken, TopicFinder
+from services.contracts.phrases import Spoken, finder_of
 from services.tools.everyday_words import language_of_word
 
 CHUNK_TEXTS: Final = 512
@@ -113,7 +113,7 @@ class Readout:
     def __init__(self, model: SentimentModel, brands: Iterable[str] = (), always: Iterable[str] = ()) -> None:
         self._model = model
         self._gate = LanguageGate()
-        self._topics = TopicFinder(TOPICS)
+        self._topics = finder_of(TOPICS)
         self._always = tuple(dict.fromkeys(always))
         names = dict.fromkeys((*self._always, *brands))
         if len(names) > MOST_BRANDS:

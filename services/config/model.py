@@ -15,7 +15,7 @@ from services.config.rota import ALL, Promise, Responder, Schedule, Target, Urge
 from services.config.rule import TOPICS, Handle, Rule, Topic
 from services.config.section import Section, Slug, Words
 from services.contracts.base import AccountId, BrandId, Probability
-from services.contracts.phrases import CANCELS, TopicFinder
+from services.contracts.phrases import CANCELS, TopicFinder, finder_of
 from services.contracts.post import SourcePolicy
 from services.contracts.signal import Line
 from services.contracts.spelling import fold
@@ -241,7 +241,7 @@ class Config(Section):
 
     @cached_property
     def _finder(self) -> TopicFinder:
-        return TopicFinder(self.every_topic)
+        return finder_of(self.every_topic)
 
     def brand(self, brand: BrandId) -> Brand | None:
         return self._brands.get(brand)

@@ -17,7 +17,7 @@ from services.config.model import Config
 from services.config.rule import TOPICS
 from services.config.shipped_topics import read_topics
 from services.contracts.base import BrandId
-from services.contracts.phrases import MOST_CHARS, TopicFinder
+from services.contracts.phrases import MOST_CHARS, TopicFinder, finder_of
 
 SHIPPED = TopicFinder(TOPICS)
 SHARED = Path(__file__).parents[4] / "shared/data"
@@ -253,3 +253,10 @@ def test_more_of_the_written_hazards_are_found_than_by_a_handful_of_english_word
     assert sure["hazard"] >= 12, sure
     assert sure["none"] <= 10, sure
     assert any_word["hazard"] >= 18, any_word
+
+
+def test_configurations_with_the_same_topics_share_what_is_prepared() -> None:
+    assert finder_of(dict(TOPICS)) is finder_of({topic: list(words) for topic, words in TOPICS.items()})
+    mine = finder_of({**TOPICS, "mine": ("nut",)})
+    assert mine is not finder_of(TOPICS)
+    assert mine.find("a nut") == {"mine": ("nut",)}
