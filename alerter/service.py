@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Connection
 
 from alerter.api.auth import check_root_key
+from alerter.api.reply_limits import ReplyLimits
 from alerter.api.routes import mount_api
 from alerter.console.live import LiveUpdates
 from alerter.console.pages import mount_console
@@ -112,6 +113,7 @@ class Alerter:
         for outcome in SignIn:
             self.metrics.sign_ins.labels(outcome.value)  # from zero, so that the first one shows as an increase
         self.sign_ins = SignIns(lambda what: self.metrics.sign_ins.labels(what.value).inc())
+        self.reply_limits = ReplyLimits()
         self.started = False
         self._stopping = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
@@ -235,6 +237,7 @@ class Alerter:
         if self.started:
             with contextlib.suppress(DatabaseAway):
                 await self.clock_notes.turn()
+        self.reply_limits = ReplyLimits()
         self.started = False
         await self.outlets.close()
         await self.database.close()

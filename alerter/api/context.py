@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from alerter.api import views
 from alerter.api.problems import Problem
+from alerter.api.reply_limits import ReplyLimits
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
 from alerter.notify.egress import Network
@@ -33,6 +34,7 @@ class ApiContext(Protocol):
     allowed: tuple[Network, ...]
     links: LinkSigner
     outlets: Outlets
+    reply_limits: ReplyLimits
     started: bool
 
     def context(self) -> Context: ...

@@ -19,7 +19,6 @@ from alerter.api import drills, inbound_pagerduty, inbound_slack, inbound_sms, i
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.api.replies import Actor, Reply, bounded, from_endpoint, only_person, person, reached, reply
-from alerter.api.reply_limits import ReplyLimits
 from alerter.desk.service import IncidentService
 from alerter.escalation import page_drills
 from alerter.incidents.record import IncidentRecord
@@ -39,7 +38,6 @@ YEAR_SECONDS: Final = 365 * 86400
 
 def mount_inbound(app: FastAPI, service: ApiContext) -> None:
     routes = APIRouter(include_in_schema=False)
-    limits = ReplyLimits()
 
     @routes.get("/acknowledge/{token}")
     async def show(token: str, request: Request) -> Response:
@@ -75,7 +73,7 @@ def mount_inbound(app: FastAPI, service: ApiContext) -> None:
     @routes.post("/v1/inbound/sms/{name}")
     async def from_sms(name: str, request: Request) -> Response:
         """A text message that somebody sent to our number: a reply code, perhaps with a word."""
-        return await _answered(inbound_sms.receive(service, name, request, limits))
+        return await _answered(inbound_sms.receive(service, name, request))
 
     @routes.post("/v1/inbound/telegram/{name}")
     async def from_telegram(name: str, request: Request) -> Response:

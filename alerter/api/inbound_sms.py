@@ -22,7 +22,6 @@ from sqlalchemy import Connection, or_, select
 from alerter.api import replies
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
-from alerter.api.reply_limits import ReplyLimits
 from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
 from alerter.incidents.store import incident_of
@@ -48,7 +47,7 @@ SEVERAL: Final = "That code is one of two incidents. Open the link of the one th
 _DOES: Final = {Ask.TAKE: Button.TAKE, Ask.RESOLVE: Button.RESOLVE, Ask.ESCALATE: Button.ESCALATE}
 
 
-async def receive(service: ApiContext, name: str, request: Request, limits: ReplyLimits) -> Response:
+async def receive(service: ApiContext, name: str, request: Request) -> Response:
     body = await replies.bounded(request)
     secret = await replies.inbound_secret(service, name, Kind.APPRISE)
     from_twilio = "x-twilio-signature" in request.headers
@@ -60,7 +59,7 @@ async def receive(service: ApiContext, name: str, request: Request, limits: Repl
         message = sms.message_of(fields, options)
     except ValueError as error:
         raise Problem(422, str(error)) from None
-    said = await _heard(service, secret, message, limits)
+    said = await _heard(service, secret, message)
     if from_twilio:
         return Response(sms.twiml(said), media_type="text/xml")
     return JSONResponse({"answer": said})
@@ -112,9 +111,9 @@ def _options(connection: Connection, name: str) -> dict[str, Any]:
     return json.loads(text) if text else {}
 
 
-async def _heard(service: ApiContext, secret: str, message: TextMessage, limits: ReplyLimits) -> str | None:
+async def _heard(service: ApiContext, secret: str, message: TextMessage) -> str | None:
     """Returns what the person is answered, or `None` if they are answered no more."""
-    config = service.context().config
+    config, limits = service.context().config, service.reply_limits
     sender = config.known_as(f"sms:{message.sender}")
     if not limits.may(message.sender, sender is not None):
         return None

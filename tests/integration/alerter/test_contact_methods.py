@@ -447,7 +447,7 @@ async def test_a_team_key_changes_only_the_methods_of_whoever_signed_in(make_hou
         async with sign_in(house, team, person="lee") as client:
             page = (await client.get("/console/people/dana")).text
             assert "Send a code" not in page
-            assert "Only Dana Ito may change this" in page
+            assert "Only <bdi>Dana Ito</bdi> may change this" in page
             form = {"csrf": await csrf(client)}
             assert (await client.post("/console/people/dana/methods/dana-push/off", data=form)).status_code == 403
             assert (await client.post("/console/people/lee/methods/lee-push/off", data=form)).status_code == 303
