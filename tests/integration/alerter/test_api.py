@@ -227,7 +227,7 @@ def test_schemathesis_finds_nothing(description: Any, mode: GenerationMode) -> N
             continue
 
         @given(operation.as_strategy(generation_mode=mode))
-        @settings(max_examples=15, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
         def play(case: schemathesis.Case[Any]) -> None:
             told = case.query or case.path_parameters or case.operation.body
             if mode is GenerationMode.NEGATIVE and not told:
