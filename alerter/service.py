@@ -104,7 +104,7 @@ class Alerter:
         self.clock_notes = ClockNotes(self.database, self.context, self.metrics)
         self.rota_history = RotaHistory(self.database, self.context, self.declared, self.metrics)
         self.foresight = Foresight(self.database, self.declared, self.context, self.metrics)
-        self.declaration_news = DeclarationNews(self.database, self.declared, self.ring, self.metrics)
+        self.declaration_news = DeclarationNews(self.database, self.declared, self.context, self.ring, self.metrics)
         self.gauges = GaugeReader(self.database, self.context, self.metrics)
         self.config_news = ConfigNews(self.database, context.current, self.context, self.ring, self.metrics)
         self.deliverer.page_failed = self.engine.bell.set

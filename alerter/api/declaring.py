@@ -206,7 +206,6 @@ class _Edit:
             histories.take(connection, [item], now, by=None)
             holds = histories.since(connection, now, [item.id])[item.id][-1].holds_from
             detail["holds_from"] = max(now, holds).isoformat()
-        untold.look_now(connection, now)
         audit.record(connection, now, self.caller.name, f"{self.part.one}.{self.verb}", self.name, None, detail)
 
 
@@ -238,6 +237,8 @@ async def _write(
         except Overtaken:
             continue
         await service.declared.look(service.database)
+        # Only now: looked at before, a page that waits for somebody would wait for minutes more.
+        await service.database.write(lambda c: untold.look_now(c, service.context().now))
         service.ring()
         return None if item is None else await one(service, caller, part, name)
     raise Overtaken

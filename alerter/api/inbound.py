@@ -25,7 +25,7 @@ from alerter.incidents.record import IncidentRecord
 from alerter.incidents.source_policy import record_outside
 from alerter.incidents.store import incident_of
 from alerter.incidents.transitions import Refused
-from alerter.notify import buttons
+from alerter.notify import buttons, endpoints
 from alerter.notify.links import BadLink, Expired, Ticket
 from alerter.store import audit
 from alerter.store.database import DatabaseAway, Overtaken
@@ -119,7 +119,7 @@ async def _explained(answer: Coroutine[Any, Any, Response]) -> Response:
 async def _show(service: ApiContext, token: str, remembered: str) -> Response:
     context = service.context()
     ticket = service.links.read(token, context.wall)
-    record = await service.database.read(lambda c: incident_of(c, ticket.incident))
+    record = await service.database.read(lambda c: _told_there(c, ticket, incident_of(c, ticket.incident)))
     if record is None:
         return phone.sorry(404, "There is no such incident")
     outside = record_outside(record, context.config.source_policy)
@@ -190,11 +190,17 @@ async def _press(service: ApiContext, token: str, request: Request) -> Response:
 def _acknowledge(
     desk: IncidentService, service: ApiContext, ticket: Ticket, who: str, comment: str
 ) -> IncidentRecord | None:
-    before = desk.store.load(ticket.incident)
+    before = _told_there(desk.connection, ticket, desk.store.load(ticket.incident))
     after = desk.people.acknowledge(ticket.incident, who, comment) if before is not None else None
     after = from_endpoint(desk, ticket.endpoint, after)
     _note(desk.connection, service, ticket.endpoint, before, after, who)
     return after
+
+
+def _told_there(connection: Connection, ticket: Ticket, record: IncidentRecord | None) -> IncidentRecord | None:
+    """Returns the incident if the endpoint to which the link was sent is still there, and still takes the brand."""
+    takes = record is not None and endpoints.takes(connection, ticket.endpoint, record.incident.brand)
+    return record if takes else None
 
 
 def _note(

@@ -115,12 +115,11 @@ async def _heard(service: ApiContext, secret: str, message: TextMessage) -> str 
     """Returns what the person is answered, or `None` if they are answered no more."""
     config, limits = service.context().config, service.reply_limits
     sender = config.known_as(f"sms:{message.sender}")
-    if not limits.may(message.sender, sender is not None):
-        return None
     order = sms.order_of(message.text)
     if order.code is None or order.ask is None or service.links.key is None:
-        limits.wrong(message.sender, sender is not None)
-        return HELP
+        return HELP if limits.may_help(message.sender) else None
+    if not limits.may(message.sender, sender is not None):
+        return None
     code = order.code
 
     def look(connection: Connection) -> list[CodeOwner]:

@@ -28,6 +28,7 @@ class ReplyLimits:
         self._monotonic = monotonic
         self._strange = _Bucket(STRANGE_WRONG, STRANGE_SECONDS, monotonic())
         self._own: OrderedDict[str, _Bucket] = OrderedDict()
+        self._helped: OrderedDict[str, _Bucket] = OrderedDict()
 
     def may(self, sender: str, known: bool) -> bool:
         """Returns True if a code of this sender is looked at."""
@@ -35,8 +36,19 @@ class ReplyLimits:
         own = self._own.get(sender)
         return (own is None or own.has(now)) and (known or self._strange.has(now))
 
+    def may_help(self, sender: str) -> bool:
+        """Returns True if a text without any code is answered, and counts it. It is no guess, so it holds up no code."""
+        now = self._monotonic()
+        helped = self._helped.pop(sender, None) or _Bucket(OWN_WRONG, OWN_SECONDS, now)
+        self._helped[sender] = helped
+        if len(self._helped) > MOST_SENDERS:
+            self._helped.popitem(last=False)
+        may = helped.has(now)
+        helped.take(now)
+        return may
+
     def wrong(self, sender: str, known: bool) -> None:
-        """Count a text that had no code of ours."""
+        """Count a code that was none of ours."""
         now = self._monotonic()
         own = self._own.pop(sender, None) or _Bucket(OWN_WRONG, OWN_SECONDS, now)
         self._own[sender] = own

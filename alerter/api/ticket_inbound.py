@@ -8,6 +8,7 @@ resolved by the closing that we had sent before.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 
 from fastapi import Request, Response
 
@@ -67,6 +68,8 @@ def _apply(desk: IncidentService, service: ApiContext, name: str, came: TicketEv
         before = desk.store.load(incident)
         if before is None or not _means_something(desk, name, before, deed):
             continue
+        if deed.name == "acknowledge" and not _is_first(desk, service, name, incident, came.by):
+            continue
         after = _done(desk, name, before, came.by, deed)
         _audit(desk, service, name, DONE[deed.name], before, after, came.by)
     before = desk.store.load(incident)
@@ -92,6 +95,14 @@ def _means_something(desk: IncidentService, name: str, before: IncidentRecord, d
     if deed.name == "acknowledge":
         return before.incident.acknowledged_by is None
     return rows.last_said(desk.connection, name, before.incident.id) != CLOSE
+
+
+def _is_first(desk: IncidentService, service: ApiContext, name: str, incident: str, by: str) -> bool:
+    """Returns True if this person has not taken the incident there before. Many systems repeat with every change of a ticket
+    who it is assigned to: somebody who let an acknowledgement expire would have it again without knowing."""
+    event = f"taken:{incident}:{hashlib.sha256(by.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+    seen = [{"endpoint": name, "event": event, "at_wall": service.context().wall}]
+    return bool(insert_missing(desk.connection, inbound, seen))
 
 
 def _done(desk: IncidentService, name: str, before: IncidentRecord, by: str, deed: Deed) -> IncidentRecord | None:

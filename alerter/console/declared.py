@@ -177,7 +177,7 @@ def _with_lines(draft: FormDraft, mistakes: str) -> FormDraft:
     lines: defaultdict[int, list[str]] = defaultdict(list)
     for mistake in mistakes.splitlines():
         number, _, why = mistake.removeprefix("text:").partition(": ")
-        lines[int(number) if number.isdigit() else 1].append(why or mistake)
+        lines[int(number) if number.isascii() and number.isdecimal() else 1].append(why or mistake)
     return FormDraft(draft.text, draft.fields, draft.version, "The text is not YAML.", lines)
 
 
@@ -187,7 +187,7 @@ def _by_lines(errors: Any, places: Mapping[Place, int]) -> Mapping[int, list[str
         at = error["at"].split(".")
         if at[0] != "body":
             continue
-        place: Place = tuple(int(step) if step.isdigit() else step for step in at[1:])
+        place: Place = tuple(int(step) if step.isascii() and step.isdecimal() else step for step in at[1:])
         while place and place not in places:
             place = place[:-1]
         lines[places.get(place, 1)].append(f"{'.'.join(at[1:]) or 'the whole'}: {error['why']}")

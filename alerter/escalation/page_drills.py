@@ -19,7 +19,7 @@ from sqlalchemy import Connection, insert, select, update
 from alerter.escalation import rings
 from alerter.notify import methods, outbox
 from alerter.notify.formats import native
-from alerter.notify.links import TEST_PAGE
+from alerter.notify.links import PAGE_OVER, TEST_PAGE
 from alerter.notify.outbox import Cause
 from alerter.notify.outlet import PAGING
 from alerter.oncall import rosters
@@ -32,7 +32,6 @@ from alerter.store.tables import deliveries, drill_pages, drills, endpoints
 from services.config.model import Config
 from services.config.rota import Urgency
 
-OVER: Final = "page.over"
 CONFIRMED: Final = "confirmed"
 """The outcome of a test page that was not sent, because its person had confirmed by another method."""
 _A_MOMENT: Final = timedelta(seconds=1)
@@ -203,7 +202,7 @@ def _ring(
 
 
 def _over(drill: str, responder: str) -> Cause:
-    return Cause(OVER, None, ("drill-over", drill, responder))
+    return Cause(PAGE_OVER, None, ("drill-over", drill, responder))
 
 
 def _every(usable: Sequence[str]) -> dict[str, float]:

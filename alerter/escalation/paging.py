@@ -128,7 +128,7 @@ class Paging:
 
     def hand_over(self, record: IncidentRecord, whom: Contact) -> PageRequest:
         """Returns a request to page somebody who is asked to take the incident, by their own rules like a step does."""
-        usable = self.usable_in_order(whom.methods, record.incident.brand)
+        usable = whom.counting(self.usable_in_order(whom.methods, record.incident.brand))
         called = rings.arrange(whom, usable, self._config.urgency(record.incident.severity), fallback=False)
         return PageRequest(policy.HAND_OVER, tuple(called), is_hand_over=True)
 
@@ -186,9 +186,12 @@ class Paging:
         is_rung = bool(record.audience and found.notify.of(urgency)) and rings.is_rung(
             self._connection, incident.id, found.responder, urgency
         )
-        usable = found.counting(self.usable_in_order(found.methods, incident.brand))
+        usable = self.usable_in_order(found.methods, incident.brand)
         free = tuple(name for name in usable if name not in busy)
-        return rings.arrange(found, free, urgency, fallback, is_rung)
+        counting = found.counting(free)
+        called = rings.arrange(found, counting, urgency, fallback, is_rung)
+        # What nobody confirmed is better than silence: it is tried when all else has failed.
+        return rings.with_spare(called, tuple(name for name in free if name not in counting))
 
     def ways_left(self, failed: Page, brand: BrandId) -> tuple[str, ...]:
         """Returns the methods that are left to tell the person whom a page did not reach, without what they switched off."""

@@ -108,6 +108,16 @@ def arrange(
     return [*made[:-1], replace(last, methods=methods, later=after, spare=() if ends_here else spare)]
 
 
+def with_spare(called: list[Recipient], spare: tuple[str, ...]) -> list[Recipient]:
+    """Returns the same people to page, with these methods behind the last message to each when that fails."""
+    if not called or not spare:
+        return called
+    last = called[-1]
+    if last.later:
+        return [*called[:-1], replace(last, spare=(*last.spare, *spare))]
+    return [*called[:-1], replace(last, methods=(*last.methods, *spare))]
+
+
 def start(connection: Connection, incident: str, number: int, called: Sequence[Recipient], now: datetime) -> None:
     """Write what these people are told after a page that is made now: each is rung once at a time for an incident, and
     rules of another urgency take the place of those that went on."""

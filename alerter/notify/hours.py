@@ -16,7 +16,7 @@ from typing import Any, Final
 from pydantic import Field
 from sqlalchemy import Connection, bindparam, update
 
-from alerter.notify.links import METHOD_CODE, TEST_PAGE
+from alerter.notify.links import METHOD_CODE, PAGE_OVER, TEST_PAGE
 from alerter.notify.listener import DeliveryListener
 from alerter.oncall.wallclock import open_spans
 from alerter.rules.severity import WORST
@@ -26,7 +26,7 @@ from services.config.section import Section
 
 _AHEAD: Final = timedelta(days=9)
 """A window comes once a week; the clocks may change on the way."""
-_NEVER_WAIT: Final = frozenset({"endpoint.test", TEST_PAGE, METHOD_CODE})
+_NEVER_WAIT: Final = frozenset({"endpoint.test", TEST_PAGE, PAGE_OVER, METHOD_CODE})
 
 
 class Hours(Section):

@@ -24,6 +24,8 @@ PATH: Final = "/acknowledge/"
 CONFIRM_PATH: Final = "/confirm/"
 TEST_PAGE: Final = "page.test"
 """The type of a drill's message."""
+PAGE_OVER: Final = "page.over"
+"""The type of the message that ends it where something would ring on."""
 METHOD_CODE: Final = "method.code"
 """The type of a message with a code."""
 CODE_DIGITS: Final = 6

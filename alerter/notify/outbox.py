@@ -155,8 +155,9 @@ def disable(connection: Connection, endpoint: str, because: str, now: datetime, 
 def hurry(connection: Connection, endpoint: str, now: datetime) -> None:
     """Make the deliveries that wait for an endpoint due at once, because it accepts messages again."""
     waiting = (deliveries.c.endpoint == endpoint, deliveries.c.state == DeliveryState.PENDING)
-    later = deliveries.c.next_attempt_at > now
-    connection.execute(update(deliveries).where(*waiting, later).values(next_attempt_at=now))
+    # What was made for later, as a drill's messages are, is not late.
+    later = (deliveries.c.next_attempt_at > now, deliveries.c.created_at <= now)
+    connection.execute(update(deliveries).where(*waiting, *later).values(next_attempt_at=now))
 
 
 def bring_forward(connection: Connection, ids: Sequence[str], now: datetime) -> None:

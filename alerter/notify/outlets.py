@@ -29,6 +29,7 @@ from alerter.states import AttemptOutcome
 
 NOTHING_TO_TELL = Result(AttemptOutcome.DELIVERED, detail="nothing to send: this receiver never got the text of a post")
 
+_A_LINK: Final = re.compile(r"(/(?:acknowledge(?:/once)?|confirm)/)[A-Za-z0-9_.\-]+")
 _A_CODE: Final = re.compile(rf"\d{{{CODE_DIGITS}}}")
 _WORTH_HIDING_CHARS: Final = 6
 """A shorter value is no secret, and would be found in many a word."""
@@ -81,6 +82,8 @@ class Outlets:
 
     async def deliver(self, message: OutboundMessage) -> Result:
         result = await self._of[message.kind].deliver(message)
+        if result.detail:  # some receivers repeat what they were sent, and a link acts for whoever has it
+            result = replace(result, detail=_A_LINK.sub(r"\1***", result.detail))
         if message.type == METHOD_CODE and result.detail:
             # Some receivers repeat what they were sent, and a code is for the person alone.
             return replace(result, detail=_A_CODE.sub("***", result.detail))

@@ -38,9 +38,11 @@ def revision(connection: Connection) -> int:
 
 def held(connection: Connection) -> tuple[int, list[Declaration]]:
     """Returns the newest version of each item that was not deleted, with the number of the newest change."""
+    # The number first: what is written in between is then read again, and never taken for known.
+    number = revision(connection)
     query = select(rows).where(rows.c.ends.is_(None), rows.c.document.is_not(None))
     found = connection.execute(query.order_by(rows.c.part, rows.c.id)).all()
-    return revision(connection), [_declaration(row) for row in found]
+    return number, [_declaration(row) for row in found]
 
 
 def history(connection: Connection, part: RotaPart, name: str, most: int) -> list[Declaration]:

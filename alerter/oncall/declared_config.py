@@ -82,6 +82,8 @@ class DeclaredConfig:
         if await database.read(revision) == self.held.revision:
             return False
         found = Held.of(*await database.read(held))
+        if found.revision <= self.held.revision:
+            return False  # another look was faster, and saw more
         await self._current.remake(self._whole, lambda config: _taken(config, found))
         self.held = found
         _say_what_is_wrong(self.whole)

@@ -268,7 +268,7 @@ class Config(Section):
         """Returns the same configuration with other people, schedules and policies. What was prepared of the brands is kept."""
         parts = {"responders": responders, "schedules": schedules, "policies": policies}
         other = self.model_copy(update=parts)
-        for looked_up in ("_responders", "_schedules"):
+        for looked_up in ("_responders", "_schedules", "_identities"):
             other.__dict__.pop(looked_up, None)
         return other
 
@@ -303,7 +303,8 @@ class Config(Section):
 
     @cached_property
     def _identities(self) -> dict[str, Responder]:
-        return {identity: responder for responder in self.responders for identity in responder.known_as}
+        # The file's people come first, and what the file says counts.
+        return {identity: responder for responder in reversed(self.responders) for identity in responder.known_as}
 
     @cached_property
     def _responders(self) -> dict[str, Responder]:

@@ -96,7 +96,7 @@ def _notice_of(body: bytes) -> Notice | None:
         facts += trial.FACTS
     return Notice(
         type=kind,
-        key=f"{kind.split('.')[0]}:{data.get('endpoint') or data.get('owner') or data.get('file') or kind}",
+        key=f"{kind.split('.')[0]}:{_subject(kind, data)}",
         status=status,
         severity=severity,
         title=title,
@@ -106,6 +106,13 @@ def _notice_of(body: bytes) -> Notice | None:
         at=at,
         began=data.get("failing_since") or at,
     )
+
+
+def _subject(kind: str, data: dict[str, Any]) -> str:
+    """Returns what a message that is about no incident is about: one of the same subject follows it, or ends it."""
+    if kind.startswith("log."):  # each loss is one of its own, and nothing ends it
+        return f"{data.get('stage')}/{data.get('partition')}/{data.get('position')}"
+    return str(data.get("endpoint") or data.get("owner") or data.get("file") or kind)
 
 
 _PLAIN: Final = (

@@ -36,6 +36,8 @@ _UNAUTHORIZED: Final = 401
 _WORTH_HIDING_CHARS: Final = 6
 CREATE, CLOSE, ACKNOWLEDGE, REOPEN, UPDATE = "create", "close", "acknowledge", "reopen", "update"
 
+_REFUSALS: Final = frozenset({400, 401, 403, 404, 405, 406, 410, 411, 413, 414, 415, 422, 429})
+"""Statuses by which a system says that it did nothing. Of all else nobody knows: a proxy may answer for it."""
 _CLEAR: Final = frozenset({AttemptOutcome.BLOCKED})
 """Outcomes of which we know that nothing arrived. A refusal with a status below 500 says so too."""
 
@@ -146,7 +148,7 @@ class TicketOutlet:
         result = answered.result
         if result.outcome is not AttemptOutcome.DELIVERED:
             status = result.status
-            unclear = result.outcome not in _CLEAR and (status is None or status >= 500)
+            unclear = result.outcome not in _CLEAR and status not in _REFUSALS
             return replace(result, ticket=TicketNews(unclear=unclear, sequence=work.sequence))
         found = await asyncio.to_thread(_kept, request, answered.body, work.values({}))
         kept = dict(fields) | (found or {})

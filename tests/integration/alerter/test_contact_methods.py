@@ -453,3 +453,25 @@ async def test_a_team_key_changes_only_the_methods_of_whoever_signed_in(make_hou
             assert (await client.post("/console/people/lee/methods/lee-push/off", data=form)).status_code == 303
         async with sign_in(house, team, person="nobody I know") as client:
             assert (await client.get("/console/me")).status_code == 404
+
+
+async def test_when_the_confirmed_method_only_fails_the_others_are_tried_after_it(make_house: MakeHouse) -> None:
+    async with running(make_house, only_confirmed_methods=True) as house:
+        await confirmed(house, "dana-sms")
+        house.receiver.answers["/dana-sms"] = status(500)
+        assert await paged(house) == ["dana-sms"]
+        await house.pass_time(120, step=5)
+        told = [one for one in house.receiver.types("/dana-push") if one.startswith("incident.")]
+        assert told[:1] == ["incident.escalated"], "a page must not end at a method that is broken"
+
+
+async def test_a_hand_over_goes_to_a_confirmed_method(make_house: MakeHouse) -> None:
+    async with running(make_house, only_confirmed_methods=True) as house:
+        await confirmed(house, "shared", "lee")
+        await paged(house)
+        (incident,) = await house.incidents()
+        answer = await house.http.post(f"/v1/incidents/{incident['id']}/reassign", json={"by": "dana", "to": "lee"})
+        assert answer.status_code == 200, answer.text
+        await house.settle()
+        assert "incident.escalated" in house.receiver.types("/shared")
+        assert "incident.escalated" not in house.receiver.types("/lee-push")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from alerter.notify import outbox
 from alerter.timekeeper import retention
 from services.base.errors import ConfigError
 from services.tools import page_drill
@@ -433,3 +434,23 @@ async def test_the_command_says_what_an_installation_refuses(make_house: MakeHou
         house.http.headers["authorization"] = "Bearer wrong"
         with pytest.raises(ConfigError, match="401"):
             await page_drill.ring(house.http, 5, every_method=False, sleep=sleep)
+
+
+async def test_what_rings_until_it_is_told_ends_outside_its_hours_too_and_no_sooner_because_it_works_again(
+    make_house: MakeHouse,
+) -> None:
+    rules = {"urgent": [{"method": "dana-call"}]}
+    async with running(make_house, missing=("dana-call",), responders=[{**DANA, "notify": rules}, LEE, MAX]) as house:
+        shut = {"windows": [{"begins": "01:00", "ends": "01:30"}], "zone": "UTC"}
+        await house.endpoint("dana-call", kind="pagerduty", key=ROUTING_KEY, hours=shut)
+        await begin(house)
+        said = [got.body["event_action"] for got in house.receiver.at("/dana-call")]
+        assert said == ["trigger"]
+        await house.alerter.database.write(lambda c: outbox.hurry(c, "dana-call", house.alerter.context().now))
+        house.alerter.ring()
+        await house.settle()
+        assert [got.body["event_action"] for got in house.receiver.at("/dana-call")] == ["trigger"], (
+            "it goes on ringing"
+        )
+        await house.pass_time(10 * 60, step=30)
+        assert [got.body["event_action"] for got in house.receiver.at("/dana-call")] == ["trigger", "resolve"]

@@ -13,7 +13,7 @@ import pytest
 
 from services.contracts.post import SourcePolicy
 from services.contracts.signal import Level
-from tests.integration.alerter.conftest import House, MakeHouse
+from tests.integration.alerter.conftest import KEY, House, MakeHouse
 from tests.unit.alerter import make
 
 LEE = {"id": "lee", "name": "Lee Park", "methods": ["lee-push", "front"], "zone": "Europe/Berlin"}
@@ -143,3 +143,19 @@ async def test_what_is_over_has_no_button(house: House) -> None:
     assert "<button" not in page
     assert "it eased on its own" in page
     assert (await house.http.post(lee)).status_code == 409
+
+
+@pytest.mark.parametrize("change", ["deleted", "of another brand"])
+async def test_a_link_ends_with_its_endpoint(house: House, change: str) -> None:
+    lee, front = await links(house)
+    key = {"authorization": f"Bearer {KEY}"}
+    if change == "deleted":
+        answer = await house.http.delete("/v1/endpoints/lee-push?even_if_named=true", headers=key)
+        assert answer.status_code == 204
+    else:
+        answer = await house.http.patch("/v1/endpoints/lee-push", json={"brands": ["other"]}, headers=key)
+        assert answer.status_code == 200, answer.text
+    assert (await house.http.get(lee)).status_code == 404
+    assert (await house.http.post(lee, data={"by": "lee"})).status_code == 404
+    assert await acknowledged(house) is None
+    assert (await house.http.get(front)).status_code == 200

@@ -142,10 +142,12 @@ async def test_what_is_no_code_says_so_kindly_and_then_nothing(house: House) -> 
     codes = await paged(house)
     wrong = next(str(n) for n in range(100_000, 100_100) if str(n) not in codes.values())
     assert "no open incident" in await twilio(house, wrong, STRANGER)
-    for text in ("hello", "resolve", "do not resolve " + codes["lee-sms"]):
+    for text in ("hello", "resolve", "do not resolve " + codes["lee-sms"], "hello", "hello"):
         assert "Reply with the 6 digits" in await twilio(house, text, STRANGER)
-    assert "no open incident" in await twilio(house, wrong, STRANGER, "SM2")
-    assert await twilio(house, codes["lee-sms"], STRANGER, "SM3") == "", "two machines must not answer each other"
+    assert await twilio(house, "hello", STRANGER) == "", "two machines must not answer each other"
+    for n in range(4):
+        assert "no open incident" in await twilio(house, wrong, STRANGER, f"SM2{n}"), "no text without a code counts"
+    assert await twilio(house, codes["lee-sms"], STRANGER, "SM3") == "", "whoever guesses is heard no more"
     assert await taken(house) is None
     assert "you have it" in await twilio(house, codes["dana-sms"], own="SM4"), "another number is heard as before"
 

@@ -414,3 +414,16 @@ async def test_the_page_of_an_incident_shows_its_ticket_and_takes_notes_and_labe
             assert "batch 7" in shown
         assert (await only(house))["labels"] == ["batch 7", "recall"]
         assert (await only(house))["notes"][0]["by"] == "dana"
+
+
+async def test_who_is_assigned_takes_it_once_however_often_the_system_repeats_that(make_house: MakeHouse) -> None:
+    async with desk(make_house, "zendesk", inbound_secret=INBOUND) as (house, _):
+        incident = await opened(house)
+        await say(house, zendesk("agent_assignment_changed", "77", "E1"))
+        assert (await only(house))["acknowledged_by"] == "somebody (crm)"
+        await house.pass_time(3600, step=600)
+        assert (await only(house))["acknowledged_by"] is None, "it has expired"
+        assert await say(house, zendesk("agent_assignment_changed", "77", "E2")) == 204
+        assert (await only(house))["acknowledged_by"] is None, "nobody knows that they have it again"
+        await act(house, incident, "acknowledge")
+        assert (await only(house))["acknowledged_by"] == "dana"

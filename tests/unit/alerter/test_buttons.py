@@ -125,3 +125,11 @@ def test_many_strange_numbers_share_their_guesses_and_leave_a_responder_theirs()
     assert limits.may("+new", known=False)
     guesses_a_day = STRANGE_WRONG + 86400 / STRANGE_SECONDS
     assert guesses_a_day * 50 / 900_000 < 0.03, "fifty open pages, and a day of guesses"
+
+
+def test_a_text_without_a_code_is_no_guess_and_is_answered_now_and_then() -> None:
+    clock = Clock()
+    limits = ReplyLimits(clock)
+    assert [limits.may_help("+1") for _ in range(OWN_WRONG + 2)] == [True] * OWN_WRONG + [False] * 2
+    assert limits.may("+1", known=False), "the code that comes then is looked at"
+    assert limits.may_help("+2")

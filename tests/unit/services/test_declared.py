@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from alerter.console.person_form import document_in, fields_of
 from services.config.declared import Item, RotaPart, by_ids, missing, naming, naming_endpoint, read_item, together
 from services.config.loading import parse
 from services.config.rota import Responder, Schedule
@@ -98,3 +99,26 @@ def test_more_items_than_there_may_be_are_a_mistake() -> None:
     many = [item(RotaPart.POLICIES, id=f"p{n}", steps=[{"targets": ["desk"]}]) for n in range(1000)]
     (mistake,) = together(parse(FILE), [*many, nights("lee")]).mistakes
     assert mistake.words == "policies: 1,001 are more than the 1,000 that there may be"
+
+
+def test_who_acts_elsewhere_is_known_whoever_was_asked_for_before_and_the_file_comes_first() -> None:
+    config = parse(FILE.replace("methods: [lee-push]", "methods: [lee-push], known_as: ['sms:+447700900001']"))
+    assert config.known_as("sms:+447700900002") is None
+    dana = item(RotaPart.RESPONDERS, id="dana", methods=["dana-push"], known_as=["sms:+447700900002", "sms:+447700900001"])
+    whole = together(config, [dana]).config
+    found = [whole.known_as(one) for one in ("sms:+447700900002", "sms:+447700900001")]
+    assert [one.id for one in found if one is not None] == ["dana", "lee"]
+
+
+def test_a_form_holds_all_that_a_person_is() -> None:
+    document = {
+        "id": "dana",
+        "name": "Dana",
+        "digest": "mail",
+        "zone": "Europe/Berlin",
+        "methods": ["push", "sms"],
+        "known_as": ["sms:+447700900001", "telegram:7"],
+        "notify": {"urgent": [{"after_minutes": 3.0, "method": "sms"}]},
+    }
+    assert document.keys() == Responder.model_fields.keys()
+    assert document_in(fields_of(document)) == document
