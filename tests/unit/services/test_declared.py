@@ -104,7 +104,9 @@ def test_more_items_than_there_may_be_are_a_mistake() -> None:
 def test_who_acts_elsewhere_is_known_whoever_was_asked_for_before_and_the_file_comes_first() -> None:
     config = parse(FILE.replace("methods: [lee-push]", "methods: [lee-push], known_as: ['sms:+447700900001']"))
     assert config.known_as("sms:+447700900002") is None
-    dana = item(RotaPart.RESPONDERS, id="dana", methods=["dana-push"], known_as=["sms:+447700900002", "sms:+447700900001"])
+    dana = item(
+        RotaPart.RESPONDERS, id="dana", methods=["dana-push"], known_as=["sms:+447700900002", "sms:+447700900001"]
+    )
     whole = together(config, [dana]).config
     found = [whole.known_as(one) for one in ("sms:+447700900002", "sms:+447700900001")]
     assert [one.id for one in found if one is not None] == ["dana", "lee"]
