@@ -106,7 +106,9 @@ async def test_incidents_of_the_version_before_get_their_places(
 async def test_whoever_only_looks_at_a_link_waits_for_nobody_and_holds_up_nobody(make_house: MakeHouse) -> None:
     """A chat program opens every link that it is sent, also while somebody works on the incident."""
     house = make_house(public_url="https://firebreak.example")
+    await house.receiver.start()
     async with house.running():
+        await house.endpoint("desk")
         await house.signal(make.forecast())
         await house.settle()
         (incident,) = await house.incidents()

@@ -101,9 +101,8 @@ async def test_another_configuration_is_played_when_it_is_taken(make_house: Make
             await house.reconfigure(make.config(policies=[mistyped]))
             for _ in range(2):  # once, however often it is looked at
                 await house.alerter.foresight.turn()
-        said = [
-            line["why"] for line in logged if line["event"] in ("nobody_would_be_told", "policy_name_leads_nowhere")
-        ]
+        # What was there at the start may still be on its way into the log.
+        said = [line["why"] for line in logged if "dekk" in str(line.get("why"))]
     assert said == [
         "step 1 of default reaches nobody: endpoint dekk does not exist",
         "there is no endpoint 'dekk' (named by step 1 of default): did you mean 'desk'?",
