@@ -13,7 +13,9 @@ import pytest
 
 from services.contracts.post import SourcePolicy
 from services.contracts.signal import Level
+from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import KEY, House, MakeHouse
+from tests.integration.alerter.receiver import Got
 from tests.unit.alerter import make
 
 LEE = {"id": "lee", "name": "Lee Park", "methods": ["lee-push", "front"], "zone": "Europe/Berlin"}
@@ -159,3 +161,17 @@ async def test_a_link_ends_with_its_endpoint(house: House, change: str) -> None:
     assert (await house.http.post(lee, data={"by": "lee"})).status_code == 404
     assert await acknowledged(house) is None
     assert (await house.http.get(front)).status_code == 200
+
+
+async def test_no_record_of_a_delivery_shows_the_link(house: House) -> None:
+    async def echo(got: Got, writer: Any) -> None:
+        await receiver.status(200, body=got.raw)(got, writer)
+
+    house.receiver.answers["/lee-push"] = echo
+    lee, _ = await links(house)
+    house.http.headers["authorization"] = f"Bearer {KEY}"
+    shown = ""
+    for one in await house.deliveries():
+        shown += (await house.http.get(f"/v1/deliveries/{one['id']}")).text
+    assert "/acknowledge/***" in shown, "what the receiver answered is kept"
+    assert lee.rpartition("/")[2] not in shown

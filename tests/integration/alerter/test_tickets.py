@@ -33,7 +33,9 @@ SECRET = "a-secret-of-the-environment"
 LOST: dict[str, Fault] = {
     "reset": vendor.taken_then_reset,
     "stall": vendor.taken_then_stalls,
-    "502": vendor.taken_then_502,
+    "502": vendor.taken_then(502),
+    "408": vendor.taken_then(408),
+    "303": vendor.taken_then(303),
     "cut off": vendor.taken_and_not_told,
 }
 
@@ -186,7 +188,7 @@ async def test_a_change_never_overtakes_the_opening(make_house: MakeHouse) -> No
 
 async def test_a_ticket_that_no_search_can_find_yet_is_not_opened_again(make_house: MakeHouse) -> None:
     async with desk(make_house, "jira-service-management") as (house, system):
-        system.faults.append(vendor.taken_then_502)
+        system.faults.append(vendor.taken_then(502))
         system.hidden = 1
         await opened(house)
         await house.pass_time(120, step=1)

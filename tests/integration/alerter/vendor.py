@@ -121,9 +121,14 @@ async def taken_then_stalls(vendor: Vendor, got: Got, writer: asyncio.StreamWrit
     await receiver.stall(got, writer)
 
 
-async def taken_then_502(vendor: Vendor, got: Got, writer: asyncio.StreamWriter) -> None:
-    vendor.take(got)
-    await receiver.status(502)(got, writer)
+def taken_then(code: int) -> Fault:
+    """It does what it was asked for, and a proxy answers in its place."""
+
+    async def answer(vendor: Vendor, got: Got, writer: asyncio.StreamWriter) -> None:
+        vendor.take(got)
+        await receiver.status(code)(got, writer)
+
+    return answer
 
 
 async def taken_and_not_told(vendor: Vendor, got: Got, writer: asyncio.StreamWriter) -> None:

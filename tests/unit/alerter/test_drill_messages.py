@@ -12,6 +12,7 @@ import pytest
 from alerter.notify.formats import alertmanager, native, pagerduty, plain, slack, teams
 from alerter.notify.formats.notice import Notice, Status, notice_of
 from alerter.notify.links import METHOD_CODE, TEST_PAGE, BadLink, DrillTicket, Expired, LinkSigner
+from services.contracts.stage import Misplacement, Moved
 from tests.unit.alerter.make import NOW
 
 KEY = b"k" * 32
@@ -117,3 +118,13 @@ def test_a_short_text_message_has_the_code_in_its_first_line() -> None:
     assert SIGNER.code("msg_1") in plain.title(one)[:40]
     for form in plain.forms(one):
         assert SIGNER.code("msg_1") in form
+
+
+def test_each_loss_of_the_log_is_one_of_its_own_at_a_pager() -> None:
+    keys = set()
+    for stage, partition, position in (("scorer", 1, 10), ("scorer", 1, 40), ("scorer", 2, 10), ("alerter", 1, 10)):
+        moved = Moved(stage=stage, partition=partition, position=position, goes_on_at=90, why=Misplacement.RETENTION)
+        said = notice_of(native.render_log("log.dropped", "lost", moved, NOW))
+        assert said is not None
+        keys.add(said.key)
+    assert len(keys) == 4
