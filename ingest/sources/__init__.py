@@ -1,0 +1,1 @@
+"""Connectors: each listens to one network, and hands what it hears to the runner."""

@@ -1,0 +1,8 @@
+"""Names the connectors as strings, so that a process imports only those that its configuration uses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KINDS: Final[dict[str, str]] = {}
+"""The `kind` of a connector in the configuration, and its `module:build`."""

@@ -1,0 +1,1 @@
+"""What may stand under `sources: listen:`, one section for each kind of connector."""
