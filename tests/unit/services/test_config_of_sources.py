@@ -1,4 +1,4 @@
-"""Connectors stand in the operator's file: each kind has its fields, names are unique, and mistakes are told with their line."""
+"""Connectors stand in the operator's file: each kind has its fields, and mistakes are told with their line."""
 
 from __future__ import annotations
 
