@@ -8,7 +8,7 @@ storm. Nothing here does input or output.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -20,7 +20,7 @@ from services.base.clock import epoch, moment
 from services.contracts.base import BrandId, EventId, StoryId, event_id
 from services.contracts.codec import Unreadable, decode, encode
 from services.contracts.language_tags import language
-from services.contracts.post import CoverageState, SourceCoverage
+from services.contracts.post import AuthorChanged, AuthorState, CoverageState, SourceCoverage
 from services.contracts.signal import (
     OVERWHELMING_FACTOR,
     BrandHistory,
@@ -29,6 +29,7 @@ from services.contracts.signal import (
     CopyWave,
     FlaggedBy,
     PostCard,
+    PostEdited,
     PostFlagged,
     PostNegative,
     PostRedacted,
@@ -102,6 +103,8 @@ class SurgeProcessor:
                 event = decode(record.value).event
             except Unreadable:
                 continue  # the alerter reads the same topic and sets it aside, once
+            if isinstance(event, (PostNegative, PostUnread)) and event.edited:
+                continue  # it was counted when it came
             if isinstance(event, PostNegative):
                 self._count(event.brand, event, record, at, out)
             elif isinstance(event, PostUnread) and not event.wordless:
@@ -119,8 +122,11 @@ class SurgeProcessor:
                 self._lose_sight(record.key, event, at)
                 if self._brands.get(record.key + _UNREAD) is not None:
                     self._lose_sight(record.key + _UNREAD, event, at)
-            elif isinstance(event, PostRedacted):
+            elif isinstance(event, (PostRedacted, PostEdited)):
                 self._redact(event, at)
+            elif isinstance(event, AuthorChanged) and event.state is AuthorState.ERASED:
+                # Copied once a brand, under the brand's key.
+                self._forget_author(record.key, event, at)
         return self._finish(out)
 
     def due(self) -> datetime | None:
@@ -229,12 +235,24 @@ class SurgeProcessor:
         known.volume_at = max(at, known.volume_at)
         self._put(event.brand, known, now)
 
-    def _redact(self, event: PostRedacted, now: float) -> None:
-        """Forget a post that was deleted."""
-        for key in (event.brand, event.brand + _UNREAD):
+    def _redact(self, event: PostRedacted | PostEdited, now: float) -> None:
+        """Forget a post that was deleted, or what it said before it was edited."""
+        network, post_id = (
+            (event.post.network, event.post.post_id)
+            if isinstance(event, PostEdited)
+            else (event.network, event.post_id)
+        )
+        self._forget(event.brand, lambda card: (card.network, card.post_id) == (network, post_id), now)
+
+    def _forget_author(self, brand: str, event: AuthorChanged, now: float) -> None:
+        """Forget what an erased author said."""
+        self._forget(brand, lambda card: (card.network, card.author_id) == (event.network, event.author_id), now)
+
+    def _forget(self, brand: str, gone: Callable[[PostCard], bool], now: float) -> None:
+        for key in (brand, brand + _UNREAD):
             known = self._brands.get(key)
             if known is not None:
-                known.forget_post(event.network, event.post_id)
+                known.forget(gone)
                 self._put(key, known, now)
 
     def _judge(self, look: _Look, out: StepResult, past: Deviation | None = None) -> None:

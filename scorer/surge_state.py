@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -188,17 +188,17 @@ class BrandSurgeState(msgspec.Struct, array_like=True):
         self.scores = [one for one, _ in pairs[:EXEMPLARS]]
         self.exemplars = [exemplar for _, exemplar in pairs[:EXEMPLARS]]
 
-    def forget_post(self, network: str, post_id: str) -> None:
-        """A post was deleted: forget what it said."""
+    def forget(self, gone: Callable[[PostCard], bool]) -> None:
+        """Posts are `gone`: forget what they said."""
         cards = [PostCard.model_validate_json(one) for one in self.exemplars]
-        kept = [n for n, card in enumerate(cards) if (card.network, card.post_id) != (network, post_id)]
+        kept = [n for n, card in enumerate(cards) if not gone(card)]
         self.exemplars = [self.exemplars[n] for n in kept]
         self.scores = [self.scores[n] for n in kept]
         for voice in self.voices.values():
             first = PostCard.model_validate_json(voice.card)
-            if (first.network, first.post_id) == (network, post_id):
+            if gone(first):
                 voice.card = (
-                    first.model_copy(update={"text": None, "author": None, "permalink": None})
+                    first.model_copy(update={"text": None, "author": None, "author_id": None, "permalink": None})
                     .model_dump_json()
                     .encode()
                 )

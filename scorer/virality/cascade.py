@@ -15,6 +15,7 @@ import msgspec
 from scorer.virality.automation import is_copy, remembering, says_the_same, sketch
 from scorer.virality.cards import CARDS, Card, EngagedReply, best
 from scorer.virality.recalibration import Claim
+from scorer.virality.versions import Version, remember
 
 KERNEL_SECONDS: Final = (600.0, 3_600.0, 20_000.0, 120_000.0, 1_000_000.0)
 KERNEL_WEIGHTS: Final = (0.436, 0.152, 0.172, 0.042, 0.198)
@@ -146,6 +147,10 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     """Engagements, reach, time and highest probability at the last forecast."""
     ids: bytes = b""
     """The last events that were counted when version 3 of the state was written: five bytes of each id."""
+    versions: dict[str, Version] = msgspec.field(default_factory=dict)
+    """By post id, which text of the last posts is known."""
+    early: bytes = b""
+    """An edit of the root that came before it, as its JSON: it may belong to another conversation."""
     recent: bytes = b""
     sealed: int = 0
     unsealed: int = 0
@@ -383,8 +388,37 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         self.answered = True
         self.claims, self.crossed = {}, []
 
+    def remember_version(self, post_id: str, version: Version) -> None:
+        """Remember which text of a post is known. The one that was remembered longest ago makes room."""
+        remember(self.versions, post_id, version)
+
+    def card_of(self, post_id: str) -> Card | None:
+        """What is shown of a post, if anything is."""
+        return next((card for card in self.shown if card.post_id == post_id), None)
+
+    def edit(self, card: Card) -> None:
+        """A post has other words: show these wherever it is shown, and among the exemplars if they are negative enough."""
+        if self.root is not None and self.root.post_id == card.post_id:
+            self.root = card
+        self.loudest = [card if one.post_id == card.post_id else one for one in self.loudest]
+        self.exemplars = [one for one in self.exemplars if one.post_id != card.post_id]
+        voice = self.voices.get(card.post_id)
+        if voice is not None:
+            voice.card = card
+        if card.negative is not None and card.kind != "original":
+            self.exemplars = best([*self.exemplars, card], lambda c: c.negative or 0.0)
+
+    def forget_author(self, author_id: str) -> bool:
+        """An author was erased: forget what they said. Returns True if there was anything."""
+        theirs = {card.post_id for card in self.shown if card.author_id == author_id}
+        for post_id in theirs:
+            self.forget_post(post_id)
+        return bool(theirs)
+
     def forget_post(self, post_id: str) -> None:
-        """A post was deleted: forget what it said."""
+        """A post was deleted: forget what it said. If it is ever sent again, and may be shown, it is news."""
+        if post_id in self.versions:
+            self.versions[post_id] = self.versions[post_id].forgotten()
         if self.root is not None and self.root.post_id == post_id:
             self.root = None
         self.loudest = [card for card in self.loudest if card.post_id != post_id]
