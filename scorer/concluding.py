@@ -16,8 +16,8 @@ from scorer.unread import is_wordless, language_of
 from scorer.virality.cascade import Cascade
 from services.base.clock import epoch
 from services.config.model import Brand
+from services.contracts.changed import Said
 from services.contracts.questions import asks
-from services.contracts.signal import Said
 
 Voices = dict[str, str | None]
 """By brand, the voice that speaks in a text; of an edit no voice is told, because it spoke already."""

@@ -16,7 +16,7 @@ from scorer.sentiment.model import Reading
 from scorer.step import Arrival, Step
 from scorer.virality.cards import Card
 from scorer.virality.cascade import Cascade
-from scorer.virality.versions import Version, text_hash
+from scorer.virality.versions import Version, remember, text_hash
 from services.base.clock import epoch
 from services.contracts.base import BrandId
 from services.contracts.post import (
@@ -53,7 +53,7 @@ class Editing:
         known = cascade.versions.get(post.post_id)
         text, at, own = text_hash(post.text), _edited_at(post), post.author_brand or ""
         if known is None or known.kind:
-            cascade.remember_version(post.post_id, Version(text, at, post.kind.value, negative, own=own))
+            remember(cascade.versions, post.post_id, Version(text, at, post.kind.value, negative, own=own))
             return post
         known.kind, known.negative, known.earlier, known.own = post.kind.value, negative, [text], own
         early = _early(cascade)
@@ -97,7 +97,7 @@ class Editing:
             now_negative = reading is not None and is_negative(reading)
             cascade.negative += now_negative - negative
             negative = now_negative
-        cascade.remember_version(post.post_id, known.after(text_hash(post.text), _edited_at(post), negative))
+        remember(cascade.versions, post.post_id, known.after(text_hash(post.text), _edited_at(post), negative))
         shown = cascade.card_of(post.post_id)
         whole = _completed(post, known, shown)
         at = min(epoch(whole.at), step.now) if shown is None else shown.at

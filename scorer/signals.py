@@ -21,6 +21,7 @@ from scorer.volume import Minute
 from services.base.clock import moment
 from services.config.model import Brand
 from services.contracts.base import AccountId, BrandId, ConversationId, Event, EventId, StoryId, event_id
+from services.contracts.changed import PostEdited, PostShown, Said
 from services.contracts.codec import encode
 from services.contracts.phrases import Spoken
 from services.contracts.post import (
@@ -42,14 +43,11 @@ from services.contracts.signal import (
     Mood,
     PostAnswered,
     PostAsked,
-    PostEdited,
     PostFlagged,
     PostNegative,
     PostRedacted,
-    PostShown,
     PostUnread,
     Relevance,
-    Said,
     Sentiment,
     WatchRequested,
 )
@@ -223,14 +221,8 @@ class Signals:
 
     def seen_or_hidden(self, cascade: Cascade, brand: str, post: PostObserved) -> None:
         """The post, which this conversation holds, was hidden, or is visible again."""
-        about: dict[str, Any] = {
-            "brand": BrandId(brand),
-            "story": StoryId(cascade.story),
-            "conversation": post.conversation,
-            "network": post.network,
-            "post_id": post.post_id,
-            "at": post.at,
-        }
+        about: dict[str, Any] = {name: getattr(post, name) for name in ("conversation", "network", "post_id", "at")}
+        about |= {"brand": BrandId(brand), "story": StoryId(cascade.story)}
         event = PostShown(**about) if post.visible else PostRedacted(**about, hidden=True)
         key = event_id(post.network, post.post_id, brand, "visibility", post.conversation, post.visible, post.at)
         self._say(SIGNALS, brand, event, key)

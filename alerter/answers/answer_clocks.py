@@ -26,17 +26,16 @@ from alerter.store.tables import answer_clocks as clocks
 from services.config.model import Config
 from services.config.rule import TOPICS
 from services.contracts.base import BrandId, Event, event_id
+from services.contracts.changed import PostEdited, Said
 from services.contracts.post import SourcePolicy
 from services.contracts.signal import (
     PostAnswered,
     PostAsked,
     PostCard,
-    PostEdited,
     PostFlagged,
     PostNegative,
     PostRedacted,
     PostUnread,
-    Said,
 )
 
 COMPLAINT_FROM: Final = 0.5

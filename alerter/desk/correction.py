@@ -16,7 +16,8 @@ from alerter.notify import alertmanager_resend, outbox
 from alerter.notify.formats import native
 from alerter.notify.outbox import Cause
 from alerter.store.tables import deliveries
-from services.contracts.signal import PostCard, PostEdited
+from services.contracts.changed import PostEdited
+from services.contracts.signal import PostCard
 
 
 def correct(announcer: Announcer, signal: PostEdited, origin: Origin) -> bool:

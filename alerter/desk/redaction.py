@@ -24,7 +24,8 @@ from alerter.notify.outbox import Cause
 from alerter.store.database import insert_missing
 from alerter.store.tables import deliveries, redactions
 from services.contracts.base import Event
-from services.contracts.signal import PostCard, PostRedacted, PostShown
+from services.contracts.changed import PostShown
+from services.contracts.signal import PostCard, PostRedacted
 
 AT_ONCE: Final = 1_000
 """Posts that are asked for in one query."""

@@ -21,6 +21,7 @@ from alerter.rules.conditions import Opening
 from alerter.rules.decide import Decision
 from alerter.store import volume
 from services.contracts.base import BrandId, Event, StoryId
+from services.contracts.changed import PostEdited, PostShown
 from services.contracts.post import AuthorChanged, AuthorState, SourceCoverage
 from services.contracts.signal import (
     BrandSurge,
@@ -29,11 +30,9 @@ from services.contracts.signal import (
     Line,
     PostAnswered,
     PostAsked,
-    PostEdited,
     PostFlagged,
     PostNegative,
     PostRedacted,
-    PostShown,
     PostUnread,
     SurgePhase,
 )

@@ -14,14 +14,10 @@ import msgspec
 
 from scorer.virality.automation import is_copy, remembering, says_the_same, sketch
 from scorer.virality.cards import CARDS, Card, EngagedReply, best
+from scorer.virality.excitation import KERNEL_SECONDS, Excitation
 from scorer.virality.recalibration import Claim
-from scorer.virality.versions import Version, remember
+from scorer.virality.versions import Version
 
-KERNEL_SECONDS: Final = (600.0, 3_600.0, 20_000.0, 120_000.0, 1_000_000.0)
-KERNEL_WEIGHTS: Final = (0.436, 0.152, 0.172, 0.042, 0.198)
-"""How long followers take to react: the reaction-time kernel of SEISMIC (Zhao et al., KDD 2015: a power law with exponent
-1.242 after 300 s), as a sum of exponentials that differs from it by at most 0.02. A sum of exponentials can be updated event
-by event, a power law cannot."""
 RATE_SECONDS: Final = KERNEL_SECONDS
 """The windows over which rates are averaged: those of the kernel, so that each exponential is computed once for both."""
 RESURFACED_SECONDS: Final = 72 * 3_600.0
@@ -49,29 +45,6 @@ STEP_QUIET_SECONDS: Final = 600.0
 """Engagements that come in step look automated: `STEPS` in a row, each at most `STEP_SECONDS` after the one before, in a story
 that had fewer than `STEP_RATE` a second lately. In the first `STEP_QUIET_SECONDS` of a story, and as long after a loud voice,
 they may be readers who all saw it at once."""
-
-
-class Excitation(msgspec.Struct, array_like=True):
-    """The sums that a self-exciting estimate needs, at the time of the newest event.
-
-    `reach` is the followers of all voices, `events` the number of engagements, `waiting[j]` the followers who have not reacted
-    yet by the j-th exponential of the kernel.
-    """
-
-    reach: float = 0.0
-    events: float = 0.0
-    waiting: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(KERNEL_SECONDS))
-
-    def add(self, reach: float, events: float, late: float, velocity: bool) -> None:
-        """Add a voice that spoke `late` seconds before the newest event. Without `velocity` nobody is expected to react now."""
-        self.reach += reach
-        self.events += events
-        if not velocity:
-            return
-        if late:
-            self.waiting = [w + reach * exp(-late / tau) for w, tau in zip(self.waiting, KERNEL_SECONDS, strict=True)]
-        else:
-            self.waiting = [w + reach for w in self.waiting]
 
 
 class LastAnnounced(msgspec.Struct, array_like=True):
@@ -388,10 +361,6 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         self.answered = True
         self.claims, self.crossed = {}, []
 
-    def remember_version(self, post_id: str, version: Version) -> None:
-        """Remember which text of a post is known. The one that was remembered longest ago makes room."""
-        remember(self.versions, post_id, version)
-
     def card_of(self, post_id: str) -> Card | None:
         """What is shown of a post, if anything is."""
         return next((card for card in self.shown if card.post_id == post_id), None)
@@ -410,8 +379,7 @@ class Cascade(msgspec.Struct, omit_defaults=True):
 
     def forget_author(self, author_id: str) -> bool:
         """An author was erased: forget what they said. Returns True if there was anything."""
-        theirs = {card.post_id for card in self.shown if card.author_id == author_id}
-        for post_id in theirs:
+        for post_id in (theirs := {card.post_id for card in self.shown if card.author_id == author_id}):
             self.forget_post(post_id)
         return bool(theirs)
 

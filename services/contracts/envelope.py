@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from services.contracts.base import Event, EventId
+from services.contracts.changed import PostEdited, PostShown
 from services.contracts.incident import IncidentChanged
 from services.contracts.post import (
     AuthorChanged,
@@ -22,11 +23,9 @@ from services.contracts.signal import (
     CascadeForecast,
     PostAnswered,
     PostAsked,
-    PostEdited,
     PostFlagged,
     PostNegative,
     PostRedacted,
-    PostShown,
     PostUnread,
     WatchRequested,
 )

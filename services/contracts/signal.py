@@ -172,32 +172,6 @@ class PostAnswered(Event):
     seconds: Annotated[float, Field(ge=0.0)] | None = None
 
 
-class Said(StrEnum):
-    """What an edited post is, in its new words. `TOPICS` are said or hinted at."""
-
-    NEGATIVE = "negative"
-    QUESTION = "question"
-    TOPICS = "topics"
-    UNREAD = "unread"
-
-
-class PostEdited(Event):
-    """A post has other words than before: whoever was sent the earlier ones has to correct them.
-
-    `post` has the new words, `says` what they mean for the brand; what calls for it follows as a signal of its own before this
-    one. Without any of it the post has taken back what it complained of. `complaint` as in `PostNegative`.
-    """
-
-    TYPE: ClassVar[str] = "post.edited"
-
-    brand: BrandId
-    story: StoryId
-    conversation: ConversationId
-    post: PostCard
-    says: tuple[Said, ...] = ()
-    complaint: Probability | None = None
-
-
 class PostRedacted(Event):
     """A post was deleted where it was written: everybody who was sent it must forget it. One that was only `hidden` may come
     back (`PostShown`)."""
@@ -212,19 +186,6 @@ class PostRedacted(Event):
     post_id: str
     at: Time
     hidden: bool = False
-
-
-class PostShown(Event):
-    """A post that was hidden is visible again where it was written. If a source sends it again, it may be shown."""
-
-    TYPE: ClassVar[str] = "post.shown"
-
-    brand: BrandId
-    story: StoryId
-    conversation: ConversationId
-    network: str
-    post_id: str
-    at: Time
 
 
 class Level(StrEnum):

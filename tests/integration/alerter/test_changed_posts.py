@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from services.contracts.changed import Said
 from services.contracts.post import AuthorState, SourcePolicy
-from services.contracts.signal import Said
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.integration.alerter.test_answers import complaint, listed, running
 from tests.integration.alerter.test_erasure import HANDLE, everywhere, theirs, where

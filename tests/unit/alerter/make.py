@@ -12,6 +12,7 @@ from alerter.incidents.telling import Announcement
 from services.config.model import Config, Policy
 from services.config.rule import Rule
 from services.contracts.base import AccountId, BrandId, ConversationId, StoryId
+from services.contracts.changed import PostEdited, PostShown, Said
 from services.contracts.post import AuthorChanged, AuthorState, PostKind, SourcePolicy
 from services.contracts.signal import (
     BrandSurge,
@@ -25,14 +26,11 @@ from services.contracts.signal import (
     PostAnswered,
     PostAsked,
     PostCard,
-    PostEdited,
     PostFlagged,
     PostNegative,
     PostRedacted,
-    PostShown,
     PostUnread,
     Relevance,
-    Said,
     Sentiment,
     SurgePhase,
 )

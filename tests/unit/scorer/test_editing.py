@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from scorer.virality.versions import MOST_VERSIONS, Version, remember, text_hash
 from services.contracts.base import Event
+from services.contracts.changed import PostEdited, PostShown, Said
 from services.contracts.names import mentions_of
 from services.contracts.post import (
     AuthorChanged,
@@ -25,12 +26,9 @@ from services.contracts.post import (
 from services.contracts.signal import (
     BrandVolume,
     CascadeForecast,
-    PostEdited,
     PostFlagged,
     PostNegative,
     PostRedacted,
-    PostShown,
-    Said,
 )
 from services.eventlog.base import Record
 from tests.unit.scorer.test_forwarding import deleted, engagements, kept, placed, quote, reply
