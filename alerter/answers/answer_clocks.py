@@ -1,8 +1,8 @@
 """Answer clocks as rows: one for each complaint or question about a brand, at any reach, until the brand answers it.
 
-Neither text nor author is kept: a row says where the post is, how many followers its author has, and when an answer is
-due. Only of a post that the model would not read the text is kept until it is answered or deleted, because a person has to
-read it. A post that its network's terms keep in the house has no link here, and no text. Runs inside a transaction.
+A row says where the post is, what it says and who wrote it, because somebody has to read and answer it, and when that is
+due. Text and author are forgotten when it is answered on its network or deleted, and a day after a person settled it. A post
+that its network's terms keep in the house has no link here: rows go into digests, which leave it. In a transaction.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ DANGERS: Final = frozenset(TOPICS)
 """A post about one of the topics that ship waits for an answer in any mood. One's own topics may be `praise` as well."""
 MOST_MEASURED: Final = 100_000
 _COUNT_COPY: Final = update(clocks).where(clocks.c.id == bindparam("first")).values(copies=clocks.c.copies + 1)
-_UNREAD: Final = {"language": None, "text": None}
-"""What only the clock of a post that was not read has; all have the columns, so that they are inserted together."""
+FORGOTTEN: Final[dict[str, None]] = {"text": None, "author": None}
+"""What of a post is not kept longer than it waits for an answer."""
 
 Answerable = PostNegative | PostAsked | PostFlagged | PostUnread
 
@@ -55,7 +55,7 @@ _KINDS: Final[dict[type[Answerable], str]] = {
     PostUnread: "unread",
 }
 MOST_TEXT: Final = 1_000
-"""How much of a text is kept in the queue of what was not read."""
+"""How much of a text is kept while it waits for an answer."""
 
 
 def concerns(signal: Answerable) -> bool:
@@ -97,15 +97,16 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
         "asked_at": post.at,
         "due_at": due_at,
         "voice": signal.voice,
+        "complaint": signal.complaint if isinstance(signal, PostNegative) else None,
+        "language": signal.language if isinstance(signal, PostUnread) else post.language,
+        **_words(post),
         **_links(post, config.source_policy),
     }
     runs = {"state": ClockState.RUNNING, "tell_at": due_at}
-    if isinstance(signal, PostUnread):
-        values |= _to_read(signal, config.source_policy)
-        if not (brand.promise.unread and signal.addressed and not signal.wordless):
-            runs = {"state": ClockState.LISTED, "tell_at": None}
+    if isinstance(signal, PostUnread) and not (brand.promise.unread and signal.addressed and not signal.wordless):
+        runs = {"state": ClockState.LISTED, "tell_at": None}
     if not known.has(want):
-        row = {**_place(signal.brand, post.network, post.post_id), "noted_at": now, **_UNREAD, **values, **runs}
+        row = {**_place(signal.brand, post.network, post.post_id), "noted_at": now, **values, **runs}
         insert_missing_later(connection, clocks, [row])
         known.started(want, runs["state"] is ClockState.RUNNING)
         return True
@@ -113,7 +114,7 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
     mine = clocks.c.id == want.clock
     if isinstance(signal, PostUnread):
         # It has a clock already, because it asks something: a person has to read it all the same.
-        unread = {"kind": _KINDS[PostUnread], **_to_read(signal, config.source_policy)}
+        unread = {"kind": _KINDS[PostUnread], "language": signal.language, **_words(post)}
         asked = (clocks.c.kind == _KINDS[PostAsked], clocks.c.state.in_(WAITING))
         connection.execute(update(clocks).where(mine, *asked).values(**unread))
     else:
@@ -122,9 +123,8 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
         if connection.execute(listed.values(kind=values["kind"], due_at=due_at, **runs)).rowcount:
             return True
     # The answer came first, because the two were read from the network in the wrong order.
-    early = connection.execute(
-        update(clocks).where(mine, clocks.c.state == ClockState.EARLY).values(**values, state=ClockState.ANSWERED)
-    )
+    came_first = update(clocks).where(mine, clocks.c.state == ClockState.EARLY)
+    early = connection.execute(came_first.values(**values | FORGOTTEN, state=ClockState.ANSWERED))
     return bool(early.rowcount)
 
 
@@ -136,11 +136,9 @@ def _links(post: PostCard, terms: SourcePolicies) -> dict[str, str | None]:
     return {"permalink": shown.permalink, "reply_link": shown.reply_link, "policy": shown.policy.value}
 
 
-def _to_read(signal: PostUnread, terms: SourcePolicies) -> dict[str, str | None]:
-    """Returns what the queue shows of a post that was not read, as far as its network's terms let it out."""
-    shown = outside(signal.post, terms)
-    text = shown.text if shown is not None else None
-    return {"language": signal.language, "text": text[:MOST_TEXT] if text is not None else None}
+def _words(post: PostCard) -> dict[str, str | None]:
+    """Returns what the inbox shows of a post to people of the house. Who is outside sees it where its terms let it out."""
+    return {"text": post.text[:MOST_TEXT] if post.text is not None else None, "author": post.author}
 
 
 def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:
@@ -151,7 +149,7 @@ def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:
     stopped = connection.execute(
         update(clocks)
         .where(clocks.c.id == place["id"], clocks.c.state.in_(WAITING))
-        .values(**answered, state=ClockState.ANSWERED, text=None)
+        .values(**answered, **FORGOTTEN, state=ClockState.ANSWERED)
     )
     if stopped.rowcount:
         return True
@@ -163,7 +161,7 @@ def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:
 def withdraw(connection: Connection, signal: PostRedacted, config: Config) -> bool:
     """Stop the clocks of a deleted post. Returns True if it had one. Their links and accounts are forgotten."""
     mine = clocks.c.id.in_(clock_ids(signal, config))
-    bare = {"permalink": None, "reply_link": None, "account": None, "text": None}
+    bare = {"permalink": None, "reply_link": None, "account": None, **FORGOTTEN}
     known = connection.execute(update(clocks).where(mine, clocks.c.state != ClockState.EARLY).values(**bare)).rowcount
     gone = update(clocks).where(mine, clocks.c.state.in_(WAITING))
     connection.execute(gone.values(state=ClockState.WITHDRAWN, tell_at=None))

@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from alerter.api import (
     absences,
     actions,
+    answer_actions,
     answers,
     audit,
     config,
@@ -49,6 +50,7 @@ MODULES: Final = (
     drills,
     feeds,
     answers,
+    answer_actions,
     keys,
     audit,
     config,

@@ -36,5 +36,11 @@ WORDS: Final = {
     "changed-silence": "Changed. People are told at once of what it no longer covers.",
     "unsilenced": "Ended. People are told at once of what it held back.",
     "deleted": "Deleted.",
+    "answers-answered": "Marked as answered. For a day that can be taken back through the API.",
+    "answers-dismissed": "They need no answer, and no longer count in how fast you answer.",
+    "answers-assigned": "It stands beside them who answers them.",
+    "answers-snoozed": "They come back by themselves. When they are due stays as it was.",
+    "answers-reopened": "They wait again.",
+    "answers-partly": "Done, except for what was answered, dismissed or deleted in the meantime.",
     "back": "Noted. Their shifts are theirs again from now on.",
 }

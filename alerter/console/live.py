@@ -54,7 +54,14 @@ class About(StrEnum):
 def fingerprint(connection: Connection, caller: Caller, about: About = About.INCIDENTS) -> str:
     """Different whenever something that the caller may see has changed."""
     if about is About.ANSWERS:
-        waiting = select(func.count(), func.max(answer_clocks.c.noted_at), func.max(answer_clocks.c.told_at))
+        waiting = select(
+            func.count(),
+            func.max(answer_clocks.c.noted_at),
+            func.max(answer_clocks.c.told_at),
+            func.max(answer_clocks.c.snoozed_until),
+            func.count(answer_clocks.c.assigned_to),
+            func.sum(answer_clocks.c.copies),
+        )
         running = answer_clocks.c.state.in_(WAITING)
         clocks = connection.execute(waiting.where(running, seen_by(caller, answer_clocks.c.brand))).one()
         return _short([about, *clocks])

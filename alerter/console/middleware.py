@@ -27,7 +27,8 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 HOME: Final = "/console"
 LOGIN: Final = f"{HOME}/login"
-MAX_FIELDS: Final = 40
+MAX_FIELDS: Final = 300
+"""A page of the inbox has a box to tick for each of up to 180 posts."""
 
 
 def same_origin(request: Request) -> bool:

@@ -411,15 +411,23 @@ answer_clocks = Table(
     Column("noted_at", Moment, nullable=False),
     Column("voice", String(32)),
     Column("copies", Integer, nullable=False, default=0, server_default="0"),
+    Column("author", Text),
+    Column("complaint", Float),
+    Column("assigned_to", Text),
+    Column("snoozed_until", Moment),
+    Column("settled_by", Text),
+    Column("settled_as", String(16)),
+    Index("answer_clocks_story", "brand", "conversation"),
     Index("answer_clocks_voice", "brand", "voice"),
     Index("answer_clocks_tell", "state", "tell_at"),
     Index("answer_clocks_due", "state", "due_at"),
     Index("answer_clocks_asked", "asked_at"),
     Index("answer_clocks_noted", "noted_at"),
 )
-"""By when complaints and questions are to be answered. `language` and `text` are those of posts that were not read. `tell_at`
+"""By when complaints and questions are to be answered. `text` and `author` are kept until somebody has answered. `tell_at`
 is when the account's owner is told if nobody has answered; `told_at` and `digest` are when that was, and the delivery. `voice`
-is the same for all copies of a text: `copies` of them have joined this clock."""
+is the same for all copies of a text: `copies` of them have joined this clock. `complaint` is how sure the model was of one.
+`settled_as` is an `AnsweredBy` or a `Dismissal` where a person (`settled_by`) said how it ended."""
 
 answer_digests = Table(
     "answer_digests",

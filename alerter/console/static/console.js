@@ -40,7 +40,7 @@
   const busy = (el) => {
     const active = document.activeElement;
     if (active && active !== body && el.contains(active) && /^(INPUT|TEXTAREA|SELECT)$/.test(active.tagName)) return true;
-    return [...el.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => field.value !== field.defaultValue);
+    return [...el.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => field.value !== field.defaultValue || field.checked !== field.defaultChecked);
   };
   const titles = () => new Map([...document.querySelectorAll("[data-incident]")].map((el) => [el.dataset.incident, el.dataset.title]));
   const refresh = async () => {
