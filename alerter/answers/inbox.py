@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, tuple_
 
 from alerter.answers.answer_clocks import overdue_at
 from alerter.states import ClockState
@@ -44,7 +44,8 @@ class InboxFilter:
 
 @dataclass(frozen=True, slots=True)
 class InboxStory:
-    """One story: its posts that wait, the first due first, and how many they are. `incident` is the latest about it."""
+    """One story: its posts that wait, the one that began it first, then what is due first, and how many they are. `incident` is
+    the latest about it."""
 
     conversation: str
     brand: str
@@ -119,9 +120,11 @@ def _posts(
     connection: Connection, found: ColumnElement[bool], places: list[tuple[str, str]]
 ) -> Mapping[tuple[str, str], list[Any]]:
     place = (clocks.c.brand, clocks.c.conversation)
-    turn = func.row_number().over(partition_by=place, order_by=(clocks.c.due_at, clocks.c.id)).label("turn")
+    begins_it = case((clocks.c.network + ":" + clocks.c.post_id == clocks.c.conversation, 0), else_=1)
+    order = (begins_it, clocks.c.due_at, clocks.c.id)
+    turn = func.row_number().over(partition_by=place, order_by=order).label("turn")
     numbered = select(clocks, turn).where(found, tuple_(*place).in_(places)).subquery()
-    first = select(numbered).where(numbered.c.turn <= UNDER_ONE).order_by(numbered.c.due_at, numbered.c.id)
+    first = select(numbered).where(numbered.c.turn <= UNDER_ONE).order_by(numbered.c.turn)
     posts: dict[tuple[str, str], list[Any]] = {one: [] for one in places}
     for row in connection.execute(first):
         posts[row.brand, row.conversation].append(row)
