@@ -12,6 +12,7 @@ from alerter.api import (
     actions,
     answers,
     audit,
+    bulk,
     config,
     contact_methods,
     deliveries,
@@ -36,6 +37,7 @@ from alerter.api.problems import ALWAYS
 MODULES: Final = (
     incidents,
     actions,
+    bulk,
     page_now,
     outcomes,
     silences,
