@@ -13,6 +13,7 @@ from alerter.api import (
     answer_actions,
     answers,
     audit,
+    bulk,
     config,
     contact_methods,
     deliveries,
@@ -37,6 +38,7 @@ from alerter.api.problems import ALWAYS
 MODULES: Final = (
     incidents,
     actions,
+    bulk,
     page_now,
     outcomes,
     silences,

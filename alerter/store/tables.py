@@ -92,6 +92,11 @@ incidents = Table(
     Column("acknowledged_by", Text),
     Column("answer_by", Moment),
     Column("easing", Boolean, nullable=False, server_default=false()),
+    Column("words", Text, nullable=False, default="", server_default=""),
+    Column("kept_words", Text, nullable=False, default="", server_default=""),
+    Column("labels", Text, nullable=False, default="", server_default=""),
+    Column("networks", Text, nullable=False, default="", server_default=""),
+    Column("languages", Text, nullable=False, default="", server_default=""),
     Column("dossier", Text, nullable=False),
     UniqueConstraint("brand", "story", "ordinal"),
     Index("incidents_due", "due_at"),
@@ -102,7 +107,8 @@ incidents = Table(
 """`dossier` is the whole incident record; the other columns are what queries need.
 
 `due_at` is its next timer, `told_at` when people were first told, and `held_until` how long a silence, quiet hours or
-the page budget hold it back. The board is ordered by `acknowledged_by`, `answer_by` and `easing`."""
+the page budget hold it back. The board is ordered by `acknowledged_by`, `answer_by` and `easing`. The columns from `words` to
+`languages` are what it is found by (`incidents.findable`)."""
 
 silences = Table(
     "silences",
@@ -668,6 +674,8 @@ volumes = Table(
     Column("posts", Integer, nullable=False),
     Column("scored", Integer, nullable=False),
     Column("negative", Integer, nullable=False),
+    Column("newest_at", Moment),
     Index("volumes_by_hour", "hour"),
 )
-"""How many posts about a brand there were in an hour, summed over the scorer's lanes."""
+"""How many posts about a brand there were in an hour, summed over the scorer's lanes. `newest_at` is the last minute of it in
+which there was one."""

@@ -1,6 +1,6 @@
 """Answers become an inbox: who wrote, who answers, until when it waits, and how a person settled it.
 
-Revises: 0016
+Revises: 0017
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019"
-down_revision = "0016"
+revision = "0018"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 
