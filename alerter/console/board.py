@@ -15,9 +15,10 @@ from alerter.api.context import ApiContext
 from alerter.api.incident_filter import StateSet
 from alerter.api.problems import Problem
 from alerter.api.scopes import Scope
-from alerter.console import board_filter, flash, live, rendering, rows
+from alerter.console import board_filter, first_run, flash, live, rendering, rows
 from alerter.console.actions import filled, may
 from alerter.console.board_filter import BoardFilter
+from alerter.console.first_run import FirstStep
 from alerter.console.middleware import HOME, Form, Signed
 from alerter.incidents import words
 from alerter.incidents.actions import undo_until
@@ -75,15 +76,17 @@ async def _page(
 ) -> Response:
     caller, context = visit.caller, service.context()
 
-    def read(connection: Connection) -> tuple[rows.Page, str]:
+    def read(connection: Connection) -> tuple[rows.Page, tuple[FirstStep, ...], str]:
         page = rows.read(connection, caller, asked.asked, asked.first, context, with_ended=asked.is_plain)
-        return page, live.fingerprint(connection, caller)
+        todo = first_run.steps(connection, caller, context) if not page.records and asked.is_plain else ()
+        return page, todo, live.fingerprint(connection, caller)
 
-    page, version = await service.database.read(read)
+    page, todo, version = await service.database.read(read)
     config = context.config
     facts: dict[str, Any] = {
         "rows": [rows.row(one, caller, page.known, config, context.now) for one in page.records],
         "counts": page.counts,
+        "first_steps": todo,
         "asked": asked.asked,
         "is_mine": asked.is_mine,
         "is_plain": asked.is_plain,

@@ -114,7 +114,7 @@ def read(connection: Connection, caller: Caller, context: Context) -> Strip:
     unread = select(func.count()).where(
         answer_clocks.c.kind == "unread", answer_clocks.c.state.in_(WAITING), seen_by(caller, answer_clocks.c.brand)
     )
-    on_call = _on_call(connection, caller, context)
+    on_call = on_duty(connection, caller, context)
     return Strip(
         on_call=on_call[:MOST_ON_CALL],
         more_on_call=max(0, len(on_call) - MOST_ON_CALL),
@@ -129,7 +129,8 @@ def read(connection: Connection, caller: Caller, context: Context) -> Strip:
     )
 
 
-def _on_call(connection: Connection, caller: Caller, context: Context) -> tuple[OnDuty, ...]:
+def on_duty(connection: Connection, caller: Caller, context: Context) -> tuple[OnDuty, ...]:
+    """Returns who is on call now for each schedule that the caller sees, first those that have nobody."""
     config, now = context.config, context.now
     schedules = oncall.visible(caller, config)
     if not schedules:
