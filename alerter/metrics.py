@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from alerter.rules.severity import MILDEST, WORST
-from alerter.states import AttemptOutcome, DeliveryState, TellReason
+from alerter.states import AnsweredBy, AttemptOutcome, DeliveryState, Dismissal, TellReason
 from services.base.metrics import LATENCY_SECONDS
 from services.contracts.incident import Change
 
@@ -150,6 +150,17 @@ class AlerterMetrics:
             ["brand"],
             registry=registry,
         )
+        self.answers_settled = Counter(
+            "firebreak_answers_settled_total",
+            "Complaints and questions that people dealt with, by action (answered, dismissed, assigned, snoozed, reopened) and "
+            "reason (how it was answered, or why it needs no answer)",
+            ["action", "reason"],
+            registry=registry,
+        )
+        for how in AnsweredBy:
+            self.answers_settled.labels("answered", how)
+        for why in Dismissal:
+            self.answers_settled.labels("dismissed", why)
         self.sign_ins = Counter(
             "firebreak_sign_ins_total",
             "Tries to sign in to the console, by outcome (ok, wrong, throttled)",

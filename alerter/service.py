@@ -21,6 +21,7 @@ from alerter.api.routes import mount_api
 from alerter.console.live import LiveUpdates
 from alerter.console.pages import mount_console
 from alerter.console.sign_ins import SignIn, SignIns
+from alerter.console.strip import Strips
 from alerter.desk.consumer import Consumer
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
@@ -109,7 +110,8 @@ class Alerter:
         self.config_news = ConfigNews(self.database, context.current, self.context, self.ring, self.metrics)
         self.deliverer.page_failed = self.engine.bell.set
         self.consumer = Consumer(context, self.database, self.context, self.ring, self.metrics, monotonic)
-        self.live_updates = LiveUpdates(self.database)
+        self.strips = Strips()
+        self.live_updates = LiveUpdates(self.database, self.strips.forget)
         for outcome in SignIn:
             self.metrics.sign_ins.labels(outcome.value)  # from zero, so that the first one shows as an increase
         self.sign_ins = SignIns(lambda what: self.metrics.sign_ins.labels(what.value).inc())
@@ -128,6 +130,7 @@ class Alerter:
         self.engine.bell.set()
         self.deliverer.bell.set()
         self.publisher.bell.set()
+        self.strips.forget()
         self.live_updates.bell.set()
 
     async def start(self, tasks: Tasks) -> None:
@@ -198,7 +201,7 @@ class Alerter:
 
     def mount(self, app: Any) -> None:
         mount_api(app, self)
-        mount_console(app, self, self.live_updates, self.sign_ins)
+        mount_console(app, self, self.live_updates, self.sign_ins, self.strips)
 
     async def act(self, work: Callable[[IncidentService], T]) -> T:
         """Do what a person asked for, in one transaction. Returns the result of `work`."""

@@ -84,6 +84,27 @@ class ClockState(StrEnum):
     """It was not read, and has no clock: it only stands in the queue of what a person should look at."""
     EARLY = "early"
     """An answer arrived before the question that it answers."""
+    DISMISSED = "dismissed"
+    """A person said that it needs no answer."""
+
+
+class AnsweredBy(StrEnum):
+    """How a complaint was answered where Firebreak does not see it."""
+
+    PHONE = "phone"
+    MAIL = "mail"
+    MESSAGE = "message"
+    """In private, on the network itself."""
+    IN_PERSON = "in_person"
+
+
+class Dismissal(StrEnum):
+    """Why a person says that a post needs no answer."""
+
+    NO_COMPLAINT = "no_complaint"
+    NOT_OURS = "not_ours"
+    """It is about something else that has the same name."""
+    SPAM = "spam"
 
 
 class TellReason(StrEnum):

@@ -1,9 +1,9 @@
 """Answer clocks as rows: one for each complaint or question about a brand, at any reach, until the brand answers it.
 
-Neither text nor author is kept: a row says where the post is, how many followers its author has, and when an answer is due. By
-a hash of the author's id an erasure finds it. Only of a post that the model would not read the text is kept until it is
-answered or deleted, because a person has to read it. A post that its network's terms keep in the house has no link here, and no
-text. Runs inside a transaction.
+A row says where the post is, what it says and who wrote it, because somebody has to read and answer it, and when that is
+due. Text and handle are forgotten when it is answered on its network or deleted, and a day after a person settled it. By a
+hash of the author's id an erasure finds it. A post that its network's terms keep in the house has no link here: rows go into
+digests, which leave it. In a transaction.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ DANGERS: Final = frozenset(TOPICS)
 """A post about one of the topics that ship waits for an answer in any mood. One's own topics may be `praise` as well."""
 MOST_MEASURED: Final = 100_000
 _COUNT_COPY: Final = update(clocks).where(clocks.c.id == bindparam("first")).values(copies=clocks.c.copies + 1)
-_UNREAD: Final = {"language": None, "text": None}
-"""What only the clock of a post that was not read has; all have the columns, so that they are inserted together."""
+FORGOTTEN: Final[dict[str, None]] = {"text": None, "handle": None}
+"""What of a post is not kept longer than it waits for an answer."""
 
 Answerable = PostNegative | PostAsked | PostFlagged | PostUnread
 
@@ -58,7 +58,7 @@ _KINDS: Final[dict[type[Answerable], str]] = {
     PostUnread: "unread",
 }
 MOST_TEXT: Final = 1_000
-"""How much of a text is kept in the queue of what was not read."""
+"""How much of a text is kept while it waits for an answer."""
 
 
 def concerns(signal: Answerable) -> bool:
@@ -102,15 +102,16 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
         "due_at": due_at,
         "voice": signal.voice,
         "author": author_of(post),
+        "complaint": signal.complaint if isinstance(signal, PostNegative) else None,
+        "language": signal.language if isinstance(signal, PostUnread) else post.language,
+        **_words(post),
         **_links(post, config.source_policy),
     }
     runs = {"state": ClockState.RUNNING, "tell_at": due_at}
-    if isinstance(signal, PostUnread):
-        values |= _to_read(signal, config.source_policy)
-        if not (brand.promise.unread and signal.addressed and not signal.wordless):
-            runs = {"state": ClockState.LISTED, "tell_at": None}
+    if isinstance(signal, PostUnread) and not (brand.promise.unread and signal.addressed and not signal.wordless):
+        runs = {"state": ClockState.LISTED, "tell_at": None}
     if not known.has(want):
-        row = {**_place(signal.brand, post.network, post.post_id), "noted_at": now, **_UNREAD, **values, **runs}
+        row = {**_place(signal.brand, post.network, post.post_id), "noted_at": now, **values, **runs}
         insert_missing_later(connection, clocks, [row])
         known.started(want, runs["state"] is ClockState.RUNNING)
         return True
@@ -120,7 +121,7 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
         return True
     if isinstance(signal, PostUnread):
         # It has a clock already, because it asks something: a person has to read it all the same.
-        unread = {"kind": _KINDS[PostUnread], **_to_read(signal, config.source_policy)}
+        unread = {"kind": _KINDS[PostUnread], "language": signal.language, **_words(post)}
         asked = (clocks.c.kind == _KINDS[PostAsked], clocks.c.state.in_(WAITING))
         connection.execute(update(clocks).where(mine, *asked).values(**unread))
     else:
@@ -129,21 +130,21 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
         if connection.execute(listed.values(kind=values["kind"], due_at=due_at, **runs)).rowcount:
             return True
     # The answer came first, because the two were read from the network in the wrong order.
-    early = connection.execute(
-        update(clocks).where(mine, clocks.c.state == ClockState.EARLY).values(**values, state=ClockState.ANSWERED)
-    )
+    came_first = update(clocks).where(mine, clocks.c.state == ClockState.EARLY)
+    early = connection.execute(came_first.values(**values | FORGOTTEN, state=ClockState.ANSWERED))
     return bool(early.rowcount)
 
 
 def _again(connection: Connection, signal: Answerable, mine: ColumnElement[bool], values: dict[str, Any]) -> bool:
     """Start the clock of an edited post again: an earlier edit had taken back what it asked, or it was hidden; or it was
     answered, and speaks of danger since. Returns True if it runs again."""
-    anew = values | {"answered_at": None, "answer_id": None}
+    anew = values | dict.fromkeys(("answered_at", "answer_id", "settled_by", "settled_as"))
     back = clocks.c.state == ClockState.WITHDRAWN
     if isinstance(signal, PostFlagged):
         danger = update(clocks).where(mine, clocks.c.state.in_(WAITING)).values(kind=_KINDS[PostFlagged])
         connection.execute(danger)
-        answered = and_(clocks.c.state == ClockState.ANSWERED, clocks.c.kind != _KINDS[PostFlagged])
+        over = clocks.c.state.in_((ClockState.ANSWERED, ClockState.DISMISSED))
+        answered = and_(over, clocks.c.kind != _KINDS[PostFlagged])
         back = or_(back, and_(answered, clocks.c.answered_at < values["asked_at"]))
     return bool(connection.execute(update(clocks).where(mine, back).values(anew)).rowcount)
 
@@ -154,7 +155,7 @@ def waits(signal: PostEdited) -> bool:
     return complains or not {Said.QUESTION, Said.TOPICS, Said.UNREAD}.isdisjoint(signal.says)
 
 
-def correct(connection: Connection, signal: PostEdited, config: Config) -> bool:
+def correct(connection: Connection, signal: PostEdited) -> bool:
     """A post has other words. If they need no answer, its clock stops. Returns True if it had one that waited.
 
     A danger that was reported is looked at although it was taken back, and a clock that counts the copies of a text runs on
@@ -164,19 +165,15 @@ def correct(connection: Connection, signal: PostEdited, config: Config) -> bool:
     mine = (clocks.c.id == clock_id(signal.brand, post.network, post.post_id), clocks.c.state.in_(WAITING))
     if not waits(signal):
         alone = (clocks.c.kind.is_distinct_from(_KINDS[PostFlagged]), clocks.c.copies == 0)
-        done = {"state": ClockState.WITHDRAWN, "tell_at": None, "text": None}
+        done = {"state": ClockState.WITHDRAWN, "tell_at": None, **FORGOTTEN}
         return bool(connection.execute(update(clocks).where(*mine, *alone).values(**done)).rowcount)
-    unread = (*mine, clocks.c.kind == _KINDS[PostUnread])
-    if Said.UNREAD in signal.says:
-        shown = outside(post, config.source_policy)
-        text = shown.text if shown is not None else None
-        said: dict[str, Any] = {"text": None if text is None else text[:MOST_TEXT]}
-    else:
+    if Said.UNREAD not in signal.says:
         kind = (
             PostNegative if Said.NEGATIVE in signal.says else PostFlagged if Said.TOPICS in signal.says else PostAsked
         )
-        said = {"kind": _KINDS[kind], "language": None, "text": None}
-    return bool(connection.execute(update(clocks).where(*unread).values(**said)).rowcount)
+        unread = update(clocks).where(*mine, clocks.c.kind == _KINDS[PostUnread])
+        connection.execute(unread.values(kind=_KINDS[kind]))
+    return bool(connection.execute(update(clocks).where(*mine).values(**_words(post), language=post.language)).rowcount)
 
 
 def _links(post: PostCard, terms: SourcePolicies) -> dict[str, str | None]:
@@ -187,11 +184,9 @@ def _links(post: PostCard, terms: SourcePolicies) -> dict[str, str | None]:
     return {"permalink": shown.permalink, "reply_link": shown.reply_link, "policy": shown.policy.value}
 
 
-def _to_read(signal: PostUnread, terms: SourcePolicies) -> dict[str, str | None]:
-    """Returns what the queue shows of a post that was not read, as far as its network's terms let it out."""
-    shown = outside(signal.post, terms)
-    text = shown.text if shown is not None else None
-    return {"language": signal.language, "text": text[:MOST_TEXT] if text is not None else None}
+def _words(post: PostCard) -> dict[str, str | None]:
+    """Returns what the inbox shows of a post to people of the house. Who is outside sees it where its terms let it out."""
+    return {"text": post.text[:MOST_TEXT] if post.text is not None else None, "handle": post.author}
 
 
 def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:
@@ -202,7 +197,7 @@ def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:
     stopped = connection.execute(
         update(clocks)
         .where(clocks.c.id == place["id"], clocks.c.state.in_(WAITING))
-        .values(**answered, state=ClockState.ANSWERED, text=None)
+        .values(**answered, **FORGOTTEN, state=ClockState.ANSWERED)
     )
     if stopped.rowcount:
         return True
@@ -214,7 +209,7 @@ def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:
 def withdraw(connection: Connection, signal: PostRedacted, config: Config) -> bool:
     """Stop the clocks of a deleted post. Returns True if it had one. Their links and accounts are forgotten."""
     mine = clocks.c.id.in_(clock_ids(signal, config))
-    bare = {"permalink": None, "reply_link": None, "account": None, "text": None, "author": None}
+    bare = {"permalink": None, "reply_link": None, "account": None, **FORGOTTEN}
     known = connection.execute(update(clocks).where(mine, clocks.c.state != ClockState.EARLY).values(**bare)).rowcount
     gone = update(clocks).where(mine, clocks.c.state.in_(WAITING))
     connection.execute(gone.values(state=ClockState.WITHDRAWN, tell_at=None))

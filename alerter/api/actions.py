@@ -48,6 +48,10 @@ ACTIONS: Final[Mapping[str, Action]] = {
     ),
     "outcome": Action("marked", schemas.OutcomeIn, lambda p, i, said: p.mark(i, said.by, said.outcome, said.comment)),
     "note": Action("noted", schemas.NoteIn, lambda p, i, said: p.note(i, said.by, said.comment)),
+    "severity": Action(
+        "regraded", schemas.Regrading, lambda p, i, said: p.regrade(i, said.by, said.severity, said.comment)
+    ),
+    "playbook": Action("ticked", schemas.TickIn, lambda p, i, said: p.tick(i, said.by, said.step, said.done)),
     "labels": Action("labelled", schemas.LabelsIn, lambda p, i, said: p.label(i, said.by, said.add, said.remove)),
 }
 """The last part of the path -> what it does."""
@@ -149,3 +153,15 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
     async def label_incident(caller: Responder, incident: IncidentKey, said: schemas.LabelsIn) -> Incident:
         """Add and remove labels, at most 20 of them. Nobody is told of it."""
         return await perform(service, caller, "labels", incident, said)
+
+    @routes.post("/incidents/{incident}/severity", responses={**ABSENT, **CONFLICT})
+    async def regrade_incident(caller: Responder, incident: IncidentKey, said: schemas.Regrading) -> Incident:
+        """Give it another severity, and say why. That holds until the story gets worse than it is now. Everybody who was told
+        hears so."""
+        return await perform(service, caller, "severity", incident, said)
+
+    @routes.post("/incidents/{incident}/playbook", responses={**ABSENT, **CONFLICT})
+    async def tick_step(caller: Responder, incident: IncidentKey, said: schemas.TickIn) -> Incident:
+        """Tick a step of its playbook off, or take that back, even after it has ended. Nobody is told of it. 409 if the
+        playbook has no such step."""
+        return await perform(service, caller, "playbook", incident, said)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, and_, select
 
-from alerter.answers import fairness
+from alerter.answers import fairness, inbox
 from alerter.answers.answer_clocks import overdue_at, waited
 from alerter.api import views
 from alerter.api.auth import Caller, Reader, seen_by
@@ -19,7 +19,6 @@ from alerter.api.schemas import Shape
 from alerter.states import ClockState
 from alerter.store.tables import answer_clocks
 from services.config.section import Slug
-from services.contracts.post import SourcePolicy
 
 Days = Annotated[int, Query(ge=1, le=90)]
 
@@ -32,11 +31,12 @@ class Wanted(StrEnum):
     ANSWERED = "answered"
     WITHDRAWN = "withdrawn"
     LISTED = "listed"
+    DISMISSED = "dismissed"
 
 
 class AnswerClock(Shape):
-    """One complaint or question: where it is, and by when it has to be answered. Its text is not kept, but of a post that the
-    model would not read; one that is only `listed` has no clock."""
+    """One complaint or question: where it is, what it says, and by when it has to be answered. One that is only `listed` has
+    no clock. To a key that is limited to brands `text` and `handle` are null where the source's terms keep them in."""
 
     id: str
     brand: str
@@ -50,14 +50,26 @@ class AnswerClock(Shape):
     due_at: datetime
     state: str
     overdue: bool
-    answered_at: datetime | None
+    answered_at: datetime | None = Field(description="or dismissed")
     answer_id: str | None
     copies: int = Field(description="posts of the same text that wait for the same answer, without this one")
     told_at: datetime | None = Field(description="when the account's owner was told that it was overdue")
     permalink: str | None
     reply_link: str | None
-    language: str | None = Field(None, description="of a post that was not read, as far as it is known")
-    text: str | None = Field(None, description="of a post that was not read, until it is answered or deleted")
+    language: str | None = Field(None, description="as far as it is known")
+    text: str | None = Field(
+        None, description="kept until it is answered or deleted, and a day after a person settled it"
+    )
+    handle: str | None = Field(None, description="of its author, as long as the text")
+    complaint: float | None = Field(None, description="how sure the model was that it is a complaint, 0 to 1")
+    assigned_to: str | None = Field(None, description="who answers it")
+    snoozed_until: datetime | None = None
+    settled_by: str | None = Field(None, description="who said that it is answered, or needs no answer")
+    settled_as: str | None = Field(
+        None,
+        description="how it was answered (phone, mail, message, in_person), or why it needs no answer "
+        "(no_complaint, not_ours, spam); null where it was answered on its network",
+    )
 
 
 class AnswerClocks(Shape):
@@ -165,9 +177,7 @@ def _page(
 
 def _clock(row: Any, caller: Caller, now: datetime) -> AnswerClock:
     fields = {name: getattr(row, name) for name in AnswerClock.model_fields if name != "overdue"}
-    if caller.outside and row.policy == SourcePolicy.INTERNAL:
-        # As in the digest: not even its id leaves the house, nor that of the answer under it.
-        fields |= {"post_id": None, "answer_id": None}
+    fields |= inbox.kept_from(caller.outside, row)
     return AnswerClock(**fields, overdue=row.state == ClockState.RUNNING and row.due_at <= now)
 
 

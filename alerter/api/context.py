@@ -13,6 +13,7 @@ from alerter.api.problems import Problem
 from alerter.api.reply_limits import ReplyLimits
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
+from alerter.metrics import AlerterMetrics
 from alerter.notify.links import LinkSigner
 from alerter.notify.outlets import Outlets
 from alerter.oncall.declared_config import DeclaredConfig
@@ -35,6 +36,7 @@ class ApiContext(Protocol):
     links: LinkSigner
     outlets: Outlets
     reply_limits: ReplyLimits
+    metrics: AlerterMetrics
     started: bool
 
     def context(self) -> Context: ...

@@ -10,8 +10,10 @@ from fastapi.security import HTTPBearer
 from alerter.api import (
     absences,
     actions,
+    answer_actions,
     answers,
     audit,
+    bulk,
     config,
     contact_methods,
     deliveries,
@@ -36,6 +38,7 @@ from alerter.api.problems import ALWAYS
 MODULES: Final = (
     incidents,
     actions,
+    bulk,
     page_now,
     outcomes,
     silences,
@@ -49,6 +52,7 @@ MODULES: Final = (
     drills,
     feeds,
     answers,
+    answer_actions,
     keys,
     audit,
     config,

@@ -363,6 +363,24 @@ class LabelsIn(ActionIn):
     remove: tuple[Label, ...] = Field((), max_length=MAX_LABELS)
 
 
+class Regrading(ActionIn):
+    """Another severity. The comment is the reason."""
+
+    severity: Severity = Field(examples=[1])
+    comment: Annotated[str, StringConstraints(pattern=r"^[^\x00]*\S[^\x00]*$", max_length=1000)] = Field(
+        examples=["the minister's office has called"]
+    )
+
+
+class TickIn(ActionIn):
+    """A step of the playbook, in its own words."""
+
+    step: Annotated[str, StringConstraints(pattern=r"^[^\x00]*\S[^\x00]*$", max_length=500)] = Field(
+        examples=["Answer the first post in public."]
+    )
+    done: bool = True
+
+
 class LeadTimes(Shape):
     """Minutes from the first message to the moment an incident crossed the line. Negative: people were told too late."""
 

@@ -17,6 +17,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, and_, or_, sel
 
 from alerter.api import endpoint_trouble, schemas
 from alerter.api.auth import Caller, seen_by
+from alerter.api.incident_filter import IncidentFilter
 from alerter.escalation import policy, rings, steps, untold
 from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
@@ -75,19 +76,10 @@ def shown_to(caller: Caller, record: IncidentRecord, policies: SourcePolicies) -
 
 
 def incident_page(
-    connection: Connection,
-    caller: Caller,
-    policies: SourcePolicies,
-    brand: str | None,
-    state: str | None,
-    cursor: str | None,
-    limit: int,
+    connection: Connection, caller: Caller, config: Config, asked: IncidentFilter, cursor: str | None, limit: int
 ) -> schemas.Incidents:
-    query = select(incidents.c.id, incidents.c.opened_at, incidents.c.dossier).where(seen_by(caller, incidents.c.brand))
-    if brand is not None:
-        query = query.where(incidents.c.brand == brand)
-    if state is not None:
-        query = query.where(incidents.c.state == state)
+    conditions, policies = asked.conditions(caller, config), config.source_policy
+    query = select(incidents.c.id, incidents.c.opened_at, incidents.c.dossier).where(*conditions)
     rows, after = page(connection, query, incidents.c.opened_at, incidents.c.id, cursor, limit)
     records = with_tickets(connection, [read_record(row.dossier) for row in rows])
     items = tuple(shown_to(caller, record, policies).incident for record in records)

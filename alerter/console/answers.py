@@ -1,22 +1,55 @@
-"""What waits for an answer: every complaint and question, small ones too, what is overdue first."""
+"""The inbox of answers: every complaint and question that waits, small ones too, one row for each story; and what was not read.
+
+The first thing in it is what is due first. A form acts on all that are ticked, by the same functions as the API.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, NamedTuple
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
 from sqlalchemy import Connection, func, select
 
-from alerter.answers.answer_clocks import WAITING, overdue_at
+from alerter.answers import inbox
+from alerter.answers.answer_clocks import WAITING
+from alerter.answers.inbox import Inbox, InboxFilter
+from alerter.api import answer_actions as api
 from alerter.api.auth import Caller, seen_by
 from alerter.api.context import ApiContext
-from alerter.console import live, rendering
+from alerter.api.problems import Problem
+from alerter.api.scopes import Scope
+from alerter.console import flash, live, rendering
+from alerter.console.actions import filled, may
 from alerter.console.live import About
-from alerter.console.middleware import Signed
-from alerter.states import ClockState
+from alerter.console.middleware import HOME, Form, Signed
+from alerter.states import AnsweredBy, Dismissal
 from alerter.store.tables import answer_clocks
 
-MAX_SHOWN: Final = 200
+PAGE: Final = f"{HOME}/answers"
+First = Annotated[int, Query(alias="from", ge=0, le=100_000)]
+MAX_UNREAD: Final = 100
+TICK: Final = "clock."
+"""How the field of a ticked post begins; its id follows."""
+CHECKED: Final = ("late", "snoozed")
+ASKED: Final = ("brand", "network", "language", "kind", "assigned_to", "text", *CHECKED)
+"""What an address may ask for, as in `InboxFilter`."""
+MOST_ASKED: Final = 200
+KINDS: Final = ("complaint", "question", "danger", "unread")
+HOW: Final[Mapping[AnsweredBy, str]] = {
+    AnsweredBy.PHONE: "by phone",
+    AnsweredBy.MAIL: "by mail",
+    AnsweredBy.MESSAGE: "in a private message",
+    AnsweredBy.IN_PERSON: "in person",
+}
+WHY: Final[Mapping[Dismissal, str]] = {
+    Dismissal.NO_COMPLAINT: "it is no complaint",
+    Dismissal.NOT_OURS: "it is not about us",
+    Dismissal.SPAM: "it is spam",
+}
+SNOOZES: Final = ((60, "an hour"), (4 * 60, "4 hours"), (24 * 60, "a day"))
 
 
 class Unread(NamedTuple):
@@ -29,47 +62,92 @@ class Unread(NamedTuple):
 
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/answers")
-    async def show_answers(request: Request, visit: Signed) -> Response:
-        context = service.context()
+    async def show_answers(request: Request, visit: Signed, first: First = 0, done: str = "") -> Response:
+        return await _page(service, request, visit.caller, first, flash.WORDS.get(f"answers-{done}"))
 
-        def read(connection: Connection) -> tuple[list[Any], int, int, Unread, str]:
-            rows, waiting = _waiting(connection, visit.caller)
-            late = select(func.count()).select_from(answer_clocks).where(overdue_at(context.now))
-            overdue = connection.scalar(late.where(seen_by(visit.caller, answer_clocks.c.brand))) or 0
-            unread = _unread(connection, visit.caller)
-            return rows, waiting, overdue, unread, live.fingerprint(connection, visit.caller, About.ANSWERS)
-
-        rows, waiting, overdue, unread, version = await service.database.read(read)
-        config = context.config
-        owners = {account.id: account.owner for brand in config.brands for account in brand.accounts}
-        return rendering.page(
-            service,
-            request,
-            "answers.html",
-            rows=rows,
-            waiting=waiting,
-            overdue=overdue,
-            unread=unread,
-            names={brand.id: brand.name for brand in config.brands},
-            owners=owners,
-            version=version,
-            about=About.ANSWERS.value,
-        )
+    for name in api.ACTIONS:
+        _mount_action(routes, service, name)
 
 
-def _waiting(connection: Connection, caller: Caller) -> tuple[list[Any], int]:
-    """Those that run, the one that is due first at the top, and how many there are in all."""
-    running = (answer_clocks.c.state == ClockState.RUNNING, seen_by(caller, answer_clocks.c.brand))
-    query = select(answer_clocks).where(*running).order_by(answer_clocks.c.due_at, answer_clocks.c.id)
-    rows = list(connection.execute(query.limit(MAX_SHOWN)))
-    return rows, connection.scalar(select(func.count()).select_from(answer_clocks).where(*running)) or 0
+def _mount_action(routes: APIRouter, service: ApiContext, name: str) -> None:
+    @routes.post(f"/answers/{name}")
+    async def act(visit: Signed, form: Form) -> Response:
+        caller = may(visit, Scope.RESPOND)
+        body = api.ACTIONS[name].body
+        ids = [field.removeprefix(TICK) for field in form if field.startswith(TICK)]
+        if not ids:
+            raise Problem(422, "tick the posts that you mean, then do it again")
+        own = {field: form[field] for field in body.model_fields.keys() - {"ids", "by", "comment"} if field in form}
+        if name == "assign" and own.get("to") is None:
+            own["to"] = visit.person
+        result = await api.perform(service, caller, name, filled(body, visit, form, ids=ids, **own))
+        if not result.done:
+            raise Problem(409, f"nothing was done: {result.not_done[0].why}")
+        word = api.ACTIONS[name].done if not result.not_done else "partly"
+        back = form.get("asked", "")
+        return RedirectResponse(f"{PAGE}?{back + '&' if _ours(back) else ''}done={word}", 303)
+
+
+def _ours(asked: str) -> bool:
+    """Returns True if this is what `_asked` wrote: words of an address, and nothing that leads elsewhere."""
+    return bool(asked) and len(asked) < 2000 and asked.isascii() and asked.isprintable() and " " not in asked
+
+
+def filter_of(query: Mapping[str, str]) -> InboxFilter:
+    """Returns what the address asks for. What it asks wrongly is left out: a page is shown whatever stands there."""
+    said: dict[str, Any] = {name: query.get(name, "").strip()[:MOST_ASKED] for name in ASKED}
+    return InboxFilter(**said | {name: query.get(name) == "1" for name in CHECKED})
+
+
+def _asked(wanted: InboxFilter, first: int = 0) -> str:
+    """Returns the address's query that asks for the same again."""
+    said = {name: getattr(wanted, name) for name in ASKED}
+    given = {name: "1" if value is True else value for name, value in said.items() if value}
+    return urlencode({**given, "from": first} if first else given)
+
+
+async def _page(service: ApiContext, request: Request, caller: Caller, first: int, said: str | None) -> Response:
+    context = service.context()
+    wanted = filter_of(request.query_params)
+    mine = seen_by(caller, answer_clocks.c.brand)
+
+    def read(connection: Connection) -> tuple[Inbox, dict[str, list[str]], Unread, str]:
+        found = inbox.read(connection, mine, caller.outside, wanted, context.now, first)
+        version = live.fingerprint(connection, caller, About.ANSWERS)
+        return found, inbox.choices(connection, mine), _unread(connection, caller), version
+
+    found, choices, unread, version = await service.database.read(read)
+    config = context.config
+    return rendering.page(
+        service,
+        request,
+        "answers.html",
+        inbox=found,
+        wanted=wanted,
+        choices=choices,
+        unread=unread,
+        names={brand.id: brand.name for brand in config.brands if caller.sees(brand.id)},
+        owners={account.id: account.owner for brand in config.brands for account in brand.accounts},
+        kept_from=lambda row: inbox.kept_from(caller.outside, row),
+        asked=_asked(wanted, first),
+        earlier=_asked(wanted, max(0, first - inbox.ENTRIES)) if first else None,
+        later=_asked(wanted, first + inbox.ENTRIES) if found.more else None,
+        kinds=KINDS,
+        how=HOW,
+        why=WHY,
+        snoozes=SNOOZES,
+        may_act=caller.may(Scope.RESPOND),
+        version=version,
+        about=About.ANSWERS.value,
+        said=said,
+    )
 
 
 def _unread(connection: Connection, caller: Caller) -> Unread:
     """The posts that a person has to read, with or without a clock."""
     c = answer_clocks.c
-    mine = (c.kind == "unread", c.state.in_(WAITING), seen_by(caller, c.brand))
-    rows = connection.execute(select(answer_clocks).where(*mine).order_by(c.asked_at.desc(), c.id).limit(MAX_SHOWN))
+    mine = (c.kind == inbox.UNREAD, c.state.in_(WAITING), seen_by(caller, c.brand))
+    rows = connection.execute(select(answer_clocks).where(*mine).order_by(c.asked_at.desc(), c.id).limit(MAX_UNREAD))
     counts = connection.execute(
         select(c.brand, c.language, func.count())
         .where(*mine)

@@ -1,135 +1,120 @@
-"""What the pages show of incidents: read in one transaction, put in words and in order outside of it. Reading only."""
+"""The board: what is open as a dense table, filtered by its address, and the form by which several are taken or ended."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final
+from urllib.parse import parse_qsl
 
-from sqlalchemy import Connection, case, false, func, not_, or_, select
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy import Connection
 
-from alerter.api.auth import Caller, seen_by
-from alerter.console.chart import Chart, draw
-from alerter.escalation import untold
+from alerter.api import bulk
+from alerter.api.bulk import BulkAction, BulkIn
+from alerter.api.context import ApiContext
+from alerter.api.incident_filter import StateSet
+from alerter.api.problems import Problem
+from alerter.api.scopes import Scope
+from alerter.console import board_filter, first_run, flash, live, rendering, rows
+from alerter.console.actions import filled, may
+from alerter.console.board_filter import BoardFilter
+from alerter.console.first_run import FirstStep
+from alerter.console.middleware import HOME, Form, Signed
 from alerter.incidents import words
-from alerter.incidents.record import IncidentRecord, leading
-from alerter.incidents.store import read_record
-from alerter.states import ENDED
-from alerter.store.tables import incidents
-from services.config.model import Config
-from services.contracts.incident import Incident, IncidentState
-from services.contracts.signal import PostCard
+from alerter.incidents.actions import undo_until
 
-SHOWN: Final = 20
-"""Cards on one page: the most urgent first, and the page stays below 100 kB with all it needs."""
-MAX_ENDED: Final = 10
-OPEN: Final = tuple(sorted(set(IncidentState) - ENDED))
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One incident as the board shows it."""
-
-    incident: Incident
-    brand: str
-    owner: str | None
-    account: str | None
-    root: PostCard | None
-    driver: PostCard | None
-    line: str
-    measured_at: datetime | None
-    going_on: bool
-    late: bool
-    chart: Chart | None
-    untold: str | None = None
-    """Why nobody was told of it, if nobody was."""
-    unanswered: bool = False
-    """Its policy is used up, and nobody answered."""
+CHOSEN: Final = "i-"
+"""Begins the names of the boxes by which incidents are chosen; the incident's id follows."""
+MAX_BRANDS: Final = 200
+_ALL_DONE: Final = {BulkAction.ACKNOWLEDGE: "all-acknowledged", BulkAction.RESOLVE: "all-resolved"}
+VIEWS: Final = (
+    ("Open", ""),
+    ("Nobody has", "free=1"),
+    ("Mine", "mine=1"),
+    ("SEV1", "severity=1"),
+    ("Told nobody", "untold=1"),
+    ("Over", "state=over"),
+)
+"""Views that are one click away: a name, and the query of its address."""
 
 
-class Open(NamedTuple):
-    """A page of the incidents that are not over, and how many there are in all."""
+def mount(routes: APIRouter, service: ApiContext) -> None:
+    @routes.get("")
+    async def show_board(request: Request, visit: Signed, done: str = "") -> Response:
+        asked = board_filter.read(request.query_params.multi_items(), visit.person)
+        return await _page(service, request, visit, asked, said=flash.WORDS.get(done))
 
-    records: tuple[IncidentRecord, ...]
-    free: int
-    """Nobody has them."""
-    held: int
-    """Somebody has them."""
-    untold: int
-    """Nobody was told of them."""
-    why_untold: Mapping[str, str]
-    """Why nobody was told of those on this page that nobody was told of."""
-
-
-def open_page(connection: Connection, caller: Caller, now: datetime, first: int) -> Open:
-    """`SHOWN` of the open incidents from place `first` on: what nobody was told of, then what nobody has, then what cannot
-    wait (by severity), then by the time left. However many are open, the most urgent is on the first page."""
-    c = incidents.c
-    mine = (c.state.in_(OPEN), seen_by(caller, c.brand))
-    pressing = or_(c.state == IncidentState.ACTIVE, func.coalesce(c.answer_by <= now, false()))
-    order = (
-        not_(untold.IS_UNTOLD),
-        c.acknowledged_by.is_not(None),
-        c.easing,
-        not_(pressing),
-        case((pressing, c.severity), else_=0),
-        c.answer_by.is_(None),
-        c.answer_by,
-        c.severity,
-        c.opened_at,
-        c.id,
-    )
-    texts = connection.scalars(select(c.dossier).where(*mine).order_by(*order).offset(first).limit(SHOWN))
-    free, all_ = connection.execute(
-        select(func.count().filter(c.acknowledged_by.is_(None)), func.count()).where(*mine)
-    ).one()
-    alone = connection.scalar(select(func.count()).select_from(incidents).where(untold.IS_UNTOLD, *mine)) or 0
-    records = tuple(map(read_record, texts))
-    why = untold.words_of(connection, [record.incident.id for record in records]) if alone else {}
-    return Open(records, free, all_ - free, alone, why)
+    @routes.post("/incidents/bulk")
+    async def act_on_chosen(request: Request, visit: Signed, form: Form) -> Response:
+        caller = may(visit, Scope.RESPOND)
+        chosen = [name.removeprefix(CHOSEN) for name in form if name.startswith(CHOSEN)]
+        action = next((one for one in BulkAction if one == form.get("action")), None)
+        if action is None or not chosen:
+            raise Problem(422, "choose incidents, and what to do with them")
+        asked = filled(BulkIn, visit, form, action=action, incidents=tuple(chosen))
+        result = await bulk.perform(service, caller, action, asked.incidents, asked.by, asked.comment)
+        view = board_filter.read(parse_qsl(form.get("view", "")), visit.person)
+        query = view.query(view.first)
+        if result.done == len(result.results):
+            said = f"done={_ALL_DONE[action]}"
+            return RedirectResponse(f"{HOME}?{query}&{said}" if query else f"{HOME}?{said}", 303)
+        failed = [one for one in result.results if one.why_not is not None]
+        titles = await service.database.read(lambda c: rows.titles(c, caller, [one.incident for one in failed]))
+        return rendering.page(
+            service,
+            request,
+            "bulk.html",
+            done=result.done,
+            action=action.value,
+            failed=[(one, titles.get(one.incident)) for one in failed],
+            back=f"{HOME}?{query}" if query else HOME,
+        )
 
 
-def ended_texts(connection: Connection, caller: Caller) -> list[str]:
-    query = select(incidents.c.dossier).where(incidents.c.state.in_(sorted(ENDED)), seen_by(caller, incidents.c.brand))
-    return list(connection.scalars(query.order_by(incidents.c.changed_at.desc()).limit(MAX_ENDED)))
+async def _page(
+    service: ApiContext, request: Request, visit: Signed, asked: BoardFilter, said: str | None = None
+) -> Response:
+    caller, context = visit.caller, service.context()
+
+    def read(connection: Connection) -> tuple[rows.Page, tuple[FirstStep, ...], str]:
+        page = rows.read(connection, caller, asked.asked, asked.first, context, with_ended=asked.is_plain)
+        todo = first_run.steps(connection, caller, context) if not page.records and asked.is_plain else ()
+        return page, todo, live.fingerprint(connection, caller)
+
+    page, todo, version = await service.database.read(read)
+    config = context.config
+    facts: dict[str, Any] = {
+        "rows": [rows.row(one, caller, page.known, config, context.now) for one in page.records],
+        "counts": page.counts,
+        "first_steps": todo,
+        "asked": asked.asked,
+        "is_mine": asked.is_mine,
+        "is_plain": asked.is_plain,
+        "query": asked.query(asked.first),
+        "links": _links(asked, page.counts.total),
+        "first": asked.first,
+        "views": VIEWS,
+        "states": tuple(StateSet),
+        "networks": page.networks,
+        "languages": page.languages,
+        "brands": [(one.id, one.name) for one in config.brands if caller.sees(one.id)][:MAX_BRANDS],
+        "ended": page.ended,
+        "undo_until": undo_until,
+        "state_words": words.STATE_WORDS,
+        "refused": service.process.current.refused,
+        "tell_mistakes": not caller.outside,
+    }
+    may_act = caller.may(Scope.RESPOND)
+    return rendering.page(service, request, "board.html", version=version, may_act=may_act, said=said, **facts)
 
 
-def card(
-    record: IncidentRecord, config: Config, now: datetime, width: float, height: float, why_untold: str | None = None
-) -> Card:
-    incident = record.incident
-    root = incident.root or next(iter(record.cards.every()), None)
-    brand = config.brand(incident.brand)
-    account = root.account if root is not None else None
-    owner = next((a.owner for a in brand.accounts if a.id == account), None) if brand is not None else None
-    facet = leading(record)
-    return Card(
-        incident=incident,
-        brand=record.brand_name,
-        owner=owner,
-        account=account,
-        root=root,
-        driver=incident.driver,
-        line=words.line_words(incident.outlook.line) if incident.outlook is not None else "",
-        measured_at=facet.at if facet is not None else None,
-        going_on=incident.state is IncidentState.ACTIVE and incident.answer_by is None,
-        late=incident.answer_by is not None and incident.answer_by <= now,
-        chart=draw(facet, now, width, height) if facet is not None else None,
-        untold=why_untold,
-        unanswered=record.is_unanswered(now),
-    )
+def _links(asked: BoardFilter, total: int) -> dict[str, str | None]:
+    """Returns the addresses of the pages before and after this one, as far as there are such."""
 
+    def to(first: int) -> str:
+        query = asked.query(first)
+        return f"{HOME}?{query}" if query else HOME
 
-def unsaid(incident: Incident) -> list[PostCard]:
-    """The exemplars that say something which no other card has said: a crowd repeats itself."""
-    said = {_words(post) for post in (*((incident.root,) if incident.root else ()), *incident.loudest)}
-    fresh: dict[str, PostCard] = {}
-    for post in incident.exemplars:
-        if (words := _words(post)) not in said:
-            fresh.setdefault(words, post)
-    return list(fresh.values())
-
-
-def _words(post: PostCard) -> str:
-    return " ".join((post.text or post.post_id).lower().split())
+    more = to(max(0, asked.first - rows.SHOWN)) if asked.first else None
+    less = to(asked.first + rows.SHOWN) if asked.first + rows.SHOWN < total else None
+    return {"more": more, "less": less}

@@ -14,6 +14,7 @@ from alerter.answers import fairness
 from alerter.answers.answer_clocks import waited
 from alerter.api import views
 from alerter.api.context import ApiContext
+from alerter.api.incident_filter import IncidentFilter
 from alerter.api.problems import Problem
 from alerter.console import days, live, rendering
 from alerter.console.middleware import Signed
@@ -52,7 +53,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
                 "alarms": outcomes.kept(connection, since, alarms.c.brand == brand),
                 "treatments": fairness.treatments(kept_waiting),
                 "incidents": views.incident_page(
-                    connection, caller, context.config.source_policy, brand, None, None, MAX_INCIDENTS
+                    connection, caller, context.config, IncidentFilter(brand=brand), None, MAX_INCIDENTS
                 ).items,
                 "version": live.fingerprint(connection, caller),
             }

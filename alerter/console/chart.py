@@ -8,16 +8,18 @@ the line when the forecast crosses it, and ends at its final size. Without a cro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from alerter.incidents.record import Facet
 
 FAN_POINTS: Final = 24
 MIN_AHEAD_SECONDS: Final = 30 * 60.0
 MAX_AHEAD_SECONDS: Final = 24 * 3600.0
+MARK_WIDTH: Final = 70.0
+"""How much room the word of a mark takes."""
 
 Point = tuple[float, float]
 
@@ -27,6 +29,23 @@ class Tick:
     at: float
     words: str
     when: datetime | None = None
+
+
+class Mark(NamedTuple):
+    """A moment that the chart names."""
+
+    word: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A mark in the box: where, and on which of the rows of words above it, so that near ones do not lie on each other."""
+
+    x: float
+    word: str
+    at: datetime
+    row: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +65,17 @@ class Chart:
     now: float
     sizes: tuple[Tick, ...]
     moments: tuple[Tick, ...]
+    marks: tuple[Placed, ...] = ()
+    as_of: datetime | None = None
+    """When it was last measured."""
+
+    @property
+    def mark_rows(self) -> int:
+        """How many rows of words the marks take above the box."""
+        return max((mark.row + 1 for mark in self.marks), default=0)
 
 
-def draw(facet: Facet, now: datetime, width: float, height: float) -> Chart | None:
+def draw(facet: Facet, now: datetime, width: float, height: float, marks: Iterable[Mark] = ()) -> Chart | None:
     """The newest forecast of a conversation; `None` when nothing has been observed yet."""
     outlook, begins = facet.outlook, facet.begins
     if begins is None:
@@ -98,7 +125,22 @@ def draw(facet: Facet, now: datetime, width: float, height: float) -> Chart | No
         now=place((min(passed, end), 0))[0],
         sizes=tuple(Tick(place((0, s))[1], f"{s:,.0f}") for s in _marks(top)),
         moments=tuple(Tick(place((t, 0))[0], "", begins + timedelta(seconds=t)) for t in _marks_of_time(end)),
+        marks=_placed(marks, begins, end, width),
+        as_of=facet.at,
     )
+
+
+def _placed(marks: Iterable[Mark], begins: datetime, end: float, width: float) -> tuple[Placed, ...]:
+    """The marks within the box, in their order; what was before its begin stands at its edge."""
+    found: list[Placed] = []
+    for mark in sorted(marks, key=lambda mark: mark.at):
+        seconds = max(0.0, (mark.at - begins).total_seconds())
+        if seconds > end:
+            continue
+        x = round(width * seconds / end, 1)
+        taken = {one.row for one in found if abs(one.x - x) < MARK_WIDTH}
+        found.append(Placed(x, mark.word, mark.at, next(row for row in range(len(found) + 1) if row not in taken)))
+    return tuple(found)
 
 
 def observed_points(facet: Facet, measured: float) -> list[Point]:

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, func, or_, select
 from alerter.answers.answer_clocks import WAITING
 from alerter.api import views
 from alerter.api.auth import Caller, seen_by
-from alerter.console.board import OPEN
+from alerter.api.incident_filter import StateSet
 from alerter.states import DeliveryState
 from alerter.store.database import Database, DatabaseAway
 from alerter.store.tables import answer_clocks, attempts, audit, deliveries, incidents
@@ -41,6 +41,7 @@ PAUSE_SECONDS: Final = 0.2
 BEAT_SECONDS: Final = 15.0
 """Proxies close what is silent; and a session that ended is noticed."""
 
+OPEN: Final = sorted(StateSet.OPEN.states)
 Brands = frozenset[str] | None
 
 
@@ -54,7 +55,14 @@ class About(StrEnum):
 def fingerprint(connection: Connection, caller: Caller, about: About = About.INCIDENTS) -> str:
     """Different whenever something that the caller may see has changed."""
     if about is About.ANSWERS:
-        waiting = select(func.count(), func.max(answer_clocks.c.noted_at), func.max(answer_clocks.c.told_at))
+        waiting = select(
+            func.count(),
+            func.max(answer_clocks.c.noted_at),
+            func.max(answer_clocks.c.told_at),
+            func.max(answer_clocks.c.snoozed_until),
+            func.count(answer_clocks.c.assigned_to),
+            func.sum(answer_clocks.c.copies),
+        )
         running = answer_clocks.c.state.in_(WAITING)
         clocks = connection.execute(waiting.where(running, seen_by(caller, answer_clocks.c.brand))).one()
         return _short([about, *clocks])
@@ -104,9 +112,11 @@ class LivePage:
 class LiveUpdates:
     """Looks for what changed, once for all pages with the same brands, and only while a page is open."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, changed: Callable[[], None] = lambda: None) -> None:
+        """`changed` is called before pages hear that something is new."""
         self.bell = asyncio.Event()
         self._database = database
+        self._changed = changed
         self._pages: dict[LivePage, None] = {}  # in the order in which they were opened
         self._closed = False
 
@@ -135,6 +145,7 @@ class LiveUpdates:
             if key not in found:
                 found[key] = await self._database.read(partial(fingerprint, caller=page.caller, about=page.about))
             if found[key] != page.known:
+                self._changed()
                 page.known = found[key]
                 page.news.set()
 

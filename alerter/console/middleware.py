@@ -20,6 +20,7 @@ from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.console import rendering, sessions
 from alerter.console.sessions import Visitor
+from alerter.console.strip import Strips
 from alerter.store.database import DatabaseAway, Overtaken
 from services.runtime.reference import PAGE_HEADERS
 
@@ -27,7 +28,9 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 HOME: Final = "/console"
 LOGIN: Final = f"{HOME}/login"
-MAX_FIELDS: Final = 40
+LIVE: Final = f"{HOME}/live"
+MAX_FIELDS: Final = 300
+"""A page of the inbox has a box to tick for each of up to 180 posts."""
 
 
 def same_origin(request: Request) -> bool:
@@ -62,7 +65,7 @@ async def form_of(request: Request) -> dict[str, str]:
         raise Problem(422, "the form cannot be read") from None
 
 
-def console_route(service: ApiContext, *, open_to_all: bool = False) -> type[APIRoute]:
+def console_route(service: ApiContext, strips: Strips, *, open_to_all: bool = False) -> type[APIRoute]:
     """A route for people with a session (`open_to_all`: for anybody). A form must come from our own page."""
 
     class ConsoleRoute(APIRoute):
@@ -71,7 +74,7 @@ def console_route(service: ApiContext, *, open_to_all: bool = False) -> type[API
 
             async def guarded(request: Request) -> Response:
                 try:
-                    response = await _admit(service, request, original, open_to_all)
+                    response = await _admit(service, strips, request, original, open_to_all)
                 except Problem as problem:
                     response = _sorry(service, request, problem.status, problem.detail)
                 except RequestValidationError:
@@ -89,7 +92,9 @@ def console_route(service: ApiContext, *, open_to_all: bool = False) -> type[API
     return ConsoleRoute
 
 
-async def _admit(service: ApiContext, request: Request, original: Handler, open_to_all: bool) -> Response:
+async def _admit(
+    service: ApiContext, strips: Strips, request: Request, original: Handler, open_to_all: bool
+) -> Response:
     if not service.started:
         raise Problem(503, "Firebreak is starting; try again in a moment")
     posting = request.method == "POST"
@@ -101,6 +106,8 @@ async def _admit(service: ApiContext, request: Request, original: Handler, open_
         if posting or "text/event-stream" in request.headers.get("accept", ""):
             raise Problem(401, "you are no longer signed in")
         return RedirectResponse(f"{LOGIN}?next={quote(request.url.path)}", 303)
+    if visitor is not None and not open_to_all and request.url.path != LIVE:
+        request.state.strip = await strips.of(service, visitor.caller)
     if posting:
         request.state.form = form = await form_of(request)
         if visitor is not None and not open_to_all and not _same(form.get("csrf", ""), visitor.csrf):

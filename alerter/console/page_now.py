@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
@@ -23,15 +23,16 @@ MOST_LISTED: Final = 500
 
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/page")
-    async def ask_whom(request: Request, visit: Signed) -> Response:
+    async def ask_whom(request: Request, visit: Signed, brand: Annotated[str, Query(max_length=64)] = "") -> Response:
         caller, config = may(visit, Scope.RESPOND), service.process.config
-        brands = [brand for brand in config.brands if caller.sees(brand.id)]
+        brands = [one for one in config.brands if caller.sees(one.id)]
         targets = page_now.may_page(caller, config)
         return rendering.page(
             service,
             request,
             "page.html",
-            brands=[(brand.id, brand.name) for brand in brands[:MOST_LISTED]],
+            brands=[(one.id, one.name) for one in brands[:MOST_LISTED]],
+            chosen=brand,
             targets=targets[:MOST_LISTED],
             is_short=max(len(brands), len(targets)) > MOST_LISTED,
             names={f"responder:{one.id}": one.called for one in config.responders},

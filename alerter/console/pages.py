@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
-from alerter.api import views
-from alerter.api.auth import Caller
-from alerter.api.context import ApiContext, found
+from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
-from alerter.api.schemas import IncidentKey
-from alerter.api.scopes import Scope
-from alerter.api.seen import to_ask
 from alerter.console import (
     actions,
     answers,
@@ -23,43 +18,37 @@ from alerter.console import (
     declared,
     endpoint_forms,
     endpoints,
-    flash,
-    live,
+    incident_page,
     page_now,
     people,
     rendering,
     rota,
     sessions,
     silences,
+    week_page,
     zone_page,
     zones,
 )
-from alerter.console.board import Card
 from alerter.console.live import About, LiveUpdates
 from alerter.console.middleware import HOME, Form, Signed, console_route, inside, is_secure
 from alerter.console.sign_ins import SignIns
-from alerter.incidents import words
-from alerter.incidents.actions import undo_until
-from alerter.incidents.record import IncidentRecord
-from alerter.incidents.store import read_record
-from services.config.model import Config
+from alerter.console.strip import Strips
 
 WRONG: Final = "That key does not work. It may have expired or been revoked."
 MAX_FORM_BYTES: Final = 32_000
-MAX_NAMES: Final = 200
-MAX_FIRST: Final = 1_000_000
-BOARD_CHART: Final = (220, 56)
-PAGE_CHART: Final = (640, 240)
-First = Annotated[int, Query(alias="from", ge=0, le=MAX_FIRST)]
 Since = Annotated[str, Query(max_length=40)]
 
 
-def mount_console(app: FastAPI, service: ApiContext, live_updates: LiveUpdates, sign_ins: SignIns) -> None:
+def mount_console(
+    app: FastAPI, service: ApiContext, live_updates: LiveUpdates, sign_ins: SignIns, strips: Strips
+) -> None:
     for open_to_all, fill in (
         (True, _door),
-        (False, _pages),
+        (False, board.mount),
+        (False, incident_page.mount),
         (False, actions.mount),
         (False, rota.mount),
+        (False, week_page.mount),
         (False, answers.mount),
         (False, brands.mount),
         (False, endpoint_forms.mount),
@@ -72,14 +61,14 @@ def mount_console(app: FastAPI, service: ApiContext, live_updates: LiveUpdates, 
     ):
         routes = APIRouter(
             prefix=HOME,
-            route_class=console_route(service, open_to_all=open_to_all),
+            route_class=console_route(service, strips, open_to_all=open_to_all),
             include_in_schema=False,
             max_body_size=MAX_FORM_BYTES,
         )
         fill(routes, service)
         if fill is _door:
             _sign_in(routes, service, sign_ins)
-        if fill is _pages:
+        if fill is board.mount:
             _live(routes, service, live_updates)
         app.include_router(routes)
 
@@ -138,87 +127,6 @@ def _sign_in(routes: APIRouter, service: ApiContext, sign_ins: SignIns) -> None:
         if zones.COOKIE not in request.cookies and zones.known(device):
             zone_page.remember(response, zones.kept(device, found=True), secure=secure)
         return response
-
-
-def _pages(routes: APIRouter, service: ApiContext) -> None:
-    @routes.get("")
-    async def show_board(request: Request, visit: Signed, done: str = "", first: First = 0) -> Response:
-        caller, now = visit.caller, service.context().now
-        opened, ended, version = await service.database.read(
-            lambda c: (
-                board.open_page(c, caller, now, first),
-                board.ended_texts(c, caller),
-                live.fingerprint(c, caller),
-            )
-        )
-        cards = _cards(service, caller, opened, BOARD_CHART)
-        return rendering.page(
-            service,
-            request,
-            "board.html",
-            free=[one for one in cards if one.incident.acknowledged_by is None],
-            held=[one for one in cards if one.incident.acknowledged_by is not None],
-            counts=(opened.free, opened.held),
-            untold=opened.untold,
-            first=first,
-            step=board.SHOWN,
-            ended=[read_record(text) for text in ended],
-            undo_until=undo_until,
-            version=version,
-            may_act=caller.may(Scope.RESPOND),
-            said=flash.WORDS.get(done),
-            state_words=words.STATE_WORDS,
-            refused=service.process.current.refused,
-            tell_mistakes=not caller.outside,
-        )
-
-    @routes.get("/incidents/{incident}")
-    async def show_incident(request: Request, visit: Signed, incident: IncidentKey, done: str = "") -> Response:
-        return await _incident_page(service, request, visit.caller, incident, flash.WORDS.get(done))
-
-
-async def _incident_page(
-    service: ApiContext, request: Request, caller: Caller, incident: str, word: str | None
-) -> Response:
-    config = service.process.config
-
-    def read(connection: Any) -> Any:
-        record = views.record_shown(connection, caller, config.source_policy, incident)
-        explained = views.explanation(connection, caller, config.source_policy, incident)
-        return (record, explained, live.fingerprint(connection, caller)) if record is not None else None
-
-    record, explained, version = found(await service.database.read(read))
-    one = board.card(record, config, service.context().now, *PAGE_CHART, explained.untold)
-    return rendering.page(
-        service,
-        request,
-        "incident.html",
-        one=one,
-        incident=record.incident,
-        record=record,
-        explained=explained,
-        exemplars=board.unsaid(record.incident),
-        playbook=_playbook(config, record),
-        responders=to_ask(caller, config, record.incident.brand)[:MAX_NAMES],
-        version=version,
-        ended=record.ended,
-        undo_until=undo_until(record),
-        may_act=caller.may(Scope.RESPOND),
-        state_words=words.STATE_WORDS,
-        said=word,
-    )
-
-
-def _cards(service: ApiContext, caller: Caller, opened: board.Open, size: tuple[float, float]) -> list[Card]:
-    context, why = service.context(), opened.why_untold
-    shown = (views.shown_to(caller, record, context.config.source_policy) for record in opened.records)
-    return [board.card(one, context.config, context.now, *size, why.get(one.incident.id)) for one in shown]
-
-
-def _playbook(config: Config, record: IncidentRecord) -> str | None:
-    """As the configuration has it now; the first step is the one that was sent."""
-    rule = next((rule for rule in config.rules if rule.id == record.incident.rule), None)
-    return config.playbooks.get(rule.playbook or "") if rule is not None else None
 
 
 def _live(routes: APIRouter, service: ApiContext, live_updates: LiveUpdates) -> None:

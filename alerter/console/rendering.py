@@ -149,7 +149,11 @@ def _environment() -> Environment:
         "markdown": markdown,
         "web": web,
     }
-    environment.globals |= {"static": static_address, "pages": PAGES}
+    environment.globals |= {
+        "static": static_address,
+        "pages": PAGES,
+        "named": lambda values: [(one, one) for one in values],
+    }
     return environment
 
 
@@ -165,6 +169,7 @@ def page(service: ApiContext, request: Request, template: str, status: int = 200
             now=now,
             speed=settings.clock_speed if settings.clock_begin is not None else 1,
             visitor=visitor,
+            strip=getattr(request.state, "strip", None),
             zone=zones.chosen(request, visitor, service.process.config),
             path=request.url.path,
             status=status,

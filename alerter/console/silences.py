@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from alerter.api import schemas
@@ -30,8 +30,11 @@ LASTS: Final = timedelta(hours=2)
 
 def mount(routes: APIRouter, service: ApiContext) -> None:
     @routes.get("/silences")
-    async def show_silences(request: Request, visit: Signed, done: str = "") -> Response:
-        return await _page(service, request, visit, said=flash.WORDS.get(done))
+    async def show_silences(
+        request: Request, visit: Signed, done: str = "", matchers: Annotated[str, Query(max_length=2000)] = ""
+    ) -> Response:
+        form = {"matchers": matchers} if matchers else None
+        return await _page(service, request, visit, said=flash.WORDS.get(done), form=form)
 
     @routes.post("/silences")
     async def make_silence(request: Request, visit: Signed, form: Form) -> Response:

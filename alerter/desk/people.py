@@ -14,7 +14,7 @@ from alerter.desk import handover
 from alerter.desk.announce import Announcer
 from alerter.desk.timers import Timers
 from alerter.escalation import steps
-from alerter.incidents import actions, by_hand, notes
+from alerter.incidents import actions, by_hand, notes, playbook, regrading
 from alerter.incidents.record import Entry, IncidentRecord, Transition
 from alerter.incidents.transitions import Refused
 from alerter.rules.severity import WORST
@@ -121,6 +121,20 @@ class People:
 
     def label(self, incident: str, by: str, added: Sequence[str], removed: Sequence[str]) -> IncidentRecord | None:
         return self._act(incident, lambda record: notes.label(record, by, added, removed, self._now))
+
+    def regrade(self, incident: str, by: str, severity: int, because: str) -> IncidentRecord | None:
+        return self._act(incident, lambda record: regrading.regrade(record, by, severity, because, self._now))
+
+    def tick(self, incident: str, by: str, step: str, done: bool) -> IncidentRecord | None:
+        """Raises `Refused` if the playbook has no such step."""
+
+        def ticked(record: IncidentRecord) -> Transition | None:
+            text = playbook.playbook_of(self._announcer.context.config, record.incident)
+            if done and step not in playbook.steps_in(text):
+                raise Refused("its playbook has no such step")
+            return playbook.tick(record, by, step, done, self._now)
+
+        return self._act(incident, ticked)
 
     def _act(self, incident: str, action: Callable[[IncidentRecord], Transition | None]) -> IncidentRecord | None:
         record = self._announcer.store.load(incident)

@@ -110,7 +110,7 @@ class Signals:
             return answer_clocks.stop(self._connection, event, self._now)
         if isinstance(event, PostEdited):
             self._clocks.forget()
-            return answer_clocks.correct(self._connection, event, self._config)
+            return answer_clocks.correct(self._connection, event)
         if isinstance(event, PostRedacted):
             self._clocks.forget()
             digest.redact(self._connection, event, self._config)

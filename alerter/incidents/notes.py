@@ -20,7 +20,7 @@ def note(record: IncidentRecord, by: str, text: str, now: datetime) -> Transitio
     if not text or (notes and (notes[-1].by, notes[-1].text) == (by, text)):
         return None
     kept = (*notes, IncidentNote(at=now, by=by, text=text))[-MAX_NOTES:]
-    return _recorded(record, {"notes": kept}, Entry("note", f"{by} noted: {text}", by), now)
+    return recorded(record, {"notes": kept}, Entry("note", f"{by} noted: {text}", by), now)
 
 
 def label(
@@ -39,10 +39,11 @@ def label(
         for word, names in (("added", sorted(new)), ("removed", sorted(set(had) - set(labels))))
         if names
     )
-    return _recorded(record, {"labels": labels}, Entry("labelled", f"{by} labelled it: {said}", by), now)
+    return recorded(record, {"labels": labels}, Entry("labelled", f"{by} labelled it: {said}", by), now)
 
 
-def _recorded(record: IncidentRecord, changes: dict[str, object], entry: Entry, now: datetime) -> Transition:
+def recorded(record: IncidentRecord, changes: dict[str, object], entry: Entry, now: datetime) -> Transition:
+    """Returns a change that is for the record: it is published, and nobody is told."""
     fields = {**changes, "sequence": record.incident.sequence + 1, "changed_at": now}
     message = Message(Change.UPDATED, entry.because, TellReason.RECORDED)
     return Transition(refresh(record, fields), (entry,), message)

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from alerter.incidents import words
 from alerter.incidents.cards import Cards
+from alerter.incidents.judgements import Regraded, Tick, graded_by_hand
 from alerter.rules.conditions import LEVEL_RANK, level_words
 from alerter.rules.severity import PRESSING
 from alerter.states import TellReason
@@ -126,6 +127,8 @@ class IncidentRecord(Part):
     ended_at: Time | None = None
     floor: int | None = None
     """The mildest severity that it may have, because a rule says so."""
+    regraded: Regraded | None = None
+    ticks: tuple[Tick, ...] = ()
     storm: int = 0
     """How many incidents beyond its brand's page budget it stands for; 0 if it is no storm."""
     asked: str | None = None
@@ -269,15 +272,13 @@ def refresh(record: IncidentRecord, changes: dict[str, Any]) -> IncidentRecord:
     graded = [f.severity for f in facets]
     if surging and record.surge is not None:
         graded.append(record.surge.severity)
-    if record.complaint_severity is not None:
-        graded.append(record.complaint_severity)
-    if record.floor is not None:
-        graded.append(record.floor)
+    graded += [one for one in (record.complaint_severity, record.floor) if one is not None]
+    severity = graded_by_hand(record.regraded, min(graded, default=None), record.incident.severity)
     kept = record.cards
     shown = next(iter(kept.every()), None)
     incident = record.incident.model_copy(
         update={
-            "severity": min(graded, default=record.incident.severity),
+            "severity": severity,
             "title": words.title(
                 record.brand_name,
                 outlook,

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, cast
 from pydantic import ValidationError
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 
-from alerter.incidents import cards, model
+from alerter.incidents import cards, findable, model
 from alerter.incidents.authors import author_key
 from alerter.incidents.cards import PostKey
 from alerter.incidents.record import IncidentRecord, Story
@@ -156,6 +156,7 @@ class IncidentStore:
             "acknowledged_by": incident.acknowledged_by,
             "answer_by": incident.answer_by,
             "easing": incident.is_easing,
+            **findable.columns_of(after),
             "dossier": after.model_dump_json(exclude_defaults=True),
         }
         if before is None:

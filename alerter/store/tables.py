@@ -92,6 +92,11 @@ incidents = Table(
     Column("acknowledged_by", Text),
     Column("answer_by", Moment),
     Column("easing", Boolean, nullable=False, server_default=false()),
+    Column("words", Text, nullable=False, default="", server_default=""),
+    Column("kept_words", Text, nullable=False, default="", server_default=""),
+    Column("labels", Text, nullable=False, default="", server_default=""),
+    Column("networks", Text, nullable=False, default="", server_default=""),
+    Column("languages", Text, nullable=False, default="", server_default=""),
     Column("dossier", Text, nullable=False),
     UniqueConstraint("brand", "story", "ordinal"),
     Index("incidents_due", "due_at"),
@@ -102,7 +107,8 @@ incidents = Table(
 """`dossier` is the whole incident record; the other columns are what queries need.
 
 `due_at` is its next timer, `told_at` when people were first told, and `held_until` how long a silence, quiet hours or
-the page budget hold it back. The board is ordered by `acknowledged_by`, `answer_by` and `easing`."""
+the page budget hold it back. The board is ordered by `acknowledged_by`, `answer_by` and `easing`. The columns from `words` to
+`languages` are what it is found by (`incidents.findable`)."""
 
 silences = Table(
     "silences",
@@ -428,16 +434,25 @@ answer_clocks = Table(
     Column("voice", String(32)),
     Column("copies", Integer, nullable=False, default=0, server_default="0"),
     Column("author", String(64)),
+    Column("handle", Text),
+    Column("complaint", Float),
+    Column("assigned_to", Text),
+    Column("snoozed_until", Moment),
+    Column("settled_by", Text),
+    Column("settled_as", String(16)),
     Index("answer_clocks_author", "author"),
+    Index("answer_clocks_story", "brand", "conversation"),
     Index("answer_clocks_voice", "brand", "voice"),
     Index("answer_clocks_tell", "state", "tell_at"),
     Index("answer_clocks_due", "state", "due_at"),
     Index("answer_clocks_asked", "asked_at"),
     Index("answer_clocks_noted", "noted_at"),
 )
-"""By when complaints and questions are to be answered. `language` and `text` are those of posts that were not read. `tell_at`
+"""By when complaints and questions are to be answered. `text` and `handle` are kept until somebody has answered. `tell_at`
 is when the account's owner is told if nobody has answered; `told_at` and `digest` are when that was, and the delivery. `voice`
-is the same for all copies of a text: `copies` of them have joined this clock. `author` is a hash of who wrote the post."""
+is the same for all copies of a text: `copies` of them have joined this clock. `author` is a hash of who wrote the post,
+`complaint` how sure the model was of one.
+`settled_as` is an `AnsweredBy` or a `Dismissal` where a person (`settled_by`) said how it ended."""
 
 answer_digests = Table(
     "answer_digests",
@@ -678,6 +693,8 @@ volumes = Table(
     Column("posts", Integer, nullable=False),
     Column("scored", Integer, nullable=False),
     Column("negative", Integer, nullable=False),
+    Column("newest_at", Moment),
     Index("volumes_by_hour", "hour"),
 )
-"""How many posts about a brand there were in an hour, summed over the scorer's lanes."""
+"""How many posts about a brand there were in an hour, summed over the scorer's lanes. `newest_at` is the last minute of it in
+which there was one."""

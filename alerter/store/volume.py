@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple, cast
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, false, func, or_, select, true, type_coerce, update
 
 from alerter.store.database import insert_missing
 from alerter.store.tables import volumes
 from services.contracts.signal import BrandVolume
+
+LOOKED_BACK: Final = timedelta(days=7)
+"""How far back the newest post is looked for."""
 
 
 class Hour(NamedTuple):
@@ -27,6 +30,9 @@ def add(connection: Connection, event: BrandVolume) -> None:
     hour = event.minute.replace(minute=0, second=0, microsecond=0)
     blank = {"brand": event.brand, "hour": hour, "posts": 0, "scored": 0, "negative": 0}
     insert_missing(connection, volumes, [blank])
+    is_newer = and_(
+        true() if event.posts else false(), or_(volumes.c.newest_at.is_(None), volumes.c.newest_at < event.minute)
+    )
     connection.execute(
         update(volumes)
         .where(volumes.c.brand == event.brand, volumes.c.hour == hour)
@@ -34,6 +40,7 @@ def add(connection: Connection, event: BrandVolume) -> None:
             posts=volumes.c.posts + event.posts,
             scored=volumes.c.scored + event.scored,
             negative=volumes.c.negative + event.negative,
+            newest_at=case((is_newer, type_coerce(event.minute, volumes.c.newest_at.type)), else_=volumes.c.newest_at),
         )
     )
 
@@ -43,3 +50,9 @@ def hours(connection: Connection, brand: str, since: datetime) -> Sequence[Hour]
     query = select(volumes.c.hour, volumes.c.posts, volumes.c.scored, volumes.c.negative)
     rows = connection.execute(query.where(volumes.c.brand == brand, volumes.c.hour >= since).order_by(volumes.c.hour))
     return [Hour(*row) for row in rows]
+
+
+def newest(connection: Connection, whose: ColumnElement[bool], now: datetime) -> datetime | None:
+    """Returns the last minute in which there was a post about any of these brands, or `None` if there was none for days."""
+    query = select(func.max(volumes.c.newest_at)).where(volumes.c.hour >= now - LOOKED_BACK, whose)
+    return cast("datetime | None", connection.scalar(query))

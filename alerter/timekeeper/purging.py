@@ -119,7 +119,7 @@ class Purge:
     def _drop_links(self, connection: Connection) -> int:
         """A clock that still runs goes on without a link: on most networks it names the author."""
         old = list(connection.scalars(select(answer_clocks.c.id).where(self._links).limit(MOST_CLOCKS)))
-        bare = {"permalink": None, "reply_link": None, "text": None}
+        bare = {"permalink": None, "reply_link": None, "text": None, "handle": None}
         connection.execute(update(answer_clocks).where(answer_clocks.c.id.in_(old)).values(**bare))
         return len(old)
 

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import structlog
 from sqlalchemy import Column, ColumnElement, Connection, Table, and_, delete, func, select, update
 
+from alerter.answers import settling
 from alerter.incidents.suppression import STORM
 from alerter.metrics import AlerterMetrics
 from alerter.states import ENDED, ClockState, DeliveryState
@@ -107,7 +108,8 @@ KEPT: Final = (
 
 
 def forget(connection: Connection, now: datetime, wall: datetime) -> dict[str, int]:
-    """Delete the rows of `KEPT` that are old now. Returns how many of each table."""
+    """Delete the rows of `KEPT` that are old now, and the words of what was settled. Returns how many of each table."""
+    settling.forget_words(connection, now)
     gone: Counter[str] = Counter()
     for kept in KEPT:
         clock = wall if kept.moment.name.endswith("_wall") else now

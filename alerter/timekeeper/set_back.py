@@ -52,6 +52,7 @@ BY_CLOCK: Final = (
     (deliveries.c.waits_since, deliveries.c.state == DeliveryState.PENDING),
     (method_codes.c.ends_at, method_codes.c.ends_at.is_not(None)),
     (answer_clocks.c.tell_at, answer_clocks.c.state == ClockState.RUNNING),
+    (answer_clocks.c.snoozed_until, answer_clocks.c.state == ClockState.RUNNING),
     (answer_digests.c.next_at, answer_digests.c.next_at.is_not(None)),
     (endpoints.c.paused_until, endpoints.c.paused_until.is_not(None)),
 )

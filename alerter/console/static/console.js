@@ -32,7 +32,22 @@
       el.classList.toggle("now", left < 0);
       el.classList.toggle("near", left >= 0 && left < 600);
     }
+    for (const el of document.querySelectorAll("[data-since]")) {
+      const words = span(Math.max(0, Math.floor((storyNow() - Date.parse(el.dataset.since)) / 1000)));
+      if (el.textContent !== words) el.textContent = words;
+    }
+    for (const el of document.querySelectorAll("[data-clock]")) {
+      const words = new Date(storyNow()).toLocaleTimeString("en-GB", { timeZone: el.dataset.clock, hour: "2-digit", minute: "2-digit" });
+      if (el.textContent !== words) el.textContent = words;
+    }
+    if (news) {
+      const open = news.readyState === EventSource.OPEN;
+      for (const dot of document.querySelectorAll(".dot-live")) dot.className = `dot-live ${open ? "on" : "off"}`;
+      const word = document.getElementById("live-word");
+      if (word) word.textContent = open ? "live," : "not live,";
+    }
   };
+  let news = null;
 
   // Parts that are replaced when the server's version of them differs from the one it sent last.
   const served = new Map();
@@ -40,11 +55,12 @@
   const busy = (el) => {
     const active = document.activeElement;
     if (active && active !== body && el.contains(active) && /^(INPUT|TEXTAREA|SELECT)$/.test(active.tagName)) return true;
-    return [...el.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => field.value !== field.defaultValue);
+    return [...el.querySelectorAll("input:not([type=hidden], [type=checkbox]), textarea")].some((field) => field.value !== field.defaultValue);
   };
-  const titles = () => new Map([...document.querySelectorAll("[data-incident]")].map((el) => [el.dataset.incident, el.dataset.title]));
+  const boxes = (root) => [...root.querySelectorAll("[data-live] input[type=checkbox][id]")];
+  const titles = () => new Map([...document.querySelectorAll("[data-incident]")].map((el) => [el.dataset.incident, document.getElementById(`i-${el.dataset.incident.slice(0, 12)}`)?.textContent]));
   const refresh = async () => {
-    const answer = await fetch(location.pathname + (location.search.includes("done=") ? "" : location.search), { headers: { accept: "text/html" }, redirect: "manual" });
+    const answer = await fetch(location.pathname + location.search, { headers: { accept: "text/html" }, redirect: "manual" });
     if (answer.type === "opaqueredirect" || answer.status === 401) return location.reload();
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -52,6 +68,7 @@
     const focused = document.activeElement && document.activeElement.id;
     const nameOf = (el) => el.id || (el.closest("tr, [data-live]") || el).querySelector("[id]")?.id;
     const open = new Set([...document.querySelectorAll("details[open]")].map(nameOf));
+    const chosen = boxes(document).filter((box) => box.checked).map((box) => box.id);
     const ids = new Set([...parts(fresh)].map((part) => part.id));
     for (const part of parts(fresh)) {
       const here = document.getElementById(part.id), html = part.outerHTML;
@@ -62,6 +79,7 @@
     }
     for (const here of parts(document)) if (!ids.has(here.id) && !busy(here)) here.remove();
     for (const el of document.querySelectorAll("details")) if (open.has(nameOf(el))) el.open = true;
+    for (const id of chosen) { const box = document.getElementById(id); if (box) box.checked = true; }
     if (focused && document.activeElement === body) document.getElementById(focused)?.focus({ preventScroll: true });
     document.title = fresh.title;
     const added = [...titles()].filter(([id]) => !before.has(id)).map(([, title]) => title);
@@ -81,16 +99,20 @@
   setInterval(tick, 1000);
 
   // Once said, a word about a deed need not stay in the address.
-  if (location.search.includes("done=")) history.replaceState(null, "", location.pathname);
+  const address = new URL(location.href);
+  if (address.searchParams.has("done")) {
+    address.searchParams.delete("done");
+    history.replaceState(null, "", address.pathname + address.search + address.hash);
+  }
 
   if (body.dataset.version !== undefined) {
     const link = document.getElementById("link");
     let lost = null;
-    const news = new EventSource(`/console/live?about=${body.dataset.about}&since=${body.dataset.version}`);
+    news = new EventSource(`/console/live?about=${body.dataset.about}&since=${body.dataset.version}`);
     news.addEventListener("changed", ask);
     news.addEventListener("over", () => location.reload());
     news.addEventListener("crowded", () => news.close());
-    news.onopen = () => { clearTimeout(lost); lost = null; if (!link.hidden) ask(); link.hidden = true; };
+    news.onopen = () => { tick(); clearTimeout(lost); lost = null; if (!link.hidden) ask(); link.hidden = true; };
     news.onerror = () => {
       lost ??= setTimeout(() => { link.textContent = "Connection lost: what you see may be out of date."; link.hidden = false; }, 4000);
     };
@@ -98,5 +120,40 @@
     setInterval(() => { if (news.readyState !== EventSource.OPEN) ask(); }, 15000);
     addEventListener("pagehide", () => news.close());
     addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+  }
+
+  // Keys on the board. They can be switched off, and never act while somebody types.
+  const help = document.getElementById("keys"), switched = document.getElementById("keys-on");
+  if (help) {
+    const KEPT = "firebreak-keys";
+    switched.checked = localStorage.getItem(KEPT) !== "off";
+    switched.addEventListener("change", () => localStorage.setItem(KEPT, switched.checked ? "on" : "off"));
+    const shown = document.getElementById("show-keys");
+    if (shown) { shown.hidden = false; shown.addEventListener("click", () => help.showModal()); }
+    const rows = () => [...document.querySelectorAll("tr[data-incident]")];
+    const here = () => document.activeElement?.closest("tr[data-incident]");
+    const part = (row, kind) => row && document.getElementById(`${kind}-${row.dataset.incident.slice(0, 12)}`);
+    const go = (by) => {
+      const all = rows(), at = all.indexOf(here());
+      const row = all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + by))];
+      part(row, "i")?.focus();
+      row?.scrollIntoView({ block: "nearest" });
+    };
+    const choose = (row) => { const box = part(row, "b"); if (box) box.checked = true; return box; };
+    const deeds = {
+      j: () => go(1),
+      k: () => go(-1),
+      a: () => part(here(), "a")?.click(),
+      x: () => { const box = part(here(), "b"); if (box) box.checked = !box.checked; },
+      r: () => { if (choose(here())) { document.getElementById("ask-chosen").open = true; document.getElementById("yes-chosen").focus(); } },
+      "/": () => document.getElementById("q").focus(),
+      "?": () => help.showModal(),
+    };
+    addEventListener("keydown", (event) => {
+      const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select, dialog");
+      if (typing || event.ctrlKey || event.metaKey || event.altKey || !(event.key in deeds) || !(switched.checked || event.key === "?")) return;
+      event.preventDefault();
+      deeds[event.key]();
+    });
   }
 })();

@@ -35,6 +35,7 @@ class _Mounted:
         stand_in.links = _Current(lambda: self._serving().links)  # type: ignore[attr-defined]
         stand_in.live_updates = _Current(lambda: self._serving().live_updates)  # type: ignore[attr-defined]
         stand_in.sign_ins = _Current(lambda: self._serving().sign_ins)  # type: ignore[attr-defined]
+        stand_in.strips = _Current(lambda: self._serving().strips)  # type: ignore[attr-defined]
         Alerter.mount(cast("Alerter", stand_in), self.app)
 
     def _serving(self) -> Alerter:

@@ -15,6 +15,7 @@ from services.contracts.post import SourcePolicy
 from services.contracts.signal import PostAnswered, PostAsked
 from tests.integration.alerter.conftest import House, MakeHouse
 from tests.integration.alerter.receiver import verify
+from tests.integration.alerter.test_keys import make_key
 from tests.unit.alerter import make
 from tests.unit.alerter.make import ACME, NOW
 
@@ -310,13 +311,16 @@ async def test_a_brand_may_promise_nothing_about_what_was_not_read_and_still_see
         assert house.receiver.got == []
 
 
-async def test_terms_that_keep_the_text_in_the_house_keep_it_out_of_the_queue(make_house: MakeHouse) -> None:
+async def test_terms_that_keep_the_text_in_the_house_show_it_to_nobody_outside(make_house: MakeHouse) -> None:
     async with running(make_house) as house:
-        card = make.card("p1", text="teruk betul", policy=SourcePolicy.IDS_ONLY)
+        card = make.card("p1", text="teruk betul", author="@mia", policy=SourcePolicy.IDS_ONLY)
         await house.signal(make.unread("p1", story="bsky:p1").model_copy(update={"post": card}))
         await house.settle()
-        (clock,) = await listed(house)
-        assert (clock["text"], clock["kind"]) == (None, "unread")
+        centre = await make_key(house, "centre", "read", "acme")
+        (outside,) = (await house.http.get("/v1/answer-clocks", headers=centre)).json()["items"]
+        assert (outside["kind"], outside["post_id"], outside["text"], outside["handle"]) == ("unread", "p1", None, None)
+        (inside,) = await listed(house)
+        assert (inside["text"], inside["handle"]) == ("teruk betul", "@mia")
 
 
 async def test_a_question_that_could_not_be_read_stands_in_the_queue_and_keeps_its_clock(make_house: MakeHouse) -> None:

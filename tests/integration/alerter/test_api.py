@@ -45,6 +45,8 @@ ROUTES = [
     ("POST", "/v1/incidents/" + "0" * 32 + "/reopen"),
     ("POST", "/v1/incidents/" + "0" * 32 + "/outcome"),
     ("GET", "/v1/outcomes"),
+    ("GET", "/v1/answer-clocks"),
+    *(("POST", f"/v1/answer-clocks/{what}") for what in ("answer", "dismiss", "assign", "snooze", "reopen")),
     ("GET", "/v1/silences"),
     ("POST", "/v1/silences"),
     ("GET", "/v1/silences/" + "0" * 32),
