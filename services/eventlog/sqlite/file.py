@@ -121,7 +121,8 @@ class SqliteFile:
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._read, work)
 
     def _read(self, work: Work[T]) -> T:
-        assert self._reading is not None
+        if self._reading is None:  # a request may come before the process is ready
+            raise Unavailable("the log is not open yet")
         with _translated():
             return work(self._reading)
 

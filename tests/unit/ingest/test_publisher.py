@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -18,6 +19,7 @@ from services.contracts.base import ConversationId, event_id
 from services.contracts.codec import decode
 from services.contracts.post import PostDeleted, PostKind, PostObserved, PostPlaced
 from services.eventlog.base import Closed, EventLog, Message, TooLarge, Unavailable
+from services.eventlog.sqlite import SqliteLog
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -146,6 +148,14 @@ async def test_a_deletion_goes_to_every_partition_and_a_place_to_that_of_the_pos
     assert {decode(m.value).id for m in stub.stored[1:4]} == {event_id("d")}
     await publisher.publish({0: [deleted]})
     assert stub.asked == 1, "the log is asked once how many partitions it has"
+
+
+async def test_a_deletion_that_comes_before_the_log_is_open_is_to_be_sent_again(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "log.db", 3, retention=False)
+    publisher = Publisher(log, IngestMetrics(CollectorRegistry(), ()), timeout_seconds=30)
+    with pytest.raises(Unavailable):
+        await publisher.publish({0: [Notice(event_id("d"), PostDeleted(network="x", post_id="7", at=NOW))]})
+    await log.close()
 
 
 async def test_while_the_log_does_not_say_its_partitions_a_deletion_is_to_be_sent_again(
