@@ -1,9 +1,9 @@
 """A source that is called by its network: who sent it, then what it says, and the runner stores it before the answer goes out.
 
-A call whose signature is right is a sign of life, even when nothing of it is stored: the network still knows our address and its
-subscription stands. That is all that can be known, because nobody can be asked what was not sent. With `silence_seconds` each
-call promises the next one (a heartbeat with `every_seconds`), so that the promise outlives this process: whoever reads the log
-sees that it was broken, even if ingest is down.
+A call whose signature is right is a sign of life, even when nothing of it is stored: the network still knows our address and
+its subscription stands. That is all that can be known, because nobody can be asked what was not sent. With `silence_seconds`
+each call promises the next one (a heartbeat with `every_seconds`), so that the promise outlives this process: whoever reads the
+log sees that it was broken, even if ingest is down.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Builds items as `POST /v1/posts` takes them from what networks write. Pure.
 
-Networks write the same thing in many ways: an id as a number or a text, a time in seconds, milliseconds or words. What cannot be
-read is left out where a post can do without it, because a complaint is not lost for its decoration; `needed` says of the rest
-what is missing, and where.
+Networks write the same thing in many ways: an id as a number or a text, a time in seconds, milliseconds or words. What cannot
+be read is left out where a post can do without it, because a complaint is not lost for its decoration; `needed` says of the
+rest what is missing, and where.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LeftOut(StrEnum):
     PRIVATE = "private"
     """A message between two people, or a note that only colleagues read."""
     REACTION = "reaction"
-    """Somebody pressed a button. No network tells a reaction as a total, and a single one is no engagement with words or reach."""
+    """Somebody pressed a button. No network tells the total with it, and a single one has neither words nor reach."""
     STATISTICS = "statistics"
     NAMES_NO_POST = "names_no_post"
     SAYS_NOTHING = "says_nothing"
@@ -113,19 +113,25 @@ def words(value: Any) -> str | None:
 def moment(value: Any, now: datetime) -> str | None:
     """A time as items write it; `None` if it cannot be read, or lies so far ahead that ingest would refuse the post: a network
     whose clock is wrong must not keep a complaint from being heard."""
+    at = instant(value)
+    return at.isoformat() if at is not None and at <= now + AHEAD else None
+
+
+def instant(value: Any) -> datetime | None:
+    """A time as networks write it: seconds or milliseconds since 1970, or ISO 8601 with a zone; `None` if it is none."""
     try:
         if isinstance(value, str):
-            value = float(value) if len(value) <= 20 and value.isdecimal() else datetime.fromisoformat(value)
+            number = len(value) <= 20 and value.replace(".", "", 1).isdecimal()
+            value = float(value) if number else datetime.fromisoformat(value)
         if isinstance(value, int | float) and not isinstance(value, bool):
             seconds = value / 1000 if abs(value) >= MILLISECONDS_FROM else value
             value = _EPOCH + timedelta(seconds=seconds)
         if not isinstance(value, datetime) or value.tzinfo is None:
             return None
-        if not FIRST_YEAR <= value.astimezone(UTC).year <= LAST_YEAR or value > now + AHEAD:
-            return None
-        return value.isoformat()
+        at = value.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return at if FIRST_YEAR <= at.year <= LAST_YEAR else None
 
 
 class Owners:

@@ -14,35 +14,18 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Final, Protocol
 
 from ingest.sources.base import Received, Refused
+from ingest.sources.hooks.items import instant
 from services.base.errors import ConfigError
+from services.config.connectors.signing import Algorithm, Encoding
 
 MOST_SIGNATURES: Final = 10
 """So many of a list of signatures are looked at: each costs a comparison, and a sender needs two."""
 MOST_CHARS: Final = 1000
 """A longer signature is none."""
-MILLISECONDS_FROM: Final = 10**11
-"""A time in seconds reaches this number in the year 5138: what is higher is in milliseconds."""
 STANDARD_PREFIX: Final = "whsec_"
-
-
-class Algorithm(StrEnum):
-    """The hash under the signature. SHA-1 is there because old systems sign with it; as an HMAC it is not broken."""
-
-    SHA1 = "sha1"
-    SHA256 = "sha256"
-    SHA384 = "sha384"
-    SHA512 = "sha512"
-
-
-class Encoding(StrEnum):
-    """How the bytes of a signature are written."""
-
-    HEX = "hex"
-    BASE64 = "base64"
 
 
 class Signature(Protocol):
@@ -99,7 +82,7 @@ class Hmac:
         given = _decoded(shown[len(self.prefix) :], self.encoding) if shown.startswith(self.prefix) else None
         _match(self.secrets, self.algorithm, signed, [given])
         if stamp is not None:
-            _recent(_seconds(stamp), now, self.tolerance_seconds)
+            _recent(stamp, now, self.tolerance_seconds)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -120,7 +103,7 @@ class Pairs:
         signed = f"{stamp}.".encode("utf-8", "replace") + request.body
         given = [_decoded(value, Encoding.HEX) for value in signatures]
         _match(self.secrets, Algorithm.SHA256, signed, given)
-        _recent(_seconds(stamp), now, self.tolerance_seconds)
+        _recent(stamp, now, self.tolerance_seconds)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -143,7 +126,7 @@ class Standard:
         if not name:
             raise Refused(_WRONG)
         _match(keys, Algorithm.SHA256, signed, given)
-        _recent(_seconds(stamp), now, self.tolerance_seconds)
+        _recent(stamp, now, self.tolerance_seconds)
 
 
 _WRONG: Final = "the signature is missing or wrong"
@@ -163,22 +146,11 @@ def _match(
         raise Refused(_WRONG)
 
 
-def _recent(sent: float | None, now: datetime, tolerance: float) -> None:
+def _recent(stamp: str, now: datetime, tolerance: float) -> None:
     """Raises `Refused` if the request was signed too long ago, or lies too far ahead of our clock."""
-    if sent is None or not abs(now.timestamp() - sent) <= tolerance:
+    sent = instant(stamp)
+    if sent is None or abs((now - sent).total_seconds()) > tolerance:
         raise Refused("it was signed too long ago, or the clocks differ")
-
-
-def _seconds(stamp: str) -> float | None:
-    """A time as senders write it: seconds or milliseconds since 1970, or ISO 8601. `None` if it is none of them."""
-    try:
-        if len(stamp) <= 20 and stamp.replace(".", "", 1).isdecimal():
-            number = float(stamp)
-            return number / 1000 if number >= MILLISECONDS_FROM else number
-        moment = datetime.fromisoformat(stamp)
-        return moment.timestamp() if moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _decoded(written: str, encoding: Encoding) -> bytes | None:

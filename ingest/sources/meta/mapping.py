@@ -1,9 +1,9 @@
 """What a notification of Meta says, as items. Pure.
 
-A page's notices are told by `item` and `verb`. A comment hangs on its post, a rating is a post of its own, and whatever is told
-about the page's own feed is about the brand whose account the page is, whether the text names it or not. Names of people are not
-taken for handles: on Facebook everybody may call themselves like a brand. What the page itself wrote carries the handle of the
-brand's account, which is how an answer of the brand is known.
+A page's notices are told by `item` and `verb`. A comment hangs on its post, a rating is a post of its own, and whatever is
+told about the page's own feed is about the brand whose account the page is, whether the text names it or not. Names of people
+are not taken for handles: on Facebook everybody may call themselves like a brand. What the page itself wrote carries the handle
+of the brand's account, which is how an answer of the brand is known.
 
 Reactions are nothing to store: Meta tells each press of a button and no totals. Private messages are counted and forgotten.
 """
@@ -94,19 +94,24 @@ class MetaMapping:
 
     def _page(self, notice: Notice, found: Understood, now: datetime) -> None:
         if notice.field not in PAGE_FIELDS:
-            return found.leave_out(LeftOut.PRIVATE if notice.field in PRIVATE_FIELDS else LeftOut.NOT_HEARD)
+            found.leave_out(LeftOut.PRIVATE if notice.field in PRIVATE_FIELDS else LeftOut.NOT_HEARD)
+            return
         value = read(notice.value, PageValue, f"a change of {notice.field}")
         if value.item in BUTTONS:
-            return found.leave_out(LeftOut.REACTION)
+            found.leave_out(LeftOut.REACTION)
+            return
         place = _place(value, notice.field)
         if place is None:
-            return found.leave_out(LeftOut.NOT_HEARD)
+            found.leave_out(LeftOut.NOT_HEARD)
+            return
         if place["post_id"] is None:
-            return found.leave_out(LeftOut.NAMES_NO_POST)
+            found.leave_out(LeftOut.NAMES_NO_POST)
+            return
         text = words(value.review_text if value.item == "rating" else value.message)
         if value.verb in ADDS:
             if value.published in (0, False):
-                return found.leave_out(LeftOut.UNPUBLISHED)
+                found.leave_out(LeftOut.UNPUBLISHED)
+                return
             id_ = next(filter(None, map(identifier, (sender(value.by)[0], value.sender_id, value.reviewer_id))), None)
             kind = PostKind.REPLY if "root_id" in place else PostKind.ORIGINAL
             found.items.append(
@@ -131,19 +136,20 @@ class MetaMapping:
             found.items.append(self._visibility(place, notice, visible=value.verb in SHOWS))
         else:
             found.leave_out(LeftOut.NOT_HEARD)
-        return None
 
     def _instagram(self, notice: Notice, found: Understood, now: datetime) -> None:
         comments = notice.field in INSTAGRAM_COMMENTS
         if not comments and notice.field != "mentions":
             private, counted = notice.field in PRIVATE_FIELDS, notice.field.endswith("insights")
             why = LeftOut.PRIVATE if private else LeftOut.STATISTICS if counted else LeftOut.NOT_HEARD
-            return found.leave_out(why)
+            found.leave_out(why)
+            return
         value = read(notice.value, InstagramValue, f"a change of {notice.field}")
         media = identifier(value.media_id if value.media is None else value.media.id)
         id_ = identifier(value.id if comments else value.comment_id or value.media_id)
         if id_ is None:
-            return found.leave_out(LeftOut.NAMES_NO_POST)
+            found.leave_out(LeftOut.NAMES_NO_POST)
+            return
         place = _hung(id_, identifier(value.parent_id) or media, media)
         person, name = sender(value.by)
         handle = words(name) or words(value.username)
@@ -161,22 +167,23 @@ class MetaMapping:
         )
         if value.hidden is True:
             found.items.append(self._visibility(place, notice, visible=False))
-        return None
 
     def _threads(self, notice: Notice, found: Understood, now: datetime) -> None:
         if notice.field not in THREADS_POSTS and notice.field != "delete":
-            return found.leave_out(LeftOut.NOT_HEARD)
+            found.leave_out(LeftOut.NOT_HEARD)
+            return
         value = read(notice.value, ThreadsValue, f"a change of {notice.field}")
         id_ = identifier(value.id)
         if id_ is None:
-            return found.leave_out(LeftOut.NAMES_NO_POST)
+            found.leave_out(LeftOut.NAMES_NO_POST)
+            return
         parent = None if value.replied_to is None else identifier(value.replied_to.id)
         root = None if value.root_post is None else identifier(value.root_post.id)
         quoted = None if value.quoted_post is None else identifier(value.quoted_post.id)
         place = _hung(id_, parent or root, root or parent)
         if notice.field == "delete":
             found.items.append(self._deleted(place, notice))
-            return None
+            return
         hangs = "root_id" in place
         quotes = quoted if quoted != id_ else None
         handle = words(value.username)
@@ -195,7 +202,6 @@ class MetaMapping:
         )
         if value.hide_status == "HIDDEN":
             found.items.append(self._visibility(place, notice, visible=False))
-        return None
 
     def _addressed(self, value: ThreadsValue, notice: Notice) -> tuple[str, ...]:
         """The brands on whose thread it stands, or whose account it mentions."""
@@ -206,9 +212,9 @@ class MetaMapping:
 
     def _edited(self, place: Item, text: str | None, notice: Notice, found: Understood) -> None:
         if text is None:
-            return found.leave_out(LeftOut.SAYS_NOTHING)
+            found.leave_out(LeftOut.SAYS_NOTHING)
+            return
         found.items.append(post(self.network, "edit", **place, text=text, platform_at=notice.told))
-        return None
 
     def _deleted(self, place: Item, notice: Notice) -> Item:
         return post(self.network, PostKind.DELETION, **place, platform_at=notice.told)

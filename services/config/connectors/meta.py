@@ -28,5 +28,5 @@ class MetaSection(CalledSection):
     accounts: dict[str, Handle] = Field(
         {},
         max_length=1000,
-        description="the network's ids of your own pages or accounts, each with the handle by which a brand's `accounts` name it",
+        description="the network's ids of your own pages or accounts, each with the handle that a brand's `accounts` name",
     )
