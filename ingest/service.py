@@ -15,8 +15,9 @@ import structlog
 from ingest.admission import Admission, LagWatch
 from ingest.api import PostsEndpoint, direct_route, posts_routes
 from ingest.auth import ApiKeys
+from ingest.authors import author_routes
 from ingest.brands import BrandBook
-from ingest.coverage import CoverageEndpoint, coverage_routes
+from ingest.coverage import coverage_routes
 from ingest.metrics import IngestMetrics
 from ingest.normalize import Normalizer
 from ingest.parsing import Parser
@@ -64,7 +65,8 @@ class IngestService:
     def mount(self, app: Any) -> None:
         app.router.routes.insert(0, direct_route(self._endpoint))
         app.include_router(posts_routes(self._endpoint))
-        app.include_router(coverage_routes(CoverageEndpoint(self._endpoint)))
+        app.include_router(coverage_routes(self._endpoint))
+        app.include_router(author_routes(self._endpoint))
 
     async def stop(self, deadline: float) -> None:
         """Stop. May be called again. Requests that are still inside at the deadline end with the process."""
