@@ -58,7 +58,9 @@ class Desk:
         return post(self.network, PostKind.DELETION, post_id, **_inside(post_id, ticket), platform_at=at)
 
     def hidden(self, post_id: str, ticket: str, at: str | None) -> Item:
-        return post(self.network, "visibility", post_id, **_inside(post_id, ticket), visible=False, platform_at=at)
+        return post(
+            self.network, PostKind.VISIBILITY, post_id, **_inside(post_id, ticket), visible=False, platform_at=at
+        )
 
     def link(self, path: str) -> str | None:
         return None if self.url is None else f"{self.url.rstrip('/')}/{path}"

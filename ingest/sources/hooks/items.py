@@ -17,7 +17,7 @@ from typing import Any, Final
 from ingest.normalize import AHEAD
 from ingest.schemas import FIRST_YEAR, LAST_YEAR, MAX_ID_CHARS
 from services.config.model import Brand
-from services.contracts.post import PostKind
+from services.contracts.post import AuthorState, PostKind
 
 TEXT_CHARS: Final = 20_000
 """A longer text is cut: what it complains of stands at its beginning, and ingest would refuse the whole post."""
@@ -77,9 +77,9 @@ def each(parts: Sequence[Any], read: Callable[[Any, Understood], None]) -> Under
     return found
 
 
-def post(network: str, kind: PostKind | str, post_id: str | None, **fields: Any) -> Item:
+def post(network: str, kind: PostKind, post_id: str | None, **fields: Any) -> Item:
     """An item of this kind, without the fields that nothing is known of."""
-    item = {"network": network, "kind": str(kind), "post_id": needed(post_id, "the id of the post")}
+    item = {"network": network, "kind": kind.value, "post_id": needed(post_id, "the id of the post")}
     return item | {name: value for name, value in fields.items() if value not in (None, (), [])}
 
 
@@ -89,6 +89,12 @@ def author(id_: str | None, handle: str | None = None, **fields: Any) -> Item | 
         return None
     known = {"id": id_, "handle": handle, **fields}
     return {name: value for name, value in known.items() if value is not None}
+
+
+def erased(network: str, author_id: str, at: str | None) -> Item:
+    """What `POST /v1/authors` takes of an author who is gone with all that they wrote."""
+    change = {"network": network, "author_id": author_id, "state": AuthorState.ERASED.value}
+    return change if at is None else change | {"at": at}
 
 
 def needed(value: str | None, what: str) -> str:

@@ -214,13 +214,13 @@ class MetaMapping:
         if text is None:
             found.leave_out(LeftOut.SAYS_NOTHING)
             return
-        found.items.append(post(self.network, "edit", **place, text=text, platform_at=notice.told))
+        found.items.append(post(self.network, PostKind.EDIT, **place, text=text, platform_at=notice.told))
 
     def _deleted(self, place: Item, notice: Notice) -> Item:
         return post(self.network, PostKind.DELETION, **place, platform_at=notice.told)
 
     def _visibility(self, place: Item, notice: Notice, *, visible: bool) -> Item:
-        return post(self.network, "visibility", **place, visible=visible, platform_at=notice.told)
+        return post(self.network, PostKind.VISIBILITY, **place, visible=visible, platform_at=notice.told)
 
 
 def _place(value: PageValue, field: str) -> Item | None:

@@ -63,7 +63,9 @@ class TikTokMapping:
         elif action == "delete":
             found.items.append(post(self.network, PostKind.DELETION, **place, platform_at=at))
         elif action in HIDES or action in SHOWS:
-            found.items.append(post(self.network, "visibility", **place, visible=action in SHOWS, platform_at=at))
+            found.items.append(
+                post(self.network, PostKind.VISIBILITY, **place, visible=action in SHOWS, platform_at=at)
+            )
         else:
             found.leave_out(LeftOut.NOT_HEARD)
 

@@ -16,16 +16,16 @@ from ingest.parsing import Malformed, Parser
 from ingest.schemas import ItemError
 from ingest.sources.hooks.items import Item, LeftOut, Understood
 from ingest.sources.hooks.reading import MOST_PARTS
-from services.contracts.post import PostKind
+from services.contracts.post import AuthorState, PostKind
 
 KINDS: Final[dict[str, Item]] = {
     "post.deleted": {"kind": PostKind.DELETION.value},
-    "post.edited": {"kind": "edit"},
-    "post.hidden": {"kind": "visibility", "visible": False},
-    "post.shown": {"kind": "visibility", "visible": True},
+    "post.edited": {"kind": PostKind.EDIT.value},
+    "post.hidden": {"kind": PostKind.VISIBILITY.value, "visible": False},
+    "post.shown": {"kind": PostKind.VISIBILITY.value, "visible": True},
 }
 """What these types say of the item in them, whatever kind it states."""
-AUTHORS: Final = {"author.erased": "erased", "author.reinstated": "reinstated"}
+AUTHORS: Final = {"author.erased": AuthorState.ERASED, "author.reinstated": AuthorState.REINSTATED}
 WHICH: Final = ("network", "post_id", "root_id", "parent_id", "quote_of", "platform_at")
 """The fields that a deletion or a change of visibility has: which post it is, and when."""
 _PARSER: Final = Parser(MOST_PARTS)
