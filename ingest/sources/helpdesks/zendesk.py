@@ -15,12 +15,13 @@ from ingest.sources.base import SourceContext
 from ingest.sources.helpdesks.desk import Desk, Written, desk_of
 from ingest.sources.helpdesks.shapes import ZendeskChange, ZendeskEvent, ZendeskMessage, ZendeskTicket
 from ingest.sources.hooks.called import Called, secrets_of
-from ingest.sources.hooks.items import LeftOut, Understood, erased, identifier, moment, needed, words
+from ingest.sources.hooks.items import LeftOut, Understood, changed_author, identifier, moment, needed, words
 from ingest.sources.hooks.reading import read
 from ingest.sources.hooks.signatures import Hmac
 from services.base.errors import ConfigError
 from services.config.connectors.helpdesks import ZendeskSection
 from services.config.connectors.signing import Encoding
+from services.contracts.post import AuthorState
 
 PREFIX: Final = "zen:event-type:"
 GONE: Final = frozenset({"ticket.soft_deleted", "ticket.permanently_deleted", "ticket.deleted"})
@@ -39,7 +40,7 @@ class ZendeskMapping:
         told = event.type.removeprefix(PREFIX)
         if told == "user.deleted":
             person = needed(identifier(event.subject.rpartition(":")[2]), "`subject`: the id of the user")
-            found.authors.append(erased(self.desk.network, person, moment(event.time, now)))
+            found.authors.append(changed_author(self.desk.network, person, AuthorState.ERASED, moment(event.time, now)))
             return found
         if not told.startswith(("ticket.", "messaging_ticket.")):
             found.leave_out(LeftOut.NOT_HEARD)

@@ -91,9 +91,9 @@ def author(id_: str | None, handle: str | None = None, **fields: Any) -> Item | 
     return {name: value for name, value in known.items() if value is not None}
 
 
-def erased(network: str, author_id: str, at: str | None) -> Item:
-    """What `POST /v1/authors` takes of an author who is gone with all that they wrote."""
-    change = {"network": network, "author_id": author_id, "state": AuthorState.ERASED.value}
+def changed_author(network: str, author_id: str, state: AuthorState, at: str | None) -> Item:
+    """What `POST /v1/authors` takes of an author who is gone with all that they wrote, or is back."""
+    change = {"network": network, "author_id": author_id, "state": state.value}
     return change if at is None else change | {"at": at}
 
 

@@ -14,7 +14,7 @@ import pydantic_core
 
 from ingest.parsing import Malformed, Parser
 from ingest.schemas import ItemError
-from ingest.sources.hooks.items import Item, LeftOut, Understood
+from ingest.sources.hooks.items import Item, LeftOut, Understood, changed_author, identifier
 from ingest.sources.hooks.reading import MOST_PARTS
 from services.contracts.post import AuthorState, PostKind
 
@@ -43,7 +43,7 @@ class OwnShape:
         parts = data if isinstance(data, list) else [data]
         if happened in AUTHORS:
             for part in parts:
-                found.authors.append(self._author(part, AUTHORS[happened]))
+                found.authors.append(self._author(part, AUTHORS[happened], at))
             return
         if not happened.startswith("post.") and not all(isinstance(part, dict) and "post_id" in part for part in parts):
             # A ping, or news of something else: a connector that refused them would be switched off by its sender.
@@ -63,11 +63,12 @@ class OwnShape:
             item["platform_at"] = at
         return item
 
-    def _author(self, part: Any, state: str) -> Item:
-        author_id = part.get("author_id") if isinstance(part, dict) else None
-        if not isinstance(author_id, str) or not author_id:
-            raise ValueError("`data.author_id` is missing, or is no text")
-        return {"network": part.get("network") or self.network, "author_id": author_id, "state": state}
+    def _author(self, part: Any, state: AuthorState, at: Any) -> Item:
+        author_id = identifier(part.get("author_id")) if isinstance(part, dict) else None
+        network = part.get("network", self.network) if isinstance(part, dict) else self.network
+        if author_id is None or not isinstance(network, str):
+            raise ValueError("`data.author_id` is missing, or is neither a text nor a number")
+        return changed_author(network, author_id, state, part.get("at") or at)
 
 
 def check(items: list[Item]) -> None:

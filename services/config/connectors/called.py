@@ -7,13 +7,11 @@ from typing import Annotated
 from pydantic import Field
 
 from services.config.connectors.base import ConnectorSection
-from services.config.section import Slug
 
 
 class CalledSection(ConnectorSection):
     """It listens at `/v1/sources/NAME`. What cannot be asked whether it is alive promises to be heard from in time instead."""
 
-    network: Slug | None = Field(None, description="the network of its posts; by default that of the kind")
     silence_seconds: Annotated[float, Field(ge=60, le=30 * 24 * 3600)] | None = Field(
         None,
         description="if no call comes for so long, the network counts as not heard. Choose more than its longest quiet time, "

@@ -9,6 +9,7 @@ import importlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from httpx2 import AsyncClient
@@ -36,6 +37,12 @@ class FreePurse:
         return 1.0
 
 
+@cache
+def _no_client() -> AsyncClient:
+    """What no connector that is called ever uses."""
+    return AsyncClient()
+
+
 def acme(network: str, *handles: str) -> Brand:
     accounts = tuple(Account(network=network, handle=handle, owner="team") for handle in handles)
     return Brand(id="acme", name="Acme Air", accounts=accounts)
@@ -55,7 +62,7 @@ def connector(
         brands=(acme(network, *handles),),
         secrets=secrets,
         clock=ManualClock(NOW),
-        http=AsyncClient(),
+        http=_no_client(),
         spend=FreePurse(),
     )
     built: Called = importlib.import_module(module).build(context)

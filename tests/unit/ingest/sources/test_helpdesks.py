@@ -1,4 +1,4 @@
-"""What customers write to a help desk is heard, what colleagues answer in public is the brand's answer, and notes stay private."""
+"""What customers write to a help desk is heard, what colleagues answer in public is the brand's, and notes stay private."""
 
 from __future__ import annotations
 
