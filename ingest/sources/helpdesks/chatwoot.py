@@ -23,6 +23,8 @@ from services.config.connectors.helpdesks import ChatwootSection
 
 INCOMING: Final = ("incoming", 0)
 OUTGOING: Final = ("outgoing", 1)
+KEY: Final = "firebreak_key"
+"""What the recipe for Chatwoot writes into the conversations that it opens."""
 OPENS_WITHIN: Final = timedelta(seconds=5)
 MESSAGES: Final = frozenset({"message_created", "message_updated"})
 
@@ -41,6 +43,9 @@ class ChatwootMapping:
             return found
         if event.private:
             found.leave_out(LeftOut.PRIVATE)
+            return found
+        if event.conversation is not None and _is_ours(event.conversation):
+            found.leave_out(LeftOut.OUR_OWN)
             return found
         by_brand = event.message_type in OUTGOING
         machine = event.sender is not None and event.sender.type == "agent_bot"
@@ -80,6 +85,11 @@ class ChatwootMapping:
         found.items.append(self.desk.deletion(message, root, at))
         if _at_the_beginning(event, event.conversation):
             found.items.append(self.desk.deletion(root, root, at))
+
+
+def _is_ours(talk: ChatwootConversation) -> bool:
+    """True for a conversation that our recipe opened: it carries our key."""
+    return isinstance(talk.custom_attributes, dict) and KEY in talk.custom_attributes
 
 
 def _opens(event: ChatwootEvent, talk: ChatwootConversation | None) -> bool:

@@ -27,6 +27,8 @@ class ZendeskTicket(msgspec.Struct):
     submitter_id: Any = None
     created_at: Any = None
     is_public: Any = None
+    external_id: Any = None
+    tags: Any = None
 
 
 class ZendeskAuthor(msgspec.Struct):
@@ -64,6 +66,7 @@ class ChatwootConversation(msgspec.Struct):
     id: str | int | None = None
     created_at: Any = None
     unread_count: Any = None
+    custom_attributes: Any = None
 
 
 class ChatwootEvent(msgspec.Struct):

@@ -25,6 +25,9 @@ from services.contracts.post import AuthorState
 
 PREFIX: Final = "zen:event-type:"
 GONE: Final = frozenset({"ticket.soft_deleted", "ticket.permanently_deleted", "ticket.deleted"})
+KEY_PREFIX: Final = "firebreak-"
+TAG: Final = "firebreak"
+"""What the recipe for Zendesk writes into the tickets that it opens."""
 PEOPLE: Final = {"end_user": False, "agent": True}
 """The kinds of actors who write messages, and whether they are colleagues. Triggers and bots are neither."""
 
@@ -46,6 +49,9 @@ class ZendeskMapping:
             found.leave_out(LeftOut.NOT_HEARD)
             return found
         ticket = read(event.detail, ZendeskTicket, "`detail`")
+        if _is_ours(ticket):
+            found.leave_out(LeftOut.OUR_OWN)
+            return found
         number = identifier(ticket.id) or identifier(event.subject.rpartition(":")[2])
         root = f"ticket-{needed(number, '`detail.id`')}"
         at = moment(event.time, now)
@@ -110,6 +116,12 @@ class ZendeskMapping:
 
     def _link(self, root: str) -> str | None:
         return self.desk.link(f"agent/tickets/{root.removeprefix('ticket-')}")
+
+
+def _is_ours(ticket: ZendeskTicket) -> bool:
+    """True for a ticket that our recipe opened: it carries our key, and a tag that outlives a changed key."""
+    key, tags = ticket.external_id, ticket.tags
+    return (isinstance(key, str) and key.startswith(KEY_PREFIX)) or (isinstance(tags, list) and TAG in tags)
 
 
 def build(context: SourceContext) -> Called:

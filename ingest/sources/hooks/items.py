@@ -43,6 +43,8 @@ class LeftOut(StrEnum):
     NOT_HEARD = "not_heard"
     """An event, field or verb that says nothing about a post."""
     BY_MACHINE = "by_machine"
+    OUR_OWN = "our_own"
+    """A ticket that Firebreak opened about an incident: heard, it would feed the incident that it is about."""
     SAID_BEFORE = "said_before"
     CONDITION = "condition"
     """The operator's condition does not hold for it."""

@@ -7,6 +7,8 @@ wrong and where.
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Map
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -71,10 +73,10 @@ class OwnShape:
         return changed_author(network, author_id, state, part.get("at") or at)
 
 
-def check(items: list[Item]) -> None:
+def check(items: Sequence[Map[str, Any]]) -> None:
     """Raises `ValueError` with what is wrong and where, if ingest would refuse one of the items."""
     try:
-        read = _PARSER.items(pydantic_core.to_json(items), ndjson=False)
+        read = _PARSER.items(pydantic_core.to_json([*items]), ndjson=False)
     except Malformed as error:
         raise ValueError(str(error)) from None
     for index, item in enumerate(read):

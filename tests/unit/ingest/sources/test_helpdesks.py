@@ -56,7 +56,7 @@ def signed(body: bytes, at: str = "2026-05-01T11:59:30Z") -> dict[str, str]:
 def heard(type_: str, event: Any = None, ticket: Any = None, **more: Any) -> Heard:
     body = json.dumps(told(type_, event, ticket, **more)).encode()
     found = called(zendesk(), body, signed(body)).heard
-    check(list(found.items))
+    check(found.items)
     return found
 
 
@@ -126,6 +126,15 @@ def test_other_events_of_the_desk_are_left_out() -> None:
         assert not heard(type_, {"current": "open", "previous": "new"}).items
 
 
+def test_a_ticket_that_firebreak_opened_itself_feeds_no_incident() -> None:
+    for mark in ({"external_id": "firebreak-abc"}, {"tags": ["vip", "firebreak"]}):
+        assert not heard("ticket.created", ticket=TICKET | mark).items
+        assert not heard("ticket.comment_added", comment(), TICKET | mark).items
+    assert heard("ticket.created", ticket=TICKET | {"external_id": "crm-1", "tags": ["vip"]}).items
+    assert not chat(conversation={**MESSAGE["conversation"], "custom_attributes": {"firebreak_key": "firebreak-abc"}})
+    assert chat(conversation={**MESSAGE["conversation"], "custom_attributes": {"plan": "gold"}})
+
+
 def test_a_call_that_was_signed_long_ago_is_refused() -> None:
     body = json.dumps(told("ticket.created")).encode()
     for headers in (signed(body, "2026-05-01T11:50:00Z"), signed(b"another" + body), {}):
@@ -142,7 +151,7 @@ def test_without_an_account_for_its_colleagues_a_desk_is_not_built() -> None:
     assert connector("ingest.sources.helpdesks.zendesk", named, "zendesk", {"signing_secret": SECRET}, ("one", "two"))
 
 
-MESSAGE = {
+MESSAGE: dict[str, Any] = {
     "event": "message_created",
     "id": 900,
     "content": "My bag is gone.",

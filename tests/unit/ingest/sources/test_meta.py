@@ -73,7 +73,7 @@ def test_an_answer_to_a_comment_hangs_on_the_comment() -> None:
     assert (item["parent_id"], item["root_id"]) == ("7_8", "100_7")
 
 
-VERBS = {
+VERBS: dict[str, dict[str, Any]] = {
     "edited": {"kind": "edit", "text": "Still no answer. Shame!"},
     "edit": {"kind": "edit", "text": "Still no answer. Shame!"},
     "remove": {"kind": "deletion"},

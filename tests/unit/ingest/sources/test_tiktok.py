@@ -72,7 +72,7 @@ def test_an_answer_hangs_on_its_comment_and_one_of_ours_is_the_brands() -> None:
     assert alone["parent_id"] == "7098231542345678902"
 
 
-ACTIONS = {
+ACTIONS: dict[str, dict[str, Any]] = {
     "delete": {"kind": "deletion"},
     "set_to_hidden": {"kind": "visibility", "visible": False},
     "set_to_friends_only": {"kind": "visibility", "visible": False},

@@ -65,7 +65,7 @@ def test_what_an_item_states_itself_counts_more_than_its_envelope() -> None:
     assert (item["network"], "platform_at" in item) == ("x", False)
 
 
-TYPES = {
+TYPES: dict[str, dict[str, Any]] = {
     "com.vendor.post.deleted": {"kind": "deletion"},
     "post.deleted": {"kind": "deletion"},
     "post.edited": {"kind": "edit", "text": "Bad!"},
