@@ -121,7 +121,6 @@ def build(context: SourceContext) -> Called:
     else:
         signature = Shared(secrets_of(context, "token"), parameter="token")
     return Called(
-        options.name,
         context.clock,
         signature,
         lambda request, now: mapping(request.body, now),

@@ -139,7 +139,6 @@ def build(context: SourceContext) -> Called:
         tolerance_seconds=options.tolerance_seconds,
     )
     return Called(
-        options.name,
         context.clock,
         signature,
         lambda request, now: mapping(request.body, now),

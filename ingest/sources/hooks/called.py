@@ -13,16 +13,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-import structlog
-
 from ingest.sources.base import Heard, Received, Reply, SourceContext
 from ingest.sources.hooks.items import Understood
 from ingest.sources.hooks.reading import TooManyParts
 from ingest.sources.hooks.signatures import Signature
 from services.base.clock import Clock
 from services.base.errors import ConfigError
-
-logger = structlog.get_logger()
 
 LARGE_BYTES: Final = 65_536
 """A larger body is checked and read off the event loop."""
@@ -40,7 +36,6 @@ class Called:
 
     def __init__(
         self,
-        name: str,
         clock: Clock,
         signature: Signature,
         understand: Understand,
@@ -49,7 +44,6 @@ class Called:
         handshake: Handshake | None = None,
     ) -> None:
         self.silence_seconds = silence_seconds
-        self._name = name
         self._clock = clock
         self._signature = signature
         self._understand = understand
@@ -71,10 +65,8 @@ class Called:
                 found = await asyncio.to_thread(self._heard, request, now)
         except TooManyParts as error:
             return Reply(413, str(error).encode())
-        if found.left_out:
-            reasons = {why.value: count for why, count in found.left_out.items()}
-            logger.debug("source_left_out", source=self._name, reasons=reasons)
-        return Reply(heard=Heard(items=found.items, authors=found.authors))
+        left_out = {why.value: count for why, count in found.left_out.items()}
+        return Reply(heard=Heard(items=found.items, authors=found.authors, left_out=left_out))
 
     async def close(self) -> None:
         """There is nothing to give back."""

@@ -29,7 +29,6 @@ def build(context: SourceContext) -> Called:
     owners = Owners(context.network, context.brands, options.accounts, chosen=bool(options.brands))
     mapping = MetaMapping(options.object, context.network, owners)
     return Called(
-        options.name,
         context.clock,
         Hmac(secrets_of(context, "app_secret"), "x-hub-signature-256", prefix="sha256="),
         lambda request, now: mapping(request.body, now),

@@ -25,7 +25,6 @@ def build(context: SourceContext) -> Called:
         context.network, Owners(context.network, context.brands, options.accounts, chosen=bool(options.brands))
     )
     return Called(
-        options.name,
         context.clock,
         Pairs(secrets_of(context, "client_secret"), "tiktok-signature", tolerance_seconds=options.tolerance_seconds),
         lambda request, now: mapping(request.body, now),

@@ -88,7 +88,6 @@ def build(context: SourceContext) -> Called:
     if not isinstance(options, CloudEventsSection):
         raise ConfigError(f"the connector {options.name!r} is not of kind `cloudevents`")
     return Called(
-        options.name,
         context.clock,
         signature_of(context, options.signing),
         CloudEventsReading(OwnShape(context.network)),

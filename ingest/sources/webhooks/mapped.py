@@ -90,7 +90,6 @@ def build(context: SourceContext) -> Called:
     if not isinstance(options, WebhookSection):
         raise ConfigError(f"the connector {options.name!r} is not of kind `webhook`")
     return Called(
-        options.name,
         context.clock,
         signature_of(context, options.signing),
         MappedReading(context.network, options.mapping, options.only),

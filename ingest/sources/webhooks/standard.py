@@ -46,7 +46,6 @@ def build(context: SourceContext) -> Called:
     if not isinstance(options, StandardWebhooksSection):
         raise ConfigError(f"the connector {options.name!r} is not of kind `standard_webhooks`")
     return Called(
-        options.name,
         context.clock,
         signature_of(context, options.signing),
         StandardReading(OwnShape(context.network)),

@@ -120,7 +120,9 @@ def test_what_cannot_be_read_is_told_with_what_and_where(case: str) -> None:
 
 
 def test_news_of_something_else_is_answered_and_not_stored() -> None:
-    assert cloudevents(event({"hello": 1}, "com.vendor.ping"), ONE) == Reply(heard=Heard(items=[], authors=[]))
+    assert cloudevents(event({"hello": 1}, "com.vendor.ping"), ONE) == Reply(
+        heard=Heard(items=[], authors=[], left_out={"not_heard": 1})
+    )
 
 
 def test_more_than_is_taken_at_once_is_413() -> None:
