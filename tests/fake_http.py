@@ -1,5 +1,5 @@
-"""The server under every fake network that is reached over HTTP or WebSockets: real sockets, in the event loop of the test, with
-the ways in which a server goes wrong.
+"""The server under every fake network that is reached over HTTP or WebSockets: real sockets, in the event loop of the test,
+with the ways in which a server goes wrong.
 
 A network hands in its routes (`starlette.routing.Route` and `WebSocketRoute`) and says what its errors look like. Each request
 is noted in `requests` before anything goes wrong.

@@ -19,7 +19,7 @@ from services.base.clock import Clock
 
 BRAND: Final = "acme"
 HANDLE: Final = "acmeair"
-"""The suite's brand, its name is `Acme Air`, and it has this account on the network. Each text that the suite writes names it."""
+"""The suite's brand. Its name is `Acme Air`, and it has this account on the network. Each text of the suite names it."""
 
 
 class Deed(StrEnum):
