@@ -48,12 +48,14 @@ class Spent:
 @dataclass(frozen=True, slots=True)
 class SourceState:
     """`heard_at` is when the source last heard its network, as our clock says; `alive_at` when we last said that it hears;
-    `last_post_at` when it last brought a post; `gone` that the configuration does not name it any more."""
+    `last_post_at` when it last brought a post; `gone` that the configuration does not name it any more. Of a source that is
+    called, `promised` is within what time the operator last said that calls come."""
 
     network: str = ""
     cursor: Cursor | None = None
     heard_at: datetime | None = None
     alive_at: datetime | None = None
+    promised: float | None = None
     last_post_at: datetime | None = None
     gap: OpenGap | None = None
     spent: Spent = Spent()

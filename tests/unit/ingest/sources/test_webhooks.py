@@ -226,7 +226,7 @@ def test_the_kind_of_a_post_can_depend_on_what_the_body_says() -> None:
 
 
 def test_a_body_in_our_own_shape_needs_no_mapping() -> None:
-    assert mapped([POST, POST], Mapping(items="@"), None) == [{**POST, "network": "forum"}] * 2
+    assert mapped([POST, POST], Mapping(), None) == [{**POST, "network": "forum"}] * 2
 
 
 def test_what_the_mapping_does_not_find_is_told_by_its_field() -> None:
