@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ingest.sources.base import SourceContext
-from ingest.sources.helpdesks.desk import Desk, Written, desk_of
+from ingest.sources.helpdesks.desk import HelpDesk, Written, desk_of
 from ingest.sources.helpdesks.shapes import ChatwootConversation, ChatwootEvent
-from ingest.sources.hooks.called import Called, secrets_of
+from ingest.sources.hooks.called import CalledSource, secrets_of
 from ingest.sources.hooks.items import LeftOut, Understood, identifier, instant, moment, needed, words
 from ingest.sources.hooks.reading import read
 from ingest.sources.hooks.signatures import Hmac, Shared, Signature
@@ -31,7 +31,7 @@ MESSAGES: Final = frozenset({"message_created", "message_updated"})
 
 @dataclass(frozen=True, slots=True)
 class ChatwootMapping:
-    desk: Desk
+    desk: HelpDesk
 
     def __call__(self, body: bytes, now: datetime) -> Understood:
         """Raises `ValueError` if the body cannot be read."""
@@ -103,7 +103,7 @@ def _at_the_beginning(event: ChatwootEvent, talk: ChatwootConversation | None) -
     return began is not None and wrote is not None and abs(wrote - began) <= OPENS_WITHIN
 
 
-def build(context: SourceContext) -> Called:
+def build(context: SourceContext) -> CalledSource:
     """Raises `ConfigError` if the secret or the brand's account is missing."""
     options = context.options
     if not isinstance(options, ChatwootSection):
@@ -120,7 +120,7 @@ def build(context: SourceContext) -> Called:
         )
     else:
         signature = Shared(secrets_of(context, "token"), parameter="token")
-    return Called(
+    return CalledSource(
         context.clock,
         signature,
         lambda request, now: mapping(request.body, now),

@@ -29,7 +29,7 @@ class Written(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class HelpDesk:
     network: str
     account: str
     """The handle under which colleagues answer."""
@@ -66,7 +66,7 @@ class Desk:
         return None if self.url is None else f"{self.url.rstrip('/')}/{path}"
 
 
-def desk_of(context: SourceContext, options: HelpdeskSection) -> Desk:
+def desk_of(context: SourceContext, options: HelpdeskSection) -> HelpDesk:
     """Raises `ConfigError` if it is not clear under which account colleagues answer."""
     owners = Owners(context.network, context.brands, {}, chosen=bool(options.brands))
     account = options.account or owners.only
@@ -76,7 +76,7 @@ def desk_of(context: SourceContext, options: HelpdeskSection) -> Desk:
             f"network {context.network!r}, and name it in `account` if there are several"
         )
     handle = account.removeprefix("@")
-    return Desk(context.network, handle, owners.brands(handle), options.url)
+    return HelpDesk(context.network, handle, owners.brands(handle), options.url)
 
 
 def _inside(post_id: str, ticket: str) -> dict[str, Any]:

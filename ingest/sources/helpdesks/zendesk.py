@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Final
 
 from ingest.sources.base import SourceContext
-from ingest.sources.helpdesks.desk import Desk, Written, desk_of
+from ingest.sources.helpdesks.desk import HelpDesk, Written, desk_of
 from ingest.sources.helpdesks.shapes import ZendeskChange, ZendeskEvent, ZendeskMessage, ZendeskTicket
-from ingest.sources.hooks.called import Called, secrets_of
+from ingest.sources.hooks.called import CalledSource, secrets_of
 from ingest.sources.hooks.items import LeftOut, Understood, changed_author, identifier, moment, needed, words
 from ingest.sources.hooks.reading import read
 from ingest.sources.hooks.signatures import Hmac
@@ -34,7 +34,7 @@ PEOPLE: Final = {"end_user": False, "agent": True}
 
 @dataclass(frozen=True, slots=True)
 class ZendeskMapping:
-    desk: Desk
+    desk: HelpDesk
 
     def __call__(self, body: bytes, now: datetime) -> Understood:
         """Raises `ValueError` if the body cannot be read."""
@@ -124,7 +124,7 @@ def _is_ours(ticket: ZendeskTicket) -> bool:
     return (isinstance(key, str) and key.startswith(KEY_PREFIX)) or (isinstance(tags, list) and TAG in tags)
 
 
-def build(context: SourceContext) -> Called:
+def build(context: SourceContext) -> CalledSource:
     """Raises `ConfigError` if the secret or the brand's account is missing."""
     options = context.options
     if not isinstance(options, ZendeskSection):
@@ -138,7 +138,7 @@ def build(context: SourceContext) -> Called:
         between="",
         tolerance_seconds=options.tolerance_seconds,
     )
-    return Called(
+    return CalledSource(
         context.clock,
         signature,
         lambda request, now: mapping(request.body, now),

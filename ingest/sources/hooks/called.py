@@ -31,7 +31,7 @@ Handshake = Callable[[Received], Reply | None]
 """Answers a question of the network about the address; `None` if the request is none. Raises `Refused`."""
 
 
-class Called:
+class CalledSource:
     """One connector that is called (protocol `ingest.sources.base.Receiver`)."""
 
     def __init__(

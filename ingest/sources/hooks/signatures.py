@@ -91,15 +91,15 @@ class Pairs:
 
     secrets: Sequence[str]
     header: str
-    time_name: str = "t"
-    signature_name: str = "s"
+    stamp_name: str = "t"
+    proof: str = "s"
     tolerance_seconds: float = 300.0
 
     def check(self, request: Received, now: datetime) -> None:
         shown = request.headers.get(self.header.lower(), "")[:MOST_CHARS]
         pairs = [pair.strip().partition("=")[::2] for pair in shown.split(",")]
-        stamp = next((value for name, value in pairs if name == self.time_name), "")
-        signatures = [value for name, value in pairs if name == self.signature_name][:MOST_SIGNATURES]
+        stamp = next((value for name, value in pairs if name == self.stamp_name), "")
+        signatures = [value for name, value in pairs if name == self.proof][:MOST_SIGNATURES]
         signed = f"{stamp}.".encode("utf-8", "replace") + request.body
         given = [_decoded(value, Encoding.HEX) for value in signatures]
         _match(self.secrets, Algorithm.SHA256, signed, given)

@@ -40,13 +40,13 @@ _PLAIN: Final = re.compile(r"[0-9_]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class ChangeNotice:
     """One change, on whose account and when it was told."""
 
     field: str
     value: msgspec.Raw
     account: str | None
-    told: str | None
+    at: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class MetaMapping:
     def _change(self, part: tuple[Any, Any, msgspec.Raw], found: Understood, now: datetime) -> None:
         account, time, raw = part
         change = read(raw, Change, "a change")
-        notice = Notice(change.field, change.value, identifier(account), moment(time, now))
+        notice = ChangeNotice(change.field, change.value, identifier(account), moment(time, now))
         if self.object is MetaObject.PAGE:
             self._page(notice, found, now)
         elif self.object is MetaObject.INSTAGRAM:
@@ -92,7 +92,7 @@ class MetaMapping:
         else:
             self._threads(notice, found, now)
 
-    def _page(self, notice: Notice, found: Understood, now: datetime) -> None:
+    def _page(self, notice: ChangeNotice, found: Understood, now: datetime) -> None:
         if notice.field not in PAGE_FIELDS:
             found.leave_out(LeftOut.PRIVATE if notice.field in PRIVATE_FIELDS else LeftOut.NOT_HEARD)
             return
@@ -122,7 +122,7 @@ class MetaMapping:
                     author=author(id_, self.owners.handle(id_)),
                     text=text,
                     permalink=_permalink(value),
-                    platform_at=moment(value.created_time, now) or notice.told,
+                    platform_at=moment(value.created_time, now) or notice.at,
                     brands=list(self.owners.brands(notice.account)),
                 )
             )
@@ -137,7 +137,7 @@ class MetaMapping:
         else:
             found.leave_out(LeftOut.NOT_HEARD)
 
-    def _instagram(self, notice: Notice, found: Understood, now: datetime) -> None:
+    def _instagram(self, notice: ChangeNotice, found: Understood, now: datetime) -> None:
         comments = notice.field in INSTAGRAM_COMMENTS
         if not comments and notice.field != "mentions":
             private, counted = notice.field in PRIVATE_FIELDS, notice.field.endswith("insights")
@@ -161,14 +161,14 @@ class MetaMapping:
                 **place,
                 author=author(person, self.owners.handle(person) or handle),
                 text=words(value.text),
-                platform_at=moment(value.timestamp, now) or notice.told,
+                platform_at=moment(value.timestamp, now) or notice.at,
                 brands=list(self.owners.brands(notice.account)),
             )
         )
         if value.hidden is True:
             found.items.append(self._visibility(place, notice, visible=False))
 
-    def _threads(self, notice: Notice, found: Understood, now: datetime) -> None:
+    def _threads(self, notice: ChangeNotice, found: Understood, now: datetime) -> None:
         if notice.field not in THREADS_POSTS and notice.field != "delete":
             found.leave_out(LeftOut.NOT_HEARD)
             return
@@ -195,7 +195,7 @@ class MetaMapping:
                 author=author(identifier(handle), handle),
                 text=words(value.text),
                 permalink=words(value.permalink),
-                platform_at=moment(value.timestamp, now) or notice.told,
+                platform_at=moment(value.timestamp, now) or notice.at,
                 quote_of={"post_id": quotes} if quotes else None,
                 brands=list(self._addressed(value, notice)),
             )
@@ -203,24 +203,24 @@ class MetaMapping:
         if value.hide_status == "HIDDEN":
             found.items.append(self._visibility(place, notice, visible=False))
 
-    def _addressed(self, value: ThreadsValue, notice: Notice) -> tuple[str, ...]:
+    def _addressed(self, value: ThreadsValue, notice: ChangeNotice) -> tuple[str, ...]:
         """The brands on whose thread it stands, or whose account it mentions."""
         root = value.root_post
         ids = (notice.account, *((identifier(root.owner_id), identifier(root.username)) if root is not None else ()))
         known = next((id_ for id_ in ids if self.owners.handle(id_) is not None), None)
         return self.owners.brands(known)
 
-    def _edited(self, place: Item, text: str | None, notice: Notice, found: Understood) -> None:
+    def _edited(self, place: Item, text: str | None, notice: ChangeNotice, found: Understood) -> None:
         if text is None:
             found.leave_out(LeftOut.SAYS_NOTHING)
             return
-        found.items.append(post(self.network, PostKind.EDIT, **place, text=text, platform_at=notice.told))
+        found.items.append(post(self.network, PostKind.EDIT, **place, text=text, platform_at=notice.at))
 
-    def _deleted(self, place: Item, notice: Notice) -> Item:
-        return post(self.network, PostKind.DELETION, **place, platform_at=notice.told)
+    def _deleted(self, place: Item, notice: ChangeNotice) -> Item:
+        return post(self.network, PostKind.DELETION, **place, platform_at=notice.at)
 
-    def _visibility(self, place: Item, notice: Notice, *, visible: bool) -> Item:
-        return post(self.network, PostKind.VISIBILITY, **place, visible=visible, platform_at=notice.told)
+    def _visibility(self, place: Item, notice: ChangeNotice, *, visible: bool) -> Item:
+        return post(self.network, PostKind.VISIBILITY, **place, visible=visible, platform_at=notice.at)
 
 
 def _place(value: PageValue, field: str) -> Item | None:

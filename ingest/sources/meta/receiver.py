@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from ingest.sources.base import Received, Refused, Reply, SourceContext
-from ingest.sources.hooks.called import Called, Handshake, secrets_of
+from ingest.sources.hooks.called import CalledSource, Handshake, secrets_of
 from ingest.sources.hooks.items import Owners
 from ingest.sources.hooks.signatures import Hmac
 from ingest.sources.meta.mapping import MetaMapping
@@ -21,14 +21,14 @@ from services.config.connectors.meta import MetaSection
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_.~-]{1,200}")
 
 
-def build(context: SourceContext) -> Called:
+def build(context: SourceContext) -> CalledSource:
     """Raises `ConfigError` if a secret is missing."""
     options = context.options
     if not isinstance(options, MetaSection):
         raise ConfigError(f"the connector {options.name!r} is not of kind `meta`")
     owners = Owners(context.network, context.brands, options.accounts, chosen=bool(options.brands))
     mapping = MetaMapping(options.object, context.network, owners)
-    return Called(
+    return CalledSource(
         context.clock,
         Hmac(secrets_of(context, "app_secret"), "x-hub-signature-256", prefix="sha256="),
         lambda request, now: mapping(request.body, now),

@@ -8,7 +8,7 @@ nothing twice.
 from __future__ import annotations
 
 from ingest.sources.base import SourceContext
-from ingest.sources.hooks.called import Called, secrets_of
+from ingest.sources.hooks.called import CalledSource, secrets_of
 from ingest.sources.hooks.items import Owners
 from ingest.sources.hooks.signatures import Pairs
 from ingest.sources.tiktok.mapping import TikTokMapping
@@ -16,7 +16,7 @@ from services.base.errors import ConfigError
 from services.config.connectors.tiktok import TikTokSection
 
 
-def build(context: SourceContext) -> Called:
+def build(context: SourceContext) -> CalledSource:
     """Raises `ConfigError` if the secret is missing."""
     options = context.options
     if not isinstance(options, TikTokSection):
@@ -24,7 +24,7 @@ def build(context: SourceContext) -> Called:
     mapping = TikTokMapping(
         context.network, Owners(context.network, context.brands, options.accounts, chosen=bool(options.brands))
     )
-    return Called(
+    return CalledSource(
         context.clock,
         Pairs(secrets_of(context, "client_secret"), "tiktok-signature", tolerance_seconds=options.tolerance_seconds),
         lambda request, now: mapping(request.body, now),

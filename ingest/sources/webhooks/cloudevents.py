@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import msgspec
 
 from ingest.sources.base import Received, SourceContext
-from ingest.sources.hooks.called import Called
+from ingest.sources.hooks.called import CalledSource
 from ingest.sources.hooks.items import Understood, each, moment
 from ingest.sources.hooks.reading import bounded, read
 from ingest.sources.webhooks.own_shape import OwnShape
@@ -82,12 +82,12 @@ def _decoded(written: str) -> bytes:
         raise ValueError("`data_base64` is not base64") from None
 
 
-def build(context: SourceContext) -> Called:
+def build(context: SourceContext) -> CalledSource:
     """Raises `ConfigError` if the secret is missing."""
     options = context.options
     if not isinstance(options, CloudEventsSection):
         raise ConfigError(f"the connector {options.name!r} is not of kind `cloudevents`")
-    return Called(
+    return CalledSource(
         context.clock,
         signature_of(context, options.signing),
         CloudEventsReading(OwnShape(context.network)),

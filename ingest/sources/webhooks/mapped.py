@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ingest.sources.base import Received, SourceContext
-from ingest.sources.hooks.called import Called
+from ingest.sources.hooks.called import CalledSource
 from ingest.sources.hooks.items import LeftOut, Understood, each
 from ingest.sources.hooks.reading import bounded, read
 from ingest.sources.mapping import found_at, item_of, parts_of
@@ -47,12 +47,12 @@ def _holds(value: Any) -> bool:
     return value is not None and value is not False and value not in ("", [], {})
 
 
-def build(context: SourceContext) -> Called:
+def build(context: SourceContext) -> CalledSource:
     """Raises `ConfigError` if the secret is missing."""
     options = context.options
     if not isinstance(options, WebhookSection):
         raise ConfigError(f"the connector {options.name!r} is not of kind `webhook`")
-    return Called(
+    return CalledSource(
         context.clock,
         signature_of(context, options.signing),
         MappedReading(context.network, options.mapping, options.only),

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ingest.sources.base import Received, SourceContext
-from ingest.sources.hooks.called import Called
+from ingest.sources.hooks.called import CalledSource
 from ingest.sources.hooks.items import Understood, moment
 from ingest.sources.hooks.reading import bounded, read
 from ingest.sources.webhooks.own_shape import OwnShape
@@ -40,12 +40,12 @@ class StandardReading:
         return found
 
 
-def build(context: SourceContext) -> Called:
+def build(context: SourceContext) -> CalledSource:
     """Raises `ConfigError` if the secret is missing."""
     options = context.options
     if not isinstance(options, StandardWebhooksSection):
         raise ConfigError(f"the connector {options.name!r} is not of kind `standard_webhooks`")
-    return Called(
+    return CalledSource(
         context.clock,
         signature_of(context, options.signing),
         StandardReading(OwnShape(context.network)),

@@ -15,7 +15,7 @@ from typing import Any
 from httpx2 import AsyncClient
 
 from ingest.sources.base import Received, Reply, SourceContext
-from ingest.sources.hooks.called import Called
+from ingest.sources.hooks.called import CalledSource
 from services.base.clock import ManualClock
 from services.config.connectors.called import CalledSection
 from services.config.model import Account, Brand
@@ -54,7 +54,7 @@ def connector(
     network: str,
     secrets: Mapping[str, str] = SECRETS,
     handles: tuple[str, ...] = ("acme",),
-) -> Called:
+) -> CalledSource:
     """The connector of this module, for a brand with these accounts on the network."""
     context = SourceContext(
         network=network,
@@ -65,11 +65,11 @@ def connector(
         http=_no_client(),
         spend=FreePurse(),
     )
-    built: Called = importlib.import_module(module).build(context)
+    built: CalledSource = importlib.import_module(module).build(context)
     return built
 
 
-def called(source: Called, body: Any, headers: Mapping[str, str] | None = None, **more: Any) -> Reply:
+def called(source: CalledSource, body: Any, headers: Mapping[str, str] | None = None, **more: Any) -> Reply:
     """The reply to a call with this body (as JSON, if it is not bytes)."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     names = {name.lower(): value for name, value in (headers or {}).items()}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ingest.sources.base import Heard, Refused
-from ingest.sources.hooks.called import Called
+from ingest.sources.hooks.called import CalledSource
 from ingest.sources.webhooks.own_shape import check
 from services.base.errors import ConfigError
 from services.config.connectors.helpdesks import ChatwootSection, ZendeskSection
@@ -29,7 +29,7 @@ TICKET = {
 }
 
 
-def zendesk(**options: Any) -> Called:
+def zendesk(**options: Any) -> CalledSource:
     section = ZendeskSection(kind="zendesk", name="desk", url="https://acme.zendesk.com", **options)
     return connector("ingest.sources.helpdesks.zendesk", section, "zendesk", {"signing_secret": SECRET}, ("support",))
 
@@ -164,7 +164,7 @@ MESSAGE: dict[str, Any] = {
 }
 
 
-def chatwoot(secrets: dict[str, str] | None = None) -> Called:
+def chatwoot(secrets: dict[str, str] | None = None) -> CalledSource:
     section = ChatwootSection(kind="chatwoot", name="chat", url="https://chat.acme.example/")
     secrets = secrets or {"signing_secret": SECRET}
     return connector("ingest.sources.helpdesks.chatwoot", section, "chatwoot", secrets, ("support",))

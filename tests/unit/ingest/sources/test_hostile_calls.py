@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ingest.sources.base import Received
 from ingest.sources.helpdesks.chatwoot import ChatwootMapping
-from ingest.sources.helpdesks.desk import Desk
+from ingest.sources.helpdesks.desk import HelpDesk
 from ingest.sources.helpdesks.zendesk import ZendeskMapping
 from ingest.sources.hooks.items import Owners, Understood
 from ingest.sources.meta.mapping import MetaMapping
@@ -31,7 +31,7 @@ from tests.unit.ingest.sources.test_webhooks import MAPPING, POST, VENDOR, event
 
 Read = Callable[[bytes], Understood]
 OWNERS = Owners("n", [acme("n", "acme")], {"100": "acme"}, chosen=True)
-DESK = Desk("n", "acme", ("acme",), "https://desk.example")
+DESK = HelpDesk("n", "acme", ("acme",), "https://desk.example")
 
 
 def over_http(reading: Callable[[Received, Any], Understood], **headers: str) -> Read:

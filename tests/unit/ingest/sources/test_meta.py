@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ingest.sources.base import Refused, Reply
-from ingest.sources.hooks.called import Called
+from ingest.sources.hooks.called import CalledSource
 from ingest.sources.hooks.items import LeftOut, Owners, Understood
 from ingest.sources.meta.mapping import MetaMapping
 from ingest.sources.webhooks.own_shape import check
@@ -33,7 +33,7 @@ COMMENT = {
 }
 
 
-def meta(object_: str = "page", **options: Any) -> Called:
+def meta(object_: str = "page", **options: Any) -> CalledSource:
     network = {"page": "facebook"}.get(object_, object_)
     section = MetaSection(kind="meta", name="meta", object=MetaObject(object_), accounts={"100": "acme"}, **options)
     return connector(MODULE, section, network)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ingest.sources.base import Refused
-from ingest.sources.hooks.called import Called
+from ingest.sources.hooks.called import CalledSource
 from ingest.sources.hooks.items import LeftOut, Owners
 from ingest.sources.tiktok.mapping import TikTokMapping
 from ingest.sources.webhooks.own_shape import check
@@ -26,7 +26,7 @@ COMMENT = {
 }
 
 
-def tiktok(**options: Any) -> Called:
+def tiktok(**options: Any) -> CalledSource:
     accounts = {"open-id": "acme", "ours": "acme"}
     section = TikTokSection(kind="tiktok", name="tiktok", accounts=accounts, **options)
     return connector("ingest.sources.tiktok.receiver", section, "tiktok")

@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from ingest.sources.base import Heard, Received, Refused, Reply
-from ingest.sources.hooks.called import Called
+from ingest.sources.hooks.called import CalledSource
 from ingest.sources.hooks.items import LeftOut
 from ingest.sources.webhooks.mapped import MappedReading
 from services.base.errors import ConfigError
@@ -242,7 +242,7 @@ def test_an_expression_that_does_not_fit_is_told_and_the_private_value_is_not() 
     assert "psst" not in str(refused.value)
 
 
-def webhook(secrets: dict[str, str], **options: Any) -> Called:
+def webhook(secrets: dict[str, str], **options: Any) -> CalledSource:
     section = WebhookSection(kind="webhook", name="partner", mapping=MAPPING, **options)
     return connector("ingest.sources.webhooks.mapped", section, "forum", secrets)
 
