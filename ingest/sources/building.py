@@ -49,7 +49,7 @@ def build_source(one: Wanted, names: Collection[str], clock: Clock, http: AsyncC
         return build(SourceContext(one.network, one.section, one.brands, secrets, clock, http, spend))
     except ConfigError as error:
         raise Refused(str(error)) from error
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise Refused(f"{error.name or module} is not installed here: it comes with firebreak[ingest]") from error
 
 

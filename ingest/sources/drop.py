@@ -51,7 +51,7 @@ class Place:
         while len(self.offsets) > MOST_FILES:
             oldest = min(self.offsets, key=lambda key: self.offsets[key][1])
             self.done_ns = max(self.done_ns, self.offsets.pop(oldest)[1])
-        return json.dumps([self.done_ns // 1000, {key: offset for key, (offset, _) in self.offsets.items()}])
+        return json.dumps([self.done_ns, {key: offset for key, (offset, _) in self.offsets.items()}])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Drop:
         if cursor.origin != self._origin:
             return Place(int((cursor.at - timedelta(minutes=1)).timestamp() * 1e9))
         done, offsets = json.loads(cursor.position)
-        return Place(done * 1000, {key: (offset, 0) for key, offset in offsets.items()})
+        return Place(done, {key: (offset, 0) for key, offset in offsets.items()})
 
     def _cursor(self, place: Place) -> Cursor:
         return Cursor(self._origin, place.write(), self._clock.now())
@@ -115,7 +115,11 @@ class Drop:
         except OSError as error:
             raise Away(f"the folder cannot be read: {error.strerror}") from error
         here = {one.key for one in found}
-        place.offsets = {key: left for key, left in place.offsets.items() if key in here}
+        # Of a file that was read to its end before a restart it is known again when that was.
+        ends = {one.key: (one.size, one.changed_ns) for one in found}
+        place.offsets = {
+            key: ends[key] if left[0] == ends[key][0] else left for key, left in place.offsets.items() if key in here
+        }
         now = self._clock.now()
         self._grown = {
             one.key: seen if (seen := self._grown.get(one.key)) and seen[0] == one.size else (one.size, now)

@@ -33,8 +33,8 @@ class Ledger:
         return self._states.get(name, SourceState())
 
     async def commit(self, name: str, state: SourceState, messages: Sequence[Message]) -> None:
-        """Store all of it, or raise what `Owner.commit` raises. A caller that is cancelled is so only when the commit has ended:
-        one that is cut off leaves nobody knows what."""
+        """Store all of it, or raise what `Owner.commit` raises. A caller that is cancelled waits for the end of the commit: one
+        that is cut off leaves nobody knows what."""
         await _to_its_end(self._commit(name, state, messages))
 
     async def _commit(self, name: str, state: SourceState, messages: Sequence[Message]) -> None:

@@ -1,5 +1,5 @@
-"""`/v1/sources/NAME`: where networks call us. On every replica, whoever holds the source; the answer goes out only after the log has
-what was heard. Bounds and limits are those of `POST /v1/posts`.
+"""`/v1/sources/NAME`: where networks call us. On every replica, whoever holds the source; the answer goes out after the log
+has what was heard. Bounds and limits are those of `POST /v1/posts`.
 """
 
 from __future__ import annotations

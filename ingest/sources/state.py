@@ -1,5 +1,5 @@
-"""What is kept of a source between two lives: its cursor, the gap that is open, and what it has spent. It stands in the changelog
-of `firebreak.sources`, and changes in the transaction that stores what was heard.
+"""What is kept of a source between two lives: its cursor, the gap that is open, and what it has spent. It stands in the
+changelog of `firebreak.sources`, and changes in the transaction that stores what was heard.
 """
 
 from __future__ import annotations

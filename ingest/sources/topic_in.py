@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, Final, cast
 
 from ingest.parsing import MAX_ITEM_BYTES
-from ingest.sources.base import Away, Cursor, Heard, Lost, Missed, Probe, Refused, SourceContext
+from ingest.sources.base import Away, Cursor, Heard, Missed, Probe, Refused, SourceContext
 from ingest.sources.mapping import items_of
 from services.base.clock import moment
 from services.config.connectors.topic_in import TopicInSection
@@ -53,7 +53,13 @@ class TopicIn:
             offsets = await topic.begin(offsets, since, earliest=earliest)
             at = self._clock.now() if cursor is None else cursor.at
             while True:
-                records = await topic.read(READ_RECORDS, READ_SECONDS)
+                try:
+                    records = await topic.read(READ_RECORDS, READ_SECONDS)
+                except OutOfRange as gone:
+                    offsets |= await topic.to_start(gone.partitions)
+                    missed = Missed(at, None, "the topic's retention deleted records before they were read")
+                    yield Heard((), Cursor(self._origin, json.dumps(offsets), at), (missed,))
+                    continue
                 for record in records:
                     offsets[record.partition] = record.offset + 1
                     at = max(at, moment(record.appended_ms / 1000))
@@ -61,11 +67,6 @@ class TopicIn:
                     [item for record in records for item in self._items(record)],
                     Cursor(self._origin, json.dumps(offsets), min(at, self._clock.now())),
                 )
-        except OutOfRange as gone:
-            begins = self._clock.now() if cursor is None else cursor.at
-            raise Lost(
-                "the topic has forgotten our place", Missed(begins, None, f"deleted by retention: {gone}")
-            ) from gone
         except Denied as denied:
             raise Refused(f"the cluster refuses us: {denied}") from denied
         except Unavailable as away:

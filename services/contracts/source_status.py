@@ -1,4 +1,4 @@
-"""How a source fares, as its holder last said in `firebreak.sources`: what `firebreak sources` and the console show. No post."""
+"""How a source fares, as its holder last said in `firebreak.sources`: what `firebreak sources` and people see. No post."""
 
 from __future__ import annotations
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
-    AuthorizationError,
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    ClusterAuthorizationFailedError,
     KafkaError,
     OffsetOutOfRangeError,
     SaslAuthenticationFailed,
@@ -17,6 +19,14 @@ from aiokafka.errors import (
 from aiokafka.helpers import create_ssl_context
 
 from services.eventlog.base import Unavailable
+
+_DENIALS: Final = (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    ClusterAuthorizationFailedError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+)
 
 
 class Denied(Exception):
@@ -88,6 +98,17 @@ class ForeignTopic:
             raise _translated(error) from error
         return found
 
+    async def to_start(self, partitions: Collection[int]) -> dict[int, int]:
+        """Go on in these partitions at the first record that is kept. Returns its offset in each."""
+        try:
+            places = [TopicPartition(self._topic, partition) for partition in partitions]
+            starts = await self._consumer.beginning_offsets(places)
+            for place, offset in starts.items():
+                self._consumer.seek(place, offset)
+        except KafkaError as error:
+            raise _translated(error) from error
+        return {place.partition: offset for place, offset in starts.items()}
+
     async def read(self, most: int, seconds: float) -> list[ForeignRecord]:
         """What comes within so long. Raises `OutOfRange` where the cluster has forgotten our place."""
         try:
@@ -107,6 +128,6 @@ class ForeignTopic:
 
 
 def _translated(error: KafkaError) -> Exception:
-    if isinstance(error, AuthorizationError | SaslAuthenticationFailed | TopicAuthorizationFailedError):
+    if isinstance(error, _DENIALS):
         return Denied(type(error).__name__)
     return Unavailable(f"the cluster cannot be reached: {type(error).__name__}")

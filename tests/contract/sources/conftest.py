@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+import structlog
 
 from ingest.sources.secrets import prefix_of
 from services.base.clock import ManualClock
@@ -14,6 +16,12 @@ from services.eventlog.sqlite import SqliteLog
 from tests.contract.sources.life import NAME, NOW, World
 from tests.contract.sources.network import Deed, Fault, Network
 from tests.contract.sources.networks import NETWORKS
+
+
+@pytest.fixture(autouse=True)
+def _without_pictures_of_tracebacks() -> None:
+    """Drawing one takes a second."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 @pytest.fixture(params=NETWORKS)

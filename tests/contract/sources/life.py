@@ -1,5 +1,5 @@
-"""A process that listens, in this process: the whole ingest service over the real embedded log, a manual clock, and a way to die as
-by SIGKILL: at a seam between fetch and commit, with nothing given back.
+"""A process that listens, in this process: the whole ingest service over the real embedded log, a manual clock, and a way to
+die as by SIGKILL: at a seam between fetch and commit, with nothing given back.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.service import IngestService, build
 from services.base.clock import ManualClock
+from services.base.errors import Damaged
 from services.base.metrics import FloorMetrics
 from services.base.settings import Settings
 from services.base.tasks import Tasks
@@ -36,7 +37,7 @@ PATIENCE_SECONDS: Final = 60.0
 NAME: Final = "ears"
 
 
-class Died(Exception):
+class Died(Damaged):
     """Stands for SIGKILL."""
 
 
@@ -117,7 +118,7 @@ class World:
             db.execute("UPDATE leases SET expires = 0")
             db.execute("UPDATE members SET expires = 0")
 
-    async def until(self, there: Callable[[], Awaitable[Any]], what: str = "it") -> Any:
+    async def until(self, there: Callable[[], Awaitable[Any]]) -> Any:
         """What `there` returns once that is true. Meanwhile time passes."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not (found := await there()):
@@ -166,4 +167,4 @@ class World:
         async def there() -> bool:
             return set(posts) <= {*await self.posts(), *await self.deletions()}
 
-        await self.until(there, f"posts {posts}")
+        await self.until(there)

@@ -276,7 +276,7 @@ async def test_a_reload_starts_and_stops_what_changed(world: World, network: Net
     assert last.every_seconds is None, "its promise of a next heartbeat is taken back"
 
 
-async def test_it_says_that_it_hears_for_as_long_as_it_does(world: World, network: Network) -> None:
+async def test_it_says_that_it_hears_for_as_long_as_it_does(world: World) -> None:
     async with world.life() as life:
         await listens(world, life)
 
