@@ -74,6 +74,11 @@ class Receivers:
         one = self._runner.wanted.get(name)
         if one is None:
             return _problem(404, "Not Found", "there is no such source")
+        response = await self._answer(request, one)
+        self._metrics.calls.labels(name, str(response.status_code)).inc()
+        return response
+
+    async def _answer(self, request: Request, one: Wanted) -> Response:
         try:
             receiver = self._receiver(one)
         except Refused:  # what is missing is told to people, never to whoever calls
@@ -81,7 +86,7 @@ class Receivers:
         try:
             if not hasattr(receiver, "receive"):
                 return _problem(404, "Not Found", "this source is not called")
-            with self._admission.visit(f"source:{name}") as visit:
+            with self._admission.visit(f"source:{one.name}") as visit:
                 self._publisher.check_reachable()
                 body = await read_body(
                     request.stream(),
@@ -92,7 +97,7 @@ class Receivers:
                 )
                 headers = {key.lower(): value for key, value in request.headers.items()}
                 call = Received(request.method, headers, dict(request.query_params), body)
-                reply = await self._understood(receiver, call)
+                reply = await self._understood(one, receiver, call)
                 visit.charge(max(1, len(reply.heard.items), len(body) // BYTES_OF_A_POST))
                 if reply.status < HTTPStatus.BAD_REQUEST:  # otherwise nobody knows yet who called
                     await self._store(one, receiver, reply.heard)
@@ -100,7 +105,7 @@ class Receivers:
         except Refused:
             return _problem(401, "Not authorised", "the signature or the secret is not right")
         except (BodyDamaged, BadCall) as error:
-            return _problem(400, "Malformed body", _in_one_line(str(error)))
+            return _problem(400, "Malformed body", str(error))
         except BodyTooLarge:
             return _problem(413, "Request too large", f"more than {self._settings.max_body_bytes} bytes")
         except BodyTooSlow:
@@ -113,16 +118,18 @@ class Receivers:
         except Unavailable:
             return _problem(503, "Try again later", "the event log cannot be reached", LOG_AWAY_SECONDS)
         except Exception:  # the root of a request: the next one may fare better
-            logger.exception("source_call_failed", source=name)
+            logger.exception("source_call_failed", source=one.name)
             return _problem(500, "Internal error", "the service's log has the details")
 
-    async def _understood(self, receiver: Any, call: Received) -> Reply:
+    async def _understood(self, one: Wanted, receiver: Any, call: Received) -> Reply:
         """The reply of the source. Raises `Refused`, and `BadCall` with what is wrong: only here a `ValueError` is the
         sender's."""
         try:
             reply: Reply = await receiver.receive(call)
         except ValueError as error:
-            raise BadCall(str(error)) from None
+            why = _in_one_line(str(error))
+            logger.warning("source_call_unreadable", source=one.name, why=why)
+            raise BadCall(why) from None
         return reply
 
     def _receiver(self, one: Wanted) -> Any:

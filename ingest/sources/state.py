@@ -55,11 +55,11 @@ class SourceState:
     cursor: Cursor | None = None
     heard_at: datetime | None = None
     alive_at: datetime | None = None
-    promised: float | None = None
     last_post_at: datetime | None = None
     gap: OpenGap | None = None
     spent: Spent = Spent()
     gone: bool = False
+    promised: float | None = None
     version: int = VERSION
 
 

@@ -258,7 +258,7 @@ async def test_a_source_that_cannot_be_built_is_refused_and_begins_at_the_reload
     async with world.life() as life:
 
         async def refused() -> bool:
-            return life.phase == Phase.REFUSED.value
+            return life.phase == Phase.REFUSED.value and await world.status() is not None
 
         await world.until(refused)
         assert life.service.ready().detail["sources"] == {NAME: "refused"}

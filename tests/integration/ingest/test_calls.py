@@ -17,7 +17,7 @@ from services.config.current import CurrentConfig
 from services.config.loading import parse
 from services.contracts.codec import decode
 from services.contracts.post import PostKind, PostObserved, SourceCoverage
-from services.contracts.topics import POSTS
+from services.contracts.topics import POSTS, SOURCES
 from services.eventlog.base import Unavailable
 from tests.integration.ingest.desk import NOW, Desk, desk_at
 from tests.unit.ingest.sources.calls import SECRETS, from_meta, hexed, of_page
@@ -48,11 +48,15 @@ sources:
 VENDOR_SECRET = "the-secret-of-the-vendor"
 
 
+def with_secrets(environment: pytest.MonkeyPatch) -> None:
+    for name in ("app_secret", "verify_token"):
+        environment.setenv(f"{PREFIX}OUR_PAGE_{name.upper()}", SECRETS[name])
+    environment.setenv(f"{PREFIX}VENDOR_SECRET", VENDOR_SECRET)
+
+
 @pytest.fixture
 async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    for name in ("app_secret", "verify_token"):
-        monkeypatch.setenv(f"{PREFIX}OUR_PAGE_{name.upper()}", SECRETS[name])
-    monkeypatch.setenv(f"{PREFIX}VENDOR_SECRET", VENDOR_SECRET)
+    with_secrets(monkeypatch)
     async with desk_at(tmp_path, current=CurrentConfig.of(parse(CONFIG)), max_body_bytes=100_000) as started:
         yield started
 
@@ -199,6 +203,47 @@ async def test_a_stranger_keeps_no_source_alive(desk: Desk) -> None:
     assert (await desk.client.get("/v1/sources/vendor")).status_code == 405
     assert len(await heartbeats(desk, "our-page")) == 1
     assert not [beat for beat in await heartbeats(desk, "vendor") if beat.observed_at > NOW]
+
+
+async def test_a_new_start_promises_nothing_that_the_first_one_did_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_secrets(monkeypatch)
+    for start in (1, 2):
+        async with desk_at(
+            tmp_path, current=CurrentConfig.of(parse(CONFIG.replace("- {kind: cloudevents, name: closed}", "")))
+        ) as desk:
+            await until(lambda desk=desk, start=start: stated(desk, "vendor", start))  # type: ignore[misc]
+            await until(lambda desk=desk, start=start: stated(desk, "our-page", start))  # type: ignore[misc]
+            assert len(await heartbeats(desk, "our-page")) == 1
+
+
+async def stated(desk: Desk, name: str, times: int) -> bool:
+    """True when it was said so often how this source fares."""
+    bounds = await desk.log.bounds(SOURCES.name)
+    batches = [await desk.log.read(SOURCES.name, partition, start, 1000) for partition, (start, _) in bounds.items()]
+    return sum(record.key == name for batch in batches for record in batch.records) >= times
+
+
+async def test_a_client_that_is_too_slow_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_secrets(monkeypatch)
+    never = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"{"
+        await never.wait()
+
+    async with desk_at(tmp_path, current=CurrentConfig.of(parse(CONFIG)), body_timeout_seconds=0.2) as quick:
+        response = await quick.client.post("/v1/sources/vendor", content=slowly())
+    assert response.status_code == 408
+
+
+async def test_calls_are_counted_by_what_they_were_answered(desk: Desk) -> None:
+    await meta(desk, COMMENT)
+    await desk.client.post("/v1/sources/our-page", content=b"{}")
+    for status in ("200", "401"):
+        labels = {"source": "our-page", "status": status}
+        assert desk.context.registry.get_sample_value("firebreak_source_calls_total", labels) == 1
 
 
 async def test_what_is_left_out_on_purpose_is_counted_by_its_reason(desk: Desk) -> None:
