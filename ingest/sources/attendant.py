@@ -193,7 +193,7 @@ class Attendant:
         if found.newest is not None and cursor is not None and found.newest > cursor.at + timedelta(seconds=1):
             self._metrics.restarts.labels(self.wanted.name, Trouble.SILENT.value).inc()
             raise Away("silent, though there is something newer than what was heard")
-        self._sign_at = self._clock.now()
+        await self._store(Heard())  # it is quiet, and that was heard
 
     async def _store(self, heard: Heard) -> None:
         """Store what was heard, in pieces that fit a transaction. The cursor moves with the last one."""

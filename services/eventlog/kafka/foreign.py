@@ -74,10 +74,13 @@ class ForeignTopic:
         """Read on at these offsets. A partition without one begins at `since`, or else at the end or the start. Returns where
         each begins."""
         try:
-            await self._consumer.topics()
-            known = self._consumer.partitions_for_topic(self._topic)
-            if not known:
+            if self._topic not in await self._consumer.topics():
                 raise Unavailable(f"there is no topic {self._topic!r}")
+            # The consumer knows the partitions only of what it was assigned, once it has asked about it.
+            first = TopicPartition(self._topic, 0)
+            self._consumer.assign([first])
+            await self._consumer.end_offsets([first])
+            known = self._consumer.partitions_for_topic(self._topic) or {0}
             places = [TopicPartition(self._topic, p) for p in sorted(known)]
             self._consumer.assign(places)
             unknown = [place for place in places if place.partition not in offsets]

@@ -138,8 +138,11 @@ async def test_a_bad_item_is_counted_and_left_out_and_the_others_are_stored(worl
     plays(world, bad)
     async with world.life() as life:
         await world.heard("1", "4")
-        assert life.counted("items_rejected_total") == 5
-        assert life.counted("posts_total") == 2
+
+        async def counted() -> bool:
+            return (life.counted("items_rejected_total"), life.counted("posts_total")) == (5, 2)
+
+        await world.until(counted)
     assert Counter(await world.posts()) == Counter(["1", "4"])
 
 
@@ -198,6 +201,11 @@ async def test_a_fault_of_a_connector_is_told_and_waited_for(world: World) -> No
     async with world.life() as life:
         await world.heard("1")
         assert life.counted("restarts_total", why="fault") == 1
+
+        async def caught_up() -> bool:
+            return bool(await world.gaps()) and not await world.open_gaps()
+
+        await world.until(caught_up)
     (gap, *_) = await world.gaps()
     assert gap.reason == "a fault of the connector: KeyError"
     assert not await world.open_gaps()
@@ -258,13 +266,11 @@ async def test_a_source_that_cannot_be_built_is_refused_and_begins_at_the_reload
     async with world.life() as life:
 
         async def refused() -> bool:
-            return life.phase == Phase.REFUSED.value and await world.status() is not None
+            status = await world.status()
+            return status is not None and (status.phase, status.why) == (Phase.REFUSED, secret)
 
         await world.until(refused)
         assert life.service.ready().detail["sources"] == {NAME: "refused"}
-        status = await world.status()
-        assert status is not None
-        assert status.why == secret
         module.build = good
         await life.config.reload()
         await world.heard("1")
