@@ -79,7 +79,7 @@ class ClockState(StrEnum):
     RUNNING = "running"
     ANSWERED = "answered"
     WITHDRAWN = "withdrawn"
-    """The post was deleted: nobody can answer it any more."""
+    """The post was deleted, so that nobody can answer it any more, or edited, so that it needs no answer."""
     LISTED = "listed"
     """It was not read, and has no clock: it only stands in the queue of what a person should look at."""
     EARLY = "early"
@@ -101,6 +101,8 @@ class TellReason(StrEnum):
     """A person took it, or asked another person to."""
     REMINDED = "reminded"
     """An acknowledgement expired, or a snooze is over."""
+    EDITED = "edited"
+    """The post that it is about takes back what it said."""
 
     ACKNOWLEDGED = "acknowledged"
     """Not told: somebody has it and looks anyway."""
@@ -143,5 +145,6 @@ _TOLD: Final = frozenset(
         TellReason.ENDED,
         TellReason.ACTED,
         TellReason.REMINDED,
+        TellReason.EDITED,
     }
 )

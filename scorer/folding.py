@@ -2,52 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
-from scorer.flags import speaks_here
-from scorer.folded import FoldedPost
+from scorer.concluding import Concluding, is_negative
+from scorer.editing import Editing
+from scorer.folded import FoldedPost, card_to_keep
 from scorer.forwarding import Forwarding
 from scorer.lane_state import LaneState
 from scorer.lateness import TimePlace
-from scorer.mentions import relevances
 from scorer.metrics import ScorerMetrics
 from scorer.seen import id_digest
 from scorer.sentiment.model import Reading
-from scorer.sentiment.relevance import BrandRelevance
 from scorer.step import SPEAKING, Arrival, Step
-from scorer.unread import is_wordless, language_of
-from scorer.virality.cards import Card
 from scorer.virality.cascade import YOUNG_ACCOUNT_SECONDS, Cascade
 from services.base.clock import epoch
-from services.config.model import Brand
 from services.contracts.base import BrandId
-from services.contracts.post import PostDeleted, PostKind, PostObserved, PostPlaced, SourceCoverage, StoryLinked
-from services.contracts.questions import asks
+from services.contracts.post import (
+    AuthorChanged,
+    PostDeleted,
+    PostKind,
+    PostObserved,
+    PostPlaced,
+    PostVisibility,
+    SourceCoverage,
+    StoryLinked,
+)
 from services.eventlog.base import Record
 
 _ENGAGEMENTS: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.REPOST})
-_CARD_CHARS: Final = 500
-"""Of a text, in a lane's state: enough to recognise the post by."""
+_CHANGES: Final = frozenset({PostKind.DELETION, PostKind.EDIT, PostKind.VISIBILITY})
+"""What became of a post that is there already."""
 
 
 class Folding:
-    """Folds the events of one lane, whose number is `lane`; `model` is the name of what read the texts."""
+    """Folds the events of one lane."""
 
     def __init__(
         self,
-        lane: int,
         state: LaneState,
         metrics: ScorerMetrics,
         forwarding: Forwarding,
-        *,
-        model: str,
+        concluding: Concluding,
+        editing: Editing,
     ) -> None:
-        self._lane = lane
         self._state = state
         self._metrics = metrics
         self._forwarding = forwarding
-        self._model = model
+        self._concluding = concluding
+        self._editing = editing
 
     def fold(self, step: Step) -> None:
         """Fold all arrivals, in order. The conversations that they move are left in `step.moved`."""
@@ -55,11 +57,18 @@ class Folding:
         for arrival, place in zip(step.arrivals, places, strict=True):
             event = arrival.event
             if type(event) is PostObserved:
-                self._fold_post(event, arrival, step, place)
+                if event.kind in _CHANGES:
+                    self._fold_change(event, arrival, step)
+                else:
+                    self._fold_post(event, arrival, step, place)
             elif type(event) is PostPlaced:
                 self._forwarding.place(event, step)
             elif type(event) is PostDeleted:
                 self._forwarding.delete(event, step)
+            elif type(event) is PostVisibility:
+                self._editing.note_visibility(event, step)
+            elif type(event) is AuthorChanged:
+                self._editing.change_author(event, step)
             elif type(event) is StoryLinked:
                 self._fold_link(event, arrival, step)
             elif type(event) is SourceCoverage:
@@ -110,15 +119,14 @@ class Folding:
 
     def _fold_post(self, post: PostObserved, arrival: Arrival, step: Step, place: TimePlace | None) -> None:
         """Fold a post into its conversation. `place` is where it belongs in time by the claims of the many (`lateness`)."""
-        if post.kind is PostKind.DELETION:
-            self._fold_deletion(post, arrival, step)
-            return
         known = self._state.cascades.get(post.conversation)
         # Asked of each of a million reposts: most conversations have their root, and nothing stands elsewhere.
         if (known is None or known.root is None) and self._forwarding.forward(post, step):
             return
         cascade = self._admit(post.conversation, known, arrival, step)
         if cascade is None:
+            if known is not None and post.kind in SPEAKING:
+                self._fold_again(known, post, arrival, step)
             return
         # A clock that runs ahead must not make a story look young.
         at = min(epoch(post.at) if place is None else place.at, step.now)
@@ -130,23 +138,56 @@ class Folding:
         if post.kind is PostKind.COUNTERS:
             _add_counters(cascade, post, at)
             return
-        gone = post.kind in SPEAKING and self._is_deleted(post)
-        if gone:  # it counts as all deleted posts do, and says nothing
+        speaks = post.kind in SPEAKING
+        gone = speaks and self._forwarding.is_gone(post)
+        edited_before = speaks and self._editing.was_edited_before(cascade, post)
+        if gone or edited_before:  # it counts as all deleted posts do, and says nothing, or has said it by then
             reading = None
+        engages = post.kind in _ENGAGEMENTS and not post.is_root and post.author_brand is None
+        shown = self._editing.note(cascade, post, reading, counts=engages) if speaks and not gone else post
         if post.is_root:
             cascade.add_root(at, _followers(post), velocity=place is not None or _has_velocity(post))
-            cascade.root = None if gone else _card(post, at, reading)
-        elif post.kind in _ENGAGEMENTS and post.author_brand is None:
-            self._engage(cascade, post, at, reading, place)
+            cascade.root = None if gone else card_to_keep(shown, at, reading)
+        elif engages:
+            self._engage(cascade, shown, at, reading, place)
         if post.kind is PostKind.REPOST and not cascade.links:
             return  # by far the most frequent event, and all there is to it
         if post.kind is PostKind.QUOTE and post.home != post.conversation:
             cascade.remember_link(post.home)
         self._link_quotes(cascade, post, step)
-        if post.kind in SPEAKING and not gone:  # a brand that reposts a complaint has not answered it
+        if speaks and not gone:  # a brand that reposts a complaint has not answered it
             folded = FoldedPost(post, at, arrival.record, reading, place)
             self._follow_answers(cascade, folded, step)
-            self._conclude(cascade, folded, step)
+            if not edited_before:
+                self._concluding.conclude(cascade, folded, step)
+
+    def _fold_again(self, cascade: Cascade, post: PostObserved, arrival: Arrival, step: Step) -> None:
+        """A post that was counted was read again: it may have other words now."""
+        if self._editing.has_other_words(cascade, post):
+            self._learn_brands(cascade, post, step)
+            self._editing.edit(cascade, post, arrival, step)
+            step.moved[post.conversation] = None
+            self._state.cascades.put(post.conversation, cascade, None)
+
+    def _fold_change(self, post: PostObserved, arrival: Arrival, step: Step) -> None:
+        if post.kind is PostKind.DELETION:
+            self._fold_deletion(post, arrival, step)
+        elif post.kind is PostKind.VISIBILITY:
+            self._editing.change_visibility(post, step)
+        elif not self._forwarding.is_gone(post):
+            self._fold_edit(post, arrival, step)
+
+    def _fold_edit(self, post: PostObserved, arrival: Arrival, step: Step) -> None:
+        """A post has other words. It may be known by its id alone, and stand elsewhere."""
+        known = self._state.cascades.get(post.conversation)
+        if self._forwarding.forward_edit(post, known, step):
+            return
+        cascade = self._admit(post.conversation, known, arrival, step)
+        if cascade is None:
+            return
+        self._learn_brands(cascade, post, step)
+        self._link_quotes(cascade, post, step)
+        self._editing.edit(cascade, post, arrival, step)
 
     def _fold_deletion(self, post: PostObserved, arrival: Arrival, step: Step) -> None:
         """A post was deleted: it is forgotten here, and never shown if it comes later or again."""
@@ -161,9 +202,6 @@ class Folding:
             self._forwarding.redact(conversation, cascade, post.network, post.post_id, post.at, step)
         elif known is None:
             self._forwarding.redact_past(conversation, post.network, post.post_id, post.at, step)
-
-    def _is_deleted(self, post: PostObserved) -> bool:
-        return self._state.whereabouts.is_deleted(post.network, post.post_id)
 
     def _engage(
         self, cascade: Cascade, post: PostObserved, at: float, reading: Reading | None, place: TimePlace | None
@@ -180,13 +218,13 @@ class Folding:
         )
         cascade.late += place is not None and place.late
         if reading is not None and reading.abstain is None:
-            cascade.read_reply(_is_negative(reading))
+            cascade.read_reply(is_negative(reading))
         if cascade.voices or cascade.exemplars:
             cascade.credit(post.parent_id)
         speaks = post.kind is PostKind.REPLY and post.text is not None and bool(cascade.brands)
         shows = reading is not None or cascade.is_loud(followers or 0)
-        if (speaks or shows) and not self._is_deleted(post):
-            card = _card(post, at, reading)
+        if (speaks or shows) and not self._forwarding.is_gone(post):
+            card = card_to_keep(post, at, reading)
             if speaks:
                 cascade.listen(card)
             if shows:
@@ -213,87 +251,6 @@ class Folding:
                 asked_at = cascade.asked.pop(answered, None)
                 seconds = None if asked_at is None else max(0.0, folded.at - asked_at)
                 step.signals.answered(cascade, folded, answered, seconds)
-
-    def _conclude(self, cascade: Cascade, folded: FoldedPost, step: Step) -> None:
-        """Say to each brand of the conversation what the post means for it, and count the post in the brand's minute."""
-        post, reading = folded.post, folded.reading
-        about = _complained_about(cascade, folded, step.watched.brands)
-        # A question is one to whom it names; in a thread about a brand people ask each other.
-        asked = post.brands if post.author_brand is None and post.home == post.conversation and asks(post.text) else ()
-        abstains = reading is not None and reading.abstain is not None
-        voices: dict[str, str | None] = {}
-        for brand in cascade.brands:
-            over = self._state.volumes.count(
-                brand,
-                epoch(post.at),
-                folded.record.offset,
-                scored=reading is not None,
-                negative=brand in about,
-                abstained=abstains,
-            )
-            if over is not None:
-                step.signals.volume(brand, self._lane, over)
-            # The copy of a quote in the quoted conversation is an engagement; the quote speaks in its own.
-            if brand in about and post.home == post.conversation:
-                voices[brand] = self._state.copies.voice(brand, post.text)
-                step.signals.negative(cascade, folded, brand, about[brand], model=self._model, voice=voices[brand])
-            elif brand in asked:
-                voices[brand] = self._state.copies.voice(brand, post.text)
-                step.signals.asked(cascade, folded, brand, voices[brand])
-        if abstains:
-            self._metrics.abstained.inc()
-            self._say_unread(cascade, folded, voices, step)
-        self._flag(cascade, folded, voices, step)
-
-    def _say_unread(self, cascade: Cascade, folded: FoldedPost, voices: dict[str, str | None], step: Step) -> None:
-        """Say to each brand that a post about it was not read. Smileys and pictures among people are no message to it."""
-        post, reading = folded.post, folded.reading
-        assert reading is not None
-        language = language_of(reading, post)
-        for brand in cascade.brands:
-            addressed = brand in post.brands
-            if brand in step.watched.brands and speaks_here(post, brand) and (addressed or not is_wordless(reading)):
-                if brand not in voices:
-                    voices[brand] = self._state.copies.voice(brand, post.text)
-                step.signals.unread(cascade, folded, brand, language, addressed=addressed, voice=voices[brand])
-                self._metrics.count_unread(brand, language)
-
-    def _flag(self, cascade: Cascade, folded: FoldedPost, voices: Mapping[str, str | None], step: Step) -> None:
-        """Say to each brand which topics the post speaks of: after what else it means, so that the first signal about a
-        post is the one that says most. What a brand writes itself is no news to it."""
-        post = folded.post
-        concerned = [
-            b for b in cascade.brands if b in step.watched.brands and b != post.author_brand and speaks_here(post, b)
-        ]
-        found = step.watched.flags.find(post, concerned) if concerned else {}
-        if not found:
-            return
-        about = relevances(post, cascade.brands, step.watched.brands)
-        for brand, spoken in found.items():
-            if about[brand].counts:
-                heard = voices[brand] if brand in voices else self._state.copies.voice(brand, post.text)
-                step.signals.flagged(cascade, folded, brand, spoken, heard)
-
-
-def _complained_about(
-    cascade: Cascade, folded: FoldedPost, brands: Mapping[str, Brand]
-) -> Mapping[str, BrandRelevance]:
-    """The brands of the conversation that the post is negative about: those that it is meant for, and that ask for no
-    surer reading.
-
-    A text that is negative about one brand is not negative about each that it names. A brand that is no longer
-    configured may still stand in the state of its conversations; nothing is said about it.
-    """
-    post, reading = folded.post, folded.reading
-    if reading is None or not _is_negative(reading):
-        return {}
-    found = relevances(post, cascade.brands, brands)
-    watched = ((name, brands.get(name), found.get(name)) for name in cascade.brands)
-    return {
-        name: relevance
-        for name, brand, relevance in watched
-        if brand is not None and relevance is not None and relevance.counts and reading.negative >= brand.negative_from
-    }
 
 
 def _add_counters(cascade: Cascade, post: PostObserved, at: float) -> None:
@@ -326,33 +283,4 @@ def _is_young(post: PostObserved, at: float) -> bool:
     author = post.author
     return (
         author is not None and author.created_at is not None and at - epoch(author.created_at) < YOUNG_ACCOUNT_SECONDS
-    )
-
-
-def _is_negative(reading: Reading) -> bool:
-    """Returns True if negative is the likeliest sentiment. What the model would rather not judge is not negative."""
-    return reading.abstain is None and reading.negative > max(reading.neutral, reading.positive)
-
-
-def _card(post: PostObserved, at: float, reading: Reading | None) -> Card:
-    """What the lane's state keeps of a post that a person should see."""
-    author = post.author
-    return Card(
-        network=post.network,
-        post_id=post.post_id,
-        kind=post.kind.value,
-        at=at,
-        author=None if author is None else author.handle or author.id,
-        followers=None if author is None else author.followers,
-        verified=None if author is None else author.verified,
-        text=None if post.text is None else post.text[:_CARD_CHARS],
-        language=post.language,
-        permalink=post.permalink,
-        reply_link=post.reply_link,
-        account=post.account,
-        negative=None if reading is None or reading.abstain else round(reading.negative, 3),
-        positive=None if reading is None or reading.abstain else round(reading.positive, 3),
-        author_brand=post.author_brand,
-        policy=post.policy.value,
-        own=post.author_brand is not None,
     )

@@ -13,14 +13,16 @@ from scorer.seen import id_digest
 from scorer.signals import redaction_id
 from scorer.step import Step
 from scorer.virality.cascade import Cascade
-from services.base.clock import moment
+from services.base.clock import epoch, moment
 from services.contracts.base import ConversationId
-from services.contracts.post import PostDeleted, PostKind, PostObserved, PostPlaced
+from services.contracts.post import PostDeleted, PostKind, PostObserved, PostPlaced, PostVisibility
 
 MOST_FORWARDS: Final = 8
 """A reply to a reply to a reply: each may name only its parent. Two posts that claim to answer each other go
 round no longer."""
-_FORWARDED: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.REPOST, PostKind.DELETION})
+_FORWARDED: Final = frozenset(
+    {PostKind.REPLY, PostKind.QUOTE, PostKind.REPOST, PostKind.DELETION, PostKind.EDIT, PostKind.VISIBILITY}
+)
 
 
 class Forwarding:
@@ -37,6 +39,19 @@ class Forwarding:
         self._metrics.whereabouts_forgotten.labels("place").inc(forgotten)
         if known.is_deleted(event.network, event.post_id):
             self._tell(PostDeleted(network=event.network, post_id=event.post_id, at=event.at), step)
+            return
+        if known.is_hidden(event.network, event.post_id):
+            hidden = PostVisibility(network=event.network, post_id=event.post_id, visible=False, at=event.at)
+            self.pass_on_visibility(hidden, step)
+            return
+        own = self._state.cascades.get(f"{event.network}:{event.post_id}")
+        if own is not None and own.early:
+            # An edit that came first, when nobody knew where its post stands.
+            early = PostObserved.model_validate_json(own.early)
+            own.early = b""
+            self._state.cascades.put(early.conversation, own, None)
+            step.moved[early.conversation] = None
+            self.forward_edit(early, None, step)
 
     def delete(self, event: PostDeleted, step: Step) -> None:
         """Note that a post was deleted, and tell the conversations that hold it."""
@@ -47,6 +62,61 @@ class Forwarding:
         """From now on this lane shows no post of this id."""
         forgotten = self._state.whereabouts.delete(network, post_id, step.now)
         self._metrics.whereabouts_forgotten.labels("deletion").inc(forgotten)
+
+    def note_hidden(self, network: str, post_id: str, step: Step) -> None:
+        """From now on this lane shows no post of this id, until it is visible again."""
+        forgotten = self._state.whereabouts.hide(network, post_id, step.now)
+        self._metrics.whereabouts_forgotten.labels("hidden").inc(forgotten)
+
+    def note_author(self, network: str, author_id: str, at: float, before: float, step: Step) -> bool:
+        """From now on this lane keeps nothing that the author wrote `before` then. Returns False if a later change is known."""
+        forgotten = self._state.whereabouts.note_author(network, author_id, at, before, step.now)
+        self._metrics.whereabouts_forgotten.labels("author").inc(forgotten or 0)
+        return forgotten is not None
+
+    def is_gone(self, post: PostObserved) -> bool:
+        """Returns True if the post is not to be kept: it was deleted or hidden, or its author was erased."""
+        known = self._state.whereabouts
+        if known.is_deleted(post.network, post.post_id) or known.is_hidden(post.network, post.post_id):
+            return True
+        if post.author is None:
+            return False
+        written = epoch(post.at if post.created_at is None else min(post.at, post.created_at))
+        return known.is_erased(post.network, post.author.id, written)
+
+    def pass_on_visibility(self, event: PostVisibility, step: Step) -> None:
+        """Tell the conversations that hold the post."""
+        for conversation in self._state.whereabouts.conversations_of(event.network, event.post_id):
+            place = ConversationId(conversation)
+            step.signals.forwarded(
+                PostObserved(
+                    network=event.network,
+                    post_id=event.post_id,
+                    kind=PostKind.VISIBILITY,
+                    conversation=place,
+                    home=place,
+                    visible=event.visible,
+                    observed_at=event.at,
+                    forwarded=1,
+                )
+            )
+
+    def forward_edit(self, post: PostObserved, known: Cascade | None, step: Step) -> bool:
+        """Pass an edit on to where its post stands; `known` is the conversation in which it came, if there is one here. That of
+        a quote by its id alone goes on to the quoted conversation as well. Returns False if it belongs here."""
+        own = post.conversation == f"{post.network}:{post.post_id}"
+        if not own:
+            return (known is None or known.root is None) and self.forward(post, step)
+        away = False
+        for conversation in self._state.whereabouts.conversations_of(post.network, post.post_id):
+            place = ConversationId(conversation)
+            if place == post.conversation:
+                continue
+            home = self._state.whereabouts.home_of(post.network, post.post_id)
+            there = {"conversation": place, "home": ConversationId(home or place), "forwarded": 1, "quotes": None}
+            step.signals.forwarded(post.model_copy(update=there))
+            away = away or place == home
+        return away
 
     def _tell(self, event: PostDeleted, step: Step) -> None:
         for conversation in self._state.whereabouts.conversations_of(event.network, event.post_id):
@@ -109,5 +179,8 @@ class Forwarding:
         if cascade is None:
             return
         for network, post_id in dict.fromkeys((card.network, card.post_id) for card in cascade.shown):
-            if self._state.whereabouts.is_deleted(network, post_id):
+            known = self._state.whereabouts
+            if known.is_deleted(network, post_id):
                 self.redact(conversation, cascade, network, post_id, moment(step.now), step)
+            elif known.is_hidden(network, post_id):
+                cascade.forget_post(post_id)  # its brands are told where its place is known

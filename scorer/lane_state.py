@@ -15,8 +15,8 @@ from scorer.volume import Volumes
 from scorer.whereabouts import HOUR, Past, Whereabouts
 from services.stream.state import KeyedState
 
-STATE_VERSION: Final = 4
-READABLE: Final = frozenset({3})
+STATE_VERSION: Final = 5
+READABLE: Final = frozenset({3, 4})
 """Of a stored cascade, and the older versions that differ only in lacking fields. The other parts of the state have versions
 of their own."""
 

@@ -45,11 +45,12 @@ class ScorerMetrics:
         )
         self.whereabouts_forgotten = Counter(
             "firebreak_scorer_whereabouts_forgotten_total",
-            "Places and deletions of posts, and conversations that are over, forgotten early because a lane knew too many",
+            "Places and deletions of posts, hidden ones, erased authors, and conversations that are over, forgotten early "
+            "because a lane knew too many",
             ["what"],
             registry=registry,
         )
-        for what in ("place", "deletion", "conversation"):
+        for what in ("place", "deletion", "hidden", "author", "conversation"):
             self.whereabouts_forgotten.labels(what)
         self.abstained = Counter(
             "firebreak_scorer_abstained_total", "Texts on which the model abstained", registry=registry

@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from scorer.concluding import Concluding
+from scorer.editing import Editing
 from scorer.folding import Folding
 from scorer.forecasting import Forecasting
 from scorer.forwarding import Forwarding
@@ -28,14 +30,24 @@ from scorer.virality.forecast import Forecaster
 from scorer.watched import Watching
 from services.base.clock import moment
 from services.contracts.codec import Unreadable, decode
-from services.contracts.post import PostDeleted, PostObserved, PostPlaced, SourceCoverage, StoryLinked
+from services.contracts.post import (
+    AuthorChanged,
+    PostDeleted,
+    PostObserved,
+    PostPlaced,
+    PostVisibility,
+    SourceCoverage,
+    StoryLinked,
+)
 from services.eventlog.base import Record
 from services.stream.deadletter import DeadLetters
 from services.stream.off_loop import off_loop
 from services.stream.processor import StepResult
 
 # Compared by type, not by isinstance: models answer that with a method of their own, which costs more than folding a counter.
-_KNOWN: Final = frozenset({PostObserved, PostPlaced, PostDeleted, StoryLinked, SourceCoverage})
+_KNOWN: Final = frozenset(
+    {PostObserved, PostPlaced, PostDeleted, PostVisibility, AuthorChanged, StoryLinked, SourceCoverage}
+)
 
 
 class CascadeProcessor:
@@ -62,7 +74,9 @@ class CascadeProcessor:
         self._state = state = LaneState()
         scoring = Scoring(state, score)
         forwarding = Forwarding(state, metrics)
-        folding = Folding(partition, state, metrics, forwarding, model=model)
+        concluding = Concluding(partition, state, metrics, model=model)
+        editing = Editing(partition, state, forwarding, concluding)
+        folding = Folding(state, metrics, forwarding, concluding, editing)
         forecasting = Forecasting(
             state, forecaster, forwarding, horizon_seconds=horizon_seconds, expire_seconds=expire_seconds
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from scorer.lane_state import LaneState
 from scorer.sentiment.model import Reading
 from scorer.step import SPEAKING, Arrival, Step
-from services.contracts.post import PostObserved, StoryLinked
+from services.contracts.post import PostKind, PostObserved, StoryLinked
+
+_READ: Final = SPEAKING | {PostKind.EDIT}
 
 
 class Score(Protocol):
@@ -33,7 +35,7 @@ class Scoring:
             if type(event) is PostObserved:
                 if event.brands or event.author_brand is not None:
                     branded.add(event.conversation)
-                if event.text is not None and event.kind in SPEAKING and event.author_brand is None:
+                if event.text is not None and event.kind in _READ and event.author_brand is None:
                     speaking.append((arrival, event))
             elif type(event) is StoryLinked and event.brands:
                 branded.add(event.conversation)

@@ -6,8 +6,9 @@ same under the same id.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from scorer.folded import FoldedPost, card_of, kept_card
 from scorer.metrics import ScorerMetrics
@@ -20,9 +21,18 @@ from scorer.volume import Minute
 from services.base.clock import moment
 from services.config.model import Brand
 from services.contracts.base import AccountId, BrandId, ConversationId, Event, EventId, StoryId, event_id
+from services.contracts.changed import PostEdited, PostShown, Said
 from services.contracts.codec import encode
 from services.contracts.phrases import Spoken
-from services.contracts.post import PostKind, PostObserved, PostPlaced, SourceCoverage, StoryLinked
+from services.contracts.post import (
+    AuthorChanged,
+    PostKind,
+    PostObserved,
+    PostPlaced,
+    SourceCoverage,
+    StoryLinked,
+    observation_id,
+)
 from services.contracts.signal import (
     BrandVolume,
     CascadeForecast,
@@ -87,7 +97,7 @@ class Signals:
         voice: str | None,
     ) -> None:
         """The post, which was read by `model`, is negative about the brand. `voice` is the same for all copies of a text."""
-        post, _, record, reading, _ = folded
+        post, record, reading = folded.post, folded.record, folded.reading
         assert reading is not None
         event = PostNegative(
             brand=BrandId(brand),
@@ -102,6 +112,7 @@ class Signals:
             relevance=Relevance(score=relevance.score, reason=relevance.reason),
             backfill=post.backfill or folded.late,
             late=folded.late and not post.backfill,
+            edited=folded.edited,
             voice=voice,
             model=model,
         )
@@ -116,6 +127,7 @@ class Signals:
             conversation=post.conversation,
             post=card_of(folded, None),
             backfill=post.backfill or folded.late,
+            edited=folded.edited,
             voice=voice,
         )
         key = event_id(post.network, post.post_id, brand, event.TYPE, *_place(folded.record))
@@ -130,7 +142,7 @@ class Signals:
         voice: str | None,
     ) -> None:
         """The post speaks, or may speak, of these topics of the brand. `voice` as in `negative`."""
-        post, _, record, reading, _ = folded
+        post, record, reading = folded.post, folded.record, folded.reading
         read = None if reading is None or reading.abstain is not None else reading
         event = PostFlagged(
             brand=BrandId(brand),
@@ -142,6 +154,7 @@ class Signals:
             complaint=None if read is None or read.complaint is None else _unit(read.complaint),
             severity=None if read is None else read.severity,
             backfill=post.backfill or folded.late,
+            edited=folded.edited,
             voice=voice,
         )
         self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
@@ -157,7 +170,7 @@ class Signals:
         voice: str | None,
     ) -> None:
         """The post about the brand was not read. `voice` as in `negative`."""
-        post, _, record, reading, _ = folded
+        post, record, reading = folded.post, folded.record, folded.reading
         assert reading is not None
         assert reading.abstain is not None
         event = PostUnread(
@@ -170,6 +183,7 @@ class Signals:
             addressed=addressed,
             wordless=is_wordless(reading),
             backfill=post.backfill or folded.late,
+            edited=folded.edited,
             voice=voice,
         )
         self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
@@ -191,6 +205,33 @@ class Signals:
         key = event_id(post.network, post.post_id, post.author_brand, event.TYPE, *_place(folded.record))
         self._say(SIGNALS, post.author_brand, event, key)
 
+    def edited(self, cascade: Cascade, folded: FoldedPost, brand: str, says: Sequence[Said]) -> None:
+        """The post has other words, which say this about the brand."""
+        post, record, reading = folded.post, folded.record, folded.reading
+        read = None if reading is None or reading.abstain is not None else reading
+        event = PostEdited(
+            brand=BrandId(brand),
+            story=StoryId(cascade.story),
+            conversation=post.conversation,
+            post=card_of(folded, None if read is None else _unit(read.negative)),
+            says=tuple(says),
+            complaint=None if read is None or read.complaint is None else _unit(read.complaint),
+        )
+        self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
+
+    def seen_or_hidden(self, cascade: Cascade, brand: str, post: PostObserved) -> None:
+        """The post, which this conversation holds, was hidden, or is visible again."""
+        about: dict[str, Any] = {name: getattr(post, name) for name in ("conversation", "network", "post_id", "at")}
+        about |= {"brand": BrandId(brand), "story": StoryId(cascade.story)}
+        event = PostShown(**about) if post.visible else PostRedacted(**about, hidden=True)
+        key = event_id(post.network, post.post_id, brand, "visibility", post.conversation, post.visible, post.at)
+        self._say(SIGNALS, brand, event, key)
+
+    def author(self, event: AuthorChanged, brand: BrandId) -> None:
+        """An author was erased or is back, passed on to one brand."""
+        key = event_id(event.network, event.author_id, brand, event.TYPE, event.state, event.at)
+        self._say(SIGNALS, brand, event, key)
+
     def redacted(
         self, cascade: Cascade, brand: str, conversation: str, network: str, post_id: str, at: datetime
     ) -> None:
@@ -207,9 +248,7 @@ class Signals:
 
     def forwarded(self, post: PostObserved) -> None:
         """The post, passed on to its conversation under the id that it has if it is sent with its root."""
-        self._say(
-            POSTS, post.conversation, post, event_id(post.network, post.post_id, post.kind.value, post.conversation, "")
-        )
+        self._say(POSTS, post.conversation, post, observation_id(post))
 
     def placed(self, card: Card, conversation: str, now: float) -> None:
         """A repost is about to be shown: where it stands is told to the lane that its id leads to, for the case that it is

@@ -8,21 +8,31 @@ storm. Nothing here does input or output.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from scorer.metrics import ScorerMetrics
 from scorer.surge_model import BUCKET_SECONDS, HOUR, Deviation, SurgeModel, surprise
-from scorer.surge_state import STATE_VERSION, STORIES, WINDOW_SECONDS, BrandSurgeState, Voice
+from scorer.surge_state import (
+    STATE_VERSION,
+    WINDOW_SECONDS,
+    BrandSurgeState,
+    Voice,
+    count_one,
+    largest,
+    own_factor,
+    proves_itself,
+    worth_forgetting,
+)
 from scorer.watched import Watching
 from services.base.clock import epoch, moment
 from services.contracts.base import BrandId, EventId, StoryId, event_id
+from services.contracts.changed import PostEdited
 from services.contracts.codec import Unreadable, decode, encode
 from services.contracts.language_tags import language
-from services.contracts.post import CoverageState, SourceCoverage
+from services.contracts.post import AuthorChanged, AuthorState, CoverageState, SourceCoverage
 from services.contracts.signal import (
-    OVERWHELMING_FACTOR,
     BrandHistory,
     BrandSurge,
     BrandVolume,
@@ -51,9 +61,6 @@ ANNOUNCE_AGAIN_SECONDS: Final = 600.0
 WAVE_COPIES: Final = 20
 WAVE_TELL_AGAIN_SECONDS: Final = 86_400.0
 """Copies of one text are a wave from so many on, and are told at most once a day."""
-PROOF_FACTOR: Final = OVERWHELMING_FACTOR
-"""Without a known baseline a surge is announced again, once, when it reaches so many times the busiest ten minutes so far."""
-
 
 _UNREAD: Final = " unread"
 """What follows the brand in the key of its posts that were not read: no brand's id holds a blank."""
@@ -102,6 +109,8 @@ class SurgeProcessor:
                 event = decode(record.value).event
             except Unreadable:
                 continue  # the alerter reads the same topic and sets it aside, once
+            if isinstance(event, (PostNegative, PostUnread)) and event.edited:
+                continue  # it was counted when it came
             if isinstance(event, PostNegative):
                 self._count(event.brand, event, record, at, out)
             elif isinstance(event, PostUnread) and not event.wordless:
@@ -119,8 +128,11 @@ class SurgeProcessor:
                 self._lose_sight(record.key, event, at)
                 if self._brands.get(record.key + _UNREAD) is not None:
                     self._lose_sight(record.key + _UNREAD, event, at)
-            elif isinstance(event, PostRedacted):
+            elif isinstance(event, (PostRedacted, PostEdited)):
                 self._redact(event, at)
+            elif isinstance(event, AuthorChanged) and event.state is AuthorState.ERASED:
+                # Copied once a brand, under the brand's key.
+                self._forget_author(record.key, event, at)
         return self._finish(out)
 
     def due(self) -> datetime | None:
@@ -181,16 +193,16 @@ class SurgeProcessor:
                 return
         known.late += late
         alarm = known.model.alarm
-        if alarm.begins is None and alarm.since is None and known.recent.posts >= _worth_forgetting(known):
+        if alarm.begins is None and alarm.since is None and known.recent.posts >= worth_forgetting(known):
             known.forget_window()
         past = known.model.add(at)
         if event.post.text is not None:
             known.recent.add(event.post.text)
         known.keep(event.post)
-        _more(known.stories, event.story)
-        _more(known.networks, event.post.network)
+        count_one(known.stories, event.story)
+        count_one(known.networks, event.post.network)
         tag = event.language if isinstance(event, PostUnread) else language(event.post.language)
-        _more(known.languages, tag or "und")
+        count_one(known.languages, tag or "und")
         self._judge(look, out, past)
         self._put(key, known, now)
 
@@ -229,12 +241,24 @@ class SurgeProcessor:
         known.volume_at = max(at, known.volume_at)
         self._put(event.brand, known, now)
 
-    def _redact(self, event: PostRedacted, now: float) -> None:
-        """Forget a post that was deleted."""
-        for key in (event.brand, event.brand + _UNREAD):
+    def _redact(self, event: PostRedacted | PostEdited, now: float) -> None:
+        """Forget a post that was deleted, or what it said before it was edited."""
+        network, post_id = (
+            (event.post.network, event.post.post_id)
+            if isinstance(event, PostEdited)
+            else (event.network, event.post_id)
+        )
+        self._forget(event.brand, lambda card: (card.network, card.post_id) == (network, post_id), now)
+
+    def _forget_author(self, brand: str, event: AuthorChanged, now: float) -> None:
+        """Forget what an erased author said."""
+        self._forget(brand, lambda card: (card.network, card.author_id) == (event.network, event.author_id), now)
+
+    def _forget(self, brand: str, gone: Callable[[PostCard], bool], now: float) -> None:
+        for key in (brand, brand + _UNREAD):
             known = self._brands.get(key)
             if known is not None:
-                known.forget_post(event.network, event.post_id)
+                known.forget(gone)
                 self._put(key, known, now)
 
     def _judge(self, look: _Look, out: StepResult, past: Deviation | None = None) -> None:
@@ -250,7 +274,7 @@ class SurgeProcessor:
             self._announce(look, SurgePhase.END, before or now, deviation, out)
             known.forget_window()
         elif before is not None and (
-            _has_grown(known, deviation, now) or (past is None and not known.proven and _proves_itself(known.model))
+            _has_grown(known, deviation, now) or (past is None and not known.proven and proves_itself(known.model))
         ):
             self._announce(look, SurgePhase.GROWING, before, deviation, out)
         for voice in [one for one in known.voices.values() if one.is_told and now - one.last >= WINDOW_SECONDS]:
@@ -311,7 +335,7 @@ class SurgeProcessor:
         """Say that the surge which began at `begins` is in this phase."""
         known, now = look.known, look.now
         known.announced_at, known.announced = now, deviation.observed
-        known.proven = phase is not SurgePhase.END and (known.proven or _proves_itself(known.model))
+        known.proven = phase is not SurgePhase.END and (known.proven or proves_itself(known.model))
         terms = known.recent.apart_from(known.usual)
         minutes = (deviation.ends - deviation.begins) / 60
         words = (
@@ -346,12 +370,12 @@ class SurgeProcessor:
             share=round(min(1.0, known.negative / known.posts), 4) if known.posts else None,
             terms=tuple(terms),
             exemplars=tuple(PostCard.model_validate_json(one) for one in known.exemplars),
-            stories=tuple(StoryId(story) for story in _largest(known.stories)),
+            stories=tuple(StoryId(story) for story in largest(known.stories)),
             networks=known.networks,
             languages=known.languages,
             copies=copies,
             baseline_known=known.model.baseline_known,
-            own_factor=_own_factor(known, past=deviation.lasted is not None),
+            own_factor=own_factor(known, past=deviation.lasted is not None),
             unread=look.unread,
             reason=words,
             model=MODEL,
@@ -369,32 +393,3 @@ def _has_grown(known: BrandSurgeState, deviation: Deviation, now: float) -> bool
         deviation.observed >= ANNOUNCE_AGAIN_FACTOR * known.announced
         and now - known.announced_at >= ANNOUNCE_AGAIN_SECONDS
     )
-
-
-def _proves_itself(model: SurgeModel) -> bool:
-    """Returns True if the brand's own numbers prove the surge, although its baseline is not known."""
-    return not model.baseline_known and (model.own_factor or 0.0) >= PROOF_FACTOR
-
-
-def _own_factor(known: BrandSurgeState, *, past: bool) -> float | None:
-    """How the surge compares with the brand's own numbers, where the baseline is not known; what was proven stays so."""
-    factor = known.model.own_factor
-    if known.model.baseline_known or factor is None or past:
-        return None
-    return round(max(factor, PROOF_FACTOR) if known.proven else factor, 3)
-
-
-def _worth_forgetting(known: BrandSurgeState) -> float:
-    """The number of posts from which on the words of a quiet window are counted as usual, and a new window starts."""
-    return max(20.0, 2 * sum(expected for _, _, expected in known.model.recent))
-
-
-def _more(counts: dict[str, int], key: str) -> None:
-    """Count one more of `key`. At most `STORIES` keys are counted."""
-    if key in counts or len(counts) < STORIES:
-        counts[key] = counts.get(key, 0) + 1
-
-
-def _largest(counts: Mapping[str, int]) -> list[str]:
-    """The keys with the highest counts, the highest first."""
-    return sorted(counts, key=lambda key: -counts[key])[:STORIES]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,7 +16,7 @@ from scorer.copies import Texts
 from scorer.hints import Hints
 from scorer.surge_model import BUCKET_SECONDS, WINDOW_BUCKETS, SurgeModel
 from scorer.virality.automation import says_the_same
-from services.contracts.signal import PostCard
+from services.contracts.signal import OVERWHELMING_FACTOR, PostCard
 
 STATE_VERSION: Final = 1
 EXEMPLARS: Final = 5
@@ -31,6 +31,8 @@ WINDOW_SECONDS: Final = WINDOW_BUCKETS * BUCKET_SECONDS
 """Within this time all copies of a text count once."""
 MANY_POSTS: Final = 50
 """Beyond so many in a bucket a normal distribution does for the posts of history."""
+PROOF_FACTOR: Final = OVERWHELMING_FACTOR
+"""Without a known baseline a surge is announced again, once, when it reaches so many times the busiest ten minutes so far."""
 VOICES: Final = 64
 """Texts that were copied and are remembered, by brand."""
 
@@ -188,17 +190,17 @@ class BrandSurgeState(msgspec.Struct, array_like=True):
         self.scores = [one for one, _ in pairs[:EXEMPLARS]]
         self.exemplars = [exemplar for _, exemplar in pairs[:EXEMPLARS]]
 
-    def forget_post(self, network: str, post_id: str) -> None:
-        """A post was deleted: forget what it said."""
+    def forget(self, gone: Callable[[PostCard], bool]) -> None:
+        """Posts are `gone`: forget what they said."""
         cards = [PostCard.model_validate_json(one) for one in self.exemplars]
-        kept = [n for n, card in enumerate(cards) if (card.network, card.post_id) != (network, post_id)]
+        kept = [n for n, card in enumerate(cards) if not gone(card)]
         self.exemplars = [self.exemplars[n] for n in kept]
         self.scores = [self.scores[n] for n in kept]
         for voice in self.voices.values():
             first = PostCard.model_validate_json(voice.card)
-            if (first.network, first.post_id) == (network, post_id):
+            if gone(first):
                 voice.card = (
-                    first.model_copy(update={"text": None, "author": None, "permalink": None})
+                    first.model_copy(update={"text": None, "author": None, "author_id": None, "permalink": None})
                     .model_dump_json()
                     .encode()
                 )
@@ -226,3 +228,32 @@ def _strewn(count: int, parts: int, seed: float) -> list[float]:
     for _ in range(count):
         found[rng.randrange(parts)] += 1
     return found
+
+
+def worth_forgetting(known: BrandSurgeState) -> float:
+    """The number of posts from which on the words of a quiet window are counted as usual, and a new window starts."""
+    return max(20.0, 2 * sum(expected for _, _, expected in known.model.recent))
+
+
+def count_one(counts: dict[str, int], key: str) -> None:
+    """Count one more of `key`. At most `STORIES` keys are counted."""
+    if key in counts or len(counts) < STORIES:
+        counts[key] = counts.get(key, 0) + 1
+
+
+def largest(counts: Mapping[str, int]) -> list[str]:
+    """The keys with the highest counts, the highest first."""
+    return sorted(counts, key=lambda key: -counts[key])[:STORIES]
+
+
+def proves_itself(model: SurgeModel) -> bool:
+    """Returns True if the brand's own numbers prove the surge, although its baseline is not known."""
+    return not model.baseline_known and (model.own_factor or 0.0) >= PROOF_FACTOR
+
+
+def own_factor(known: BrandSurgeState, *, past: bool) -> float | None:
+    """How the surge compares with the brand's own numbers, where the baseline is not known; what was proven stays so."""
+    factor = known.model.own_factor
+    if known.model.baseline_known or factor is None or past:
+        return None
+    return round(max(factor, PROOF_FACTOR) if known.proven else factor, 3)

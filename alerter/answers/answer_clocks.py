@@ -1,8 +1,9 @@
 """Answer clocks as rows: one for each complaint or question about a brand, at any reach, until the brand answers it.
 
-Neither text nor author is kept: a row says where the post is, how many followers its author has, and when an answer is
-due. Only of a post that the model would not read the text is kept until it is answered or deleted, because a person has to
-read it. A post that its network's terms keep in the house has no link here, and no text. Runs inside a transaction.
+Neither text nor author is kept: a row says where the post is, how many followers its author has, and when an answer is due. By
+a hash of the author's id an erasure finds it. Only of a post that the model would not read the text is kept until it is
+answered or deleted, because a person has to read it. A post that its network's terms keep in the house has no link here, and no
+text. Runs inside a transaction.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
 
 from alerter.answers import sla
 from alerter.answers.fairness import Waited, band_of
 from alerter.answers.known_clocks import KnownClocks, WantedClock
+from alerter.incidents.authors import author_of
 from alerter.incidents.source_policy import SourcePolicies, outside
 from alerter.oncall.responders import account_of
 from alerter.states import ClockState
@@ -24,6 +26,7 @@ from alerter.store.tables import answer_clocks as clocks
 from services.config.model import Config
 from services.config.rule import TOPICS
 from services.contracts.base import BrandId, Event, event_id
+from services.contracts.changed import PostEdited, Said
 from services.contracts.post import SourcePolicy
 from services.contracts.signal import (
     PostAnswered,
@@ -87,16 +90,18 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
         later.do(connection, _COUNT_COPY, [{"first": first}])
         return True
     post = signal.post
-    due_at = sla.due(brand.promise, now if signal.backfill else post.at)
+    asked_at = post.edited_at if signal.edited and post.edited_at is not None else post.at
+    due_at = sla.due(brand.promise, now if signal.backfill else asked_at)
     values = {
         "conversation": signal.conversation,
         "account": account_of(brand, [post]),
         "kind": _KINDS[type(signal)],
         "band": band_of(post.followers),
         "followers": post.followers,
-        "asked_at": post.at,
+        "asked_at": asked_at,
         "due_at": due_at,
         "voice": signal.voice,
+        "author": author_of(post),
         **_links(post, config.source_policy),
     }
     runs = {"state": ClockState.RUNNING, "tell_at": due_at}
@@ -111,6 +116,8 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
         return True
     known.forget()
     mine = clocks.c.id == want.clock
+    if signal.edited and _again(connection, signal, mine, values | runs):
+        return True
     if isinstance(signal, PostUnread):
         # It has a clock already, because it asks something: a person has to read it all the same.
         unread = {"kind": _KINDS[PostUnread], **_to_read(signal, config.source_policy)}
@@ -126,6 +133,50 @@ def start(connection: Connection, signal: Answerable, config: Config, now: datet
         update(clocks).where(mine, clocks.c.state == ClockState.EARLY).values(**values, state=ClockState.ANSWERED)
     )
     return bool(early.rowcount)
+
+
+def _again(connection: Connection, signal: Answerable, mine: ColumnElement[bool], values: dict[str, Any]) -> bool:
+    """Start the clock of an edited post again: an earlier edit had taken back what it asked, or it was hidden; or it was
+    answered, and speaks of danger since. Returns True if it runs again."""
+    anew = values | {"answered_at": None, "answer_id": None}
+    back = clocks.c.state == ClockState.WITHDRAWN
+    if isinstance(signal, PostFlagged):
+        danger = update(clocks).where(mine, clocks.c.state.in_(WAITING)).values(kind=_KINDS[PostFlagged])
+        connection.execute(danger)
+        answered = and_(clocks.c.state == ClockState.ANSWERED, clocks.c.kind != _KINDS[PostFlagged])
+        back = or_(back, and_(answered, clocks.c.answered_at < values["asked_at"]))
+    return bool(connection.execute(update(clocks).where(mine, back).values(anew)).rowcount)
+
+
+def waits(signal: PostEdited) -> bool:
+    """Returns True if the post needs an answer in its new words."""
+    complains = Said.NEGATIVE in signal.says and (signal.complaint is None or signal.complaint >= COMPLAINT_FROM)
+    return complains or not {Said.QUESTION, Said.TOPICS, Said.UNREAD}.isdisjoint(signal.says)
+
+
+def correct(connection: Connection, signal: PostEdited, config: Config) -> bool:
+    """A post has other words. If they need no answer, its clock stops. Returns True if it had one that waited.
+
+    A danger that was reported is looked at although it was taken back, and a clock that counts the copies of a text runs on
+    for the others.
+    """
+    post = signal.post
+    mine = (clocks.c.id == clock_id(signal.brand, post.network, post.post_id), clocks.c.state.in_(WAITING))
+    if not waits(signal):
+        alone = (clocks.c.kind.is_distinct_from(_KINDS[PostFlagged]), clocks.c.copies == 0)
+        done = {"state": ClockState.WITHDRAWN, "tell_at": None, "text": None}
+        return bool(connection.execute(update(clocks).where(*mine, *alone).values(**done)).rowcount)
+    unread = (*mine, clocks.c.kind == _KINDS[PostUnread])
+    if Said.UNREAD in signal.says:
+        shown = outside(post, config.source_policy)
+        text = shown.text if shown is not None else None
+        said: dict[str, Any] = {"text": None if text is None else text[:MOST_TEXT]}
+    else:
+        kind = (
+            PostNegative if Said.NEGATIVE in signal.says else PostFlagged if Said.TOPICS in signal.says else PostAsked
+        )
+        said = {"kind": _KINDS[kind], "language": None, "text": None}
+    return bool(connection.execute(update(clocks).where(*unread).values(**said)).rowcount)
 
 
 def _links(post: PostCard, terms: SourcePolicies) -> dict[str, str | None]:
@@ -163,7 +214,7 @@ def stop(connection: Connection, signal: PostAnswered, now: datetime) -> bool:
 def withdraw(connection: Connection, signal: PostRedacted, config: Config) -> bool:
     """Stop the clocks of a deleted post. Returns True if it had one. Their links and accounts are forgotten."""
     mine = clocks.c.id.in_(clock_ids(signal, config))
-    bare = {"permalink": None, "reply_link": None, "account": None, "text": None}
+    bare = {"permalink": None, "reply_link": None, "account": None, "text": None, "author": None}
     known = connection.execute(update(clocks).where(mine, clocks.c.state != ClockState.EARLY).values(**bare)).rowcount
     gone = update(clocks).where(mine, clocks.c.state.in_(WAITING))
     connection.execute(gone.values(state=ClockState.WITHDRAWN, tell_at=None))

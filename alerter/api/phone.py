@@ -183,6 +183,7 @@ def _post(post: PostCard) -> str:
     cut = text if len(text) <= MAX_TEXT_CHARS else text[: MAX_TEXT_CHARS - 1] + "\u2026"
     author = foreign(post.author) if post.author else "somebody"
     reach = f", {post.followers:,} followers" if post.followers is not None else ""
+    reach += f", edited {post.edited_at:%d %b %H:%M} UTC" if post.edited_at is not None else ""
     quoted = f'<blockquote dir="auto">{html.escape(settled(cut))}</blockquote>' if cut else ""
     link = next(
         (url for url in (post.reply_link, post.permalink) if url and url.startswith(("https://", "http://"))), None

@@ -88,9 +88,7 @@ def _webhooks(app: FastAPI) -> None:
         @app.webhooks.post(f"incident.{change}", description=about, operation_id=f"webhook_incident_{change}")
         def incident_message(body: schemas.IncidentMessage) -> None: ...
 
-    @app.webhooks.post("post.redacted", description=about, operation_id="webhook_post_redacted")
-    def redaction_message(body: schemas.RedactionMessage) -> None: ...
-
+    _post_webhooks(app, about)
     for stage in ("test", "over"):
 
         @app.webhooks.post(f"page.{stage}", description=about, operation_id=f"webhook_page_{stage}")
@@ -116,3 +114,13 @@ def _webhooks(app: FastAPI) -> None:
 
     @app.webhooks.post("answer.due", description=about, operation_id="webhook_answer_due")
     def overdue_message(body: answers.OverdueMessage) -> None: ...
+
+
+def _post_webhooks(app: FastAPI, about: str) -> None:
+    """What is sent when a post that receivers got has changed."""
+
+    @app.webhooks.post("post.edited", description=about, operation_id="webhook_post_edited")
+    def edit_message(body: schemas.EditMessage) -> None: ...
+
+    @app.webhooks.post("post.redacted", description=about, operation_id="webhook_post_redacted")
+    def redaction_message(body: schemas.RedactionMessage) -> None: ...

@@ -579,6 +579,21 @@ class Redaction(BaseModel):
     because: str
 
 
+class Edit(BaseModel):
+    """What a post that was sent says now."""
+
+    incident: str
+    brand: BrandId
+    network: str
+    post_id: str
+    at: datetime = Field(description="when it was edited; of two edits the later one stands")
+    text: str | None = Field(
+        description="its new words; null where there are none, or the network's terms keep them in"
+    )
+    taken_back: bool = Field(description="it no longer complains, asks or speaks of danger")
+    because: str
+
+
 class EndpointNews(BaseModel):
     endpoint: str
     because: str
@@ -629,6 +644,14 @@ class LogMessage(BaseModel):
     type: str = Field(pattern=r"^log\.(restored|dropped)$")
     timestamp: datetime
     data: LogTrouble
+
+
+class EditMessage(BaseModel):
+    """Body of a `post.edited` webhook: this post has other words now, correct your copies."""
+
+    type: str = Field(pattern=r"^post\.edited$")
+    timestamp: datetime
+    data: Edit
 
 
 class RedactionMessage(BaseModel):

@@ -14,10 +14,18 @@ from pydantic.json_schema import models_json_schema
 from alerter.api.answers import OverdueMessage
 from alerter.api.contact_methods import CodeMessage
 from alerter.api.drills import DrillMessage
-from alerter.api.schemas import ConfigMessage, EndpointMessage, IncidentMessage, LogMessage, RedactionMessage
+from alerter.api.schemas import (
+    ConfigMessage,
+    EditMessage,
+    EndpointMessage,
+    IncidentMessage,
+    LogMessage,
+    RedactionMessage,
+)
 
 MESSAGES: Final[tuple[type[BaseModel], ...]] = (
     IncidentMessage,
+    EditMessage,
     RedactionMessage,
     EndpointMessage,
     OverdueMessage,

@@ -9,7 +9,7 @@ from typing import Final
 
 from alerter.answers import answer_clocks, digest
 from alerter.answers.known_clocks import KnownClocks
-from alerter.desk import groups, redaction
+from alerter.desk import correction, erasure, groups, redaction
 from alerter.desk.announce import Announcer
 from alerter.incidents import model, reopening, words
 from alerter.incidents.model import Setting
@@ -21,7 +21,8 @@ from alerter.rules.conditions import Opening
 from alerter.rules.decide import Decision
 from alerter.store import volume
 from services.contracts.base import BrandId, Event, StoryId
-from services.contracts.post import SourceCoverage
+from services.contracts.changed import PostEdited, PostShown
+from services.contracts.post import AuthorChanged, AuthorState, SourceCoverage
 from services.contracts.signal import (
     BrandSurge,
     BrandVolume,
@@ -77,6 +78,8 @@ class Signals:
     def apply(self, signal: Event, origin: Origin) -> SignalResult:
         """Apply a signal. Types that concern no incident, answer clock or volume are ignored, and so is what is said of a
         post that was deleted."""
+        if isinstance(signal, AuthorChanged):
+            return self._change_author(signal, origin)
         if isinstance(signal, PostRedacted):
             self._redactions.remember(signal, self._now)
         event = self._redactions.without(signal)
@@ -86,6 +89,18 @@ class Signals:
         result = self._apply(event, origin)
         return SignalResult.NOTED if timed and result is SignalResult.IGNORED else result
 
+    def _change_author(self, change: AuthorChanged, origin: Origin) -> SignalResult:
+        """Forget every post of an author who was erased, as if each were deleted. Of one who is back nothing comes back."""
+        if not erasure.note(self._connection, change, self._now):
+            return SignalResult.IGNORED
+        self._redactions.forget_authors()
+        if change.state is AuthorState.ERASED:
+            for post in erasure.posts_of(self._connection, change):
+                self._redactions.remember(post, self._now)
+                self._time(post)
+                self._apply(post, origin)
+        return SignalResult.NOTED
+
     def _time(self, event: Event) -> bool:
         """Returns True if an answer clock started or stopped."""
         if isinstance(event, (PostNegative, PostFlagged, PostAsked, PostUnread)):
@@ -93,6 +108,9 @@ class Signals:
         if isinstance(event, PostAnswered):
             self._clocks.forget()
             return answer_clocks.stop(self._connection, event, self._now)
+        if isinstance(event, PostEdited):
+            self._clocks.forget()
+            return answer_clocks.correct(self._connection, event, self._config)
         if isinstance(event, PostRedacted):
             self._clocks.forget()
             digest.redact(self._connection, event, self._config)
@@ -111,6 +129,11 @@ class Signals:
             case PostRedacted():
                 forgotten = redaction.redact(self._announcer, event, origin)
                 return SignalResult.JOINED if forgotten else SignalResult.IGNORED
+            case PostEdited():
+                corrected = correction.correct(self._announcer, event, origin)
+                return SignalResult.JOINED if corrected else SignalResult.IGNORED
+            case PostShown():
+                return SignalResult.NOTED if self._redactions.restore(event) else SignalResult.IGNORED
             case SourceCoverage():
                 return SignalResult.NOTED if self._announcer.sources.note(event) else SignalResult.IGNORED
             case StageMoved():

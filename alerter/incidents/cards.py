@@ -106,6 +106,31 @@ def forget(cards: Cards, post: PostKey) -> Cards:
     )
 
 
+def edit(cards: Cards, post: PostCard) -> Cards:
+    """Returns the cards with the new words of a post, wherever it is kept; the rest of what is known of it stays."""
+
+    def new(card: PostCard) -> PostCard:
+        return _edited(card, post) if key(card) == key(post) else card
+
+    return cards.model_copy(
+        update={
+            "root": None if cards.root is None else new(cards.root),
+            "driver": None if cards.driver is None else new(cards.driver),
+            "loudest": tuple(map(new, cards.loudest)),
+            "exemplars": tuple(map(new, cards.exemplars)),
+        }
+    )
+
+
+def _edited(card: PostCard, post: PostCard) -> PostCard:
+    said = {name: getattr(post, name) for name in ("text", "edited_at", "negative", "positive")}
+    known = {
+        name: getattr(post, name)
+        for name in ("language", "author", "author_id", "followers", "permalink", "reply_link")
+    }
+    return card.model_copy(update=said | {name: value for name, value in known.items() if value is not None})
+
+
 def stub(card: PostCard) -> PostCard:
     """Returns what may be kept of a deleted post: that there was one, and when."""
     return PostCard(network=card.network, post_id=card.post_id, kind=card.kind, at=card.at, policy=card.policy)

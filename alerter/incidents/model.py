@@ -35,7 +35,7 @@ from alerter.incidents.record import (
     with_audience,
     worse,
 )
-from alerter.incidents.telling import TELL_AGAIN_AFTER, is_muted
+from alerter.incidents.telling import TELL_AGAIN_AFTER, is_muted, why_muted
 from alerter.incidents.transitions import Trigger, advance, easing, trigger_of
 from alerter.rules.conditions import LEVEL_RANK, Opening, SinglePost
 from alerter.rules.decide import Decision
@@ -50,6 +50,7 @@ from services.contracts.signal import (
     Level,
     PostAnswered,
     PostAsked,
+    PostCard,
     PostFlagged,
     PostNegative,
     PostUnread,
@@ -345,14 +346,39 @@ def escalate(
     return advance(record, draft, Trigger.NOTED, entry, now, message)
 
 
-def redact(record: IncidentRecord, post: PostKey, now: datetime) -> Transition | None:
+def edit(record: IncidentRecord, post: PostCard, *, still_waits: bool, now: datetime) -> Transition | None:
+    """Correct a post that was edited, also after the incident ended. Returns `None` if it is not kept any more, or says the
+    same. People are told if the post that the incident is about takes back what it said (`still_waits` is False)."""
+    corrected = cards.edit(record.cards, post)
+    if corrected == record.cards:
+        return None
+    draft = record.model_copy(update={"cards": corrected})
+    after = refresh(draft, {"sequence": record.incident.sequence + 1, "changed_at": now})
+    front = [cards.key(card) for card in (record.cards.root, record.cards.driver) if card is not None]
+    at = f" at {post.edited_at:%H:%M} UTC" if post.edited_at is not None else ""
+    because = f"post {post.post_id} on {post.network} was edited{at}"
+    tell = TellReason.RECORDED
+    if not still_waits:
+        because += ": it no longer complains, asks or speaks of danger"
+        if cards.key(post) in front and not record.ended:
+            tell = why_muted(after) or TellReason.EDITED
+    return Transition(after, (Entry("edited", because),), Message(Change.UPDATED, because, tell))
+
+
+def redact(record: IncidentRecord, post: PostKey, now: datetime, *, hidden: bool = False) -> Transition | None:
     """Forget a deleted post, also after the incident ended. Returns `None` if that was done already.
 
-    A post that the incident no longer keeps is remembered as deleted too, so that no late forecast brings it back.
+    A post that the incident no longer keeps is remembered as deleted too, so that no late forecast brings it back. One that was
+    only `hidden` is not: it may be shown again.
     """
     if post in record.cards.redacted:
         return None
-    forgetting = record.model_copy(update={"cards": cards.forget(record.cards, post)})
+    left = cards.forget(record.cards, post)
+    if hidden:
+        left = left.model_copy(update={"redacted": record.cards.redacted})
+    if left == record.cards:
+        return None
+    forgetting = record.model_copy(update={"cards": left})
     after = refresh(forgetting, {"sequence": record.incident.sequence + 1, "changed_at": now})
-    because = f"post {post[1]} was deleted on {post[0]}; its text and author have been erased here"
+    because = f"post {post[1]} was {'hidden' if hidden else 'deleted'} on {post[0]}; its text and author have been erased here"
     return Transition(after, (Entry("redacted", because),), Message(Change.UPDATED, because, TellReason.RECORDED))

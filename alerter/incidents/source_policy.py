@@ -29,13 +29,13 @@ def outside(card: PostCard, policies: SourcePolicies) -> PostCard | None:
     if policy is SourcePolicy.INTERNAL:
         return None
     if policy is SourcePolicy.TEXT_ALLOWED:
-        return card
+        return card if card.author_id is None else card.model_copy(update={"author_id": None})
     author = (card.author or "").removeprefix("@").lower()
     # Many networks put the handle into the link. A connector that knows a link by the id alone should send that one.
     named = {
         name: None for name in ("permalink", "reply_link") if author and author in (getattr(card, name) or "").lower()
     }
-    return card.model_copy(update={"author": None, "text": None, "policy": policy, **named})
+    return card.model_copy(update={"author": None, "author_id": None, "text": None, "policy": policy, **named})
 
 
 def several_outside(cards: Iterable[PostCard], policies: SourcePolicies) -> tuple[PostCard, ...]:

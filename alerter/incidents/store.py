@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
 
 from alerter.incidents import cards, model
+from alerter.incidents.authors import author_key
 from alerter.incidents.cards import PostKey
 from alerter.incidents.record import IncidentRecord, Story
 from alerter.incidents.telling import Announcement
@@ -186,8 +187,16 @@ class IncidentStore:
 
     def _mention(self, before: IncidentRecord | None, after: IncidentRecord) -> None:
         known = {cards.key(card) for card in before.cards.every()} if before is not None else set()
-        new = {cards.key(card) for card in after.cards.every()} - known
-        rows = [{"network": network, "post_id": post, "incident": after.incident.id} for network, post in sorted(new)]
+        new = {cards.key(card): card for card in after.cards.every() if cards.key(card) not in known}
+        rows = [
+            {
+                "network": network,
+                "post_id": post,
+                "incident": after.incident.id,
+                "author": author_key(network, card.author_id),
+            }
+            for (network, post), card in sorted(new.items(), key=lambda one: one[0])
+        ]
         insert_missing_later(self._connection, mentions, rows)
 
     def _note(

@@ -27,6 +27,7 @@ from alerter.store.database import Database
 from alerter.store.loops import PeriodicLoop
 from alerter.store.tables import endpoints, standing
 from services.contracts.incident import IncidentState
+from services.contracts.signal import PostCard
 
 logger = structlog.get_logger()
 
@@ -58,8 +59,17 @@ def note(connection: Connection, arrived: Sequence[OutboundMessage], wall: datet
 
 def redact(connection: Connection, incident: str, post: tuple[str, str]) -> None:
     """Take a deleted post out of what is sent again."""
+    _rewrite(connection, incident, lambda body: native.without(body, post))
+
+
+def correct(connection: Connection, incident: str, post: PostCard) -> None:
+    """Correct an edited post in what is sent again."""
+    _rewrite(connection, incident, lambda body: native.with_edit(body, post))
+
+
+def _rewrite(connection: Connection, incident: str, change: Callable[[bytes], bytes | None]) -> None:
     for row in connection.execute(select(*standing.c["endpoint", "body"]).where(standing.c.incident == incident)).all():
-        body = native.without(row.body, post)
+        body = change(row.body)
         if body is not None:
             place = (standing.c.endpoint == row.endpoint, standing.c.incident == incident)
             connection.execute(update(standing).where(*place).values(body=body))

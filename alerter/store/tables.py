@@ -151,17 +151,33 @@ mentions = Table(
     Column("network", String(64), primary_key=True),
     Column("post_id", Text, primary_key=True),
     Column("incident", String(64), ForeignKey("incidents.id"), primary_key=True),
+    Column("author", String(64)),
+    Index("mentions_author", "author"),
 )
-"""Which posts an incident quotes, so that a redaction finds every copy."""
+"""Which posts an incident quotes, so that a redaction finds every copy. `author` is a hash of who wrote the post."""
 
 redactions = Table(
     "redactions",
     metadata,
     Column("post", Text, primary_key=True),
     Column("at", Moment, nullable=False),
+    Column("hidden", Boolean, nullable=False, default=False, server_default=false()),
     Index("redactions_old", "at"),
 )
-"""Posts that were deleted where they were written, as `network:id`: no signal that is still under way brings one back."""
+"""Posts that were deleted where they were written, as `network:id`: no signal that is still under way brings one back. What was
+only `hidden` may be shown again."""
+
+erased_authors = Table(
+    "erased_authors",
+    metadata,
+    Column("author", String(64), primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("before", Moment, nullable=False),
+    Column("noted_at", Moment, nullable=False),
+    Index("erased_authors_old", "noted_at"),
+)
+"""Authors who were erased from a network, as hashes: no signal brings back what they wrote `before` then. `at` is when they
+were erased or reinstated."""
 
 timeline = Table(
     "timeline",
@@ -411,6 +427,8 @@ answer_clocks = Table(
     Column("noted_at", Moment, nullable=False),
     Column("voice", String(32)),
     Column("copies", Integer, nullable=False, default=0, server_default="0"),
+    Column("author", String(64)),
+    Index("answer_clocks_author", "author"),
     Index("answer_clocks_voice", "brand", "voice"),
     Index("answer_clocks_tell", "state", "tell_at"),
     Index("answer_clocks_due", "state", "due_at"),
@@ -419,7 +437,7 @@ answer_clocks = Table(
 )
 """By when complaints and questions are to be answered. `language` and `text` are those of posts that were not read. `tell_at`
 is when the account's owner is told if nobody has answered; `told_at` and `digest` are when that was, and the delivery. `voice`
-is the same for all copies of a text: `copies` of them have joined this clock."""
+is the same for all copies of a text: `copies` of them have joined this clock. `author` is a hash of who wrote the post."""
 
 answer_digests = Table(
     "answer_digests",

@@ -27,6 +27,7 @@ from alerter.store.tables import (
     declarations,
     deliveries,
     drills,
+    erased_authors,
     inbound,
     incidents,
     metadata,
@@ -97,6 +98,7 @@ KEPT: Final = (
     Kept(answer_clocks.c.noted_at, timedelta(days=2), answer_clocks.c.state == ClockState.EARLY),
     # Far longer than any signal is under way, and than the scorer remembers a deletion.
     Kept(redactions.c.at, timedelta(days=100)),
+    Kept(erased_authors.c.noted_at, timedelta(days=100)),
     # What was noted of stories without an incident: no story grows for so long. The row of a brand's storms stays,
     # because it counts them.
     Kept(stories.c.touched_at, timedelta(days=14), and_(stories.c.incident.is_(None), stories.c.story != STORM)),

@@ -32,6 +32,8 @@ class Card(msgspec.Struct, omit_defaults=True):
     verified: bool | None = None
     own: bool = False
     """True if the brand wrote it."""
+    author_id: str | None = None
+    edited_at: float | None = None
 
     def weight(self, engagements: int) -> float:
         """How much a post with so many engagements of its own drives its story: an angry one up to three times as much."""

@@ -14,13 +14,10 @@ import msgspec
 
 from scorer.virality.automation import is_copy, remembering, says_the_same, sketch
 from scorer.virality.cards import CARDS, Card, EngagedReply, best
+from scorer.virality.excitation import KERNEL_SECONDS, Excitation
 from scorer.virality.recalibration import Claim
+from scorer.virality.versions import Version
 
-KERNEL_SECONDS: Final = (600.0, 3_600.0, 20_000.0, 120_000.0, 1_000_000.0)
-KERNEL_WEIGHTS: Final = (0.436, 0.152, 0.172, 0.042, 0.198)
-"""How long followers take to react: the reaction-time kernel of SEISMIC (Zhao et al., KDD 2015: a power law with exponent
-1.242 after 300 s), as a sum of exponentials that differs from it by at most 0.02. A sum of exponentials can be updated event
-by event, a power law cannot."""
 RATE_SECONDS: Final = KERNEL_SECONDS
 """The windows over which rates are averaged: those of the kernel, so that each exponential is computed once for both."""
 RESURFACED_SECONDS: Final = 72 * 3_600.0
@@ -48,29 +45,6 @@ STEP_QUIET_SECONDS: Final = 600.0
 """Engagements that come in step look automated: `STEPS` in a row, each at most `STEP_SECONDS` after the one before, in a story
 that had fewer than `STEP_RATE` a second lately. In the first `STEP_QUIET_SECONDS` of a story, and as long after a loud voice,
 they may be readers who all saw it at once."""
-
-
-class Excitation(msgspec.Struct, array_like=True):
-    """The sums that a self-exciting estimate needs, at the time of the newest event.
-
-    `reach` is the followers of all voices, `events` the number of engagements, `waiting[j]` the followers who have not reacted
-    yet by the j-th exponential of the kernel.
-    """
-
-    reach: float = 0.0
-    events: float = 0.0
-    waiting: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(KERNEL_SECONDS))
-
-    def add(self, reach: float, events: float, late: float, velocity: bool) -> None:
-        """Add a voice that spoke `late` seconds before the newest event. Without `velocity` nobody is expected to react now."""
-        self.reach += reach
-        self.events += events
-        if not velocity:
-            return
-        if late:
-            self.waiting = [w + reach * exp(-late / tau) for w, tau in zip(self.waiting, KERNEL_SECONDS, strict=True)]
-        else:
-            self.waiting = [w + reach for w in self.waiting]
 
 
 class LastAnnounced(msgspec.Struct, array_like=True):
@@ -146,6 +120,10 @@ class Cascade(msgspec.Struct, omit_defaults=True):
     """Engagements, reach, time and highest probability at the last forecast."""
     ids: bytes = b""
     """The last events that were counted when version 3 of the state was written: five bytes of each id."""
+    versions: dict[str, Version] = msgspec.field(default_factory=dict)
+    """By post id, which text of the last posts is known."""
+    early: bytes = b""
+    """An edit of the root that came before it, as its JSON: it may belong to another conversation."""
     recent: bytes = b""
     sealed: int = 0
     unsealed: int = 0
@@ -383,8 +361,32 @@ class Cascade(msgspec.Struct, omit_defaults=True):
         self.answered = True
         self.claims, self.crossed = {}, []
 
+    def card_of(self, post_id: str) -> Card | None:
+        """What is shown of a post, if anything is."""
+        return next((card for card in self.shown if card.post_id == post_id), None)
+
+    def edit(self, card: Card) -> None:
+        """A post has other words: show these wherever it is shown, and among the exemplars if they are negative enough."""
+        if self.root is not None and self.root.post_id == card.post_id:
+            self.root = card
+        self.loudest = [card if one.post_id == card.post_id else one for one in self.loudest]
+        self.exemplars = [one for one in self.exemplars if one.post_id != card.post_id]
+        voice = self.voices.get(card.post_id)
+        if voice is not None:
+            voice.card = card
+        if card.negative is not None and card.kind != "original":
+            self.exemplars = best([*self.exemplars, card], lambda c: c.negative or 0.0)
+
+    def forget_author(self, author_id: str) -> bool:
+        """An author was erased: forget what they said. Returns True if there was anything."""
+        for post_id in (theirs := {card.post_id for card in self.shown if card.author_id == author_id}):
+            self.forget_post(post_id)
+        return bool(theirs)
+
     def forget_post(self, post_id: str) -> None:
-        """A post was deleted: forget what it said."""
+        """A post was deleted: forget what it said. If it is ever sent again, and may be shown, it is news."""
+        if post_id in self.versions:
+            self.versions[post_id] = self.versions[post_id].forgotten()
         if self.root is not None and self.root.post_id == post_id:
             self.root = None
         self.loudest = [card for card in self.loudest if card.post_id != post_id]

@@ -11,7 +11,8 @@ from __future__ import annotations
 from math import exp, log
 from typing import Final
 
-from scorer.virality.cascade import KERNEL_WEIGHTS, RATE_SECONDS, Cascade
+from scorer.virality.cascade import RATE_SECONDS, Cascade
+from scorer.virality.excitation import KERNEL_WEIGHTS
 
 NAMES: Final = (
     "growth_needed", "need_by_outlook", "size", "age", "time_left",

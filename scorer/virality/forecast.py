@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from scorer.virality import hawkes
-from scorer.virality.cascade import Cascade, Excitation, LastAnnounced
+from scorer.virality.cascade import Cascade, LastAnnounced
+from scorer.virality.excitation import Excitation
 from services.contracts.signal import Level, Line
 
 WATCH_AT: Final = 0.42

@@ -2,7 +2,7 @@
 
 It is that of SEISMIC (Zhao et al., KDD 2015). The infectiousness p is the number of engagements per follower who had time to
 react. Followers who have not reacted yet will do so with probability p, and each of them brings new followers. How long they
-take is given by the kernel (`cascade.KERNEL_SECONDS`).
+take is given by the kernel (`excitation.KERNEL_SECONDS`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from scorer.virality.cascade import DEFAULT_REACH, KERNEL_SECONDS, KERNEL_WEIGHTS, Excitation
+from scorer.virality.cascade import DEFAULT_REACH
+from scorer.virality.excitation import KERNEL_SECONDS, KERNEL_WEIGHTS, Excitation
 
 PRIOR_EVENTS: Final = 0.5
 PRIOR_REACH: Final = 1_500.0

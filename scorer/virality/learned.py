@@ -20,7 +20,8 @@ import msgspec
 
 from scorer import manifest
 from scorer.virality import hawkes
-from scorer.virality.cascade import KERNEL_SECONDS, KERNEL_WEIGHTS, Cascade
+from scorer.virality.cascade import Cascade
+from scorer.virality.excitation import KERNEL_SECONDS, KERNEL_WEIGHTS
 from scorer.virality.features import LINE_FEATURES, NAMES, shape_of, with_line
 from scorer.virality.forecast import (
     IMMINENT_WITHIN_SECONDS,

@@ -24,6 +24,15 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     # Nobody looked then whether a post was heard late, whether it was a copy, or whose author the network vouches for.
     ("post.negative", 1): dict,
     ("post.asked", 1): dict,
+    # Nobody said that a post was edited or hidden, or by which id its author is known.
+    ("post.negative", 2): dict,
+    ("post.asked", 2): dict,
+    ("post.flagged", 1): dict,
+    ("post.unread", 1): dict,
+    ("post.redacted", 1): dict,
+    ("brand.surge", 2): dict,
+    ("cascade.forecast", 2): dict,
+    ("incident.changed", 3): dict,
     # Nobody asked then whether the baseline was known; what was said stays as severe as it was.
     ("brand.surge", 1): dict,
     # Nobody knew whose author the network vouches for.

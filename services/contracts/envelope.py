@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from services.contracts.base import Event, EventId
+from services.contracts.changed import PostEdited, PostShown
 from services.contracts.incident import IncidentChanged
 from services.contracts.post import (
     AuthorChanged,
@@ -43,7 +44,9 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     PostFlagged,
     PostUnread,
     PostAnswered,
+    PostEdited,
     PostRedacted,
+    PostShown,
     CascadeForecast,
     BrandSurge,
     BrandVolume,

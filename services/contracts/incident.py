@@ -156,7 +156,7 @@ class Incident(Part):
 
 class IncidentChanged(Event):
     TYPE: ClassVar[str] = "incident.changed"
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     change: Change
     because: str

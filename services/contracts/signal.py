@@ -18,6 +18,8 @@ class PostCard(Part):
     post_id: str
     kind: PostKind
     author: str | None = None
+    author_id: str | None = None
+    """The network's id of the author, by which an erasure finds the post. It never leaves the house."""
     followers: Count | None = None
     verified: bool | None = None
     """Whether the network vouches for the author; `None` where it does not say."""
@@ -27,6 +29,8 @@ class PostCard(Part):
     reply_link: str | None = None
     account: AccountId | None = None
     at: Time
+    edited_at: Time | None = None
+    """When its text was last changed; `None` as far as is known nobody did."""
     negative: Probability | None = None
     positive: Probability | None = None
     author_brand: BrandId | None = None
@@ -55,7 +59,7 @@ class PostNegative(Event):
     """
 
     TYPE: ClassVar[str] = "post.negative"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     brand: BrandId
     story: StoryId
@@ -72,6 +76,8 @@ class PostNegative(Event):
     relevance: Relevance
     backfill: bool = False
     late: bool = False
+    edited: bool = False
+    """It says so since it was edited. It was counted when it came, so it counts nowhere."""
     voice: str | None = None
     """The same for all copies of a text, which are one voice; `None` for words of one's own."""
     model: str
@@ -81,13 +87,14 @@ class PostAsked(Event):
     """A question to a brand, or about it, that is not negative: it waits for an answer as a complaint does."""
 
     TYPE: ClassVar[str] = "post.asked"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     brand: BrandId
     story: StoryId
     conversation: ConversationId
     post: PostCard
     backfill: bool = False
+    edited: bool = False
     voice: str | None = None
 
 
@@ -109,6 +116,7 @@ class PostFlagged(Event):
     """
 
     TYPE: ClassVar[str] = "post.flagged"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     story: StoryId
@@ -120,6 +128,7 @@ class PostFlagged(Event):
     complaint: Probability | None = None
     severity: Annotated[int, Field(ge=0, le=4)] | None = None
     backfill: bool = False
+    edited: bool = False
     voice: str | None = None
     """The same for all copies of one text; `None` for words of one's own."""
 
@@ -132,6 +141,7 @@ class PostUnread(Event):
     """
 
     TYPE: ClassVar[str] = "post.unread"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     story: StoryId
@@ -142,6 +152,7 @@ class PostUnread(Event):
     addressed: bool = False
     wordless: bool = False
     backfill: bool = False
+    edited: bool = False
     voice: str | None = None
     """The same for all copies of one text; `None` for words of one's own."""
 
@@ -162,9 +173,11 @@ class PostAnswered(Event):
 
 
 class PostRedacted(Event):
-    """A post was deleted where it was written: everybody who was sent it must forget it."""
+    """A post was deleted where it was written: everybody who was sent it must forget it. One that was only `hidden` may come
+    back (`PostShown`)."""
 
     TYPE: ClassVar[str] = "post.redacted"
+    VERSION: ClassVar[int] = 2
 
     brand: BrandId
     story: StoryId
@@ -172,6 +185,7 @@ class PostRedacted(Event):
     network: str
     post_id: str
     at: Time
+    hidden: bool = False
 
 
 class Level(StrEnum):
@@ -236,7 +250,7 @@ class CascadeForecast(Event):
     """How far a story will go, how sure we are, and when it crosses the line."""
 
     TYPE: ClassVar[str] = "cascade.forecast"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     brand: BrandId
     story: StoryId
@@ -291,7 +305,7 @@ class BrandSurge(Event):
     """
 
     TYPE: ClassVar[str] = "brand.surge"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     brand: BrandId
     phase: SurgePhase

@@ -98,6 +98,12 @@ class KeyedState(Generic[T]):
             del self._due[full]
             yield full[len(self._prefix) :]
 
+    def holding(self, words: bytes) -> list[str]:
+        """The keys (without the prefix) of values in whose bytes these words occur, and of all that changed since the last
+        commit. Nothing is decoded: it takes a fraction of a microsecond for each."""
+        found = [full for full, entry in self._entries.items() if full not in self._dirty and words in entry]
+        return [full[len(self._prefix) :] for full in (*found, *self._dirty) if full not in self._deleted]
+
     def keys(self) -> Iterator[str]:
         """All keys, without the prefix."""
         for full in self._entries.keys() | self._dirty.keys():

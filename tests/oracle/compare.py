@@ -149,6 +149,8 @@ class _Seen:
         elif kind == "source.coverage":
             moment = datetime.fromisoformat(data["begins"]).timestamp()
             self.signals[Signal(kind, f"{data['connector']}@{moment:.0f}", key, "")] += 1
+        elif kind == "author.changed":
+            self.signals[Signal(kind, data["author_id"], key, "")] += 1
         elif kind == "stage.moved":
             return  # of the installation, not of a post
         elif kind == "post.answered":

@@ -22,17 +22,22 @@ from services.eventlog.base import Record
 from tests.oracle.simulator import CONFIG
 
 WAITING_LINKS: Final = 16
+KNOWN_TEXTS: Final = 64
+"""Posts of a conversation whose words are known."""
 ENGAGES: Final = {"repost": "reposts", "quote": "quotes", "reply": "replies"}
 SPEAKS: Final = frozenset({"original", "reply", "quote"})
 KNOWN: Final = frozenset({
     "post.observed", "post.placed", "post.deleted", "source.coverage", "story.linked", "post.negative", "post.asked",
-    "post.answered", "post.redacted", "post.flagged", "post.unread", "brand.history",
+    "post.answered", "post.redacted", "post.flagged", "post.unread", "brand.history", "post.visibility", "author.changed",
+    "post.edited", "post.shown",
     "cascade.forecast", "brand.surge", "brand.volume", "watch.requested", "stage.moved", "incident.changed",
 })  # fmt: skip
-READ_HERE: Final = frozenset({"post.observed", "post.placed", "post.deleted", "source.coverage", "story.linked"})
+READ_HERE: Final = frozenset({
+    "post.observed", "post.placed", "post.deleted", "post.visibility", "author.changed", "source.coverage", "story.linked",
+})  # fmt: skip
 VERSIONS: Final = {
-    "post.observed": 3, "brand.surge": 2, "post.negative": 2, "post.asked": 2, "cascade.forecast": 2, "incident.changed": 2,
-    "source.coverage": 2,
+    "post.observed": 4, "brand.surge": 3, "post.negative": 3, "post.asked": 3, "post.flagged": 2, "post.unread": 2,
+    "cascade.forecast": 3, "incident.changed": 4, "source.coverage": 2, "post.redacted": 2,
 }  # fmt: skip
 """Of the types that are not at version 1 any more."""
 CONFIGURED: Final = {brand.id: brand for brand in CONFIG.brands}
@@ -74,6 +79,17 @@ class Minute(NamedTuple):
 
 
 @dataclass
+class Text:
+    """Which words of a post are known. `kind` is empty as long as only an edit of it was seen."""
+
+    words: str | None
+    at: str = ""
+    kind: str = ""
+    negative: bool | None = None
+    own: str | None = None
+
+
+@dataclass
 class Talk:
     """One conversation."""
 
@@ -88,9 +104,19 @@ class Talk:
     negative: int = 0
     root: str | None = None
     """The root while its words are known: it is not deleted."""
+    rooted: set[str] = field(default_factory=set)
     links: list[str] = field(default_factory=list)
     window: set[str] = field(default_factory=set)
     """The ids of all events that it counted. (The contract's bound is far beyond what is simulated.)"""
+
+    texts: dict[str, Text] = field(default_factory=dict)
+    early: dict[str, Any] | None = None
+    """The newest edit of the root that came before it."""
+
+    def keep(self, post: str, text: Text) -> None:
+        self.texts[post] = text
+        while len(self.texts) > KNOWN_TEXTS:
+            del self.texts[next(iter(self.texts))]
 
     def counts(self) -> dict[str, Any]:
         return {
@@ -117,6 +143,7 @@ class Reference:
     places: dict[tuple[int, str], tuple[str, ...]] = field(default_factory=dict)
     deleted: set[tuple[int, str]] = field(default_factory=set)
     """By partition, because each knows only what it read: where posts stand, and which are gone."""
+    erased: set[tuple[int, str | None]] = field(default_factory=set)
     letters: Counter[Letter] = field(default_factory=Counter)
     volumes: Counter[Minute] = field(default_factory=Counter)
     ids: set[str] = field(default_factory=set)
@@ -132,6 +159,9 @@ class Reference:
             if wire["type"] == "source.coverage":
                 self._cover(wire["data"])
                 continue
+            if wire["type"] == "author.changed":
+                self._erase(wire["data"], record.partition)
+                continue
             if wire["type"] in {"post.placed", "post.deleted"}:
                 self._locate(wire["type"], wire["data"], record.partition)
                 continue
@@ -142,6 +172,16 @@ class Reference:
             moment = datetime.fromisoformat(data["begins"]).timestamp()
             self.signals[Signal("source.coverage", f"{data['connector']}@{moment:.0f}", brand, "")] += 1
 
+    def _erase(self, data: dict[str, Any], lane: int) -> None:
+        """What comes of an erased author says nothing. The first lane tells the brands."""
+        self.erased.add((lane, data["author_id"]))
+        if lane == 0:
+            self.signals.update(Signal("author.changed", data["author_id"], brand, "") for brand in self.brands)
+
+    def _is_gone(self, post: dict[str, Any], lane: int) -> bool:
+        author = (post.get("author") or {}).get("id")
+        return (lane, f"{post['network']}:{post['post_id']}") in self.deleted or (lane, author) in self.erased
+
     def _locate(self, kind: str, data: dict[str, Any], lane: int) -> None:
         here = (lane, f"{data['network']}:{data['post_id']}")
         if kind == "post.deleted":
@@ -151,6 +191,18 @@ class Reference:
         if here in self.deleted:
             for place in self.places.get(here, ()):
                 self.forwards.add(Forward("deletion", data["post_id"], place))
+        elif kind == "post.placed" and here[1] in self.talks:
+            talk = self.talks[here[1]]
+            if talk.early is not None:
+                self._pass_edit_on(talk.early, lane)
+                talk.early = None
+
+    def _pass_edit_on(self, data: dict[str, Any], lane: int) -> bool:
+        """An edit that came by its id alone goes on to where its post stands. True if it does not stand here."""
+        own = f"{data['network']}:{data['post_id']}"
+        places = self.places.get((lane, own), ())
+        self.forwards.update(Forward("edit", data["post_id"], place) for place in places if place != own)
+        return bool(places) and places[0] != own
 
     def _belongs_elsewhere(self, data: dict[str, Any], lane: int) -> bool:
         """True if the parent's conversation is known to be another one: the post counts there."""
@@ -159,7 +211,7 @@ class Reference:
         own = place == f"{data['network']}:{data['post_id']}"
         homes = self.places.get((lane, place), (place,))
         if (
-            data["kind"] not in {*ENGAGES, "deletion"}
+            data["kind"] not in {*ENGAGES, "deletion", "edit"}
             or root
             or own
             or data.get("forwarded", 0) >= 8
@@ -172,8 +224,13 @@ class Reference:
     def _fold(self, kind: str, identity: str, data: dict[str, Any], lane: int) -> None:
         place = data["conversation"]
         self.ids.add(identity)
+        own = f"{data.get('network')}:{data['post_id']}"
         if data.get("kind") == "deletion":
-            self.deleted.add((lane, f"{data['network']}:{data['post_id']}"))
+            self.deleted.add((lane, own))
+        if data.get("kind") == "edit" and (
+            self._is_gone(data, lane) or (place == own and self._pass_edit_on(data, lane))
+        ):
+            return
         if kind == "post.observed" and self._belongs_elsewhere(data, lane):
             return
         if data.get("kind") == "deletion" and place not in self.talks:
@@ -200,29 +257,74 @@ class Reference:
         if kind == "deletion":
             self.signals.update(Signal("post.redacted", name, brand, place) for brand in talk.brands)
             talk.root = None if talk.root == name else talk.root
+            if name in talk.texts:
+                talk.texts[name].words = ""
+            return
+        if kind == "edit":
+            self._flush_links(talk)
+            self._edit(talk, place, post, lane)
             return
         if kind == "counters":
             totals = post.get("counters") or {}
             talk.snapshot = max(talk.snapshot, sum(totals.get(n) or 0 for n in ("reposts", "quotes", "replies")))
             return
         is_root = at_home and place == f"{post['network']}:{name}"
-        gone = (lane, f"{post['network']}:{name}") in self.deleted and kind in SPEAKS
-        reading = None if gone else self._reading(talk, kind, post)
+        gone = kind in SPEAKS and self._is_gone(post, lane)
+        known = talk.texts.get(name)
+        edited_before = kind in SPEAKS and known is not None and not known.kind
+        reading = None if gone or edited_before else self._reading(talk, kind, post)
         read = reading is not None and reading.abstain is None
         negative = reading is not None and _is_negative(reading)
         if is_root:
             talk.root = None if gone else name
+            talk.rooted.add(name)
         elif kind in ENGAGES and brand_of_author is None:
             setattr(talk, ENGAGES[kind], getattr(talk, ENGAGES[kind]) + 1)
             talk.scored += read
             talk.negative += negative
+        if kind in SPEAKS and not gone:
+            counted = read and not is_root and brand_of_author is None
+            text = Text(post.get("text"), "", kind, negative if counted else None, brand_of_author)
+            if edited_before and known is not None:
+                known.kind, known.negative, known.own, talk.early = kind, text.negative, brand_of_author, None
+            else:
+                talk.keep(name, text)
         if kind == "quote" and not at_home and post["home"] not in talk.links:
             talk.links = [*talk.links, post["home"]][-WAITING_LINKS:]
         self._flush_links(talk)
         if kind in SPEAKS and not gone:
-            self._say(talk, place, post, lane, negative)
+            self._say(talk, place, post, lane, negative, speaks=not edited_before)
             if reading is not None and reading.abstain is not None:
                 self._say_unread(talk, place, post, reading.abstain)
+
+    def _edit(self, talk: Talk, place: str, post: dict[str, Any], lane: int) -> None:
+        """Other words of a post: read again, and counted nowhere."""
+        name, at = post["post_id"], post["edited_at"]
+        is_root = post["home"] == place == f"{post['network']}:{name}"
+        known = talk.texts.get(name)
+        if known is None:
+            known = Text("")
+            if is_root and talk.root is None and name not in talk.rooted:
+                talk.early = post
+        elif known.at and at < known.at:
+            return
+        elif post.get("text") == known.words:
+            known.at = max(known.at, at)
+            return
+        elif talk.early is not None:
+            talk.early = post
+        whole = {**post, "kind": known.kind or ("original" if is_root else "reply"), "author_brand": known.own}
+        reading = self._reading(talk, whole["kind"], whole)
+        negative = reading is not None and _is_negative(reading)
+        if known.negative is not None:
+            talk.negative += negative - known.negative
+        counted = None if known.negative is None else negative
+        talk.keep(name, Text(post.get("text"), max(at, known.at), known.kind, counted, known.own))
+        self._say(talk, place, whole, lane, negative, counts=False)
+        if reading is not None and reading.abstain is not None:
+            self._say_unread(talk, place, whole, reading.abstain)
+        if post["home"] == place:
+            self.signals.update(Signal("post.edited", name, brand, place) for brand in talk.brands)
 
     def _say_unread(self, talk: Talk, place: str, post: dict[str, Any], reason: str) -> None:
         """To whom it matters that nobody could read the post: a quote speaks to the brands that it names where it lives, and to
@@ -235,18 +337,31 @@ class Reference:
             if here and (named or reason not in {"no words", "no text"}):
                 self.signals[Signal("post.unread", post["post_id"], brand, place)] += 1
 
-    def _say(self, talk: Talk, place: str, post: dict[str, Any], lane: int, negative: bool) -> None:
-        """What a post that speaks means to the brands of its conversation."""
+    def _say(
+        self,
+        talk: Talk,
+        place: str,
+        post: dict[str, Any],
+        lane: int,
+        negative: bool,
+        *,
+        speaks: bool = True,
+        counts: bool = True,
+    ) -> None:
+        """What a post that speaks means to the brands of its conversation. An edit of it may have said so before; and an edit
+        answers nobody, and counts in no minute."""
         name, brand_of_author, at_home = post["post_id"], post.get("author_brand"), post["home"] == place
         is_root = at_home and place == f"{post['network']}:{name}"
         answered = post.get("parent_id") or talk.root
-        if brand_of_author is not None and not is_root and answered is not None:
+        if counts and brand_of_author is not None and not is_root and answered is not None:
             self.signals[Signal("post.answered", f"{name}>{answered}", brand_of_author, place)] += 1
+        if not speaks:
+            return
         meant = relevances(PostObserved.model_validate_json(json.dumps(post)), talk.brands, CONFIGURED)
         asks = at_home and not brand_of_author and any(c.isalnum() for c in (post.get("text") or "").partition("?")[0])
         asked = post.get("brands", ()) if asks and "?" in post["text"] else ()
         for brand in talk.brands:
-            self.volumes[Minute(lane, brand)] += 1
+            self.volumes[Minute(lane, brand)] += counts
             if negative and at_home and meant[brand].counts:
                 self.signals[Signal("post.negative", name, brand, place)] += 1
             elif brand in asked:

@@ -1,4 +1,5 @@
-"""A seeded night as networks tell it: storms and murmurs, quotes of quotes, answers, deletions, things said twice or late.
+"""A seeded night as networks tell it: storms and murmurs, quotes of quotes, answers, edits, deletions, authors who are gone,
+things said twice or late.
 
 The same night can be posted over HTTP (`Simulation.posts`) or written straight into the log (`Simulation.messages`), there
 with records that nobody can read in between. `expected` says which events a log must hold once all was taken in.
@@ -20,6 +21,8 @@ from services.contracts.base import AccountId, BrandId, ConversationId, event_id
 from services.contracts.codec import encode
 from services.contracts.post import (
     Author,
+    AuthorChanged,
+    AuthorState,
     Counters,
     CoverageState,
     Mention,
@@ -89,6 +92,9 @@ class Simulation:
             messages.insert(place, _unreadable(number, messages[place].key))
         for number in range(5):
             messages.insert(rng.randrange(len(messages)), _heartbeat(number))
+        for post in rng.sample([post for post in self.posts if post["author"]], 5):
+            for copy in _erasure(post["author"]["id"], partitions):
+                messages.insert(rng.randrange(len(messages)), copy)
         return messages
 
     def expected(self) -> set[str]:
@@ -163,7 +169,9 @@ class _Teller:
         elif kind < 0.91:
             total = {"reposts": rng.randrange(60), "replies": rng.randrange(30), "quotes": None, "likes": 7}
             self.say(at, "counters", post_id=root, counters=total, author=None)
-        elif kind < 0.96:
+        elif kind < 0.94:
+            self._edit(at, rng.choice(members), root)
+        elif kind < 0.97:
             handle = rng.choice(list(ACCOUNTS))
             author = {"id": handle, "handle": handle, "followers": 50_000}
             self.say(at, "reply", author=author, text="We are sorry, please write to us", **answers)
@@ -171,6 +179,14 @@ class _Teller:
             gone = rng.choice(members[1:])
             where = {"root_id": root} if rng.random() > ROOTLESS_SHARE else {}
             self.say(at, "deletion", post_id=gone["post_id"], author=None, **where)
+
+    def _edit(self, at: float, post: dict[str, Any], root: str) -> None:
+        """Another text of a post. Some connectors say when it was edited, some know its id alone."""
+        where = {} if self.rng.random() < ROOTLESS_SHARE else {"root_id": root}
+        text = self.rng.choice(TEXTS).format(brand=self.rng.choice(list(BRANDS.values())))
+        edited = self.say(at, "edit", post_id=post["post_id"], text=text, author=None, **where)
+        if self.rng.random() < 0.5:
+            edited["edited_at"] = (BEGIN + at * LASTS).isoformat()
 
     def _quote(self, at: float, quoted: str, root: str) -> None:
         quote = self.say(at, "quote", quote_of={"post_id": quoted, "root_id": root})
@@ -228,6 +244,7 @@ def observed(post: dict[str, Any]) -> Iterable[Message]:
         author_brand=BrandId(own_brand) if own_brand else None,
         counters=Counters(**post["counters"]) if "counters" in post else None,
         platform_at=datetime.fromisoformat(post["platform_at"]),
+        edited_at=_edited_at(post),
         observed_at=NOW,
         backfill=post.get("backfill", False),
     )
@@ -258,6 +275,11 @@ def _home(post: dict[str, Any]) -> ConversationId:
     return ConversationId(f"{NETWORK}:{post.get('root_id') or post.get('parent_id') or post['post_id']}")
 
 
+def _edited_at(post: dict[str, Any]) -> datetime | None:
+    """When the text of an edit was changed: where nobody says so, when the edit was made."""
+    return datetime.fromisoformat(post.get("edited_at") or post["platform_at"]) if post["kind"] == "edit" else None
+
+
 def _mentions(text: str) -> list[Mention]:
     """Where the texts of the night name brands: as they are configured, and never inside another word."""
     places = [(at.start(), brand, name) for brand, name in BRANDS.items() for at in re.finditer(re.escape(name), text)]
@@ -272,6 +294,8 @@ def _record(event: PostObserved) -> Message:
     if event.counters is not None:
         c = event.counters
         extra = f"{c.likes},{c.reposts},{c.replies},{c.quotes},{c.views},{event.platform_at}"
+    if event.kind is PostKind.EDIT:
+        extra = f"{event.edited_at},{event.text}"
     identity = event_id(event.network, event.post_id, event.kind.value, event.conversation, extra)
     return Message(POSTS.name, event.conversation, encode(event, identity))
 
@@ -288,6 +312,13 @@ def _heartbeat(number: int) -> Message:
         observed_at=NOW,
     )
     return Message(POSTS.name, f"{NETWORK}:heartbeat", encode(event, event_id("heartbeat", number)))
+
+
+def _erasure(author: str, partitions: int) -> Iterable[Message]:
+    """An author is gone: told to every partition, and to each at its time."""
+    event = AuthorChanged(network=NETWORK, author_id=author, state=AuthorState.ERASED, at=NOW)
+    value = encode(event, event_id(event.TYPE, NETWORK, author))
+    return [Message(POSTS.name, f"{NETWORK}:{author}", value, partition) for partition in range(partitions)]
 
 
 def _unreadable(number: int, key: str) -> Message:

@@ -56,6 +56,8 @@ KINDS: Final = (
     "post.negative",
     "post.answered",
     "post.redacted",
+    "post.edited",
+    "author.changed",
     "cascade.forecast",
     "brand.volume",
     "source.coverage",

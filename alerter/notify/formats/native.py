@@ -53,15 +53,31 @@ def render(incident: Incident, change: Change, because: str, policies: SourcePol
     return fitted({"type": f"incident.{change.value}", "timestamp": incident.changed_at.isoformat(), "data": data})
 
 
-def render_redaction(incident: Incident, signal: PostRedacted) -> bytes:
-    """Tells whoever was sent a post that it was deleted where it was written."""
+def render_edit(incident: Incident, post: PostCard, *, still_waits: bool, now: datetime) -> bytes:
+    """Tells whoever was sent a post that it has other words now. `post` is as it may leave the house."""
     data = {
         "incident": incident.id,
-        "brand": signal.brand,
+        "brand": incident.brand,
+        "network": post.network,
+        "post_id": post.post_id,
+        "at": (post.edited_at or now).isoformat(),
+        "text": None if post.text is None else _cut(post.text, _TEXT_CHARS),
+        "taken_back": not still_waits,
+        "because": "the post was edited at its source: correct your copies of its text",
+    }
+    return _bytes({"type": "post.edited", "timestamp": now.isoformat(), "data": data})
+
+
+def render_redaction(incident: Incident, signal: PostRedacted) -> bytes:
+    """Tells whoever was sent a post that it was deleted where it was written, or hidden there."""
+    gone = "hidden" if signal.hidden else "deleted"
+    data = {
+        "incident": incident.id,
+        "brand": incident.brand,
         "network": signal.network,
         "post_id": signal.post_id,
         "at": signal.at.isoformat(),
-        "because": "the post was deleted at its source: delete your copies of its text and author",
+        "because": f"the post was {gone} at its source: delete your copies of its text and author",
     }
     return _bytes({"type": "post.redacted", "timestamp": signal.at.isoformat(), "data": data})
 
@@ -144,6 +160,11 @@ def without(body: bytes, post: PostKey) -> bytes | None:
     """The body without this post's words and author; `None` when it never held it."""
     message: Body = json.loads(body)
     data = message["data"]
+    if message["type"] == "post.edited":
+        if not _is(data, post) or data.get("text") is None:
+            return None
+        data["text"] = None
+        return _bytes(message)
     root, found = data.get("root"), False
     if root is not None and _is(root, post) and not root.get("redacted"):
         data["root"] = {key: root[key] for key in ("network", "post_id", "kind", "at")} | {"redacted": True}
@@ -162,6 +183,25 @@ def without(body: bytes, post: PostKey) -> bytes | None:
         if cards:
             data[name] = kept
     return _bytes(message) if found else None
+
+
+def with_edit(body: bytes, post: PostCard) -> bytes | None:
+    """The body with the new words of this post, which is as it may leave the house; `None` when it holds no others."""
+    message: Body = json.loads(body)
+    data, changed = message["data"], False
+    new: Body = {"text": None if post.text is None else _cut(post.text, _TEXT_CHARS)}
+    if post.edited_at is not None:
+        new["edited_at"] = post.model_dump(mode="json", include={"edited_at"})["edited_at"]
+    single = [data[name] for name in ("root", "driver") if data.get(name)]
+    for card in (*single, *data.get("loudest", ()), *data.get("exemplars", ())):
+        if not _is(card, (post.network, post.post_id)) or card.get("redacted"):
+            continue
+        if any(card.get(name) != value for name, value in new.items()):
+            changed = True
+            card.update(new)
+            if card["text"] is None:
+                del card["text"]
+    return fitted(message) if changed else None
 
 
 def is_over(data: Body) -> bool:

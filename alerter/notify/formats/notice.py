@@ -84,7 +84,7 @@ def notice_of(body: bytes) -> Notice | None:
 def _notice_of(body: bytes) -> Notice | None:
     message: dict[str, Any] = json.loads(body)
     data, kind, at = message["data"], message["type"], message["timestamp"]
-    if kind == "post.redacted":
+    if kind in ("post.redacted", "post.edited"):
         return None
     if kind.startswith("incident."):
         return _of_incident(kind, at, data)

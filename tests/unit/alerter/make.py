@@ -12,7 +12,8 @@ from alerter.incidents.telling import Announcement
 from services.config.model import Config, Policy
 from services.config.rule import Rule
 from services.contracts.base import AccountId, BrandId, ConversationId, StoryId
-from services.contracts.post import PostKind, SourcePolicy
+from services.contracts.changed import PostEdited, PostShown, Said
+from services.contracts.post import AuthorChanged, AuthorState, PostKind, SourcePolicy
 from services.contracts.signal import (
     BrandSurge,
     CascadeForecast,
@@ -155,6 +156,29 @@ def answered(story: str = STORY, at: datetime = NOW) -> PostAnswered:
     return PostAnswered(
         brand=ACME, story=StoryId(story), conversation=ConversationId(story), post_id="p1", answer_id="a1", at=at
     )
+
+
+def edited(text: str | None, *says: Said, post: str = "p1", story: str = STORY, **more: Any) -> PostEdited:
+    """A post that says something else since a moment before `NOW`."""
+    fields: dict[str, Any] = {"text": text, "negative": None, "edited_at": NOW - timedelta(minutes=1), **more}
+    return PostEdited(
+        brand=ACME,
+        story=StoryId(story),
+        conversation=ConversationId(story),
+        post=card(post, **fields),
+        says=says,
+        complaint=0.9 if Said.NEGATIVE in says else None,
+    )
+
+
+def shown(post: str = "p1", story: str = STORY) -> PostShown:
+    return PostShown(
+        brand=ACME, story=StoryId(story), conversation=ConversationId(story), network="bsky", post_id=post, at=NOW
+    )
+
+
+def author(state: AuthorState = AuthorState.ERASED, who: str = "4711", at: datetime = NOW) -> AuthorChanged:
+    return AuthorChanged(network="bsky", author_id=who, state=state, at=at)
 
 
 def redacted(post: str = "p1", story: str = STORY, brand: str = "acme") -> PostRedacted:

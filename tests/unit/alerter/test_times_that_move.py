@@ -23,6 +23,7 @@ SAID = {
     "silences.starts_at", "silences.ends_at", "overrides.begins", "overrides.ends", "absences.begins", "absences.ends",
     "schedule_versions.holds_from", "schedule_versions.ends", "incidents.answer_by", "incidents.held_until",
     "answer_clocks.due_at", "sources.gap_begins", "sources.gap_ends", "drills.ends_at", "drill_pages.due_at",
+    "erased_authors.before",
 }  # fmt: skip
 """Times of day that somebody said, that the world has, or that are only shown."""
 DONE = {"rings.done_at", "attempts.ended_at", "declarations.ends"}

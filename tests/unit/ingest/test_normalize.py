@@ -482,5 +482,7 @@ def test_everybody_is_told_that_a_post_is_hidden_or_visible_again(visible: bool)
 @pytest.mark.parametrize("fields", [{"kind": "edit", "text": "new"}, {"kind": "visibility", "visible": False}])
 def test_a_change_survives_the_way_through_the_log(fields: dict[str, Any]) -> None:
     post = normalized(**fields)
-    for id_, event in [*map(tuple, post.observations), *map(tuple, post.notices)]:
-        assert decode(encode(event, id_)) == (id_, event)
+    for one in post.observations:
+        assert decode(encode(one.event, one.id)) == (one.id, one.event)
+    for notice in post.notices:
+        assert decode(encode(notice.event, notice.id)) == (notice.id, notice.event)

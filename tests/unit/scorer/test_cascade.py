@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from scorer.seen import RECENT_IDS, SeenEvents
 from scorer.virality.cards import Card
-from scorer.virality.cascade import CURVE_POINTS, DEFAULT_REACH, KERNEL_WEIGHTS, Cascade, reach_of
+from scorer.virality.cascade import CURVE_POINTS, DEFAULT_REACH, Cascade, reach_of
+from scorer.virality.excitation import KERNEL_WEIGHTS
 
 
 class Engagement(NamedTuple):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from scorer.virality import hawkes
 from scorer.virality.cards import Card
-from scorer.virality.cascade import KERNEL_SECONDS, Cascade, LastAnnounced
+from scorer.virality.cascade import Cascade, LastAnnounced
+from scorer.virality.excitation import KERNEL_SECONDS
 from scorer.virality.forecast import (
     IMMINENT_AT,
     KEEP,

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from scorer.lateness import Lateness
-from scorer.virality.cascade import KERNEL_SECONDS, Cascade
+from scorer.virality.cascade import Cascade
+from scorer.virality.excitation import KERNEL_SECONDS
 from services.contracts.post import PostKind, PostObserved
 from services.contracts.signal import BrandSurge, CascadeForecast, Level, PostNegative
 from tests.unit.scorer.surge_lane import Lane as SurgeLane
