@@ -66,7 +66,9 @@ class IngestService:
     def live(self) -> Health:
         overdue = self._endpoint.publisher.overdue_seconds
         stuck = overdue > STUCK_SECONDS and self._watch.trouble is None
-        return Health(not stuck, {"why": f"an append is stuck for {overdue:.0f} s"} if stuck else {})
+        if stuck:
+            return Health(False, {"why": f"an append is stuck for {overdue:.0f} s"})
+        return self._sources.live()
 
     async def idle(self) -> bool:
         return self._endpoint.admission.is_empty and not self._endpoint.publisher.overdue_seconds

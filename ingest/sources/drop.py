@@ -55,7 +55,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DroppedFile:
     """A file as it is now. `key` is short, and another one for another file of the same name."""
 
     path: Path
@@ -108,7 +108,7 @@ class Drop:
     def _cursor(self, place: Place) -> Cursor:
         return Cursor(self._origin, place.write(), self._clock.now())
 
-    async def _look(self, place: Place) -> Sequence[Found]:
+    async def _look(self, place: Place) -> Sequence[DroppedFile]:
         """The files in which there may be something new, those that changed first before the others. Raises `Away`."""
         try:
             found = await asyncio.to_thread(self._files)
@@ -128,7 +128,7 @@ class Drop:
         fresh = [one for one in found if one.key in place.offsets or one.changed_ns > place.done_ns]
         return [one for one in fresh if one.size != place.offsets.get(one.key, (-1, 0))[0]]
 
-    def _files(self) -> list[Found]:
+    def _files(self) -> list[DroppedFile]:
         found = []
         with os.scandir(self._folder) as entries:
             for entry in entries:
@@ -141,10 +141,10 @@ class Drop:
                 stat = entry.stat()
                 key = f"{stat.st_ino:x}.{zlib.crc32(os.fsencode(entry.name)):x}"
                 # Not when it was written: who copies a file may keep that time, but nobody can set this one back.
-                found.append(Found(Path(entry.path), key, stat.st_size, stat.st_ctime_ns))
+                found.append(DroppedFile(Path(entry.path), key, stat.st_size, stat.st_ctime_ns))
         return sorted(found, key=lambda one: (one.changed_ns, one.path.name))
 
-    def _read(self, found: Found, place: Place) -> list[Mapping[str, Any]] | None:
+    def _read(self, found: DroppedFile, place: Place) -> list[Mapping[str, Any]] | None:
         """The next items of a file, and the place behind them; `None` if there are none for now. Raises `Away`."""
         offset = place.offsets.get(found.key, (0, 0))[0]
         if offset > found.size:
@@ -171,7 +171,7 @@ class Drop:
         late = self._clock.now() - moment(found.changed_ns / 1e9) > LATE
         return [item for record in records for item in self._items(record, head, late)]
 
-    def _is_settled(self, found: Found) -> bool:
+    def _is_settled(self, found: DroppedFile) -> bool:
         size, since = self._grown.get(found.key, (-1, self._clock.now()))
         return size == found.size and (self._clock.now() - since).total_seconds() >= self._section.settled_seconds
 

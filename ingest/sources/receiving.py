@@ -39,6 +39,7 @@ NOT_READY_SECONDS: Final = 60.0
 WHY_CHARS: Final = 500
 STATUS_SECONDS: Final = 10.0
 """How often a process that is called says so at most."""
+CLOSE_SECONDS: Final = 2.0
 METHODS: Final = ("GET", "POST")
 
 
@@ -189,9 +190,13 @@ class Receivers:
         self._built.clear()
 
     async def close(self) -> None:
-        for _, receiver in self._built.values():
-            async with asyncio.timeout(5):
-                await receiver.close()
+        """Give everything back. One that does not let go keeps nobody."""
+        for name, (_, receiver) in self._built.items():
+            try:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await receiver.close()
+            except Exception as error:  # noqa: BLE001 - it is over anyway
+                logger.warning("source_did_not_close", source=name, why=repr(error))
 
 
 def receiver_routes(receivers: Receivers) -> APIRouter:

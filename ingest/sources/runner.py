@@ -29,7 +29,7 @@ from services.base.egress import GuardedBackend, allowed_networks
 from services.base.guarded_client import guarded_client
 from services.base.metrics import FloorMetrics
 from services.base.settings import Settings
-from services.base.tasks import Tasks
+from services.base.tasks import Health, Tasks
 from services.config.current import CurrentConfig, Reload
 from services.contracts.source_status import Phase, SourceStatus, encode_status
 from services.contracts.topics import CURSORS, SOURCES
@@ -94,6 +94,10 @@ class SourceRunner:
     def phases(self) -> dict[str, str]:
         """What each source that this process holds is doing. A refused one is no reason for the process to be unready."""
         return {name: one.phase.value for name, one in sorted(self._attended.items())}
+
+    def live(self) -> Health:
+        """A partition whose commits hang, while the log answers, is stuck."""
+        return self._lanes.live() if self._joined else Health(True)
 
     async def start(self, tasks: Tasks) -> None:
         self._tasks = tasks
