@@ -118,6 +118,7 @@ def build(context: ServiceContext) -> IngestService:
     intake = Intake(parser, normalizer, publisher, context.clock, settings.max_batch_posts)
     sources = SourceRunner(settings, current, context.log, context.clock, intake, heard, context.metrics)
     receivers = Receivers(sources, intake, publisher, admission, settings, context.clock, heard)
+    current.after.append(lambda _: receivers.reloaded())
     return IngestService(endpoint, watch, sources, receivers)
 
 

@@ -96,7 +96,7 @@ class Attendant:
                     if source is None:
                         source = self._build(self._purse)
                     if not hasattr(source, "listen"):
-                        await self._is_called()
+                        await self._is_called(source)
                     await self._listen(source)
                 except (LogError, Damaged):
                     raise
@@ -126,10 +126,21 @@ class Attendant:
         finally:
             await self._close(source)
 
-    async def _is_called(self) -> None:
-        """Whoever is called by its network needs nobody to listen: its posts come in by any replica."""
-        self.phase = Phase.CALLED
-        await self._commit(self._state, [])
+    async def _is_called(self, source: Any) -> None:
+        """Whoever is called by its network needs nobody to listen: its posts come in by any replica. What the operator said
+        about silence counts from the first start, so that an address that nobody was ever given is noticed; not from each
+        start, because then restarts would keep a silent source calm."""
+        self.phase, self._why, self._next_try = Phase.CALLED, None, None
+        now, state, messages = self._clock.now(), self._state, []
+        if state.gap is not None:
+            messages.append(self._gap_message(state.gap, now, ends=now))
+            state = replace(state, gap=None)
+        promise = source.silence_seconds
+        if promise is not None and promise != state.promised:
+            section = self.wanted.section
+            messages.append(healthy(self.wanted.network, self.wanted.name, section.brands, now, promise))
+        state = replace(state, promised=promise)
+        await self._commit(state, messages)
         await asyncio.Event().wait()
 
     async def _listen(self, source: Any) -> None:

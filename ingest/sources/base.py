@@ -61,12 +61,14 @@ class Missed:
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What was heard in one go. `items` are as `POST /v1/posts` takes them, `authors` as `POST /v1/authors` does. Without a
-    `cursor` the committed one stays (what was looked up out of turn)."""
+    `cursor` the committed one stays (what was looked up out of turn). `left_out` counts what is not stored on purpose, by its
+    reason: a word of a closed set, because it becomes a label."""
 
     items: Sequence[Mapping[str, Any]] = ()
     cursor: Cursor | None = None
     missed: Sequence[Missed] = ()
     authors: Sequence[Mapping[str, Any]] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 class SourceTrouble(FirebreakError):
@@ -170,7 +172,11 @@ class Follower(Protocol):
 
 class Receiver(Protocol):
     """A source that is called by its network (webhooks). Mounted at `/v1/sources/NAME`; the answer goes out only after the log
-    has what was heard."""
+    has what was heard. Nobody can be asked what was not sent, so there is no probe: a call promises the next one."""
+
+    silence_seconds: float | None
+    """Within how long the next call comes; if it does not, coverage says that the network is not heard. Each call with a reply
+    below 400 counts, an empty one included, and so does the first start. `None` promises nothing."""
 
     async def receive(self, request: Received) -> Reply:
         """Check the signature in constant time, before anything is parsed; map what it says. Raises `Refused` for a wrong

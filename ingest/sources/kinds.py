@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 KINDS: Final[dict[str, str]] = {
+    "chatwoot": "ingest.sources.helpdesks.chatwoot:build",
+    "cloudevents": "ingest.sources.webhooks.cloudevents:build",
     "drop": "ingest.sources.drop:build",
     "kafka": "ingest.sources.topic_in:build",
+    "meta": "ingest.sources.meta.receiver:build",
+    "standard_webhooks": "ingest.sources.webhooks.standard:build",
+    "tiktok": "ingest.sources.tiktok.receiver:build",
+    "webhook": "ingest.sources.webhooks.mapped:build",
+    "zendesk": "ingest.sources.helpdesks.zendesk:build",
 }
 """The `kind` of a connector in the configuration, and its `module:build`: one line a kind, in the order of the alphabet."""

@@ -1,7 +1,7 @@
 """Makes items as `POST /v1/posts` takes them of documents in somebody else's shape, by the operator's `mapping`. Pure.
 
 An expression that finds nothing leaves its field out; numbers become texts where a text is wanted, because vendors write ids in
-either way. What an item lacks is said where it is checked like any other.
+either way, and times where a time is. What an item lacks is said where it is checked like any other.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import jmespath
 
+from ingest.sources.hooks.items import instant
 from services.config.connectors.mapped import Mapping
 
 _NUMBERS: Final = frozenset({"author.followers"})
@@ -21,18 +22,23 @@ _LISTS: Final = frozenset({"brands"})
 
 
 def items_of(document: Any, mapping: Mapping, network: str) -> Sequence[Map[str, Any]]:
-    """The items in one document. Raises `ValueError` if it holds none."""
-    found = document if mapping.items is None else _compiled(mapping.items).search(document)
-    several = found if isinstance(found, list) else [found]
-    if not all(isinstance(one, dict) for one in several):
+    """The items in one document. Raises `ValueError` if it holds none, or one that is none."""
+    return [item_of(part, mapping, network) for part in parts_of(document, mapping)]
+
+
+def parts_of(document: Any, mapping: Mapping) -> Sequence[Any]:
+    """What may be an item each, in one document. Raises `ValueError`."""
+    found = document if mapping.items is None else found_at(mapping.items, document)
+    return found if isinstance(found, list) else [found]
+
+
+def item_of(part: Any, mapping: Mapping, network: str) -> dict[str, Any]:
+    """One of these as an item. Raises `ValueError` if it cannot be one."""
+    if not isinstance(part, dict):
         raise ValueError("expected an object, or a list of objects")
-    return [_item(one, mapping, network) for one in several]
-
-
-def _item(document: dict[str, Any], mapping: Mapping, network: str) -> dict[str, Any]:
-    item: dict[str, Any] = {} if mapping.fields else dict(document)
+    item: dict[str, Any] = {} if mapping.fields else dict(part)
     for field, expression in mapping.fields.items():
-        value = _fitting(field, _compiled(expression).search(document))
+        value = _fitting(field, found_at(expression, part))
         if value is not None:
             _put(item, field, value)
     for field, value in mapping.always.items():
@@ -40,6 +46,15 @@ def _item(document: dict[str, Any], mapping: Mapping, network: str) -> dict[str,
     item.setdefault("network", network)
     item.setdefault("kind", "original")
     return item
+
+
+def found_at(expression: str, document: Any) -> Any:
+    """What stands there. Raises `ValueError` where a function is given what it cannot take: without the library's reason, which
+    shows the value, and that may be private."""
+    try:
+        return _compiled(expression).search(document)
+    except jmespath.exceptions.JMESPathError:
+        raise ValueError(f"`{expression}` cannot be applied to what stands there") from None
 
 
 def _put(item: dict[str, Any], field: str, value: Any) -> None:
@@ -67,6 +82,8 @@ def _fitting(field: str, value: Any) -> Any:
         )
     if field in _LISTS:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    if field.endswith("_at") and (at := instant(value)) is not None:
+        return at.isoformat()
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 

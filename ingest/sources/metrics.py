@@ -31,6 +31,18 @@ class SourceMetrics:
             ["source"],
             registry=registry,
         )
+        self.calls = Counter(
+            "firebreak_source_calls_total",
+            "Calls of networks, by the HTTP status that they were answered with",
+            ["source", "status"],
+            registry=registry,
+        )
+        self.left_out = Counter(
+            "firebreak_source_left_out_total",
+            "What a network told and a source left out on purpose, by why (such as private, reaction, unreadable)",
+            ["source", "why"],
+            registry=registry,
+        )
         self.restarts = Counter(
             "firebreak_source_restarts_total",
             "Times a source was opened anew, by why (away, refused, lost, silent, fault)",
@@ -87,5 +99,5 @@ class SourceMetrics:
 
     def _forget(self, source: str) -> None:
         self.released(source)
-        for counter in (self.posts, self.rejected, self.restarts):
+        for counter in (self.posts, self.rejected, self.calls, self.left_out, self.restarts):
             counter.remove_by_labels({"source": source})

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 import pydantic_core
@@ -14,7 +15,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
 from ingest.admission import Admission, Shed
-from ingest.api import LOG_AWAY_SECONDS
+from ingest.api import BYTES_OF_A_POST, LOG_AWAY_SECONDS
 from ingest.body import BodyDamaged, BodyTooLarge, BodyTooSlow, read_body
 from ingest.metrics import ShedReason
 from ingest.publisher import Publisher
@@ -33,10 +34,17 @@ from services.eventlog.base import Message, Unavailable
 
 logger = structlog.get_logger()
 
+NOT_READY_SECONDS: Final = 60.0
+"""When a network is asked to come again to a source that cannot be built: people are told, and mend it in minutes at best."""
+WHY_CHARS: Final = 500
 STATUS_SECONDS: Final = 10.0
 """How often a process that is called says so at most."""
 CLOSE_SECONDS: Final = 2.0
 METHODS: Final = ("GET", "POST")
+
+
+class BadCall(Exception):
+    """What was sent cannot be read; the message says what is wrong, and where."""
 
 
 class Receivers:
@@ -67,11 +75,19 @@ class Receivers:
         one = self._runner.wanted.get(name)
         if one is None:
             return _problem(404, "Not Found", "there is no such source")
+        response = await self._answer(request, one)
+        self._metrics.calls.labels(name, str(response.status_code)).inc()
+        return response
+
+    async def _answer(self, request: Request, one: Wanted) -> Response:
         try:
             receiver = self._receiver(one)
+        except Refused:  # what is missing is told to people, never to whoever calls
+            return _problem(503, "Try again later", "this source is not ready", NOT_READY_SECONDS)
+        try:
             if not hasattr(receiver, "receive"):
                 return _problem(404, "Not Found", "this source is not called")
-            with self._admission.visit(f"source:{name}") as visit:
+            with self._admission.visit(f"source:{one.name}") as visit:
                 self._publisher.check_reachable()
                 body = await read_body(
                     request.stream(),
@@ -82,14 +98,15 @@ class Receivers:
                 )
                 headers = {key.lower(): value for key, value in request.headers.items()}
                 call = Received(request.method, headers, dict(request.query_params), body)
-                reply: Reply = await receiver.receive(call)
-                visit.charge(max(1, len(reply.heard.items)))
-                await self._store(one, receiver, reply.heard)
+                reply = await self._understood(one, receiver, call)
+                visit.charge(max(1, len(reply.heard.items), len(body) // BYTES_OF_A_POST))
+                if reply.status < HTTPStatus.BAD_REQUEST:  # otherwise nobody knows yet who called
+                    await self._store(one, receiver, reply.heard)
             return Response(reply.body, reply.status, media_type=reply.content_type)
         except Refused:
             return _problem(401, "Not authorised", "the signature or the secret is not right")
-        except (BodyDamaged, ValueError):
-            return _problem(400, "Malformed body", "this cannot be read")
+        except (BodyDamaged, BadCall) as error:
+            return _problem(400, "Malformed body", str(error))
         except BodyTooLarge:
             return _problem(413, "Request too large", f"more than {self._settings.max_body_bytes} bytes")
         except BodyTooSlow:
@@ -102,8 +119,19 @@ class Receivers:
         except Unavailable:
             return _problem(503, "Try again later", "the event log cannot be reached", LOG_AWAY_SECONDS)
         except Exception:  # the root of a request: the next one may fare better
-            logger.exception("source_call_failed", source=name)
+            logger.exception("source_call_failed", source=one.name)
             return _problem(500, "Internal error", "the service's log has the details")
+
+    async def _understood(self, one: Wanted, receiver: Any, call: Received) -> Reply:
+        """The reply of the source. Raises `Refused`, and `BadCall` with what is wrong: only here a `ValueError` is the
+        sender's."""
+        try:
+            reply: Reply = await receiver.receive(call)
+        except ValueError as error:
+            why = _in_one_line(str(error))
+            logger.warning("source_call_unreadable", source=one.name, why=why)
+            raise BadCall(why) from None
+        return reply
 
     def _receiver(self, one: Wanted) -> Any:
         """The source as it is wanted now. One that cannot be built is tried again with the next call."""
@@ -124,10 +152,14 @@ class Receivers:
             posts, rejected = posts + taken.posts, rejected + len(taken.rejected)
         if heard.authors:
             messages += (await self._intake.authors(one.name, one.network, heard.authors)).messages
-        messages += self._said(one, receiver, now, posts)
-        if messages:
-            await self._publisher.report(messages)
+        beat = self._said(one, receiver, now, posts)
+        if messages or beat:
+            await self._publisher.report([*messages, *beat])
+        if beat:
+            self._said_at[one.name] = now
         self._metrics.posts.labels(one.name).inc(posts)
+        for why, count in heard.left_out.items():
+            self._metrics.left_out.labels(one.name, why).inc(count)
         self._metrics.rejected.labels(one.name).inc(rejected)
         if posts:
             self._metrics.last_post.labels(one.name).set(epoch(now))
@@ -137,7 +169,6 @@ class Receivers:
         said = self._said_at.get(one.name)
         if said is not None and now - said < timedelta(seconds=STATUS_SECONDS):
             return []
-        self._said_at[one.name] = now
         promise = getattr(receiver, "silence_seconds", None)
         status = SourceStatus(
             one.name,
@@ -153,6 +184,10 @@ class Receivers:
             healthy(one.network, one.name, one.section.brands, now, promise),
             Message(SOURCES.name, one.name, encode_status(status)),
         ]
+
+    def reloaded(self) -> None:
+        """Build every source anew with its next call, because somebody may have changed a secret."""
+        self._built.clear()
 
     async def close(self) -> None:
         """Give everything back. One that does not let go keeps nobody."""
@@ -173,6 +208,10 @@ def receiver_routes(receivers: Receivers) -> APIRouter:
         return await receivers.answer(request, name)
 
     return router
+
+
+def _in_one_line(why: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in why[:WHY_CHARS])
 
 
 def _problem(status: int, title: str, detail: str, retry_after: float | None = None) -> Response:

@@ -48,7 +48,8 @@ class Spent:
 @dataclass(frozen=True, slots=True)
 class SourceState:
     """`heard_at` is when the source last heard its network, as our clock says; `alive_at` when we last said that it hears;
-    `last_post_at` when it last brought a post; `gone` that the configuration does not name it any more."""
+    `last_post_at` when it last brought a post; `gone` that the configuration does not name it any more. Of a source that is
+    called, `promised` is within what time the operator last said that calls come."""
 
     network: str = ""
     cursor: Cursor | None = None
@@ -58,6 +59,7 @@ class SourceState:
     gap: OpenGap | None = None
     spent: Spent = Spent()
     gone: bool = False
+    promised: float | None = None
     version: int = VERSION
 
 

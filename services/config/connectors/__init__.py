@@ -7,12 +7,23 @@ from typing import Annotated
 from pydantic import Field
 
 from services.config.connectors.drop import DropSection
+from services.config.connectors.helpdesks import ChatwootSection, ZendeskSection
+from services.config.connectors.meta import MetaSection
+from services.config.connectors.tiktok import TikTokSection
 from services.config.connectors.topic_in import TopicInSection
+from services.config.connectors.webhooks import CloudEventsSection, StandardWebhooksSection, WebhookSection
 
 # fmt: off
 Connector = Annotated[
-    DropSection
-    | TopicInSection,
+    ChatwootSection
+    | CloudEventsSection
+    | DropSection
+    | MetaSection
+    | StandardWebhooksSection
+    | TikTokSection
+    | TopicInSection
+    | WebhookSection
+    | ZendeskSection,
     Field(discriminator="kind"),
 ]
 # fmt: on

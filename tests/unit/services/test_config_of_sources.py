@@ -34,7 +34,7 @@ def test_each_connector_has_a_name_a_network_and_the_fields_of_its_kind() -> Non
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        ("kind: drop", "kind: dorp", 6, ["sources.0.listen.0", "'dorp'", "drop, kafka"]),
+        ("kind: drop", "kind: dorp", 6, ["sources.0.listen.0", "'dorp'", "drop", "kafka"]),
         ("kind: drop, ", "", 6, ["sources.0.listen.0", "`kind` is required"]),
         ("folder: /data/in", "foldr: /data/in", 6, ["sources.0.listen.0.foldr", "`folder`"]),
         ("topic: reviews", "topik: reviews", 12, ["sources.1.listen.0.topik", "`topic`"]),
