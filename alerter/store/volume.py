@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Connection, and_, case, false, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, case, false, func, or_, select, true, type_coerce, update
 
 from alerter.store.database import insert_missing
 from alerter.store.tables import volumes
@@ -40,7 +40,7 @@ def add(connection: Connection, event: BrandVolume) -> None:
             posts=volumes.c.posts + event.posts,
             scored=volumes.c.scored + event.scored,
             negative=volumes.c.negative + event.negative,
-            newest_at=case((is_newer, event.minute), else_=volumes.c.newest_at),
+            newest_at=case((is_newer, type_coerce(event.minute, volumes.c.newest_at.type)), else_=volumes.c.newest_at),
         )
     )
 

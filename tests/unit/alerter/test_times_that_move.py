@@ -16,7 +16,7 @@ from tests.unit.alerter.make import NOW
 PAST = {
     "created_at", "made_at", "noted_at", "opened_at", "changed_at", "told_at", "touched_at", "at", "asked_at", "answered_at",
     "crossed_at", "begun_at", "finished_at", "paged_wall", "failing_since", "reported_at", "heard_at", "hour", "confirmed_at",
-    "off_at", "endpoint_made", "asked_wall",
+    "off_at", "endpoint_made", "asked_wall", "newest_at",
 }  # fmt: skip
 """When something was. Nothing is reckoned from it that is still to come, or only by people."""
 SAID = {
