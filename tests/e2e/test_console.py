@@ -245,6 +245,45 @@ async def test_the_whole_way_can_be_gone_without_a_mouse(tmp_path: Path) -> None
     assert trouble == []
 
 
+async def test_the_board_is_worked_by_keys_and_what_is_chosen_stays_chosen_while_it_changes(tmp_path: Path) -> None:
+    trouble: list[str] = []
+    async with browser() as opened, staged(tmp_path, "demo.yaml") as stage:
+        await stage.play_until(30)
+        page = await watched(opened, trouble, viewport=WIDE)
+        await sign_in(page, stage)
+        await page.keyboard.press("?")
+        assert await page.locator("#keys").is_visible()
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("/")
+        assert await page.evaluate("document.activeElement.id") == "q"
+        await page.keyboard.type("jar?")
+        assert await page.input_value("#q") == "jar?", "keys act on nothing while somebody types"
+        await page.fill("#q", "")
+        await page.evaluate("document.activeElement.blur()")
+        await page.keyboard.press("j")
+        assert await page.evaluate("document.activeElement.matches('.board .says')")
+        await page.keyboard.press("x")
+        box = page.locator(".pick input").first
+        assert await box.is_checked()
+        await page.evaluate("window.neverReloaded = true")
+        before = await page.locator("#strip").inner_text()
+        await stage.play_until(36)
+        await page.wait_for_function("(before) => document.getElementById('strip').innerText !== before", arg=before)
+        assert await page.evaluate("window.neverReloaded")
+        assert await page.locator(".pick input:checked").count() == 1
+        await page.locator(".board .says").first.focus()
+        await page.keyboard.press("a")
+        await page.wait_for_selector(".said")
+        await page.keyboard.press("j")
+        await page.keyboard.press("r")
+        assert await page.evaluate("document.activeElement.id") == "yes-chosen", "it asks first"
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("#over")
+        assert "Marked as over" in await page.inner_text(".said")
+        assert "done=" not in page.url
+    assert trouble == []
+
+
 async def test_it_is_over_asks_once_and_can_be_taken_back_with_and_without_scripts(tmp_path: Path) -> None:
     trouble: list[str] = []
     async with browser() as opened, staged(tmp_path, "demo.yaml") as stage:

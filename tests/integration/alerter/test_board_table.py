@@ -188,13 +188,14 @@ async def test_several_are_taken_and_ended_at_once_each_with_its_reasons(house: 
         )
         assert "2 could not be ended , 1 was" in words(again.text)
         assert again.text.count("the incident is resolved") == 2
-        for wrong in (
+        mistakes: list[dict[str, str]] = [
             {"action": "resolve"},
             {**chosen, "action": "reopen"},
-            {**chosen},
+            chosen,
             {"i-x": "on", "action": "resolve"},
-        ):
-            assert (await client.post("/console/incidents/bulk", data={**form, **wrong})).status_code == 422, wrong
+        ]
+        for mistake in mistakes:
+            assert (await client.post("/console/incidents/bulk", data={**form, **mistake})).status_code == 422, mistake
     assert await found(house, "state=open") == set()
 
 
