@@ -73,7 +73,10 @@ def read(fields: Sequence[tuple[str, str]], person: str) -> BoardFilter:
         holders=names_of(person) if is_mine else frozenset(),
         is_free="free" in given,
         is_untold="untold" in given,
-        **{name: one(name) for name in _WORDS},
+        brand=one("brand"),
+        network=one("network"),
+        language=one("language"),
+        label=one("label"),
     )
     return BoardFilter(asked, is_mine, first)
 

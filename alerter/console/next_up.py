@@ -69,7 +69,7 @@ def next_up(record: IncidentRecord, known: Plans, config: Config, now: datetime)
     if record.ended:
         return NextUp("it is over")
     if incident.id in known.untold:
-        return NextUp("nobody was told", is_bad=True, because=known.untold[incident.id])
+        return NextUp("Nobody was told", is_bad=True, because=known.untold[incident.id])
     if incident.held is not None:
         return NextUp("held back, ends", incident.held.until, because=incident.held.reason)
     if incident.snoozed_until is not None:
@@ -78,7 +78,7 @@ def next_up(record: IncidentRecord, known: Plans, config: Config, now: datetime)
         return NextUp(f"{incident.assigned_to} was asked, has time for", record.asked_until)
     if incident.acknowledged_by is not None:
         until = incident.acknowledged_until
-        return NextUp("their time ends" if until is not None else "they work on it", until)
+        return NextUp("time on it ends" if until is not None else "somebody works on it", until)
     return _of_policy(record, known, config, now)
 
 

@@ -1,8 +1,8 @@
 """A page of the board: the incidents that somebody asks for, in the database's order, each as one row.
 
-What nobody has comes first, the worst of it at the top; what somebody has follows by severity. Within a severity, what nobody
-was told of leads, and then the sooner deadline. However many are open, the most urgent is on the first page, and a
-page takes the same number of queries.
+What nobody has comes first, the worst of it at the top; what somebody has follows by severity. What nobody was even told of
+leads: nothing else will bring anybody to it. Within a severity the sooner deadline comes first. However many are open, the most
+urgent is on the first page, and a page takes the same number of queries.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, not_, select
 
@@ -80,12 +80,12 @@ class Row:
     is_unanswered: bool
 
 
-def order() -> tuple[ColumnElement[object], ...]:
+def order() -> tuple[ColumnElement[Any], ...]:
     c = incidents.c
     return (
         c.acknowledged_by.is_not(None),
-        c.severity,
         not_(untold.IS_UNTOLD),
+        c.severity,
         c.easing,
         c.answer_by.is_(None),
         c.answer_by,

@@ -9,9 +9,9 @@ from typing import Final
 from alerter.console.chart import nice_top, observed_points
 from alerter.incidents.record import Facet
 
-LEFT: Final = 35.0
+LEFT: Final = 33.0
 TOP: Final = 2.0
-WIDTH: Final = 96.0
+WIDTH: Final = 76.0
 HEIGHT: Final = 22.0
 """Where the curve is in its picture, beside the words of the axis."""
 MOST_POINTS: Final = 16

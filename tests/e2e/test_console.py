@@ -52,6 +52,7 @@ PUBLISHED = {
     "acknowledge-dark",
 }
 BROKEN = "night-shift"
+ROW = "tr[data-incident]"
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 RESPONDERS = tuple(Responder(id=name, name=name.title(), methods=("front-desk",)) for name in ("dana", "lee", "max"))
 SCHEDULES = (
@@ -158,18 +159,18 @@ async def test_the_board_shows_the_incident_live_and_a_click_takes_it(tmp_path: 
     async with browser() as opened, staged(tmp_path, "1-quoted-by-the-loud.yaml") as stage:
         page = await watched(opened, trouble, viewport=WIDE)
         await sign_in(page, stage)
-        assert await page.locator(".card").count() == 0
+        assert await page.locator(ROW).count() == 0
         await page.evaluate("window.neverReloaded = true")
         playing = asyncio.create_task(stage.play_until(10_000))
-        await page.wait_for_selector(".card")
+        await page.wait_for_selector(ROW)
         assert await page.evaluate("window.neverReloaded"), "it came without a reload"
         assert "New incident" in (await page.text_content("#news") or "")
         assert (await page.title()).startswith("(1)")
-        card = page.locator(".card").first
-        assert "Nobody has it" in " ".join((await card.inner_text()).split())
-        await card.get_by_role("button", name="I have it").click()
-        await page.wait_for_selector(".card .held")
-        assert "dana has it" in " ".join((await page.locator(".card").first.inner_text()).split())
+        row = page.locator(ROW).first
+        assert "Nobody has it" in " ".join((await row.inner_text()).split())
+        await row.get_by_role("button", name="I have it").click()
+        await page.wait_for_selector(".board .held")
+        assert "dana has it" in " ".join((await page.locator(ROW).first.inner_text()).split())
         await playing
         await idle(stage.process)
         taken = stage.heard("incident.acknowledged")
@@ -193,7 +194,7 @@ async def test_every_page_can_be_used_by_keyboard_and_screen_reader_on_any_scree
             await page.goto(f"{stage.url}/console")
             found += await _violations(axe, page, "login")
             await sign_in(page, stage)
-            incident = await page.locator(".card h3 a").first.get_attribute("href")
+            incident = await page.locator(".board .says").first.get_attribute("href")
             assert incident is not None
             for name, path in [*await _paths(page, incident), *await _deliveries(page, stage)]:
                 await page.goto(f"{stage.url}{path}")
@@ -227,9 +228,9 @@ async def test_the_whole_way_can_be_gone_without_a_mouse(tmp_path: Path) -> None
         await page.keyboard.press("Tab")
         assert await page.evaluate("document.activeElement.className") == "skip"
         await page.keyboard.press("Enter")
-        for _ in range(10):
+        for _ in range(60):
             await page.keyboard.press("Tab")
-            if await page.evaluate("document.activeElement.matches('.card h3 a')"):
+            if await page.evaluate("document.activeElement.matches('.board .says')"):
                 break
         await page.keyboard.press("Enter")
         await page.wait_for_selector("#head")
@@ -244,6 +245,45 @@ async def test_the_whole_way_can_be_gone_without_a_mouse(tmp_path: Path) -> None
     assert trouble == []
 
 
+async def test_the_board_is_worked_by_keys_and_what_is_chosen_stays_chosen_while_it_changes(tmp_path: Path) -> None:
+    trouble: list[str] = []
+    async with browser() as opened, staged(tmp_path, "demo.yaml") as stage:
+        await stage.play_until(30)
+        page = await watched(opened, trouble, viewport=WIDE)
+        await sign_in(page, stage)
+        await page.keyboard.press("?")
+        assert await page.locator("#keys").is_visible()
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("/")
+        assert await page.evaluate("document.activeElement.id") == "q"
+        await page.keyboard.type("jar?")
+        assert await page.input_value("#q") == "jar?", "keys act on nothing while somebody types"
+        await page.fill("#q", "")
+        await page.evaluate("document.activeElement.blur()")
+        await page.keyboard.press("j")
+        assert await page.evaluate("document.activeElement.matches('.board .says')")
+        await page.keyboard.press("x")
+        box = page.locator(".pick input").first
+        assert await box.is_checked()
+        await page.evaluate("window.neverReloaded = true")
+        before = await page.locator("#strip").inner_text()
+        await stage.play_until(36)
+        await page.wait_for_function("(before) => document.getElementById('strip').innerText !== before", arg=before)
+        assert await page.evaluate("window.neverReloaded")
+        assert await page.locator(".pick input:checked").count() == 1
+        await page.locator(".board .says").first.focus()
+        await page.keyboard.press("a")
+        await page.wait_for_selector(".said")
+        await page.keyboard.press("j")
+        await page.keyboard.press("r")
+        assert await page.evaluate("document.activeElement.id") == "yes-chosen", "it asks first"
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("#over")
+        assert "Marked as over" in await page.inner_text(".said")
+        assert "done=" not in page.url
+    assert trouble == []
+
+
 async def test_it_is_over_asks_once_and_can_be_taken_back_with_and_without_scripts(tmp_path: Path) -> None:
     trouble: list[str] = []
     async with browser() as opened, staged(tmp_path, "demo.yaml") as stage:
@@ -251,7 +291,7 @@ async def test_it_is_over_asks_once_and_can_be_taken_back_with_and_without_scrip
         for scripts in (True, False):
             page = await watched(opened, trouble, viewport=PHONE, java_script_enabled=scripts)
             await sign_in(page, stage)
-            await page.locator(".card h3 a").first.click()
+            await page.locator(".board .says").first.click()
             await page.wait_for_selector("#head")
             yes = page.get_by_role("button", name="Yes, it is over")
             assert not await yes.is_visible()
@@ -278,17 +318,17 @@ async def test_whoever_looks_from_elsewhere_reads_the_time_of_their_own_clock(tm
         await stage.play_until(30)
         page = await watched(opened, trouble, viewport=PHONE, timezone_id="Asia/Tokyo")
         await sign_in(page, stage)
-        assert "JST" in await page.inner_text(".card")
+        assert "JST" in await page.inner_text("#board")
         await page.click("#zone-link")
         await page.select_option("#zone", "America/Argentina/Buenos_Aires")
         await page.get_by_role("button", name="Use this zone").click()
-        await page.wait_for_selector(".card")
-        assert "UTC-3" in await page.inner_text(".card")
+        await page.wait_for_selector(ROW)
+        assert "UTC-3" in await page.inner_text("#board")
         assert await page.evaluate(SIDEWAYS) <= 0, "the longest names too"
         await page.click("#zone-link")
         await page.get_by_role("button", name="Use this device's: Asia/Tokyo").click()
-        await page.wait_for_selector(".card")
-        assert "JST" in await page.inner_text(".card")
+        await page.wait_for_selector(ROW)
+        assert "JST" in await page.inner_text("#board")
     assert trouble == []
 
 

@@ -8,18 +8,24 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import column, insert, select, table
+from sqlalchemy import Connection, column, event, insert, select, table
 
+from alerter.api.auth import Caller
+from alerter.api.incident_filter import IncidentFilter, StateSet
+from alerter.api.scopes import Scope
+from alerter.console import live, rendering, rows, strip
 from alerter.incidents.store import incident_of
 from alerter.store import migrate
 from alerter.store.database import default_url, engine_of
 from alerter.store.tables import incidents
 from services.contracts.signal import Level
 from tests.integration.alerter.conftest import House, MakeHouse
-from tests.integration.alerter.test_console import sign_in
+from tests.integration.alerter.test_console import MAX_PAGE_BYTES, sign_in
 from tests.unit.alerter import make
 
 OPEN = 250
+MOST_QUERIES = 30
+ASSETS = sum(len(rendering.static(name)[0]) for name in rendering.KINDS)
 BEFORE = "0001"
 """The version that had no columns for the board."""
 
@@ -32,19 +38,38 @@ async def house(make_house: MakeHouse) -> AsyncIterator[House]:
         yield made
 
 
+async def queries(house: House) -> int:
+    """How many statements a page of the board takes, with its strip."""
+    context, caller = house.alerter.context(), Caller("admin", Scope.ADMIN)
+    seen: list[str] = []
+
+    def read(connection: Connection) -> None:
+        event.listen(connection, "before_cursor_execute", lambda *said: seen.append(said[2]))
+        rows.read(connection, caller, IncidentFilter(states=(StateSet.OPEN,)), 0, context, with_ended=True)
+        strip.read(connection, caller, context)
+        live.fingerprint(connection, caller)
+
+    await house.alerter.database.read(read)
+    return len(seen)
+
+
 async def test_with_250_open_the_worst_that_nobody_has_comes_first_and_all_are_counted(house: House) -> None:
     worst = make.forecast(story="bsky:worst", probability=0.95, mood=make.mood(), crossing=None)
     await house.signal(worst)
     await house.settle()
     (first,) = await house.incidents()
     assert first["severity"] == 1
+    of_one = await queries(house)
     house.clock.advance(60)
     await house.signal(*(make.forecast(story=f"bsky:s{n}", crossing=None) for n in range(OPEN - 1)))
     await house.settle()
     taken = (await house.incidents())[0]["id"]
     await house.alerter.act(lambda desk: desk.people.acknowledge(taken, "dana", ""))
     async with sign_in(house) as client:
+        assert await queries(house) == of_one, "as many as for a single one"
+        assert of_one <= MOST_QUERIES
         page = (await client.get("/console")).text
+        assert len(page.encode()) + ASSETS < MAX_PAGE_BYTES
         shown = re.findall(r'data-incident="([0-9a-f]+)"', page)
         assert shown[0] == first["id"], "the one that was changed longest ago is the worst"
         assert taken not in shown
@@ -81,7 +106,7 @@ async def test_incidents_of_the_version_before_get_their_places(
     await house.settle()
     taken = next(one["id"] for one in await house.incidents() if one["state"] == "prior")
     await house.alerter.act(lambda desk: desk.people.acknowledge(taken, "dana", ""))
-    columns = ("id", "acknowledged_by", "answer_by", "easing")
+    columns = ("id", "acknowledged_by", "answer_by", "easing", "words", "kept_words", "labels", "networks", "languages")
     query = select(incidents).order_by(incidents.c.id)
     rows = await house.alerter.database.read(lambda c: c.execute(query).all())
     assert any(row.acknowledged_by for row in rows)

@@ -134,3 +134,13 @@ async def test_the_terms_of_today_hold_for_what_came_before(house: House) -> Non
     assert {card["post_id"] for card in incident["exemplars"]} == {"e2"}
     (everything,) = await house.incidents()
     assert everything["root"]["text"] == "the text of p1"
+
+
+async def test_what_a_source_keeps_in_the_house_is_not_found_from_outside(house: House) -> None:
+    """Or whoever may not read a post could guess it, word by word."""
+    centre = await make_key(house, "centre", "respond", "acme")
+    for word in ("mia.example", "p1", "quiet.example", "closed.example", "kept-9", "e2"):
+        inside = (await house.http.get("/v1/incidents", params={"text": word})).json()["items"]
+        outside = (await house.http.get("/v1/incidents", params={"text": word}, headers=centre)).json()["items"]
+        assert inside, word
+        assert outside == [], word

@@ -36,6 +36,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("post", "/v1/incidents/{incident}/outcome"): {**BY, "outcome": "false_alarm"},
     ("post", "/v1/incidents/{incident}/note"): {**BY, "comment": "called them"},
     ("post", "/v1/incidents/{incident}/labels"): {**BY, "add": ["care"]},
+    ("post", "/v1/incidents/{incident}/severity"): {**BY, "severity": 1, "comment": "the minister called"},
+    ("post", "/v1/incidents/{incident}/playbook"): {**BY, "step": "Answer in public."},
     ("post", "/v1/deliveries/{delivery}/resend"): None,
     ("patch", "/v1/endpoints/{name}"): {"hours": None},
     ("patch", "/v1/silences/{silence}"): BY,
