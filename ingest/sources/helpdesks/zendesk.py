@@ -105,7 +105,7 @@ class ZendeskMapping:
         if said.is_public is False:
             found.leave_out(LeftOut.PRIVATE)
             return
-        if said.body is not None and said.body == ticket.description:
+        if said.body is not None and said.body.strip() == (ticket.description or "").strip():
             found.leave_out(LeftOut.SAID_BEFORE)
             return
         who = said.author
