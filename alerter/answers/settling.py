@@ -31,7 +31,7 @@ _ENDS: Final[Mapping[ClockState, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class ClockDeed:
     """What was done to one clock. `why_not` says why nothing was."""
 
     clock: str
@@ -44,27 +44,27 @@ Change = Callable[[Any], "dict[str, Any] | str"]
 """Takes the row of a clock, and returns what is to change in it, or why it cannot be."""
 
 
-def answer(connection: Connection, found: Sequence[Any], how: AnsweredBy, by: str, now: datetime) -> list[Deed]:
+def answer(connection: Connection, found: Sequence[Any], how: AnsweredBy, by: str, now: datetime) -> list[ClockDeed]:
     """They were answered by phone, mail or in private: the clocks stop."""
     return _apply(connection, found, lambda row: _end(row, ClockState.ANSWERED, how, by, now))
 
 
-def dismiss(connection: Connection, found: Sequence[Any], why: Dismissal, by: str, now: datetime) -> list[Deed]:
+def dismiss(connection: Connection, found: Sequence[Any], why: Dismissal, by: str, now: datetime) -> list[ClockDeed]:
     """They need no answer. They no longer count in how fast the brand answers."""
     return _apply(connection, found, lambda row: _end(row, ClockState.DISMISSED, why, by, now))
 
 
-def assign(connection: Connection, found: Sequence[Any], to: str) -> list[Deed]:
+def assign(connection: Connection, found: Sequence[Any], to: str) -> list[ClockDeed]:
     """Somebody answers them, or (empty) nobody in particular. When they are due stays as it is."""
     return _apply(connection, found, lambda row: _waiting(row) or {"assigned_to": to or None})
 
 
-def snooze(connection: Connection, found: Sequence[Any], until: datetime) -> list[Deed]:
+def snooze(connection: Connection, found: Sequence[Any], until: datetime) -> list[ClockDeed]:
     """They come back into the inbox at `until`. When they are due stays as it is, and the owner is told of it as ever."""
     return _apply(connection, found, lambda row: _waiting(row) or {"snoozed_until": until})
 
 
-def take_back(connection: Connection, found: Sequence[Any]) -> list[Deed]:
+def take_back(connection: Connection, found: Sequence[Any]) -> list[ClockDeed]:
     """They wait after all. Only what a person settled can be taken back."""
     return _apply(connection, found, _running_again)
 
@@ -81,14 +81,14 @@ def forget_words(connection: Connection, now: datetime) -> int:
     return connection.execute(update(clocks).where(*over, clocks.c.text.is_not(None)).values(**FORGOTTEN)).rowcount
 
 
-def _apply(connection: Connection, found: Sequence[Any], change: Change) -> list[Deed]:
+def _apply(connection: Connection, found: Sequence[Any], change: Change) -> list[ClockDeed]:
     deeds = []
     for row in found:
         changed = change(row)
         why_not = changed if isinstance(changed, str) else None
         if not isinstance(changed, str):
             connection.execute(update(clocks).where(clocks.c.id == row.id).values(**changed))
-        deeds.append(Deed(row.id, row.brand, f"{row.network}:{row.post_id}", why_not))
+        deeds.append(ClockDeed(row.id, row.brand, f"{row.network}:{row.post_id}", why_not))
     return deeds
 
 

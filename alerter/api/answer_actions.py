@@ -15,7 +15,7 @@ from pydantic import Field, StringConstraints
 from sqlalchemy import Connection
 
 from alerter.answers import settling
-from alerter.answers.settling import Deed
+from alerter.answers.settling import ClockDeed
 from alerter.api import schemas
 from alerter.api.auth import Caller, Responder, seen_by
 from alerter.api.context import ApiContext
@@ -67,7 +67,7 @@ class AnswerAction:
 
     done: str
     body: type[ClocksIn]
-    apply: Callable[[Connection, Sequence[Any], Any, datetime], list[Deed]]
+    apply: Callable[[Connection, Sequence[Any], Any, datetime], list[ClockDeed]]
     """Takes rows, a `body` and the time."""
 
 
@@ -93,7 +93,7 @@ async def perform(service: ApiContext, caller: Caller, name: str, said: ClocksIn
     now = service.context().now
     detail = said.model_dump(mode="json", exclude={"ids"}, exclude_defaults=True)
 
-    def write(connection: Connection) -> list[Deed]:
+    def write(connection: Connection) -> list[ClockDeed]:
         rows = settling.visible(connection, said.ids, seen_by(caller, answer_clocks.c.brand))
         deeds = action.apply(connection, rows, said, now)
         for deed in deeds:
