@@ -22,7 +22,7 @@ DAYS: Final = 7
 _A_DAY: Final = timedelta(days=1)
 
 
-class Mark(StrEnum):
+class BlockMark(StrEnum):
     """What a block stands for."""
 
     SHIFT = "shift"
@@ -34,7 +34,7 @@ class Mark(StrEnum):
 class DayBlock:
     """A part of one day. `left` and `width` are shares of the day, 0 to 1. `about` is a schedule, or the kind of an absence."""
 
-    mark: Mark
+    mark: BlockMark
     about: str
     begins: datetime
     ends: datetime
@@ -79,19 +79,19 @@ def grid(
     """Returns the row of what nobody covers, if there is any, then one for each of `people` and for whoever else serves, in the
     order of their ids."""
     begin, end = days[0].begins, days[-1].ends
-    found: dict[str | None, list[tuple[Mark, str, Span]]] = {name: [] for name in sorted(people)}
+    found: dict[str | None, list[tuple[BlockMark, str, Span]]] = {name: [] for name in sorted(people)}
     for schedule in schedules:
         for shift in roster.unroll(schedule, begin, end):
-            mark = Mark.SHIFT if shift.responder is not None else Mark.GAP
+            mark = BlockMark.SHIFT if shift.responder is not None else BlockMark.GAP
             found.setdefault(shift.responder, []).append((mark, schedule.id, Span(shift.begins, shift.ends)))
     for absence in absences:
         if absence.responder in found and absence.begins < end and absence.ends > begin:
-            found[absence.responder].append((Mark.ABSENT, absence.kind, Span(absence.begins, absence.ends)))
+            found[absence.responder].append((BlockMark.ABSENT, absence.kind, Span(absence.begins, absence.ends)))
     ordered = sorted(found, key=lambda name: (name is not None, name or ""))
     return [WeekRow(name, tuple(_blocks(day, found[name]) for day in days)) for name in ordered]
 
 
-def _blocks(day: WeekDay, spans: Iterable[tuple[Mark, str, Span]]) -> tuple[DayBlock, ...]:
+def _blocks(day: WeekDay, spans: Iterable[tuple[BlockMark, str, Span]]) -> tuple[DayBlock, ...]:
     length = (day.ends - day.begins) / timedelta(seconds=1)
     blocks = []
     for mark, about, span in spans:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from alerter.console import week
-from alerter.console.week import Mark
+from alerter.console.week import BlockMark
 from alerter.oncall.roster import Roster
 from alerter.oncall.shifts import Absence
 from services.config.rota import Schedule, zone_of
@@ -43,11 +43,11 @@ def test_a_night_stands_in_both_of_its_days_and_the_open_hours_in_a_row_of_their
     days = week.days_of(date(2026, 3, 2), BERLIN)
     nobody, dana = week.grid(days, [nights("dana")], Roster(), [], ["dana"])
     assert nobody.responder is None
-    assert {block.mark for day in nobody.days for block in day} == {Mark.GAP}
+    assert {block.mark for day in nobody.days for block in day} == {BlockMark.GAP}
     assert all(len(day) == 1 for day in nobody.days)
     for blocks in dana.days:
         assert [(round(24 * one.left), round(24 * one.width)) for one in blocks] == [(0, 8), (20, 4)]
-        assert {(one.mark, one.about) for one in blocks} == {(Mark.SHIFT, "night")}
+        assert {(one.mark, one.about) for one in blocks} == {(BlockMark.SHIFT, "night")}
     covered = sum(one.width for row in (nobody, dana) for day in row.days for one in day)
     assert covered == pytest.approx(7)
 
@@ -56,7 +56,7 @@ def test_who_is_absent_is_shown_as_absent_and_what_they_leave_as_a_gap() -> None
     days = week.days_of(date(2026, 3, 2), BERLIN)
     gone = away("dana", days[1].begins, days[3].begins)
     nobody, dana, lee = week.grid(days, [nights("dana")], Roster(absences=[gone]), [gone], ["dana", "lee"])
-    assert [[one.mark for one in day] for day in dana.days[1:3]] == [[Mark.ABSENT], [Mark.ABSENT]]
+    assert [[one.mark for one in day] for day in dana.days[1:3]] == [[BlockMark.ABSENT], [BlockMark.ABSENT]]
     assert sum(one.width for one in nobody.days[1]) == pytest.approx(1)
     assert lee.is_empty, "whoever has no shift has a row all the same"
 
@@ -65,7 +65,7 @@ def test_what_lies_outside_the_week_is_not_in_it() -> None:
     days = week.days_of(date(2026, 3, 2), BERLIN)
     early = away("dana", datetime(2026, 2, 1, tzinfo=UTC), days[0].begins)
     (_, dana) = week.grid(days, [nights("dana")], Roster(), [early], ["dana"])
-    assert Mark.ABSENT not in {one.mark for day in dana.days for one in day}
+    assert BlockMark.ABSENT not in {one.mark for day in dana.days for one in day}
 
 
 def test_a_week_begins_on_its_monday() -> None:
