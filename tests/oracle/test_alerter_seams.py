@@ -15,8 +15,10 @@ import pytest
 
 from services.base.clock import RealClock
 from services.base.crashpoints import SEAMS
+from services.contracts.changed import PostEdited
 from services.contracts.codec import decode
 from services.contracts.incident import IncidentChanged
+from services.contracts.post import AuthorChanged
 from services.contracts.signal import PostRedacted
 from services.contracts.topics import INCIDENTS, SIGNALS
 from services.eventlog.base import EventLog, Message
@@ -65,7 +67,7 @@ async def _alerted(stage: Stage, signals: Sequence[Message], crash: str | None) 
 
 
 async def _subscribe(alerter: str, sink_url: str, sink: Sink) -> None:
-    async with httpx2.AsyncClient(headers={"authorization": f"Bearer {ADMIN_KEY}"}) as client:
+    async with httpx2.AsyncClient(timeout=30, headers={"authorization": f"Bearer {ADMIN_KEY}"}) as client:
         hook = {"name": ENDPOINT, "url": f"{sink_url}/hooks/{ENDPOINT}"}
         answer = await client.post(f"{alerter}/v1/endpoints", json=hook)
         assert answer.status_code == 201, answer.text
@@ -112,7 +114,7 @@ async def _look(stage: Stage, sink: Sink) -> Told:
 def _meaning(message: Webhooked) -> tuple[str, ...]:
     """Not the whole body: between two attempts a post that it quotes may be deleted, and is then left out."""
     body, told = message.body, message.body["data"]
-    if body["type"] == "post.redacted":
+    if body["type"] in ("post.redacted", "post.edited"):
         return body["type"], body["timestamp"], told["incident"], told["post_id"]
     return body["type"], body["timestamp"], told["id"], str(told["sequence"])
 
@@ -129,25 +131,32 @@ def signals(tmp_path_factory: pytest.TempPathFactory) -> list[Message]:
         return [Message(SIGNALS.name, record.key, record.value) for record in sight.signals]
 
     found = played({"night": score}, lambda _: stage_at(tmp_path_factory.mktemp("signals"))).outcome("night")
-    redactions = [message for message in found if isinstance(decode(message.value).event, PostRedacted)]
-    raced = _raced(redactions)
-    assert 0 < len(raced) < len(redactions)
+    changes = [message for message in found if _changed(message) is not None]
+    raced = _raced(changes)
+    assert 0 < len(raced) < len(changes)
     return [message for message in found if message not in raced]
 
 
-def _raced(redactions: Sequence[Message]) -> list[Message]:
-    """Those of posts of whose deletion the lanes of several brands hear. Whichever hears of it first takes the post out of all
-    that the others have not applied yet: how often an incident changes then depends on which lane is ahead."""
-    brands: dict[str, set[str]] = defaultdict(set)
-    for message in redactions:
-        brands[_deleted(message)].add(message.key)
-    return [message for message in redactions if len(brands[_deleted(message)]) > 1]
+def _raced(changes: Sequence[Message]) -> list[Message]:
+    """Those of posts and authors of whose deletion, edit or erasure the lanes of several brands hear. Whichever hears of it
+    first changes the post in all that the others have not applied yet: how often an incident changes then depends on which lane
+    is ahead."""
+    brands: dict[str | None, set[str]] = defaultdict(set)
+    for message in changes:
+        brands[_changed(message)].add(message.key)
+    return [message for message in changes if len(brands[_changed(message)]) > 1]
 
 
-def _deleted(message: Message) -> str:
-    event = decode(message.value).event
-    assert isinstance(event, PostRedacted)
-    return event.post_id
+def _changed(message: Message) -> str | None:
+    """What is said to have changed: a post, or all of an author."""
+    match decode(message.value).event:
+        case PostRedacted(post_id=post):
+            return post
+        case PostEdited(post=card):
+            return card.post_id
+        case AuthorChanged(author_id=author):
+            return f"author {author}"
+    return None
 
 
 def _scenes(signals: Sequence[Message]) -> dict[str, Any]:
