@@ -6,6 +6,8 @@ from typing import Final
 
 KINDS: Final[dict[str, str]] = {
     "drop": "ingest.sources.drop:build",
+    "feed": "ingest.sources.feeds.source:build",
     "kafka": "ingest.sources.topic_in:build",
+    "mastodon": "ingest.sources.mastodon.source:build",
 }
 """The `kind` of a connector in the configuration, and its `module:build`: one line a kind, in the order of the alphabet."""

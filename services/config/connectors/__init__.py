@@ -7,11 +7,15 @@ from typing import Annotated
 from pydantic import Field
 
 from services.config.connectors.drop import DropSection
+from services.config.connectors.feeds import FeedConnector
+from services.config.connectors.mastodon import MastodonConnector
 from services.config.connectors.topic_in import TopicInSection
 
 # fmt: off
 Connector = Annotated[
     DropSection
+    | FeedConnector
+    | MastodonConnector
     | TopicInSection,
     Field(discriminator="kind"),
 ]
