@@ -169,6 +169,7 @@ class FeedSource:
                 document = await asyncio.to_thread(read_feed, fetched.body, fetched.url, fetched.charset)
             except NoFeed as error:
                 fetched = Fetched(FeedAnswer.AWAY, f"is no feed: {error}")
+                feed.validators.asked_whole = None  # or "not modified" would make it a quiet feed
             else:
                 items = self._items(feed, document, unsure=not feed.was_read)
                 for one in reversed(identify(document.entries)):
