@@ -61,9 +61,17 @@ class MastodonHearing:
         self._private = private
 
     async def status(
-        self, status: MastodonStatus, now: datetime, *, asked: bool, brands: tuple[str, ...] = (), surely: bool = False
+        self,
+        status: MastodonStatus,
+        now: datetime,
+        *,
+        asked: bool,
+        brands: tuple[str, ...] = (),
+        surely: bool = False,
+        remember: bool = True,
     ) -> list[Item]:
-        """The items of a status; none if it concerns nobody. `surely` says that it concerns us whatever its text says."""
+        """The items of a status; none if it concerns nobody. `surely` says that it concerns us whatever its text says. What is
+        heard out of turn has no cursor, so nobody would know whether it was stored: it is not remembered."""
         if self.memory.is_gone(status.local_id) or not (is_public(status) or (self._private and surely)):
             return []
         if status.reblog is not None:
@@ -81,7 +89,8 @@ class MastodonHearing:
         if edited > known.edited_at:
             items.append(edit_item(self.server, status, now))
             known = KnownStatus(known.post, known.root, edited)
-        self.memory.remember(status.local_id, known)
+        if remember:
+            self.memory.remember(status.local_id, known)
         return items
 
     async def notification(self, told: MastodonNotification, now: datetime, *, asked: bool) -> list[Item]:

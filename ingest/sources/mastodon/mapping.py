@@ -55,8 +55,10 @@ def is_public(status: MastodonStatus) -> bool:
 
 
 def post_id(uri: str) -> str:
-    """An address that is too long to be an id is named by its digest."""
-    return uri if 0 < len(uri) <= MAX_ID_CHARS else f"sha256:{hashlib.sha256(uri.encode()).hexdigest()}"
+    """An address that cannot be an id, mostly because it is too long, is named by its digest."""
+    if 0 < len(uri) <= MAX_ID_CHARS and uri.isprintable():
+        return uri
+    return f"sha256:{hashlib.sha256(uri.encode('utf-8', 'replace')).hexdigest()}"
 
 
 def unknown_parent(server: Server, local_id: str) -> str:

@@ -7,8 +7,9 @@ passed on: a public stream brings those of everybody in the world, and what is f
 
 from __future__ import annotations
 
+import secrets
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -21,11 +22,13 @@ MOST_CHARS: Final = 7_500
 
 @dataclass(frozen=True, slots=True)
 class KnownStatus:
-    """`root` is the post with which its conversation began, `edited_at` of which text was passed on."""
+    """`root` is the post with which its conversation began, `edited_at` of which text was passed on, and `number` its place in
+    the order in which things were remembered."""
 
     post: str
     root: str
     edited_at: str = ""
+    number: int = 0
 
 
 class StatusMemory:
@@ -35,13 +38,16 @@ class StatusMemory:
         self._known: OrderedDict[str, KnownStatus] = OrderedDict()
         self._ids: dict[str, str] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()
+        self.life = secrets.token_hex(4)
+        self.count = 0
 
     def is_gone(self, local_id: str) -> bool:
         """True if it was deleted a short time ago: servers deliver a creation after the deletion, too."""
         return local_id in self._gone
 
     def remember(self, local_id: str, known: KnownStatus) -> None:
-        self._known[local_id] = known
+        self.count += 1
+        self._known[local_id] = replace(known, number=self.count)
         self._known.move_to_end(local_id)
         self._ids[known.post] = local_id
         while len(self._known) > MOST_KNOWN:
@@ -76,7 +82,15 @@ class StatusMemory:
             found.append(entry)
         return found[::-1]
 
-    def restore(self, entries: list[tuple[str, str, str, str]]) -> None:
+    def restore(self, life: str, count: int, entries: list[tuple[str, str, str, str]]) -> None:
+        """Go back to what was known when a cursor was written: what was passed on after it may never have been stored. Of a
+        cursor of another process only what stands in it is known."""
+        if life == self.life:
+            for local_id in [local_id for local_id, known in self._known.items() if known.number > count]:
+                self._ids.pop(self._known.pop(local_id).post, None)
+            return
+        self._known.clear()
+        self._ids.clear()
         for local_id, post, root, edited_at in entries:
             self.remember(local_id, KnownStatus(post, root or post, edited_at))
 
@@ -98,21 +112,25 @@ def is_later(one: str, other: str) -> bool:
     return (len(one), one) > (len(other), other)
 
 
-class _Written(msgspec.Struct):
-    t: dict[str, str]
-    k: list[tuple[str, str, str, str]] = []
+class StatusPosition(msgspec.Struct, array_like=True):
+    """What a cursor says: the place in each timeline, and of the memory its `life` and `count`, and the newest."""
+
+    newest: dict[str, str]
+    life: str = ""
+    count: int = 0
+    known: list[tuple[str, str, str, str]] = []
 
 
 def written(places: Places, memory: StatusMemory) -> str:
-    """The position of a cursor: the places, and as much of the memory as there is room for."""
-    bare = len(msgspec.json.encode(_Written(places.newest)).decode())
-    return msgspec.json.encode(_Written(places.newest, memory.newest(MOST_CHARS - bare))).decode()
+    """The position of a cursor, with as much of the memory as there is room for."""
+    bare = StatusPosition(places.newest, memory.life, memory.count)
+    room = MOST_CHARS - len(msgspec.json.encode(bare))
+    return msgspec.json.encode(msgspec.structs.replace(bare, known=memory.newest(room))).decode()
 
 
-def read(position: str) -> tuple[Places, list[tuple[str, str, str, str]]]:
+def read(position: str) -> StatusPosition:
     """Raises `ValueError` for what was not written here."""
     try:
-        found = msgspec.json.decode(position, type=_Written)
+        return msgspec.json.decode(position, type=StatusPosition)
     except msgspec.DecodeError as error:
         raise ValueError(f"no position of this source: {error}") from None
-    return Places(dict(found.t)), found.k

@@ -20,7 +20,7 @@ from ingest.sources.base import Away, Cursor, Heard, Looked, Missed, Probe, Refu
 from ingest.sources.mastodon import memory as notes
 from ingest.sources.mastodon.hearing import MastodonHearing
 from ingest.sources.mastodon.mapping import Item, Server, counters_item, deletion_item, handle_of, parsed, post_id
-from ingest.sources.mastodon.memory import Places, StatusMemory
+from ingest.sources.mastodon.memory import Places, StatusMemory, is_later
 from ingest.sources.mastodon.server import MastodonServer, NotThere
 from ingest.sources.mastodon.shapes import (
     FoundStatuses,
@@ -35,12 +35,15 @@ from ingest.sources.mastodon.shapes import (
 )
 from ingest.sources.mastodon.stream import OpenStreams, StreamName, streams_of
 from ingest.sources.mastodon.timelines import REWIND, Timeline, back_to, newer, newest_of, timelines_of
-from services.config.connectors.mastodon import MastodonConnector
+from services.config.connectors.mastodon import MastodonSection
 
 EDITED: Final = frozenset({"status.update", "status_update"})
 """The second is what a well-known test server says."""
 BEAT_SECONDS: Final = 5.0
 """How often posts that concern nobody move the cursor, and show that the stream lives."""
+
+
+ON_ITS_WAY: Final = timedelta(seconds=10)
 
 
 class MastodonSource:
@@ -51,7 +54,7 @@ class MastodonSource:
 
     def __init__(self, context: SourceContext) -> None:
         options = context.options
-        assert isinstance(options, MastodonConnector)
+        assert isinstance(options, MastodonSection)
         self.silence_seconds: float | None = options.silence_seconds
         self._context = context
         self._options = options
@@ -80,7 +83,7 @@ class MastodonSource:
             while True:
                 wait = (due - self._clock.now()).total_seconds()
                 frames = await streams.next(self._clock.real_seconds(max(wait, 0.0))) if wait > 0 else []
-                items, missed = await self._framed(hearing, frames)
+                items, missed = await self._framed(hearing, frames, streams.take_unreadable())
                 if items or missed or (frames and self._clock.now() >= beat):
                     beat = self._after(BEAT_SECONDS)
                     yield self._heard(items, missed)
@@ -89,13 +92,27 @@ class MastodonSource:
                         if heard.items or heard.missed:
                             yield heard
                     due = self._after(self._options.poll_seconds)
+        except Away:
+            # A stream says only that it broke off. The server may say that we are refused, or for how long to leave it alone.
+            await self._me()
+            raise
         finally:
             await streams.close()
 
     async def probe(self) -> Probe:
-        await self._server.one("/api/v1/accounts/verify_credentials", MastodonAccount)
+        await self._me()
         timeline = self._timelines[-1] if self._options.hears != "nothing" else self._timelines[0]
-        return Probe(await newest_of(self._server, timeline, self._clock.now()), timeline.name)
+        now = self._clock.now()
+        newest = await newest_of(self._server, timeline)
+        if newest is None:
+            return Probe(note=f"{timeline.name}: nothing there")
+        at = min(parsed(newest.created_at) or now, now)
+        # By its number, because two posts of a second have the same time. What is new may be on its way to us.
+        unheard = is_later(str(newest.id), self._places.newest.get(timeline.name, str(newest.id)))
+        if unheard and now - at > ON_ITS_WAY:
+            raise Away(f"{timeline.name} has posts that the stream did not bring")
+        # Whatever time a wrong clock gave it: what was heard is no newer than what was heard.
+        return Probe(min(at, self._at), timeline.name)
 
     async def close(self) -> None:
         """The client belongs to the runner, and the streams to `listen`."""
@@ -128,6 +145,10 @@ class MastodonSource:
         status = await self._server.post("/api/v1/statuses", MastodonStatus, form, key)
         return post_id(status.uri)
 
+    async def _me(self) -> MastodonAccount:
+        """The account of the token. Raises `SourceTrouble`."""
+        return await self._server.one("/api/v1/accounts/verify_credentials", MastodonAccount)
+
     async def _introduced(self) -> MastodonHearing:
         """Who the server is and who we are there, asked once. A server that does not say what its accounts end with is called
         by its address."""
@@ -135,7 +156,7 @@ class MastodonSource:
             return self._hearing
         if not self._context.secrets.get("token"):
             raise Refused("there is no token: see docs/sources/mastodon.md")
-        me = await self._server.one("/api/v1/accounts/verify_credentials", MastodonAccount)
+        me = await self._me()
         said = None
         for path in ("/api/v2/instance", "/api/v1/instance"):
             try:
@@ -165,14 +186,16 @@ class MastodonSource:
         if cursor is None:
             return None
         self._at = cursor.at
-        if cursor.origin == self._server.base:
-            try:
-                self._places, known = notes.read(cursor.position)
-            except ValueError:
-                return cursor.at - REWIND
-            self._memory.restore(known)
-            return None
-        return cursor.at - REWIND
+        try:
+            position = notes.read(cursor.position) if cursor.origin == self._server.base else None
+        except ValueError:
+            position = None
+        if position is None:
+            self._memory.restore("", 0, [])
+            return cursor.at - REWIND
+        self._places = Places(dict(position.newest))
+        self._memory.restore(position.life, position.count, position.known)
+        return None
 
     async def _catch_up(
         self, hearing: MastodonHearing, timelines: Sequence[Timeline], since: datetime | None
@@ -191,10 +214,10 @@ class MastodonSource:
                 yield self._heard(items, page.missed)
 
     async def _framed(
-        self, hearing: MastodonHearing, frames: Sequence[tuple[StreamName, StreamFrame]]
+        self, hearing: MastodonHearing, frames: Sequence[tuple[StreamName, StreamFrame]], bad: int
     ) -> tuple[list[Item], list[Missed]]:
+        """The items of the frames. `bad` frames were none."""
         items: list[Item] = []
-        bad = 0
         for name, frame in frames:
             try:
                 items += await self._from_frame(hearing, name, frame)
@@ -259,7 +282,7 @@ class MastodonSource:
             return [deletion_item(hearing.server, post)]
         if post_id(status.uri) != post:
             return None
-        items = await hearing.status(status, now, asked=True, surely=True)
+        items = await hearing.status(status, now, asked=True, surely=True, remember=False)
         counted = counters_item(hearing.server, status, now)
         items += [counted] if counted is not None else []
         try:
@@ -267,7 +290,7 @@ class MastodonSource:
         except NotThere:
             return items
         for reply in context.descendants:
-            items += await hearing.status(reply, now, asked=True, surely=True)
+            items += await hearing.status(reply, now, asked=True, surely=True, remember=False)
         return items
 
     def _heard(self, items: Sequence[Item], missed: Sequence[Missed] = ()) -> Heard:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import httpx2
-from httpx2.websockets import HTTPXWSException, WebSocketDisconnect, WebSocketUpgradeError
+from httpx2.websockets import AsyncWebSocketSession, HTTPXWSException, WebSocketDisconnect, WebSocketUpgradeError
 
 from ingest.sources.base import Away, SourceTrouble
 from ingest.sources.mastodon.server import MastodonServer, NotThere
@@ -58,9 +58,9 @@ class OpenStreams:
     def __init__(self, server: MastodonServer, names: Sequence[StreamName]) -> None:
         self._server = server
         self._names = names
-        self._frames: asyncio.Queue[tuple[StreamName, StreamFrame] | SourceTrouble] = asyncio.Queue(MOST_WAITING)
+        self._frames: asyncio.Queue[tuple[StreamName, StreamFrame] | Exception] = asyncio.Queue(MOST_WAITING)
         self._tasks: list[asyncio.Task[None]] = []
-        self.unreadable = 0
+        self._unreadable = 0
 
     async def open(self) -> bool:
         """Return when all are open: a catch-up that began earlier would leave a hole. False if the server has none."""
@@ -85,7 +85,7 @@ class OpenStreams:
                 frame = await self._frames.get()
         except TimeoutError:
             return found
-        while not isinstance(frame, SourceTrouble):
+        while not isinstance(frame, Exception):
             found.append(frame)
             if len(found) >= AT_ONCE or self._frames.empty():
                 return found
@@ -94,6 +94,11 @@ class OpenStreams:
             self._frames.put_nowait(frame)
             return found
         raise frame
+
+    def take_unreadable(self) -> int:
+        """How many frames could not be read since the last call."""
+        found, self._unreadable = self._unreadable, 0
+        return found
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -109,10 +114,10 @@ class OpenStreams:
         except NotThere:
             opened.set()
             raise  # this stream alone is not there; its timeline is asked for
-        except SourceTrouble as trouble:
-            await self._frames.put(trouble)
         except (httpx2.HTTPError, OSError, TimeoutError) as error:
             await self._frames.put(Away(f"the stream {name.timeline} broke off ({type(error).__name__})"))
+        except Exception as error:  # noqa: BLE001 - whoever reads the frames raises it
+            await self._frames.put(error)
         finally:
             opened.set()
 
@@ -128,8 +133,7 @@ class OpenStreams:
                 keepalive_ping_timeout_seconds=ALIVE_SECONDS - PING_SECONDS,
             ) as socket:
                 opened.set()
-                while True:
-                    await self._take(name, await socket.receive_text())
+                trouble = await self._until_trouble(name, socket)
         except WebSocketUpgradeError as error:
             status = error.response.status_code
             # Some answer a WebSocket that they do not offer, or whose token they look for elsewhere, as if we were refused.
@@ -139,10 +143,22 @@ class OpenStreams:
                     f"no stream ({status})"
                 ) from None
             raise NotThere(f"no WebSocket ({status})") from None
+        raise trouble
+
+    async def _until_trouble(self, name: StreamName, socket: AsyncWebSocketSession) -> SourceTrouble:
+        """Returns why it ended. What is raised inside of a session comes out of it in a group, which nobody would recognise."""
+        try:
+            while True:
+                try:
+                    await self._offer(name, decode(await socket.receive_text(), StreamFrame))
+                except Unreadable:
+                    self._unreadable += 1
         except WebSocketDisconnect as error:
-            raise Away(f"the server closed the stream {name.timeline} ({error.code})") from None
+            return Away(f"the server closed the stream {name.timeline} ({error.code})")
         except HTTPXWSException as error:
-            raise Away(f"the stream {name.timeline} broke off ({type(error).__name__})") from None
+            return Away(f"the stream {name.timeline} broke off ({type(error).__name__})")
+        except Away as error:
+            return error
 
     async def _by_events(self, name: StreamName, opened: asyncio.Event) -> None:
         path = f"/api/v1/streaming{name.path}"
@@ -159,12 +175,6 @@ class OpenStreams:
             async for event in httpx2.EventSource(answer, MAX_FRAME_BYTES):
                 await self._offer(name, StreamFrame(event.event, event.data))
         raise Away(f"the server closed the stream {name.timeline}")
-
-    async def _take(self, name: StreamName, text: str) -> None:
-        try:
-            await self._offer(name, decode(text, StreamFrame))
-        except Unreadable:
-            self.unreadable += 1
 
     async def _offer(self, name: StreamName, frame: StreamFrame) -> None:
         if self._frames.qsize() >= MOST_WAITING - len(self._names):

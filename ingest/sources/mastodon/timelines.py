@@ -91,7 +91,7 @@ async def back_to(
     """What came since a time. Raises `SourceTrouble`."""
     pages: list[Sequence[Told]] = []
     before: dict[str, str | int] = {"limit": PER_PAGE}
-    reached = False
+    newest, reached = "0", False
     bad_in_all = 0
     while not reached and len(pages) < MOST_BACK:
         await server.spare()
@@ -100,11 +100,11 @@ async def back_to(
         if not told or before.get("max_id") == _id(told[0]):
             reached = True
             break
+        if not pages:
+            newest = _id(told[-1])
         before["max_id"] = _id(told[0])
         reached = _at(told[0], now) < since
         pages.append([one for one in told if _at(one, now) >= since])
-    if not pages:
-        places.newest.setdefault(timeline.name, "0")
     missed = (
         [] if reached else [Missed(since, _at(pages[-1][0], now), f"{timeline.name}: more than could be caught up")]
     )
@@ -114,12 +114,14 @@ async def back_to(
             places.advance(timeline.name, _id(one))
         yield TimelinePage(page, missed)
         missed = []
+    # Also where nothing of it was new enough: the next reading goes on from here.
+    places.advance(timeline.name, newest)
 
 
-async def newest_of(server: MastodonServer, timeline: Timeline, now: datetime) -> datetime | None:
-    """When the newest entry was written; None of an empty timeline. Raises `SourceTrouble`."""
+async def newest_of(server: MastodonServer, timeline: Timeline) -> Told | None:
+    """The newest entry; None of an empty timeline. Raises `SourceTrouble`."""
     told, _ = await _page(server, timeline, {"limit": 1})
-    return _at(told[-1], now) if told else None
+    return told[-1] if told else None
 
 
 async def _page(server: MastodonServer, timeline: Timeline, parameters: dict[str, str | int]) -> tuple[list[Told], int]:

@@ -7,7 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from services.config.connectors.drop import DropSection
+from services.config.connectors.feeds import FeedSection
 from services.config.connectors.helpdesks import ChatwootSection, ZendeskSection
+from services.config.connectors.mastodon import MastodonSection
 from services.config.connectors.meta import MetaSection
 from services.config.connectors.tiktok import TikTokSection
 from services.config.connectors.topic_in import TopicInSection
@@ -18,6 +20,8 @@ Connector = Annotated[
     ChatwootSection
     | CloudEventsSection
     | DropSection
+    | FeedSection
+    | MastodonSection
     | MetaSection
     | StandardWebhooksSection
     | TikTokSection

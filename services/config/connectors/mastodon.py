@@ -21,7 +21,7 @@ class Hears(StrEnum):
     NOTHING = "nothing"
 
 
-class MastodonConnector(ConnectorSection):
+class MastodonSection(ConnectorSection):
     """The secret `token` is that of the brand's account on this server, with the scope `read` (and `write:statuses` to answer
     from here)."""
 

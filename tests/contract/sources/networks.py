@@ -6,4 +6,6 @@ from typing import Final
 
 NETWORKS: Final[dict[str, str]] = {
     "drop": "tests.contract.sources.drop:DropNetwork",
+    "feed": "tests.contract.sources.feed:FeedNetwork",
+    "mastodon": "tests.contract.sources.mastodon:MastodonNetwork",
 }

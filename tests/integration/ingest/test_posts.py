@@ -49,8 +49,10 @@ async def test_a_batch_is_answered_item_by_item(desk: Desk) -> None:
         (1, "accepted", 1),
         (2, "accepted", 2),
         (3, "accepted", 1),
+        (4, "accepted", 1),
+        (5, "accepted", 1),
     ]
-    assert len(await desk.stored()) == 5
+    assert len(await desk.stored()) > len(EXAMPLES), "a quote is stored in both of its conversations"
 
 
 async def test_posts_of_one_conversation_keep_their_order(desk: Desk) -> None:

@@ -1,0 +1,1 @@
+"""Hears feeds: RSS, Atom and JSON Feed, polled or pushed by WebSub."""
