@@ -24,6 +24,7 @@ from services.config.model import Brand
 from services.contracts.base import BrandId
 from services.contracts.post import PostDeleted, PostKind, PostObserved, PostPlaced, SourceCoverage, StoryLinked
 from services.contracts.questions import asks
+from services.contracts.signal import FlaggedBy
 from services.eventlog.base import Record
 
 _ENGAGEMENTS: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.REPOST})
@@ -266,13 +267,17 @@ class Folding:
             b for b in cascade.brands if b in step.watched.brands and b != post.author_brand and speaks_here(post, b)
         ]
         found = step.watched.flags.find(post, concerned) if concerned else {}
-        if not found:
+        read = step.watched.flags.read(folded.reading, concerned, found) if concerned else {}
+        if not found and not read:
             return
         about = relevances(post, cascade.brands, step.watched.brands)
-        for brand, spoken in found.items():
-            if about[brand].counts:
+        for brand in concerned:
+            if (brand in found or brand in read) and about[brand].counts:
                 heard = voices[brand] if brand in voices else self._state.copies.voice(brand, post.text)
-                step.signals.flagged(cascade, folded, brand, spoken, heard)
+                if brand in found:
+                    step.signals.flagged(cascade, folded, brand, found[brand], heard)
+                if brand in read:
+                    step.signals.flagged(cascade, folded, brand, read[brand], heard, FlaggedBy.MODEL)
 
 
 def _complained_about(

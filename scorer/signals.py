@@ -28,6 +28,7 @@ from services.contracts.signal import (
     CascadeForecast,
     CrossingTime,
     Evidence,
+    FlaggedBy,
     Interval,
     Level,
     Mood,
@@ -103,7 +104,7 @@ class Signals:
             backfill=post.backfill or folded.late,
             late=folded.late and not post.backfill,
             voice=voice,
-            model=model,
+            model=reading.model or model,
         )
         self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
 
@@ -128,8 +129,9 @@ class Signals:
         brand: str,
         spoken: Spoken,
         voice: str | None,
+        by: FlaggedBy = FlaggedBy.WORDS,
     ) -> None:
-        """The post speaks, or may speak, of these topics of the brand. `voice` as in `negative`."""
+        """The post speaks, or may speak, of these topics of the brand, as `by` found. `voice` as in `negative`."""
         post, _, record, reading, _ = folded
         read = None if reading is None or reading.abstain is not None else reading
         event = PostFlagged(
@@ -139,12 +141,16 @@ class Signals:
             post=card_of(folded, None if read is None else _unit(read.negative)),
             topics=dict(spoken.topics),
             hints=dict(spoken.hints),
+            by=by,
             complaint=None if read is None or read.complaint is None else _unit(read.complaint),
             severity=None if read is None else read.severity,
+            model=None if by is FlaggedBy.WORDS or reading is None else reading.model,
             backfill=post.backfill or folded.late,
             voice=voice,
         )
-        self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
+        # What the words say and what a model reads are two signals about one post.
+        kind = event.TYPE if by is FlaggedBy.WORDS else f"{event.TYPE} {by}"
+        self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, kind, *_place(record)))
 
     def unread(
         self,

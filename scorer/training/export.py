@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,9 +25,9 @@ import typer
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
-from scorer.sentiment.onnx import SHIPPED, WEIGHT_BITS
+from scorer.sentiment.onnx import HEADS, SHIPPED, WEIGHT_BITS
 from scorer.sentiment.text import MAX_TOKENS
-from scorer.training import fit
+from scorer.training import blocks, fit
 from scorer.training.balance import factors, measure
 from scorer.training.corpora import SOURCES, gather, read_source
 from scorer.training.network import BASE_SHA256, load_base
@@ -35,7 +36,6 @@ from scorer.training.reduce import feeds_of, reduce, sample_texts
 Array = npt.NDArray[Any]
 Precision = Literal["fp32", "int8"]
 
-SERVED = ("sentiment", "complaint", "severity")
 LAYER_EPSILON = 1e-12
 SAMPLE_EVERY = 100
 """Activations are measured on every hundredth post of the training sets."""
@@ -146,8 +146,11 @@ def build(
     heads: int = 12,
     bits: int = 8,
     tops: dict[str, Array] | None = None,
+    served: Sequence[str] = HEADS,
+    packed_words: bool = False,
 ) -> onnx.ModelProto:
-    """The model: `ids` and `mask` [batch, length] int32 to logits [batch, classes] of the served heads.
+    """The model: `ids` and `mask` [batch, length] int32 to logits [batch, classes] of the served heads. With `packed_words` its
+    vocabulary has 4 bits (`blocks`).
 
     `tops` are the largest inputs of the matrices (`balance.measure`); without them a model of 8 bits gets more labels wrong.
     """
@@ -155,7 +158,7 @@ def build(
     graph = Graph(precision, heads, bits, eased if precision == "int8" else {})
     width = weights["encoder.embeddings.word_embeddings.weight"].shape[1]
     layers = 1 + max(int(name.split(".")[3]) for name in weights if name.startswith("encoder.encoder.layer."))
-    x = _embed(graph, weights)
+    x = _embed(graph, weights, packed_words=packed_words)
     seen = _mask(graph, width)
     for layer in range(layers):
         prefix = f"encoder.encoder.layer.{layer}"
@@ -168,17 +171,19 @@ def build(
         x = graph.normalise(told, x, weights, f"{out}.LayerNorm")
         spilled = tops[f"layer.{layer}.narrow"].argsort()[-SPILLED:] if tops and precision == "int8" else None
         x = graph.normalise(graph.think(x, weights, layer, spilled), x, weights, f"{prefix}.output.LayerNorm")
-    outputs = _answer(graph, x, seen, weights)
+    outputs = _answer(graph, x, seen, weights, served)
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT32, ["batch", "length"]) for name in ("ids", "mask")]
     proto = helper.make_graph(graph.nodes, PRODUCER, inputs, outputs, graph.arrays)
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
     return helper.make_model(proto, producer_name=PRODUCER, opset_imports=opsets, ir_version=9)
 
 
-def _embed(graph: Graph, weights: dict[str, Array]) -> str:
+def _embed(graph: Graph, weights: dict[str, Array], *, packed_words: bool) -> str:
     """The normalised sum of word and place of each token [batch, length, width]."""
     table = weights["encoder.embeddings.word_embeddings.weight"]
-    if graph.precision == "int8":
+    if packed_words:
+        words = blocks.gather(graph, table)
+    elif graph.precision == "int8":
         rows, scale = quantise(table, axis=1)
         graph.constant("words", rows)
         graph.constant("words.scale", scale)
@@ -221,7 +226,9 @@ def _mask(graph: Graph, width: int) -> str:
     return seen
 
 
-def _answer(graph: Graph, x: str, seen: str, weights: dict[str, Array]) -> list[onnx.ValueInfoProto]:
+def _answer(
+    graph: Graph, x: str, seen: str, weights: dict[str, Array], served: Sequence[str]
+) -> list[onnx.ValueInfoProto]:
     """The outputs: one linear head each on the mean of the token vectors."""
     # The mean over the seen tokens is one small product: [batch, 1, length] times [batch, length, width].
     row = graph.node("Unsqueeze", [seen, "one"], "seen.row")
@@ -229,7 +236,7 @@ def _answer(graph: Graph, x: str, seen: str, weights: dict[str, Array]) -> list[
     count = graph.node("ReduceSum", [seen, "one"], "count", keepdims=1)
     pooled = graph.node("Div", [total, count], "pooled")
     outputs = []
-    for head in SERVED:
+    for head in served:
         # The heads are too small to gain from 8 bits and too near to the answer to lose anything.
         matrix = graph.constant(f"{head}.weight", weights[f"heads.{head}.weight"].T)
         product = graph.node("MatMul", [pooled, matrix], f"{head}.product")
@@ -240,7 +247,7 @@ def _answer(graph: Graph, x: str, seen: str, weights: dict[str, Array]) -> list[
     return outputs
 
 
-def recover(model: onnx.ModelProto) -> dict[str, Array]:
+def recover(model: onnx.ModelProto, served: Sequence[str] = HEADS) -> dict[str, Array]:
     """The arrays that `build` was given, taken from the model that it made: 8 bits multiplied out, and the inner channels of
     a layer perhaps in another order, which changes nothing."""
     stored = {array.name: numpy_helper.to_array(array) for array in model.graph.initializer}
@@ -254,8 +261,11 @@ def recover(model: onnx.ModelProto) -> dict[str, Array]:
         return weight.T
 
     out: dict[str, Array] = {}
-    words = stored["words"].astype(np.float32)
-    out["encoder.embeddings.word_embeddings.weight"] = words * stored.get("words.scale", np.float32(1))
+    if stored["words"].dtype == np.uint8:
+        words = blocks.unpack(stored["words"], stored["words.scale"])
+    else:
+        words = stored["words"].astype(np.float32) * stored.get("words.scale", np.float32(1))
+    out["encoder.embeddings.word_embeddings.weight"] = words
     out["encoder.embeddings.position_embeddings.weight"] = stored["places"]
     width = words.shape[1]
     out["encoder.embeddings.token_type_embeddings.weight"] = np.zeros((2, width), np.float32)
@@ -283,7 +293,7 @@ def recover(model: onnx.ModelProto) -> dict[str, Array]:
         for block in ("attention.output", "output"):
             out[f"{prefix}.{block}.LayerNorm.weight"] = stored[f"{prefix}.{block}.LayerNorm.scale"]
             out[f"{prefix}.{block}.LayerNorm.bias"] = stored[f"{prefix}.{block}.LayerNorm.shift"]
-    for head in SERVED:
+    for head in served:
         out[f"heads.{head}.weight"], out[f"heads.{head}.bias"] = stored[f"{head}.weight"].T, stored[f"{head}.bias"]
     return out
 

@@ -22,6 +22,8 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     # Nobody looked then whether a post was heard late, whether it was a copy, or whose author the network vouches for.
     ("post.negative", 1): dict,
     ("post.asked", 1): dict,
+    # No model read for danger.
+    ("post.flagged", 1): dict,
     # Nobody asked then whether the baseline was known; what was said stays as severe as it was.
     ("brand.surge", 1): dict,
     # Nobody knew whose author the network vouches for.
