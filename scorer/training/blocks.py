@@ -6,16 +6,12 @@ spelled: with 46,000 pieces two thirds of the posts in eight languages were spel
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from onnx import TensorProto
 
-if TYPE_CHECKING:
-    from scorer.training.export import Graph
-
-Array = npt.NDArray[Any]
+from scorer.training.graph import Array, Graph
 
 BLOCK: Final = 32
 _MIDDLE: Final = 8
