@@ -12,6 +12,7 @@ from scorer.sentiment.model import SentimentModel
 from services.base.errors import ConfigError
 
 if TYPE_CHECKING:
+    from scorer.sentiment.language import LanguageGate
     from scorer.sentiment.onnx import OnnxModel
 
 SHIPPED = "shipped"
@@ -29,13 +30,15 @@ def choose(name: str | None = None, truncated: Callable[[int], None] = lambda _:
     """
     if name == LEXICON:
         return cast("SentimentModel", import_module("scorer.sentiment.lexicon").Lexicon())
+    from scorer.sentiment.language import LanguageGate
     from scorer.sentiment.onnx import FILES, OnnxModel
     from scorer.sentiment.onnx import SHIPPED as OURS
 
     if name in (None, SHIPPED, ENGLISH):
         manifest.verify(OURS, *FILES)
-        english = OnnxModel(truncated=truncated)
-        return english if name == ENGLISH else _with_reader(english, truncated)
+        gate = LanguageGate()
+        english = OnnxModel(truncated=truncated, gate=gate)
+        return english if name == ENGLISH else _with_reader(english, gate, truncated)
     if (Path(str(name)) / "model.onnx").is_file():
         return OnnxModel(Path(str(name)), truncated=truncated)
     try:
@@ -45,9 +48,9 @@ def choose(name: str | None = None, truncated: Callable[[int], None] = lambda _:
     return TorchModel(str(name), truncated=truncated)
 
 
-def _with_reader(english: OnnxModel, truncated: Callable[[int], None]) -> SentimentModel:
+def _with_reader(english: OnnxModel, gate: LanguageGate, truncated: Callable[[int], None]) -> SentimentModel:
     from scorer.sentiment import reader
     from scorer.sentiment.routing import Routed
 
     manifest.verify(reader.SHIPPED, *reader.FILES)
-    return Routed(english, reader.Reader(truncated=truncated))
+    return Routed(english, reader.Reader(truncated=truncated), gate)
