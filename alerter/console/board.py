@@ -14,6 +14,7 @@ from alerter.console.chart import Chart, draw
 from alerter.escalation import untold
 from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord, leading
+from alerter.incidents.store import read_record
 from alerter.states import ENDED
 from alerter.store.tables import incidents
 from services.config.model import Config
@@ -84,7 +85,7 @@ def open_page(connection: Connection, caller: Caller, now: datetime, first: int)
         select(func.count().filter(c.acknowledged_by.is_(None)), func.count()).where(*mine)
     ).one()
     alone = connection.scalar(select(func.count()).select_from(incidents).where(untold.IS_UNTOLD, *mine)) or 0
-    records = tuple(map(IncidentRecord.model_validate_json, texts))
+    records = tuple(map(read_record, texts))
     why = untold.words_of(connection, [record.incident.id for record in records]) if alone else {}
     return Open(records, free, all_ - free, alone, why)
 

@@ -41,6 +41,7 @@ from alerter.console.sign_ins import SignIns
 from alerter.incidents import words
 from alerter.incidents.actions import undo_until
 from alerter.incidents.record import IncidentRecord
+from alerter.incidents.store import read_record
 from services.config.model import Config
 
 WRONG: Final = "That key does not work. It may have expired or been revoked."
@@ -161,7 +162,7 @@ def _pages(routes: APIRouter, service: ApiContext) -> None:
             untold=opened.untold,
             first=first,
             step=board.SHOWN,
-            ended=[IncidentRecord.model_validate_json(text) for text in ended],
+            ended=[read_record(text) for text in ended],
             undo_until=undo_until,
             version=version,
             may_act=caller.may(Scope.RESPOND),
