@@ -35,7 +35,7 @@ def _quiet() -> None:
 
 
 ModelOption = Annotated[
-    str | None, typer.Option("--model", help="shipped, lexicon, a directory, or a Hugging Face hub id")
+    str | None, typer.Option("--model", help="shipped, english, lexicon, a directory, or a Hugging Face hub id")
 ]
 
 

@@ -18,6 +18,7 @@ from services.base.clock import epoch
 from services.config.model import Brand
 from services.contracts.changed import Said
 from services.contracts.questions import asks
+from services.contracts.signal import FlaggedBy
 
 Voices = dict[str, str | None]
 """By brand, the voice that speaks in a text; of an edit no voice is told, because it spoke already."""
@@ -102,13 +103,15 @@ class Concluding:
             b for b in cascade.brands if b in step.watched.brands and b != post.author_brand and speaks_here(post, b)
         ]
         found = step.watched.flags.find(post, concerned) if concerned else {}
-        if not found:
+        read = step.watched.flags.read(folded.reading, concerned, found) if concerned else {}
+        if not found and not read:
             return
         about = relevances(post, cascade.brands, step.watched.brands)
-        for brand, spoken in found.items():
-            if about[brand].counts:
-                step.signals.flagged(cascade, folded, brand, spoken, self._voice(brand, folded, voices))
-                said[brand].append(Said.TOPICS)
+        for brand in concerned:
+            for by, spoken in ((FlaggedBy.WORDS, found.get(brand)), (FlaggedBy.MODEL, read.get(brand))):
+                if spoken is not None and about[brand].counts:
+                    step.signals.flagged(cascade, folded, brand, spoken, self._voice(brand, folded, voices), by)
+                    said[brand].append(Said.TOPICS)
 
 
 def _complained_about(

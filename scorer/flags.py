@@ -1,9 +1,13 @@
-"""Flags posts that speak of a topic: danger has to reach a person in any mood and any language, read or unread. Pure."""
+"""Flags posts that speak of a topic: danger has to reach a person in any mood and any language, read or unread. Pure.
+
+Words find it first. Where the reading is very sure of a danger of which no word of the brand's topics speaks, it counts too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
+from scorer.sentiment.model import DangerKind, Reading
 from services.config.rule import TOPICS
 from services.contracts.base import BrandId
 from services.contracts.phrases import Spoken, TopicFinder, Topics, finder_of
@@ -11,6 +15,19 @@ from services.contracts.post import PostKind, PostObserved
 
 TopicsAbout = Callable[[BrandId], Topics]
 """Returns the topics as they are meant in posts about a brand (`Config.topics_about`)."""
+
+
+TOPIC_OF: Final[Mapping[DangerKind, str]] = {
+    DangerKind.FIRE: "safety",
+    DangerKind.INJURY: "safety",
+    DangerKind.CONTAMINATION: "safety",
+    DangerKind.FAILURE: "safety",
+    DangerKind.LIFE: "safety",
+    DangerKind.VIOLENCE: "safety",
+    DangerKind.FRAUD: "breach",
+    DangerKind.LEGAL: "legal",
+}
+"""The shipped topic that a danger belongs to. Only words tell whether somebody may harm themselves."""
 
 
 def shipped_topics(_: BrandId) -> Topics:
@@ -39,6 +56,20 @@ class Flags:
             if any(said[id(finder)]):
                 found[brand] = said[id(finder)]
         return found
+
+    def read(self, reading: Reading | None, brands: Iterable[str], found: Mapping[str, Spoken]) -> dict[str, Spoken]:
+        """For each of these brands the topic of the danger that the reading is sure of, with its kind in place of words. Left
+        out are brands without that topic, and those in whose topics words said it already (`found`)."""
+        danger = None if reading is None or reading.abstain is not None else reading.danger
+        if danger is None or not danger.sure:
+            return {}
+        topic = TOPIC_OF[danger.kind]
+        spoken = Spoken({topic: (danger.kind.value,)}, {})
+        return {
+            brand: spoken
+            for brand in brands
+            if topic in self._topics_about(BrandId(brand)) and (brand not in found or topic not in found[brand].topics)
+        }
 
     def prepare(self, brands: Iterable[BrandId]) -> None:
         """Build the finders of these brands, so that no step has to."""

@@ -18,8 +18,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from scorer.flags import TOPIC_OF
 from scorer.sentiment.language import LanguageGate
-from scorer.sentiment.model import Reading, SentimentModel
+from scorer.sentiment.model import Danger, Reading, SentimentModel
 from scorer.sentiment.relevance import BrandRelevance, judge
 from scorer.sentiment.text import spell
 from scorer.unread import found_language
@@ -35,10 +36,9 @@ CHUNK_TEXTS: Final = 512
 MOST_BRANDS: Final = 200
 """Brands that a file may name. Each text is searched for each of them."""
 
-SAID: Final = 1.0
+SAID: Final = 0.9
 HINTED: Final = 0.5
-"""The probability of a hazard where words of a topic say it, and where they only may mean it; without any it is 0. So far
-words alone decide, so it is no share of anything: it puts texts in order."""
+"""How much words of a topic count that say a hazard, and words that only may mean it: about the share of them that is one."""
 
 _NETWORK: Final = "file"
 
@@ -134,7 +134,7 @@ class Readout:
             "sentiment": mood,
             "complaint": reading.complaint,
             "severity": reading.severity,
-            "hazard": hazard_by_words(self._topics.look(asked.text)),
+            "hazard": hazard_of(self._topics.look(asked.text), reading.danger),
             "read": reading.abstain is None,
             "reason": reading.abstain,
         }
@@ -167,12 +167,16 @@ def brand_called(name: str, key: str) -> Brand:
         raise ConfigError(f"{name!r} is no name of a brand") from trouble
 
 
-def hazard_by_words(spoken: Spoken) -> dict[str, Any]:
+def hazard_of(spoken: Spoken, danger: Danger | None) -> dict[str, Any]:
     """The danger that the words of the shipped topics report: the topic with the most words, and its words. What is only hinted
-    at counts where nothing is said."""
+    at counts where nothing is said. Words and what the model reads are two witnesses: the probability is that one of them is
+    right."""
     topics = spoken.topics or spoken.hints
     category = max(topics, key=lambda topic: len(topics[topic]), default=None)
     probability = SAID if spoken.topics else HINTED if spoken.hints else 0.0
+    if danger is not None:
+        probability = 1 - (1 - probability) * (1 - danger.probability)
+        category = TOPIC_OF[danger.kind] if category is None and danger.probability >= HINTED else category
     return {
         "probability": probability,
         "category": category,

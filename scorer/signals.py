@@ -38,6 +38,7 @@ from services.contracts.signal import (
     CascadeForecast,
     CrossingTime,
     Evidence,
+    FlaggedBy,
     Interval,
     Level,
     Mood,
@@ -114,7 +115,7 @@ class Signals:
             late=folded.late and not post.backfill,
             edited=folded.edited,
             voice=voice,
-            model=model,
+            model=reading.model or model,
         )
         self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
 
@@ -140,8 +141,9 @@ class Signals:
         brand: str,
         spoken: Spoken,
         voice: str | None,
+        by: FlaggedBy = FlaggedBy.WORDS,
     ) -> None:
-        """The post speaks, or may speak, of these topics of the brand. `voice` as in `negative`."""
+        """The post speaks, or may speak, of these topics of the brand, as `by` found. `voice` as in `negative`."""
         post, record, reading = folded.post, folded.record, folded.reading
         read = None if reading is None or reading.abstain is not None else reading
         event = PostFlagged(
@@ -151,13 +153,17 @@ class Signals:
             post=card_of(folded, None if read is None else _unit(read.negative)),
             topics=dict(spoken.topics),
             hints=dict(spoken.hints),
+            by=by,
             complaint=None if read is None or read.complaint is None else _unit(read.complaint),
             severity=None if read is None else read.severity,
+            model=None if by is FlaggedBy.WORDS or reading is None else reading.model,
             backfill=post.backfill or folded.late,
             edited=folded.edited,
             voice=voice,
         )
-        self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, event.TYPE, *_place(record)))
+        # What the words say and what a model reads are two signals about one post.
+        kind = event.TYPE if by is FlaggedBy.WORDS else f"{event.TYPE} {by}"
+        self._say(SIGNALS, brand, event, event_id(post.network, post.post_id, brand, kind, *_place(record)))
 
     def unread(
         self,

@@ -47,6 +47,7 @@ from services.contracts.incident import Change, Incident, IncidentState
 from services.contracts.signal import (
     BrandSurge,
     CascadeForecast,
+    FlaggedBy,
     Level,
     PostAnswered,
     PostAsked,
@@ -166,6 +167,8 @@ def join(
         if _weight(draft) == _weight(record) and now - record.touched_at < CALM_FOR:
             return None
         kind, what = _POST_WORDS[type(signal)]
+        if isinstance(signal, PostFlagged) and signal.by is FlaggedBy.MODEL:
+            what = "a post was flagged by what it was read to say"
         return advance(record, draft, Trigger.NOTED, Entry(kind, f"{what}: {grade.words}"), now)
     if isinstance(signal, BrandSurge):
         return advance(

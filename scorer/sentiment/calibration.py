@@ -71,14 +71,17 @@ class Calibration:
 def load_calibration(path: Path) -> Calibration:
     """Reads what `save` wrote. Raises `ConfigError`, which names the file, if it cannot be read."""
     try:
-        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = {field.name for field in fields(Calibration)}
-        if stored.keys() - known:
-            raise ValueError(f"unknown: {', '.join(sorted(stored.keys() - known))}")
-        stored = {name: _as_tuple(value) for name, value in stored.items()}
-        return Calibration(**stored)
+        return calibration_of(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, AttributeError) as trouble:
         raise ConfigError(f"{path}: {trouble}") from trouble
+
+
+def calibration_of(stored: dict[str, Any]) -> Calibration:
+    """The calibration that `asdict` made this of. Raises `ValueError` or `TypeError` if it is none."""
+    known = {field.name for field in fields(Calibration)}
+    if stored.keys() - known:
+        raise ValueError(f"unknown: {', '.join(sorted(stored.keys() - known))}")
+    return Calibration(**{name: _as_tuple(value) for name, value in stored.items()})
 
 
 def _as_tuple(value: Any) -> Any:

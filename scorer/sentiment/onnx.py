@@ -30,6 +30,7 @@ logger = structlog.get_logger()
 
 SHIPPED = Path(__file__).with_name("weights")
 FILES: Final = ("model.onnx", "tokenizer.json", "calibration.json", "model.json")
+HEADS: Final = ("sentiment", "complaint", "severity")
 BATCH_TOKENS = 512
 """Tokens of one worker's batch, padding included: what fits the caches. With twice or half as many it is 5 to 10 % slower."""
 
@@ -65,37 +66,37 @@ class Prepared:
     ids: list[int]
 
 
-class OnnxModel:
-    """Reads with the files of a directory: `model.onnx`, `tokenizer.json`, `calibration.json` and `model.json`.
+class OnnxNetwork:
+    """The network of a directory, which turns spelled texts into the logits of its heads: `model.onnx`, `tokenizer.json` and
+    `model.json`. `files` are all that the directory has to hold.
 
-    `truncated` is told how many texts were too long. Raises `ConfigError` if a file is missing or cannot be used.
+    `truncated` is told how many texts were too long. Raises `ConfigError` if a file is missing or cannot be used, and `Damaged`
+    if one is not what was made.
     """
-
-    degraded = False
 
     def __init__(
         self,
-        directory: Path = SHIPPED,
+        directory: Path,
+        heads: Sequence[str],
         *,
+        files: Sequence[str] = FILES,
         workers: int | None = None,
         truncated: Count = lambda _: None,
-        gate: LanguageGate | None = None,
     ) -> None:
         # Its official wheels report to their vendor unless told otherwise before the import; nothing of ours phones home.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
         from tokenizers import Tokenizer
 
-        for name in FILES:
+        for name in files:
             if not (directory / name).is_file():
                 raise ConfigError(f"{directory} holds no {name}: reinstall, or name another sentiment model")
         if (directory / manifest.NAME).is_file():
             manifest.verify(directory)
         about = json.loads((directory / "model.json").read_text(encoding="utf-8"))
-        self._name = f"{about['name']}-{about['version']} {about['precision']}"
+        self.name = f"{about['name']}-{about['version']} {about['precision']}"
+        self._heads = tuple(heads)
         self._truncated = truncated
-        self._gate = gate or LanguageGate()
-        self._calibration = load_calibration(directory / "calibration.json")
         self._tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
@@ -113,7 +114,7 @@ class OnnxModel:
         cpu = describe_cpu()
         logger.info(
             "sentiment model ready",
-            model=self._name,
+            model=self.name,
             runtime=f"onnxruntime {onnxruntime.__version__}",
             provider=self._session.get_providers()[0],
             precision=about["precision"],
@@ -125,42 +126,12 @@ class OnnxModel:
             logger.warning(
                 "the weights of this model are too large for this CPU, which cuts off some products: labels differ from those "
                 "on other CPUs. Make them anew with scorer.training.reduce",
-                model=self._name,
+                model=self.name,
                 products=name_path(cpu["cpu_flags"]),
             )
 
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def calibration(self) -> Calibration:
-        return self._calibration
-
-    def read(self, texts: Sequence[str], languages: Sequence[str | None]) -> list[Reading]:
-        """One reading for each text, in order. A text in a language that the model does not know is read all the same, but its
-        reading abstains."""
-        readings: list[Reading] = [NO_TEXT] * len(texts)
-        spelled: list[str] = []
-        places: list[int] = []
-        refusals: list[str | None] = []
-        for place, (text, language) in enumerate(zip(texts, languages, strict=True)):
-            words = spell(text)
-            if not says_something(words):
-                readings[place] = NO_WORDS if words else NO_TEXT
-                continue
-            places.append(place)
-            spelled.append(words)
-            refusals.append(self._gate.refuse(words, language))
-        if places:
-            logits = self.logits(spelled)
-            found = self._calibration.read(logits["sentiment"], logits["complaint"], logits["severity"])
-            for place, refusal, reading in zip(places, refusals, found, strict=True):
-                readings[place] = replace(reading, abstain=refusal) if refusal else reading
-        return readings
-
     def logits(self, spelled: Sequence[str]) -> Logits:
-        """The network's logits for spelled texts: by head, an array [texts, classes] in the order of the texts."""
+        """The logits for spelled texts: by head, an array [texts, classes] in the order of the texts."""
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(spelled))]
         too_long = sum(len(one) > MAX_TOKENS for one in ids)
         if too_long:
@@ -185,8 +156,64 @@ class OnnxModel:
         for row, one in enumerate(batch):
             ids[row, : len(one.ids)] = one.ids
             mask[row, : len(one.ids)] = 1
-        names = ["sentiment", "complaint", "severity"]
-        return dict(zip(names, self._session.run(names, {"ids": ids, "mask": mask}), strict=True))
+        return dict(zip(self._heads, self._session.run(self._heads, {"ids": ids, "mask": mask}), strict=True))
+
+
+class OnnxModel:
+    """Reads one language with a network of ours and its `calibration.json`. `truncated` as in `OnnxNetwork`, which also says
+    what is raised."""
+
+    degraded = False
+
+    def __init__(
+        self,
+        directory: Path = SHIPPED,
+        *,
+        workers: int | None = None,
+        truncated: Count = lambda _: None,
+        gate: LanguageGate | None = None,
+    ) -> None:
+        self._network = OnnxNetwork(directory, HEADS, workers=workers, truncated=truncated)
+        self._gate = gate or LanguageGate()
+        self._calibration = load_calibration(directory / "calibration.json")
+
+    @property
+    def name(self) -> str:
+        return self._network.name
+
+    @property
+    def calibration(self) -> Calibration:
+        return self._calibration
+
+    def read(self, texts: Sequence[str], languages: Sequence[str | None]) -> list[Reading]:
+        """One reading for each text, in order. A text in a language that the model does not know is read all the same, but its
+        reading abstains."""
+        readings: list[Reading] = [NO_TEXT] * len(texts)
+        spelled: list[str] = []
+        places: list[int] = []
+        refusals: list[str | None] = []
+        for place, (text, language) in enumerate(zip(texts, languages, strict=True)):
+            words = spell(text)
+            if not says_something(words):
+                readings[place] = NO_WORDS if words else NO_TEXT
+                continue
+            places.append(place)
+            spelled.append(words)
+            refusals.append(self._gate.refuse(words, language))
+        for place, refusal, reading in zip(places, refusals, self.judge(spelled), strict=True):
+            readings[place] = replace(reading, abstain=refusal) if refusal else reading
+        return readings
+
+    def judge(self, spelled: Sequence[str]) -> list[Reading]:
+        """One reading for each spelled text, in order, whatever its language."""
+        if not spelled:
+            return []
+        logits = self.logits(spelled)
+        return self._calibration.read(logits["sentiment"], logits["complaint"], logits["severity"])
+
+    def logits(self, spelled: Sequence[str]) -> Logits:
+        """The network's logits for spelled texts, as `OnnxNetwork.logits` gives them."""
+        return self._network.logits(spelled)
 
 
 def cut(ids: Sequence[list[int]], budget: int, workers: int) -> list[list[Prepared]]:

@@ -13,20 +13,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from scorer.training.network import MoodNetwork
-
 Array = npt.NDArray[Any]
 
 STRENGTH = 0.5
 """With 0 the activations stay as they are, with 1 all their channels become equally large."""
 
 
-def measure(network: MoodNetwork, batches: list[tuple[Tensor, Tensor]]) -> dict[str, Array]:
-    """The largest magnitude of each input channel of each matrix of the encoder over batches of (ids, mask), by the name of
-    the matrix in the ONNX graph."""
+def measure(network: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> dict[str, Array]:
+    """The largest magnitude of each input channel of each matrix of the network's `encoder` over batches of (ids, mask), by the
+    name of the matrix in the ONNX graph."""
     tops: dict[str, Tensor] = {}
     hooks = []
-    blocks: Any = network.encoder.encoder.layer
+    blocks: Any = network.get_submodule("encoder.encoder.layer")
     for layer, block in enumerate(blocks):
         watched: dict[str, nn.Module] = {
             "packed": block.attention.self.query,

@@ -12,31 +12,26 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 import typer
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
-from scorer.sentiment.onnx import SHIPPED, WEIGHT_BITS
+from scorer.sentiment.onnx import HEADS, SHIPPED, WEIGHT_BITS
 from scorer.sentiment.text import MAX_TOKENS
-from scorer.training import fit
+from scorer.training import blocks, fit
 from scorer.training.balance import factors, measure
 from scorer.training.corpora import SOURCES, gather, read_source
+from scorer.training.graph import LAYER_EPSILON, Array, Graph, Precision, quantise
 from scorer.training.network import BASE_SHA256, load_base
 from scorer.training.reduce import feeds_of, reduce, sample_texts
 
-Array = npt.NDArray[Any]
-Precision = Literal["fp32", "int8"]
-
-SERVED = ("sentiment", "complaint", "severity")
-LAYER_EPSILON = 1e-12
 SAMPLE_EVERY = 100
 """Activations are measured on every hundredth post of the training sets."""
 SPILLED = 32
@@ -46,99 +41,6 @@ MASKED = -10_000.0
 PRODUCER = "firebreak"
 
 
-@dataclass(slots=True)
-class Graph:
-    """An ONNX graph while it is written: its nodes and arrays, in order. The methods return the name of their output."""
-
-    precision: Precision
-    heads: int
-    bits: int = 8
-    balance: dict[str, Array] = field(default_factory=dict)
-    """By name of a matrix, what each of its inputs is divided by, and its rows multiplied with, before rounding."""
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    arrays: list[onnx.TensorProto] = field(default_factory=list)
-
-    def constant(self, name: str, value: Array) -> str:
-        self.arrays.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def node(self, kind: str, inputs: list[str], output: str, domain: str = "", **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(kind, inputs, [output], domain=domain, name=output, **attributes))
-        return output
-
-    def linear(self, x: str, weight: Array, bias: Array, name: str) -> str:
-        """x [..., in] times the transposed weight [out, in], plus bias."""
-        matrix = weight.T.astype(np.float32)
-        if self.precision == "fp32":
-            product = self.node("MatMul", [x, self.constant(f"{name}.weight", matrix)], f"{name}.product")
-            return self.node("Add", [product, self.constant(f"{name}.bias", bias.astype(np.float32))], name)
-        ease = self.balance.get(name)
-        if ease is not None:
-            x = self.node("Mul", [x, self.constant(f"{name}.ease", (1 / ease).astype(np.float32))], f"{name}.eased")
-            matrix = matrix * ease[:, None]
-        quantised, scale = quantise(matrix, axis=0, bits=self.bits)
-        inputs = [
-            x,
-            self.constant(f"{name}.weight", quantised),
-            self.constant(f"{name}.scale", scale.reshape(-1)),
-            "",
-            self.constant(f"{name}.bias", bias.astype(np.float32)),
-        ]
-        return self.node("DynamicQuantizeMatMul", inputs, name, domain="com.microsoft")
-
-    def normalise(self, x: str, residual: str, weights: dict[str, Array], prefix: str) -> str:
-        """LayerNorm(x + residual)."""
-        scale = self.constant(f"{prefix}.scale", weights[f"{prefix}.weight"])
-        shift = self.constant(f"{prefix}.shift", weights[f"{prefix}.bias"])
-        total = self.node("Add", [x, residual], f"{prefix}.total")
-        return self.node("LayerNormalization", [total, scale, shift], prefix, axis=-1, epsilon=LAYER_EPSILON)
-
-    def attend(self, packed: str, width: int, name: str) -> str:
-        """Attention over packed query, key and value [batch, length, 3 * width]."""
-        parts = [f"{name}.{part}" for part in ("query", "key", "value")]
-        self.nodes.append(helper.make_node("Split", [packed], parts, name=f"{name}.split", axis=-1, num_outputs=3))
-        query, key, value = (
-            self.node("Transpose", [self.node("Reshape", [p, "shape"], f"{p}.heads")], f"{p}.turned", perm=perm)
-            for p, perm in zip(parts, ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]), strict=True)
-        )
-        logits = self.node("MatMul", [query, key], f"{name}.logits")
-        scaled = self.node("Mul", [logits, "root"], f"{name}.scaled")
-        masked = self.node("Add", [scaled, "bias"], f"{name}.masked")
-        shares = self.node("Softmax", [masked], f"{name}.shares", axis=-1)
-        mixed = self.node("MatMul", [shares, value], f"{name}.mixed")
-        turned = self.node("Transpose", [mixed], f"{name}.back", perm=[0, 2, 1, 3])
-        self.constant(f"{name}.flat", np.array([0, 0, width], np.int64))
-        return self.node("Reshape", [turned, f"{name}.flat"], name)
-
-    def think(self, x: str, weights: dict[str, Array], layer: int, spilled: Array | None) -> str:
-        """The two wide matrices of a layer. The few inner channels that grow large (`spilled`) are computed apart in 32 bits,
-        because one scale for all would round the others away (Dettmers et al., 2022)."""
-        prefix, name = f"encoder.encoder.layer.{layer}", f"layer.{layer}"
-        up, up_bias = weights[f"{prefix}.intermediate.dense.weight"], weights[f"{prefix}.intermediate.dense.bias"]
-        down, down_bias = weights[f"{prefix}.output.dense.weight"], weights[f"{prefix}.output.dense.bias"]
-        if spilled is None:
-            bent = self.node("Gelu", [self.linear(x, up, up_bias, f"{name}.wide")], f"{name}.bent")
-            return self.linear(bent, down, down_bias, f"{name}.narrow")
-        rest = np.setdiff1d(np.arange(len(up)), spilled)
-        bent = self.node("Gelu", [self.linear(x, up[rest], up_bias[rest], f"{name}.wide")], f"{name}.bent")
-        most = self.linear(bent, down[:, rest], down_bias, f"{name}.narrow")
-        raw = self.node("MatMul", [x, self.constant(f"{name}.spill.up", up[spilled].T)], f"{name}.spill.raw")
-        shifted = self.node("Add", [raw, self.constant(f"{name}.spill.shift", up_bias[spilled])], f"{name}.spill.wide")
-        bent = self.node("Gelu", [shifted], f"{name}.spill.bent")
-        few = self.node(
-            "MatMul", [bent, self.constant(f"{name}.spill.down", down[:, spilled].T)], f"{name}.spill.narrow"
-        )
-        return self.node("Add", [most, few], f"{name}.thought")
-
-
-def quantise(matrix: Array, axis: int, bits: int = 8) -> tuple[Array, Array]:
-    """The matrix as integers around zero, with one scale for each slice along `axis`. Returns the integers (int8) and the
-    scales, shaped so that their product is the matrix again."""
-    limit = 2 ** (bits - 1) - 1
-    scale = np.maximum(np.abs(matrix).max(axis=axis, keepdims=True), 1e-12) / limit
-    return np.clip(np.rint(matrix / scale), -limit, limit).astype(np.int8), scale.astype(np.float32)
-
-
 def build(
     weights: dict[str, Array],
     precision: Precision,
@@ -146,8 +48,11 @@ def build(
     heads: int = 12,
     bits: int = 8,
     tops: dict[str, Array] | None = None,
+    served: Sequence[str] = HEADS,
+    packed_words: bool = False,
 ) -> onnx.ModelProto:
-    """The model: `ids` and `mask` [batch, length] int32 to logits [batch, classes] of the served heads.
+    """The model: `ids` and `mask` [batch, length] int32 to logits [batch, classes] of the served heads. With `packed_words` its
+    vocabulary has 4 bits (`blocks`).
 
     `tops` are the largest inputs of the matrices (`balance.measure`); without them a model of 8 bits gets more labels wrong.
     """
@@ -155,7 +60,7 @@ def build(
     graph = Graph(precision, heads, bits, eased if precision == "int8" else {})
     width = weights["encoder.embeddings.word_embeddings.weight"].shape[1]
     layers = 1 + max(int(name.split(".")[3]) for name in weights if name.startswith("encoder.encoder.layer."))
-    x = _embed(graph, weights)
+    x = _embed(graph, weights, packed_words=packed_words)
     seen = _mask(graph, width)
     for layer in range(layers):
         prefix = f"encoder.encoder.layer.{layer}"
@@ -168,17 +73,19 @@ def build(
         x = graph.normalise(told, x, weights, f"{out}.LayerNorm")
         spilled = tops[f"layer.{layer}.narrow"].argsort()[-SPILLED:] if tops and precision == "int8" else None
         x = graph.normalise(graph.think(x, weights, layer, spilled), x, weights, f"{prefix}.output.LayerNorm")
-    outputs = _answer(graph, x, seen, weights)
+    outputs = _answer(graph, x, seen, weights, served)
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT32, ["batch", "length"]) for name in ("ids", "mask")]
     proto = helper.make_graph(graph.nodes, PRODUCER, inputs, outputs, graph.arrays)
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
     return helper.make_model(proto, producer_name=PRODUCER, opset_imports=opsets, ir_version=9)
 
 
-def _embed(graph: Graph, weights: dict[str, Array]) -> str:
+def _embed(graph: Graph, weights: dict[str, Array], *, packed_words: bool) -> str:
     """The normalised sum of word and place of each token [batch, length, width]."""
     table = weights["encoder.embeddings.word_embeddings.weight"]
-    if graph.precision == "int8":
+    if packed_words:
+        words = blocks.gather(graph, table)
+    elif graph.precision == "int8":
         rows, scale = quantise(table, axis=1)
         graph.constant("words", rows)
         graph.constant("words.scale", scale)
@@ -221,7 +128,9 @@ def _mask(graph: Graph, width: int) -> str:
     return seen
 
 
-def _answer(graph: Graph, x: str, seen: str, weights: dict[str, Array]) -> list[onnx.ValueInfoProto]:
+def _answer(
+    graph: Graph, x: str, seen: str, weights: dict[str, Array], served: Sequence[str]
+) -> list[onnx.ValueInfoProto]:
     """The outputs: one linear head each on the mean of the token vectors."""
     # The mean over the seen tokens is one small product: [batch, 1, length] times [batch, length, width].
     row = graph.node("Unsqueeze", [seen, "one"], "seen.row")
@@ -229,7 +138,7 @@ def _answer(graph: Graph, x: str, seen: str, weights: dict[str, Array]) -> list[
     count = graph.node("ReduceSum", [seen, "one"], "count", keepdims=1)
     pooled = graph.node("Div", [total, count], "pooled")
     outputs = []
-    for head in SERVED:
+    for head in served:
         # The heads are too small to gain from 8 bits and too near to the answer to lose anything.
         matrix = graph.constant(f"{head}.weight", weights[f"heads.{head}.weight"].T)
         product = graph.node("MatMul", [pooled, matrix], f"{head}.product")
@@ -240,7 +149,7 @@ def _answer(graph: Graph, x: str, seen: str, weights: dict[str, Array]) -> list[
     return outputs
 
 
-def recover(model: onnx.ModelProto) -> dict[str, Array]:
+def recover(model: onnx.ModelProto, served: Sequence[str] = HEADS) -> dict[str, Array]:
     """The arrays that `build` was given, taken from the model that it made: 8 bits multiplied out, and the inner channels of
     a layer perhaps in another order, which changes nothing."""
     stored = {array.name: numpy_helper.to_array(array) for array in model.graph.initializer}
@@ -254,8 +163,11 @@ def recover(model: onnx.ModelProto) -> dict[str, Array]:
         return weight.T
 
     out: dict[str, Array] = {}
-    words = stored["words"].astype(np.float32)
-    out["encoder.embeddings.word_embeddings.weight"] = words * stored.get("words.scale", np.float32(1))
+    if stored["words"].dtype == np.uint8:
+        words = blocks.unpack(stored["words"], stored["words.scale"])
+    else:
+        words = stored["words"].astype(np.float32) * stored.get("words.scale", np.float32(1))
+    out["encoder.embeddings.word_embeddings.weight"] = words
     out["encoder.embeddings.position_embeddings.weight"] = stored["places"]
     width = words.shape[1]
     out["encoder.embeddings.token_type_embeddings.weight"] = np.zeros((2, width), np.float32)
@@ -283,7 +195,7 @@ def recover(model: onnx.ModelProto) -> dict[str, Array]:
         for block in ("attention.output", "output"):
             out[f"{prefix}.{block}.LayerNorm.weight"] = stored[f"{prefix}.{block}.LayerNorm.scale"]
             out[f"{prefix}.{block}.LayerNorm.bias"] = stored[f"{prefix}.{block}.LayerNorm.shift"]
-    for head in SERVED:
+    for head in served:
         out[f"heads.{head}.weight"], out[f"heads.{head}.bias"] = stored[f"{head}.weight"].T, stored[f"{head}.bias"]
     return out
 

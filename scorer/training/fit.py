@@ -17,6 +17,7 @@ from scorer.sentiment.onnx import FILES, Logits, OnnxModel
 from scorer.training.corpora import SENTIMENT, VALIDATION, Example
 
 Array = npt.NDArray[np.float64]
+Row = tuple[float, float, float, float]
 Pair = tuple[Array, npt.NDArray[np.int64]]
 
 PULL = 5.0
@@ -34,11 +35,11 @@ def fit(model: OnnxModel, kept: dict[str, list[Example]], unsure: float) -> tupl
     logits = {name: model.logits([example.text for example in examples]) for name, examples in kept.items()}
     moods, weights = _moods(kept, logits)
     mapped, offset = fit_map(moods[0], moods[1], weights)
-    margins, answers = _complaints(kept, logits)
+    margins, answers = complaint_margins(kept, logits)
     slope, shift = fit_line(margins, answers)
-    grades = _severity_offset(kept, logits)
+    grades = fit_severities(kept, logits)
     calibration = Calibration(
-        (_row(mapped[0]), _row(mapped[1]), _row(mapped[2])),
+        map_rows(mapped),
         (float(offset[0]), float(offset[1]), float(offset[2])),
         slope,
         shift,
@@ -48,18 +49,22 @@ def fit(model: OnnxModel, kept: dict[str, list[Example]], unsure: float) -> tupl
     return calibration, _figures(moods, weights, margins, answers, calibration)
 
 
-def _row(values: Array) -> tuple[float, float, float, float]:
-    return float(values[0]), float(values[1]), float(values[2]), float(values[3])
+def map_rows(mapped: Array) -> tuple[Row, Row, Row]:
+    """A map [3, 4] as a calibration holds it."""
+    rows = [(float(a), float(b), float(c), float(d)) for a, b, c, d in mapped]
+    return rows[0], rows[1], rows[2]
 
 
-def fit_map(features: Array, truth: npt.NDArray[np.int64], weights: Array) -> tuple[Array, Array]:
-    """A multinomial logistic regression, by damped Newton steps from the bare logits. Returns the map [3, features] and the
-    offset [3]."""
+def fit_map(
+    features: Array, truth: npt.NDArray[np.int64], weights: Array, pull_of: float = PULL
+) -> tuple[Array, Array]:
+    """A multinomial logistic regression, by damped Newton steps from the bare logits, to which the map is held as if by
+    `pull_of` examples. Returns the map [3, features] and the offset [3]."""
     rows, width = features.shape
     extended = np.concatenate([features, np.ones((rows, 1))], axis=1)
     start = np.zeros((len(SENTIMENT), width + 1))
     start[:, : len(SENTIMENT)] = np.eye(len(SENTIMENT))
-    pull = np.full(width + 1, PULL / rows)
+    pull = np.full(width + 1, pull_of / rows)
     pull[-1] = 1e-4
     weights = weights / weights.sum()
     mapped, hot = start.copy(), np.eye(len(SENTIMENT))[truth]
@@ -117,7 +122,8 @@ def _moods(kept: dict[str, list[Example]], logits: dict[str, Logits]) -> tuple[P
     return (np.concatenate(features), np.concatenate(truths)), np.concatenate(weights)
 
 
-def _complaints(kept: dict[str, list[Example]], logits: dict[str, Logits]) -> Pair:
+def complaint_margins(kept: dict[str, list[Example]], logits: dict[str, Logits]) -> Pair:
+    """The margins (yes minus no) and answers of all posts that are labelled as a complaint or as none."""
     margins, answers = [], []
     for name, examples in kept.items():
         rows = [i for i, example in enumerate(examples) if "complaint" in example.labels]
@@ -128,7 +134,7 @@ def _complaints(kept: dict[str, list[Example]], logits: dict[str, Logits]) -> Pa
     return np.concatenate(margins), np.concatenate(answers)
 
 
-def _severity_offset(
+def fit_severities(
     kept: dict[str, list[Example]], logits: dict[str, Logits]
 ) -> tuple[float, float, float, float, float]:
     """What is added to the logits of the severities so that true complaints get the best macro F1, found for one severity

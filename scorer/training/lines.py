@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from scorer.sentiment.model import DangerKind
 from scorer.training.corpora import COMPLAINT, SENTIMENT
 
-HAZARDS: Final = ("none", "fire", "injury", "contamination", "failure", "fraud", "life", "violence", "legal")
-"""Fire, smoke and shock; injury and illness; contamination and allergens; a dangerous failure; breach, takeover and fraud; a
-threat to life, also one's own; violence and harassment; the law, a regulator or the press."""
+HAZARDS: Final = ("none", *(kind.value for kind in DangerKind))
 
 FOLDER: Final = Path(__file__).with_name("written")
 MOST_LINES: Final = 14

@@ -109,7 +109,9 @@ class Settings(BaseSettings):
     )
 
     sentiment: str = Field(
-        "shipped", description="shipped, lexicon (the degraded mode), a directory, or a Hugging Face hub id"
+        "shipped",
+        description="shipped, english (without the reader of other languages), lexicon (the degraded mode), a directory, or a "
+        "Hugging Face hub id",
     )
     batch_records: Annotated[int, Field(ge=1, le=10_000)] = Field(
         2000, description="most records in one transaction of the scorer"

@@ -24,7 +24,7 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     # Nobody looked then whether a post was heard late, whether it was a copy, or whose author the network vouches for.
     ("post.negative", 1): dict,
     ("post.asked", 1): dict,
-    # Nobody said that a post was edited or hidden, or by which id its author is known.
+    # Nobody said that a post was edited or hidden, or by which id its author is known; no model read for danger.
     ("post.negative", 2): dict,
     ("post.asked", 2): dict,
     ("post.flagged", 1): dict,

@@ -112,7 +112,8 @@ class PostFlagged(Event):
 
     `topics` says for each of them which words were found, as the configuration writes them, and never as the post does.
     `hints` says the same of topics that it only may speak of: they need an answer, but no rule fires on them.
-    `complaint` and `severity` are those of its reading, where there is one.
+    `complaint` and `severity` are those of its reading, where there is one. Where a model found the topic (`by`), it is named,
+    and in place of words stands the kind of danger that it read.
     """
 
     TYPE: ClassVar[str] = "post.flagged"
@@ -125,6 +126,7 @@ class PostFlagged(Event):
     topics: dict[str, tuple[str, ...]]
     hints: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     by: FlaggedBy = FlaggedBy.WORDS
+    model: str | None = None
     complaint: Probability | None = None
     severity: Annotated[int, Field(ge=0, le=4)] | None = None
     backfill: bool = False

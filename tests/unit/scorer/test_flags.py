@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from scorer.flags import Flags
+from scorer.flags import TOPIC_OF, Flags
+from scorer.sentiment.model import Danger, DangerKind, Reading
+from services.config.rule import TOPICS
 from services.contracts.base import ConversationId
 from services.contracts.phrases import Spoken
 from services.contracts.post import Author, PostKind, PostRef
@@ -70,8 +74,8 @@ async def test_what_a_brand_writes_itself_and_what_is_about_another_is_not_flagg
 
 async def test_a_negative_post_is_told_before_its_flag() -> None:
     said = await Lane().take(post("1", text="Acme is terrible, awful, the charger caught fire", brands=(ACME,)))
-    kinds = [type(event) for event in said if isinstance(event, (PostNegative, PostFlagged))]
-    assert kinds == [PostNegative, PostFlagged]
+    kinds = [event.TYPE for event in said if isinstance(event, (PostNegative, PostFlagged))]
+    assert kinds == [PostNegative.TYPE, PostFlagged.TYPE]
     (flagged,) = only(said, PostFlagged)
     assert flagged.complaint == only(said, PostNegative)[0].complaint
 
@@ -79,6 +83,66 @@ async def test_a_negative_post_is_told_before_its_flag() -> None:
 async def test_a_hint_is_flagged_as_one_and_says_that_a_person_should_look() -> None:
     (flagged,) = only(await Lane().take(post("1", text="Acme, we were trapped for hours", brands=(ACME,))), PostFlagged)
     assert (flagged.topics, flagged.hints) == ({}, {"safety": ("trapped",)})
+
+
+class Reads(Lane):
+    """A lane whose model reads one danger in every text."""
+
+    danger = Danger(DangerKind.FIRE, 0.99, sure=True)
+    abstain: str | None = None
+
+    async def score(self, texts: Sequence[str], languages: Sequence[str | None]) -> list[Reading]:
+        return [
+            Reading(0.2, 0.7, 0.1, 0.3, 0, self.abstain, self.danger, "many-1")
+            for _ in zip(texts, languages, strict=True)
+        ]
+
+
+async def test_a_danger_that_no_word_says_is_flagged_by_the_model_that_read_it() -> None:
+    said = await Reads().take(post("1", text="Acme: kabelnya meleleh di tangan anak saya", brands=(ACME,)))
+    (flagged,) = only(said, PostFlagged)
+    assert (flagged.by, flagged.topics, flagged.hints) == (FlaggedBy.MODEL, {"safety": ("fire",)}, {})
+    assert (flagged.model, flagged.complaint) == ("many-1", 0.3)
+
+
+@pytest.mark.parametrize(
+    ("danger", "abstain", "text"),
+    [
+        (Danger(DangerKind.FIRE, 0.95, sure=False), None, "Acme melts"),
+        (Danger(DangerKind.FIRE, 0.99, sure=True), "language: zu", "Acme melts"),
+        (Danger(DangerKind.FIRE, 0.99, sure=True), "unsure", "Acme melts"),
+    ],
+)
+async def test_a_danger_that_is_in_doubt_pages_nobody(danger: Danger, abstain: str | None, text: str) -> None:
+    lane = Reads()
+    lane.danger, lane.abstain = danger, abstain
+    assert only(await lane.take(post("1", text=text, brands=(ACME,))), PostFlagged) == []
+
+
+async def test_what_words_say_is_not_said_again_by_the_model_and_what_they_do_not_say_is() -> None:
+    lane = Reads()
+    (by_words,) = only(await lane.take(post("1", text=f"Acme {SMOKE}", brands=(ACME,))), PostFlagged)
+    assert by_words.by is FlaggedBy.WORDS
+    assert by_words.model is None
+    lane.danger = Danger(DangerKind.FRAUD, 0.99, sure=True)
+    both = only(await lane.take(post("2", text=f"Acme {SMOKE}", brands=(ACME,))), PostFlagged)
+    assert [(one.by, list(one.topics)) for one in both] == [
+        (FlaggedBy.WORDS, ["safety"]),
+        (FlaggedBy.MODEL, ["breach"]),
+    ]
+
+
+def test_a_brand_without_the_topic_of_a_danger_does_not_hear_of_it() -> None:
+    reading = Reading(0.9, 0.1, 0.0, danger=Danger(DangerKind.LEGAL, 0.99, sure=True))
+    flags = Flags(lambda brand: {"legal": ("lawyer",)} if brand == "acme" else {"luggage": ("suitcase",)})
+    assert flags.read(reading, ["acme", "blue"], {}) == {"acme": Spoken({"legal": ("legal",)}, {})}
+    assert flags.read(None, ["acme"], {}) == {}
+    assert flags.read(Reading(0.9, 0.1, 0.0), ["acme"], {}) == {}
+
+
+def test_every_danger_belongs_to_a_topic_that_ships() -> None:
+    assert TOPIC_OF.keys() == set(DangerKind)
+    assert set(TOPIC_OF.values()) <= TOPICS.keys()
 
 
 def test_brands_with_the_same_topics_share_a_finder() -> None:

@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 
 from scorer import readout as module
 from scorer.cli import app
-from scorer.readout import AskedText, Readout, brand_called, read_asked
+from scorer.readout import AskedText, Readout, brand_called, hazard_of, read_asked
 from scorer.sentiment.lexicon import Lexicon
-from scorer.sentiment.model import Reading
+from scorer.sentiment.model import Danger, DangerKind, Reading
 from services.base.errors import ConfigError
+from services.config.rule import TOPICS
+from services.contracts.phrases import finder_of
 
 FIELDS = {"text", "language", "sentiment", "complaint", "severity", "hazard", "read", "reason"}
 
@@ -44,24 +46,24 @@ def test_the_shipped_model_reads_a_file_in_its_order(tmp_path: Path) -> None:
     rows = [
         {"text": "@KopiLane worst service ever, nobody answers", "language": "", "brand": "Kopi Lane"},
         {"text": "thank you so much,\nKopi Lane, lovely", "language": "en-GB", "brand": ""},
-        {"text": "Der Zug kommt schon wieder eine Stunde zu spät", "language": "", "brand": "Blue Rail"},
+        {"text": "Поезд снова опаздывает на час, и никто ничего не говорит", "language": "", "brand": "Blue Rail"},
     ]
     target = tmp_path / "out.jsonl"
     assert run(write_csv(tmp_path / "posts.csv", rows), "--json", str(target), "--model", "shipped") == []
-    angry, glad, german = (json.loads(line) for line in target.read_text(encoding="utf-8").splitlines())
-    assert [found["text"] for found in (angry, glad, german)] == [row["text"] for row in rows]
+    angry, glad, russian = (json.loads(line) for line in target.read_text(encoding="utf-8").splitlines())
+    assert [found["text"] for found in (angry, glad, russian)] == [row["text"] for row in rows]
     assert angry["sentiment"]["negative"] > 0.5 > glad["sentiment"]["negative"]
     assert angry["complaint"] > 0.5 > glad["complaint"]
-    assert (angry["language"], glad["language"], german["language"]) == ("en", "en", "de")
+    assert (angry["language"], glad["language"], russian["language"]) == ("en", "en", "ru")
     assert (angry["read"], angry["reason"]) == (True, None)
-    assert (german["read"], german["reason"]) == (False, "language: de")
-    assert sum(german["sentiment"].values()) == pytest.approx(1)
+    assert (russian["read"], russian["reason"]) == (False, "language: ru")
+    assert sum(russian["sentiment"].values()) == pytest.approx(1)
     assert angry["brands"] == [
         {"brand": "Kopi Lane", "meant": 1.0, "why": "the only brand in the text", "sentiment": angry["sentiment"]}
     ]
     assert "brands" not in glad
-    assert german["brands"][0]["meant"] == 0
-    assert german["brands"][0]["sentiment"] is None
+    assert russian["brands"][0]["meant"] == 0
+    assert russian["brands"][0]["sentiment"] is None
 
 
 @pytest.mark.parametrize(
@@ -131,17 +133,33 @@ def test_no_text_is_too_odd_to_be_written(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "probability", "category"),
     [
-        ("the charger caught fire next to the cot", 1.0, "safety"),
-        ("Der Zug brennt und alle schreien Feuer", 1.0, "safety"),
-        ("see you in court, my lawyer has the papers", 1.0, "legal"),
+        ("the charger caught fire next to the cot", 0.9, "safety"),
+        ("Der Zug brennt und alle schreien Feuer", 0.9, "safety"),
+        ("see you in court, my lawyer has the papers", 0.9, "legal"),
         ("a lawyer, what a nice person", 0.5, "legal"),
         ("nice coffee", 0.0, None),
     ],
 )
 def test_a_hazard_is_told_by_its_words_in_any_language(text: str, probability: float, category: str | None) -> None:
     hazard = one(text)["hazard"]
-    assert (hazard["probability"], hazard["category"]) == (probability, category)
+    assert (hazard["probability"], hazard["category"]) == (pytest.approx(probability), category)
     assert bool(hazard["words"]) == (probability > 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "danger", "probability", "category"),
+    [
+        ("nice coffee", Danger(DangerKind.FRAUD, 0.6, sure=False), 0.6, "breach"),
+        ("nice coffee", Danger(DangerKind.FRAUD, 0.1, sure=False), 0.1, None),
+        ("a lawyer, what a nice person", Danger(DangerKind.FIRE, 0.8, sure=True), 0.9, "legal"),
+        ("the charger caught fire next to the cot", Danger(DangerKind.FIRE, 0.5, sure=False), 0.95, "safety"),
+    ],
+)
+def test_words_and_the_model_are_two_witnesses_of_a_hazard(
+    text: str, danger: Danger, probability: float, category: str | None
+) -> None:
+    hazard = hazard_of(finder_of(TOPICS).look(text), danger)
+    assert (hazard["probability"], hazard["category"]) == (pytest.approx(probability), category)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,13 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("onnx")
 
+from scorer.sentiment.onnx import HEADS as SERVED
 from scorer.sentiment.onnx import SHIPPED
 from scorer.training import corpora
 from scorer.training.corpora import HEADS, Example, Source, complaint_labels, gather, is_held_out
-from scorer.training.export import SERVED, build, quantise, recover
+from scorer.training.export import build, recover
 from scorer.training.fit import fit_line, fit_map
+from scorer.training.graph import quantise
 from scorer.training.network import MoodNetwork, load_base
 from scorer.training.sentiment import Recipe, TrainingRun, collate, loss_of, make_batches
 from services.base.errors import ConfigError
