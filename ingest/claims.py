@@ -17,6 +17,7 @@ class Claim(StrEnum):
     """What may be ignored: the `field` of an answer, and the label of a metric."""
 
     CREATED_AT = "created_at"
+    EDITED_AT = "edited_at"
     LANGUAGE = "language"
     PERMALINK = "permalink"
     REPLY_LINK = "reply_link"

@@ -7,24 +7,17 @@ the newest counts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Final
 
-import pydantic_core
-from fastapi import APIRouter, Request, Response, Security
-from fastapi.security import HTTPAuthorizationCredentials
-from pydantic import ValidationError
+from fastapi import APIRouter
 
-from ingest.admission import Visit
-from ingest.api import BEARER, PostsEndpoint, RequestRefused, rejected
+from ingest.api import PostsEndpoint
 from ingest.brands import BrandBook
-from ingest.metrics import RequestOutcome
 from ingest.normalize import AHEAD
-from ingest.openapi import RESPONSES, coverage_body
-from ingest.parsing import explain
-from ingest.schemas import CoverageIn, CoverageResults, ItemError, Reason
-from ingest.strangers import without_strangers
+from ingest.reports import ReportRefused, ReportsEndpoint
+from ingest.schemas import COVERAGE_EXAMPLES, CoverageIn, Reason
 from services.contracts.base import BrandId, EventId, event_id
 from services.contracts.codec import encode
 from services.contracts.post import CoverageState, SourceCoverage
@@ -33,47 +26,18 @@ from services.eventlog.base import Message
 
 MAX_REPORTS: Final = 100
 """In one request."""
-MAX_BYTES: Final = 500_000
-"""Of all of them: so small that they are read on the event loop."""
 
 
-class ReportRefused(Exception):
-    """A report is rejected, for the reason in `error`."""
-
-    def __init__(self, code: Reason, field: str, message: str) -> None:
-        super().__init__(message)
-        self.error = ItemError(code, field, message)
-
-
-@dataclass(frozen=True, slots=True)
-class CoverageEndpoint:
+def coverage_routes(door: PostsEndpoint) -> APIRouter:
     """The reports of connectors, behind the same door as the posts."""
 
-    door: PostsEndpoint
+    async def append(said: Sequence[tuple[SourceCoverage, EventId]]) -> None:
+        await door.publisher.report(
+            [Message(POSTS.name, f"{event.network}:{event.connector}", encode(event, id_)) for event, id_ in said]
+        )
 
-    async def answer(self, request: Request) -> Response:
-        """The response to one request. Never raises."""
-        return await self.door.answer_with(request, self._take)
-
-    async def _take(self, body: bytes, ndjson: bool, visit: Visit) -> list[dict[str, Any]]:
-        items = _items(body, ndjson, visit)
-        now, results, messages = self.door.clock.now(), [], []
-        book = self.door.normalizer.now.book
-        for index, item in enumerate(items):
-            strangers = without_strangers(item, CoverageIn) if isinstance(item, dict) else 0
-            try:
-                event, id_ = _normalize(CoverageIn.model_validate_json(pydantic_core.to_json(item)), book, now)
-            except ValidationError as error:
-                results.append(rejected(index, explain(error, besides=strangers)))
-                continue
-            except ReportRefused as refused:
-                results.append(rejected(index, refused.error))
-                continue
-            messages.append(Message(POSTS.name, f"{event.network}:{event.connector}", encode(event, id_)))
-            results.append({"index": index, "status": "accepted", "event_ids": [id_]})
-        if messages:
-            await self.door.publisher.report(messages)
-        return results
+    endpoint = ReportsEndpoint(door, CoverageIn, MAX_REPORTS, _normalize, append)
+    return endpoint.routes("/v1/coverage", "Report what a connector covers", __doc__, COVERAGE_EXAMPLES)
 
 
 def _normalize(report: CoverageIn, book: BrandBook, now: datetime) -> tuple[SourceCoverage, EventId]:
@@ -108,44 +72,3 @@ def _normalize(report: CoverageIn, book: BrandBook, now: datetime) -> tuple[Sour
     )
     said = (event.network, event.connector, event.state, event.begins, event.ends, event.missed, event.reason)
     return event, event_id("coverage", *said, event.every_seconds, *event.brands)
-
-
-def _items(body: bytes, ndjson: bool, visit: Visit) -> list[Any]:
-    """The reports of a body. Raises `RequestRefused` if it is not JSON, or holds none or too many."""
-    if len(body) > MAX_BYTES:
-        raise RequestRefused(RequestOutcome.TOO_LARGE, f"more than {MAX_BYTES} bytes of reports in one request")
-    try:
-        found = [pydantic_core.from_json(line) for line in body.splitlines() if line.strip()] if ndjson else None
-        value = found if found is not None else pydantic_core.from_json(body)
-    except ValueError as error:
-        visit.charge(1)
-        raise RequestRefused(RequestOutcome.MALFORMED, f"not JSON: {error}") from None
-    items = value if isinstance(value, list) else [value]
-    if not items:
-        raise RequestRefused(RequestOutcome.MALFORMED, "the body contains no report")
-    if len(items) > MAX_REPORTS:
-        raise RequestRefused(RequestOutcome.TOO_LARGE, f"more than {MAX_REPORTS} reports in one request")
-    visit.charge(len(items))
-    return items
-
-
-def coverage_routes(endpoint: CoverageEndpoint) -> APIRouter:
-    """The route, with its description for OpenAPI."""
-    router = APIRouter()
-
-    @router.post(
-        "/v1/coverage",
-        status_code=202,
-        response_model=CoverageResults,
-        tags=["ingest"],
-        summary="Report what a connector covers",
-        description=__doc__,
-        responses=RESPONSES,
-        openapi_extra={"requestBody": coverage_body(MAX_REPORTS)},
-    )
-    async def take_coverage(
-        request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
-    ) -> Response:
-        return await endpoint.answer(request)
-
-    return router

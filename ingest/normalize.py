@@ -4,8 +4,9 @@ the post is sent again. Pure: the time, the brands and the limits are handed in.
 A quote belongs to two conversations, so it becomes two events: one in its own conversation, and one in the quoted
 conversation, as an engagement that brings the quoter's reach and text. Where both are the same conversation it becomes one
 event, because a reply that quotes its own thread would count twice otherwise. The deletion of a quote becomes two events as
-well, because both conversations have its text. Beside them go notices: where a reply or quote stands, and to everybody that a
-post was deleted, because its own id is often all that is known of it.
+well, because both conversations have its text; so does an edit. Beside them go notices: where a reply or quote stands, and to
+everybody that a post was deleted or hidden, because its own id is often all that is known of it. An edit that leaves only what
+networks show where a text was removed is a deletion.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from services.contracts.post import (
     PostObserved,
     PostPlaced,
     PostRef,
+    PostVisibility,
     SourcePolicy,
+    observation_id,
 )
 from services.contracts.spelling import few_marks
 
@@ -42,11 +45,13 @@ AHEAD: Final = timedelta(hours=1)
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ENGAGES: Final = frozenset({PostKind.REPLY, PostKind.REPOST})
-_QUOTES: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.DELETION})
-_TIMES: Final = frozenset({Claim.CREATED_AT, Claim.AUTHOR_CREATED_AT})
+_QUOTES: Final = frozenset({PostKind.REPLY, PostKind.QUOTE, PostKind.DELETION, PostKind.EDIT, PostKind.VISIBILITY})
+_TIMES: Final = frozenset({Claim.CREATED_AT, Claim.EDITED_AT, Claim.AUTHOR_CREATED_AT})
 _AHEAD_OF_US: Final = "more than an hour ahead of our clock"
-_BARE: Final = frozenset({PostKind.COUNTERS, PostKind.DELETION})
-"""The text, brands and quotes that are sent with a snapshot or a deletion are dropped."""
+_BARE: Final = frozenset({PostKind.COUNTERS, PostKind.DELETION, PostKind.VISIBILITY})
+"""The text, brands and quotes that are sent with a snapshot, a deletion or a visibility are dropped."""
+_CHANGES: Final = frozenset({PostKind.DELETION, PostKind.EDIT, PostKind.VISIBILITY})
+"""What is said of a post that is there already: it stays the same kind in every conversation that holds the post."""
 
 
 class Observation(NamedTuple):
@@ -60,7 +65,7 @@ class Notice(NamedTuple):
     """What the partition that a post's own id leads to must know of it, and its id; or all partitions, of a deletion."""
 
     id: EventId
-    event: PostPlaced | PostDeleted
+    event: PostPlaced | PostDeleted | PostVisibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +107,11 @@ class Normalizer:
         Raises `ItemRefused` if its fields contradict each other, the configuration or the clock.
         """
         _check_relations(post)
+        _check_content(post)
         ignored = list(unread)
         text = self._text(post, ignored)
-        bare = post.kind in _BARE
+        kind = PostKind.DELETION if post.kind is PostKind.EDIT and _was_removed(ignored) else post.kind
+        bare = kind in _BARE
         handle = _without_at(post.author.handle) if post.author is not None else None
         found = self.book.find(
             post.network,
@@ -113,12 +120,12 @@ class Normalizer:
             author=handle,
             answers=post.reply_to,
         )
-        created, account_created = _times(post, now, ignored)
+        created, edited, account_created = _times(post, now, ignored)
         home = _conversation(
             post, post.root_id or (None if post.kind is PostKind.ORIGINAL else post.parent_id) or post.post_id
         )
         quoted = None
-        if post.quote_of is not None and post.kind in _QUOTES:
+        if post.quote_of is not None and kind in _QUOTES:
             quoted = _conversation(post, post.quote_of.root_id or post.quote_of.post_id)
         ref = None
         if post.quote_of is not None and quoted is not None:
@@ -126,7 +133,7 @@ class Normalizer:
         own = PostObserved(
             network=post.network,
             post_id=post.post_id,
-            kind=post.kind,
+            kind=kind,
             conversation=home,
             home=home,
             parent_id=post.parent_id,
@@ -143,14 +150,16 @@ class Normalizer:
             counters=None if post.counters is None else Counters(**dict(post.counters)),
             created_at=created,
             platform_at=_utc(post.platform_at),
+            edited_at=None if bare else edited,
             observed_at=now,
+            visible=post.visible if kind is PostKind.VISIBILITY else None,
             backfill=post.backfill,
             policy=self.policies.get(post.network, SourcePolicy.TEXT_ALLOWED),
         )
         observations = [_observed(own)]
         if ref is not None and quoted is not None and quoted != home:
             away = {"conversation": quoted, "parent_id": ref.post_id, "quotes": None}
-            if not bare:
+            if kind not in _CHANGES:
                 away["kind"] = PostKind.QUOTE
             observations.append(_observed(own.model_copy(update=away)))
         notices = _notices(own, quoted)
@@ -211,12 +220,30 @@ def _check_relations(post: PostIn) -> None:
             raise ItemRefused(Reason.CONTRADICTION, "quote_of", "a post that quotes another is of kind quote or reply")
         if post.quote_of.post_id == own:
             raise ItemRefused(Reason.CONTRADICTION, "quote_of.post_id", "a post cannot quote itself")
+
+
+def _check_content(post: PostIn) -> None:
+    """Raises `ItemRefused` if what this kind of post is about is missing."""
+    kind = post.kind
     if kind is PostKind.COUNTERS and (post.counters is None or all(n is None for _, n in post.counters)):
         raise ItemRefused(Reason.MISSING, "counters", "a counters snapshot needs at least one total")
+    if kind is PostKind.EDIT and post.text is None:
+        raise ItemRefused(Reason.MISSING, "text", "an edit needs the new text; it is empty where no words are left")
+    if kind is PostKind.VISIBILITY and post.visible is None:
+        raise ItemRefused(Reason.MISSING, "visible", "a visibility says whether the post is visible")
+    if kind is not PostKind.VISIBILITY and post.visible is False:
+        raise ItemRefused(Reason.CONTRADICTION, "visible", "a hidden post is of kind visibility")
 
 
-def _times(post: PostIn, now: datetime, ignored: list[Ignored]) -> tuple[datetime | None, datetime | None]:
-    """The claimed times that can be believed (of the post, of the account); the others are `ignored`.
+def _was_removed(ignored: list[Ignored]) -> bool:
+    """Returns True if the text was only what networks show instead of one."""
+    return any(claim.field is Claim.TEXT for claim in ignored)
+
+
+def _times(
+    post: PostIn, now: datetime, ignored: list[Ignored]
+) -> tuple[datetime | None, datetime | None, datetime | None]:
+    """The claimed times that can be believed (of the post, its edit, the account); the others are `ignored`.
 
     Only a time that the network vouches for can get a post rejected (`ItemRefused`): a client with a wrong clock must not keep
     a complaint from being heard.
@@ -225,24 +252,24 @@ def _times(post: PostIn, now: datetime, ignored: list[Ignored]) -> tuple[datetim
     if post.platform_at is not None and post.platform_at > latest:
         raise ItemRefused(Reason.BAD_TIME, "platform_at", _AHEAD_OF_US)
     created = _utc(post.created_at)
+    edited = _utc(post.edited_at)
     opened = _utc(post.author.created_at) if post.author is not None else None
+    if edited is not None and edited > latest:
+        edited = None
+        ignored.append(Ignored(Claim.EDITED_AT, _AHEAD_OF_US))
+    if edited is None and post.kind is PostKind.EDIT:
+        edited = _utc(post.platform_at)
     if created is not None and created > latest:
         created = None
         ignored.append(Ignored(Claim.CREATED_AT, _AHEAD_OF_US))
     if opened is not None and opened > latest:
         opened = None
         ignored.append(Ignored(Claim.AUTHOR_CREATED_AT, _AHEAD_OF_US))
-    return created, opened
+    return created, edited, opened
 
 
 def _observed(event: PostObserved) -> Observation:
-    """The event with its id. That of a snapshot depends on its totals and its time too: the next snapshot is another event, one
-    that is sent again is not."""
-    extra = ""
-    if event.kind is PostKind.COUNTERS and event.counters is not None:
-        c = event.counters
-        extra = f"{c.likes},{c.reposts},{c.replies},{c.quotes},{c.views},{event.platform_at}"
-    return Observation(event_id(event.network, event.post_id, event.kind.value, event.conversation, extra), event)
+    return Observation(observation_id(event), event)
 
 
 def _notices(own: PostObserved, quoted: ConversationId | None) -> tuple[Notice, ...]:
@@ -252,6 +279,9 @@ def _notices(own: PostObserved, quoted: ConversationId | None) -> tuple[Notice, 
     if own.kind is PostKind.DELETION:
         deleted = PostDeleted(network=network, post_id=post_id, at=own.at)
         return (Notice(event_id(deleted.TYPE, network, post_id), deleted),)
+    if own.visible is not None:
+        seen = PostVisibility(network=network, post_id=post_id, visible=own.visible, at=own.at)
+        return (Notice(event_id(seen.TYPE, network, post_id, seen.visible, own.platform_at), seen),)
     if own.kind not in (PostKind.REPLY, PostKind.QUOTE):
         return ()
     placed = PostPlaced(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel
 
 from ingest.claims import Claim
-from ingest.schemas import COVERAGE_EXAMPLES, EXAMPLES, CoverageIn, PostIn, Problem
+from ingest.schemas import EXAMPLES, InputPart, PostIn, Problem
 from services.base.settings import Settings
 
 Schema = dict[str, Any]
@@ -119,11 +120,11 @@ RESPONSES: Final[dict[int | str, Schema]] = {
 }
 
 
-def coverage_body(most: int) -> Schema:
-    """The description of the body of `POST /v1/coverage`: one report, an array, or NDJSON."""
-    report = inlined(CoverageIn)
+def reports_body(kind: type[InputPart], most: int, examples: Sequence[Any]) -> Schema:
+    """The description of a body with reports of this kind: one report, an array, or NDJSON."""
+    report = inlined(kind)
     many = {"type": "array", "items": report, "minItems": 1, "maxItems": most}
-    lines = "".join(f"{json.dumps(example)}\n" for example in COVERAGE_EXAMPLES[:2])
+    lines = "".join(f"{json.dumps(example)}\n" for example in examples[:2])
     return {
         "required": True,
         "description": f"At most {most} reports. May be gzipped.",
@@ -131,8 +132,8 @@ def coverage_body(most: int) -> Schema:
             "application/json": {
                 "schema": {"anyOf": [report, many]},
                 "examples": {
-                    "heartbeat": {"summary": "A heartbeat", "value": COVERAGE_EXAMPLES[0]},
-                    "gap": {"summary": "A gap begins, and ends", "value": COVERAGE_EXAMPLES[1:]},
+                    "one": {"summary": "One report", "value": examples[0]},
+                    "several": {"summary": "Several, one after the other", "value": examples[1:]},
                 },
             },
             "application/x-ndjson": {

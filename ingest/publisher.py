@@ -18,8 +18,9 @@ from ingest.metrics import IngestMetrics
 from ingest.normalize import Notice, Observation
 from ingest.schemas import ItemError, Reason
 from services.base.crashpoints import seam
+from services.contracts.base import EventId
 from services.contracts.codec import MAX_EVENT_BYTES, encode
-from services.contracts.post import PostDeleted, PostObserved, PostPlaced
+from services.contracts.post import AuthorChanged, PostDeleted, PostObserved, PostPlaced, PostVisibility
 from services.contracts.topics import POSTS
 from services.eventlog.base import EventLog, LogError, Message, TooLarge, Unavailable
 
@@ -28,6 +29,8 @@ logger = structlog.get_logger()
 BREATH_ITEMS: Final = 200
 """After so many items, about two milliseconds of work, other tasks get a turn."""
 
+_COPIED: Final = (PostDeleted, PostVisibility, AuthorChanged)
+"""Events that every partition gets a copy of."""
 Indexed = tuple[int, Sequence[Message]]
 """The index of an item in its request, and its messages."""
 
@@ -47,7 +50,7 @@ class Publisher:
         self._timeout = timeout_seconds
         self._monotonic = monotonic
         self._partitions: tuple[int, ...] = ()
-        """Of `firebreak.posts`; asked for with the first deletion."""
+        """Of `firebreak.posts`; asked for with the first event that all of them get."""
         self._overdue: dict[asyncio.Task[None], float] = {}
         """Appends that have had no answer in time, and when each was handed to the log."""
 
@@ -65,6 +68,12 @@ class Publisher:
         """Append what connectors report. Raises `Unavailable` as `publish` does."""
         await self._append(messages, self._monotonic() + self._timeout)
 
+    async def report_to_all(self, events: Sequence[tuple[AuthorChanged, EventId]]) -> None:
+        """Append events that every partition gets a copy of. Raises `Unavailable` as `publish` does."""
+        deadline = self._monotonic() + self._timeout
+        await self._learn_partitions(deadline)
+        await self._append([m for event, id_ in events for m in self._copies(event, id_)], deadline)
+
     async def publish(self, items: Mapping[int, Sequence[Observation | Notice]]) -> Mapping[int, ItemError]:
         """Append the events of all items, which are given by their index. Returns the errors of those that are too large.
 
@@ -72,7 +81,26 @@ class Publisher:
         cannot be reached or is slower than the timeout. Some events may have been stored all the same.
         """
         deadline = self._monotonic() + self._timeout
-        if any(type(one.event) is PostDeleted for some in items.values() for one in some):
+        fitting, errors = await self._prepare(items, deadline)
+        await self._append_items(fitting, deadline, errors)
+        return errors
+
+    async def prepare(
+        self, items: Mapping[int, Sequence[Observation | Notice]]
+    ) -> tuple[Sequence[Indexed], Mapping[int, ItemError]]:
+        """Make the messages of all items for somebody who appends them in a transaction, and the errors of those that are too
+        large. Raises `Unavailable`."""
+        return await self._prepare(items, self._monotonic() + self._timeout)
+
+    async def prepare_for_all(self, events: Sequence[tuple[AuthorChanged, EventId]]) -> Sequence[Message]:
+        """The same for events that every partition gets a copy of. Raises `Unavailable`."""
+        await self._learn_partitions(self._monotonic() + self._timeout)
+        return [message for event, id_ in events for message in self._copies(event, id_)]
+
+    async def _prepare(
+        self, items: Mapping[int, Sequence[Observation | Notice]], deadline: float
+    ) -> tuple[list[Indexed], dict[int, ItemError]]:
+        if any(type(one.event) in _COPIED for some in items.values() for one in some):
             await self._learn_partitions(deadline)
         errors: dict[int, ItemError] = {}
         fitting: list[Indexed] = []
@@ -85,11 +113,10 @@ class Publisher:
                 fitting.append((index, messages))
             if count % BREATH_ITEMS == 0:
                 await asyncio.sleep(0)
-        await self._append_items(fitting, deadline, errors)
-        return errors
+        return fitting, errors
 
     async def _learn_partitions(self, deadline: float) -> None:
-        """Find out how many copies of a deletion there have to be. Raises `Unavailable`."""
+        """Find out how many copies there have to be. Raises `Unavailable`."""
         if self._partitions:
             return
         self.check_reachable()
@@ -100,13 +127,17 @@ class Publisher:
             raise Unavailable(f"the event log cannot be reached: {error}") from error
 
     def _messages(self, one: Observation | Notice) -> list[Message]:
-        value, event = encode(one.event, one.id), one.event
+        event = one.event
         if isinstance(event, PostObserved):
-            return [Message(POSTS.name, event.conversation, value)]
-        key = f"{event.network}:{event.post_id}"
+            return [Message(POSTS.name, event.conversation, encode(event, one.id))]
         if isinstance(event, PostPlaced):
-            return [Message(POSTS.name, key, value)]
-        return [Message(POSTS.name, key, value, partition) for partition in self._partitions]
+            return [Message(POSTS.name, f"{event.network}:{event.post_id}", encode(event, one.id))]
+        return self._copies(event, one.id)
+
+    def _copies(self, event: PostDeleted | PostVisibility | AuthorChanged, id_: EventId) -> list[Message]:
+        value = encode(event, id_)
+        whose = event.author_id if isinstance(event, AuthorChanged) else event.post_id
+        return [Message(POSTS.name, f"{event.network}:{whose}", value, partition) for partition in self._partitions]
 
     async def _append_items(self, items: Sequence[Indexed], deadline: float, errors: dict[int, ItemError]) -> None:
         """Append the items. If the log finds an event too large, and so has stored nothing, try each half by itself, until only

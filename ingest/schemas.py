@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fai
 from pydantic_core import PydanticCustomError
 
 from services.base.rfc3339 import Rfc3339
-from services.contracts.post import CoverageState, PostKind
+from services.contracts.post import AuthorState, CoverageState, PostKind
 
 MAX_COUNT: Final = 2**53
 """Many JSON libraries silently round higher numbers."""
@@ -142,6 +142,14 @@ EXAMPLES: Final[list[Any]] = [
     {"network": "x", "post_id": "124", "kind": "reply", "parent_id": "123", "root_id": "123", "text": "Same here!"},
     {"network": "x", "post_id": "125", "kind": "quote", "quote_of": {"post_id": "123"}, "text": "Unbelievable."},
     {"network": "x", "post_id": "123", "kind": "counters", "counters": {"reposts": 410, "views": 91000}},
+    {
+        "network": "x",
+        "post_id": "124",
+        "kind": "edit",
+        "text": "Same here! Update: they called me.",
+        "edited_at": "2026-05-01T12:30:00Z",
+    },
+    {"network": "x", "post_id": "125", "kind": "visibility", "visible": False},
 ]
 
 
@@ -153,7 +161,8 @@ class PostIn(InputPart):
     network: SlugIn = Field(description="where it was published", examples=["x"])
     post_id: PostRefId = Field(description="the network's id of the post", examples=["123"])
     kind: PostKind = Field(
-        description="`reply` and `repost` need parent_id or root_id, `quote` quote_of, `counters` counters"
+        description="`reply` and `repost` need parent_id or root_id, `quote` quote_of, `counters` counters, `edit` text, "
+        "`visibility` visible"
     )
     author: AuthorIn | None = None
     text: Annotated[str, BeforeValidator(_without_nul)] | None = None
@@ -172,6 +181,14 @@ class PostIn(InputPart):
     )
     platform_at: Moment | None = Field(
         None, description="what the network vouches for; at most an hour ahead of our clock"
+    )
+    edited_at: Moment | None = Field(
+        None,
+        description="when its text was last changed, by the network; of an `edit`, platform_at says so too. Of two texts the "
+        "one that was edited later counts",
+    )
+    visible: bool | None = Field(
+        None, description="of `visibility`, required: False while nobody can read the post where it was written"
     )
     backfill: bool = Field(False, description="fetched late: history, not news")
     brands: Annotated[tuple[SlugIn, ...], FailFast(), Field(max_length=MAX_BRANDS)] = Field(
@@ -217,7 +234,28 @@ class CoverageIn(InputPart):
     reason: Annotated[str, StringConstraints(max_length=200, pattern=PRINTABLE)] | None = None
 
 
-class CoverageAccepted(BaseModel):
+AUTHOR_EXAMPLES: Final[list[Any]] = [
+    {"network": "x", "author_id": "4711", "state": "erased", "at": "2026-05-01T12:00:00Z"},
+    {"network": "x", "author_id": "4711", "state": "reinstated", "at": "2026-05-03T09:00:00Z"},
+]
+
+
+class AuthorChangeIn(InputPart):
+    """An author who is gone from the network with all posts, or is back."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": AUTHOR_EXAMPLES})
+
+    network: SlugIn = Field(examples=["x"])
+    author_id: PostRefId = Field(
+        description="the network's id of the account: `author.id` of its posts", examples=["4711"]
+    )
+    state: AuthorState = Field(
+        description="`erased`: all of its posts are forgotten. `reinstated`: what it posts from now on counts again"
+    )
+    at: Moment | None = Field(None, description="when, by the network; of two changes the later one counts")
+
+
+class ReportAccepted(BaseModel):
     """The report is stored. If it is sent again, it gets the same event id."""
 
     index: int
@@ -261,10 +299,10 @@ class Results(BaseModel):
     results: list[Accepted | Rejected]
 
 
-class CoverageResults(BaseModel):
+class ReportResults(BaseModel):
     """One result for each report, in the order of the request."""
 
-    results: list[CoverageAccepted | Rejected]
+    results: list[ReportAccepted | Rejected]
 
 
 class Problem(BaseModel):

@@ -19,6 +19,8 @@ UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {
     ("post.observed", 1): lambda data: {**data, "mentions": None},
     # Nobody forwarded it.
     ("post.observed", 2): dict,
+    # Nobody said whether it was edited.
+    ("post.observed", 3): dict,
     # Nobody looked then whether a post was heard late, whether it was a copy, or whose author the network vouches for.
     ("post.negative", 1): dict,
     ("post.asked", 1): dict,

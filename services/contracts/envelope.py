@@ -6,7 +6,15 @@ from typing import Final, NamedTuple
 
 from services.contracts.base import Event, EventId
 from services.contracts.incident import IncidentChanged
-from services.contracts.post import PostDeleted, PostObserved, PostPlaced, SourceCoverage, StoryLinked
+from services.contracts.post import (
+    AuthorChanged,
+    PostDeleted,
+    PostObserved,
+    PostPlaced,
+    PostVisibility,
+    SourceCoverage,
+    StoryLinked,
+)
 from services.contracts.signal import (
     BrandHistory,
     BrandSurge,
@@ -26,6 +34,8 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     PostObserved,
     PostPlaced,
     PostDeleted,
+    PostVisibility,
+    AuthorChanged,
     SourceCoverage,
     StoryLinked,
     PostNegative,

@@ -1,4 +1,5 @@
-"""Events of `firebreak.posts`: what was published, what a connector covered, and which stories belong together."""
+"""Events of `firebreak.posts`: what was published, changed and taken back, what a connector covered, and which stories belong
+together."""
 
 from __future__ import annotations
 
@@ -6,11 +7,23 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from services.contracts.base import AccountId, BrandId, ConversationId, Count, Event, Part, StoryId, Time
+from services.contracts.base import (
+    AccountId,
+    BrandId,
+    ConversationId,
+    Count,
+    Event,
+    EventId,
+    Part,
+    StoryId,
+    Time,
+    event_id,
+)
 
 
 class PostKind(StrEnum):
-    """What happened. `COUNTERS` is a snapshot of totals, for networks that do not report single engagements."""
+    """What happened. `COUNTERS` is a snapshot of totals, for networks that do not report single engagements. `EDIT` is another
+    text of a post that is there already, and `VISIBILITY` says that it was hidden or shown again: both count as nothing."""
 
     ORIGINAL = "original"
     REPLY = "reply"
@@ -18,6 +31,8 @@ class PostKind(StrEnum):
     REPOST = "repost"
     COUNTERS = "counters"
     DELETION = "deletion"
+    EDIT = "edit"
+    VISIBILITY = "visibility"
 
 
 class SourcePolicy(StrEnum):
@@ -78,11 +93,12 @@ class PostObserved(Event):
     `brands` are all that the post is about; `mentions` say where its `text` names them (at most `names.MOST_MENTIONS`, from
     left to right), without those places where the name means something else. They are `None` in records of version 1, for
     which nobody wrote them down. `forwarded` is how many times the scorer passed it on to the conversation that holds its
-    parent, because whoever sent it named no root.
+    parent, because whoever sent it named no root. `edited_at` is when its text was last changed, by the network; `None` where
+    it does not say, or nobody changed it. `visible` is stated by `VISIBILITY` alone.
     """
 
     TYPE: ClassVar[str] = "post.observed"
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     network: str
     post_id: str
@@ -103,7 +119,9 @@ class PostObserved(Event):
     counters: Counters | None = None
     created_at: Time | None = None
     platform_at: Time | None = None
+    edited_at: Time | None = None
     observed_at: Time
+    visible: bool | None = None
     backfill: bool = False
     policy: SourcePolicy = SourcePolicy.TEXT_ALLOWED
     forwarded: Count = 0
@@ -123,6 +141,23 @@ class PostObserved(Event):
             and self.home == conversation
             and conversation == f"{self.network}:{self.post_id}"
         )
+
+
+def observation_id(post: PostObserved) -> EventId:
+    """The id of an observation: the same whenever it is sent again, and wherever it is passed on to.
+
+    That of a snapshot depends on its totals and its time too, that of an edit on its text and its time: the next one is another
+    event.
+    """
+    extra = ""
+    if post.kind is PostKind.COUNTERS and post.counters is not None:
+        c = post.counters
+        extra = f"{c.likes},{c.reposts},{c.replies},{c.quotes},{c.views},{post.platform_at}"
+    elif post.kind is PostKind.EDIT:
+        extra = f"{post.edited_at},{post.text}"
+    elif post.kind is PostKind.VISIBILITY:
+        extra = f"{post.visible},{post.platform_at}"
+    return event_id(post.network, post.post_id, post.kind.value, post.conversation, extra)
 
 
 class PostPlaced(Event):
@@ -146,6 +181,39 @@ class PostDeleted(Event):
 
     network: str
     post_id: str
+    at: Time
+
+
+class PostVisibility(Event):
+    """A post was hidden where it was written, or is shown there again. Every partition gets a copy, as of a deletion. What is
+    hidden is forgotten like a deleted post; once it is visible, a source that reads it again brings it back."""
+
+    TYPE: ClassVar[str] = "post.visibility"
+
+    network: str
+    post_id: str
+    visible: bool
+    at: Time
+
+
+class AuthorState(StrEnum):
+    ERASED = "erased"
+    REINSTATED = "reinstated"
+
+
+class AuthorChanged(Event):
+    """An author is gone from a network with all that they wrote, or is back. Every partition gets a copy, because any of them
+    may hold their words; the first of them passes it on to `firebreak.signals`, once a brand.
+
+    Of two changes the one with the later `at` counts. Nothing that was forgotten comes back: posts from before a reinstatement
+    stay forgotten.
+    """
+
+    TYPE: ClassVar[str] = "author.changed"
+
+    network: str
+    author_id: str
+    state: AuthorState
     at: Time
 
 

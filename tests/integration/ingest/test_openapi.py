@@ -45,10 +45,13 @@ def description(tmp_path: Path) -> Iterator[Any]:
     shutdown_lifespans()  # at the exit of the process would be too late for the check for leaks
 
 
+@pytest.mark.parametrize("path", ["/v1/coverage", "/v1/authors"])
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-def test_schemathesis_finds_nothing_in_what_connectors_report(description: Any, mode: GenerationMode) -> None:
-    @given(description["/v1/coverage"]["POST"].as_strategy(generation_mode=mode))
-    @settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+def test_schemathesis_finds_nothing_in_what_connectors_report(
+    description: Any, mode: GenerationMode, path: str
+) -> None:
+    @given(description[path]["POST"].as_strategy(generation_mode=mode))
+    @settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
     def play(case: schemathesis.Case[Any]) -> None:
         response = case.call(headers={"Authorization": f"Bearer {KEY}"})
         statuses[response.status_code] += 1

@@ -18,7 +18,15 @@ from ingest.normalize import ItemRefused, NormalizedPost, Normalizer, clean
 from ingest.schemas import EXAMPLES, PostIn, Reason
 from services.config.model import Account, Brand
 from services.contracts.codec import decode, encode
-from services.contracts.post import MentionKind, PostDeleted, PostKind, PostObserved, PostPlaced, SourcePolicy
+from services.contracts.post import (
+    MentionKind,
+    PostDeleted,
+    PostKind,
+    PostObserved,
+    PostPlaced,
+    PostVisibility,
+    SourcePolicy,
+)
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 ACME = Brand(
@@ -42,7 +50,7 @@ def events(**fields: Any) -> list[PostObserved]:
     return [observation.event for observation in normalized(**fields).observations]
 
 
-def notices(**fields: Any) -> list[PostPlaced | PostDeleted]:
+def notices(**fields: Any) -> list[PostPlaced | PostDeleted | PostVisibility]:
     return [notice.event for notice in normalized(**fields).notices]
 
 
@@ -393,3 +401,86 @@ def test_a_deletion_tells_everybody_by_its_id(more: dict[str, Any]) -> None:
     (notice,) = normal.notices
     assert notice.event == PostDeleted(network="x", post_id="5", at=NOW)
     assert notice.id == normalized(kind="deletion").notices[0].id
+
+
+# -- edits and visibility ----------------------------------------------------------------------------------------------
+
+
+def edit_ids(**fields: Any) -> list[str]:
+    return [one.id for one in normalized(kind="edit", **fields).observations]
+
+
+def test_an_edit_of_a_post_that_is_known_by_its_id_alone_goes_where_its_id_leads() -> None:
+    (event,) = events(kind="edit", text="smoke on board of @AcmeAir", edited_at="2026-05-01T11:00:00Z")
+    assert (event.kind, event.conversation, event.brands) == (PostKind.EDIT, "x:5", ("acme",))
+    assert event.edited_at == datetime(2026, 5, 1, 11, tzinfo=UTC)
+    assert notices(kind="edit", text="smoke on board of @AcmeAir") == []
+
+
+def test_the_id_of_an_edit_differs_from_its_posts_and_from_other_edits_and_is_the_same_when_it_is_sent_again() -> None:
+    created = normalized(text="one").observations[0].id
+    first = edit_ids(text="two")
+    assert first == edit_ids(text="two") != edit_ids(text="three")
+    assert created not in first
+    assert edit_ids(text="two", edited_at="2026-05-01T11:00:00Z") == edit_ids(
+        text="two", platform_at="2026-05-01T11:00:00Z"
+    )
+    assert edit_ids(text="two", edited_at="2026-05-01T11:00:00Z") != edit_ids(
+        text="two", edited_at="2026-05-01T11:01:00Z"
+    )
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+@settings(max_examples=60, derandomize=True, deadline=None)
+def test_edits_have_the_same_id_only_if_they_say_the_same(one: str, other: str) -> None:
+    first, second = (normalized(kind="edit", text=text).observations[0] for text in (one, other))
+    if first.event.kind is second.event.kind:
+        assert (first.id == second.id) == (first.event.text == second.event.text)
+
+
+def test_the_edit_of_a_quote_is_told_to_both_conversations() -> None:
+    assert places(kind="edit", text="new", quote_of={"post_id": "9"}) == [
+        ("edit", "x:5", "x:5"),
+        ("edit", "x:9", "x:5"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["[deleted]", " [removed] ", "This post was deleted by its author."])
+def test_an_edit_that_leaves_a_placeholder_is_a_deletion(text: str) -> None:
+    (event,) = events(kind="edit", text=text)
+    assert (event.kind, event.text) == (PostKind.DELETION, None)
+    assert [type(notice) for notice in notices(kind="edit", text=text)] == [PostDeleted]
+
+
+def test_an_edit_that_leaves_no_words_is_an_edit() -> None:
+    (event,) = events(kind="edit", text="")
+    assert (event.kind, event.text) == (PostKind.EDIT, None)
+
+
+def test_an_edit_needs_a_text_and_a_visibility_says_which() -> None:
+    assert refusal(kind="edit") == (Reason.MISSING, "text")
+    assert refusal(kind="visibility") == (Reason.MISSING, "visible")
+    assert refusal(text="hi", visible=False) == (Reason.CONTRADICTION, "visible")
+    assert events(text="hi", visible=True)[0].visible is None
+
+
+def test_an_edit_time_that_cannot_be_believed_is_dropped_and_named() -> None:
+    post = normalized(kind="edit", text="new", edited_at="2026-05-02T12:00:00Z")
+    assert post.observations[0].event.edited_at is None
+    assert [claim.field for claim in post.ignored] == [Claim.EDITED_AT]
+
+
+@pytest.mark.parametrize("visible", [True, False])
+def test_everybody_is_told_that_a_post_is_hidden_or_visible_again(visible: bool) -> None:
+    (event,) = events(kind="visibility", visible=visible, text="secret", brands=["acme"])
+    assert (event.kind, event.visible, event.text, event.brands) == (PostKind.VISIBILITY, visible, None, ())
+    (notice,) = notices(kind="visibility", visible=visible)
+    assert isinstance(notice, PostVisibility)
+    assert (notice.post_id, notice.visible) == ("5", visible)
+
+
+@pytest.mark.parametrize("fields", [{"kind": "edit", "text": "new"}, {"kind": "visibility", "visible": False}])
+def test_a_change_survives_the_way_through_the_log(fields: dict[str, Any]) -> None:
+    post = normalized(**fields)
+    for id_, event in [*map(tuple, post.observations), *map(tuple, post.notices)]:
+        assert decode(encode(event, id_)) == (id_, event)
