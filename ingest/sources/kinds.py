@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 KINDS: Final[dict[str, str]] = {
+    "bluesky": "ingest.sources.bluesky.source:build",
     "drop": "ingest.sources.drop:build",
     "kafka": "ingest.sources.topic_in:build",
 }

@@ -42,7 +42,7 @@ def post_item(
     if item["kind"] == PostKind.REPLY and concern.answers is not None:
         item["reply_to"] = concern.answers
     if frame.operation == Operation.UPDATE:
-        item.update(kind=PostKind.EDIT.value, edited_at=frame.at.isoformat())
+        item.update(kind=PostKind.EDIT.value, edited_at=min(frame.at, now).isoformat(), text=post.text[:MOST_TEXT])
     return {name: value for name, value in item.items() if value not in (None, [])}
 
 

@@ -6,12 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from services.config.connectors.bluesky import BlueskyConnector
 from services.config.connectors.drop import DropSection
 from services.config.connectors.topic_in import TopicInSection
 
 # fmt: off
 Connector = Annotated[
-    DropSection
+    BlueskyConnector
+    | DropSection
     | TopicInSection,
     Field(discriminator="kind"),
 ]

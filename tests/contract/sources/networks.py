@@ -5,5 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 NETWORKS: Final[dict[str, str]] = {
+    "bluesky": "tests.contract.sources.bluesky:BlueskyNetwork",
     "drop": "tests.contract.sources.drop:DropNetwork",
 }
