@@ -121,7 +121,7 @@ class AppView:
             raise Away("the AppView asked for a pause", LEAVE_ALONE.total_seconds())
         body = bytearray()
         try:
-            async with self._http.stream("GET", f"{self._url}/xrpc/{_GET[what]}", params=query) as response:
+            async with self._http.stream("GET", f"{self._url}/xrpc/{_GET[what]}", params=tuple(query)) as response:
                 async for part in response.aiter_bytes():
                     body += part
                     if len(body) > MOST_BYTES:

@@ -60,7 +60,7 @@ class FakeJetstream:
         return f"ws://127.0.0.1:{self.port}"
 
     def cut(self) -> None:
-        for connection in self._listeners:
+        for connection in tuple(self._listeners):
             connection.transport.abort()
 
     def say(self, at: datetime, author: str, **more: Any) -> dict[str, Any]:
@@ -105,11 +105,18 @@ class FakeJetstream:
         for frame in self._replay(query, new=path.startswith(NEW)):
             waiting.put_nowait(frame)
         self._listeners[connection] = waiting
-        try:
+
+        async def send() -> None:
             while True:
                 await connection.send(json.dumps(write(await waiting.get())))
+
+        sending = asyncio.create_task(send())
+        try:
+            await connection.wait_closed()
         finally:
             del self._listeners[connection]
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
 
     def _replay(self, query: dict[str, list[str]], *, new: bool) -> list[dict[str, Any]]:
         if "cursor" not in query or self.silent:

@@ -17,13 +17,14 @@ from ingest.sources.bluesky.hearing import Hearing, Overheard
 from ingest.sources.bluesky.interest import Interest
 from ingest.sources.bluesky.mapping import MOST_TEXT
 from ingest.sources.bluesky.memory import HELD, StoryMemory
-from ingest.sources.bluesky.resuming import Begun, Dialect, StreamPlace, Trail, judge, microseconds, read_place, resume
+from ingest.sources.bluesky.resuming import Begun, Dialect, StreamPlace, Trail, judge, read_place, resume
 from ingest.sources.bluesky.shapes import (
     LIKE,
     POST,
     REPOST,
     FrameKind,
     SkyFrame,
+    microseconds,
     read_new_frame,
     read_old_frame,
 )
