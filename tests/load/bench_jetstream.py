@@ -16,7 +16,9 @@ from services.config.loading import parse
 
 RECORDED: Final = Path(__file__).parents[3] / "shared/data/payloads/bluesky_jetstream/events.jsonl"
 FRAMES: Final = 300_000
-BRANDS: Final = "brands: [{id: a, name: Acme Air}, {id: b, name: Reuters}, {id: c, name: Globex, hashtags: [globexfail]}]"
+BRANDS: Final = (
+    "brands: [{id: a, name: Acme Air}, {id: b, name: Reuters}, {id: c, name: Globex, hashtags: [globexfail]}]"
+)
 
 
 def run() -> dict[str, Any]:
