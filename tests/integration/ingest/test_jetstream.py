@@ -1,4 +1,4 @@
-"""The Bluesky source against Jetstreams that do what real ones were seen to do: forget, renumber, fall silent, end the stream."""
+"""The Bluesky source against Jetstreams that do what real ones did: forget, renumber, fall silent, end the stream."""
 
 from __future__ import annotations
 
