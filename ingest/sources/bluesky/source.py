@@ -31,7 +31,8 @@ logger = structlog.get_logger()
 
 BEAT: Final = timedelta(seconds=5)
 """By the time of the stream, the cursor moves at least so often though nothing was heard."""
-PROBE_SECONDS: Final = 15
+PROBE_SECONDS: Final = 3
+"""A public server has something to say many times in each."""
 WARM_SECONDS: Final = 30
 """The search for what was passed on before a restart delays the stream by no more."""
 ROUNDS: Final = 3
@@ -69,6 +70,7 @@ class BlueskySource:
         self._servers = list(self._options.instances)
         self._preferred = False
         self._warm = False
+        self._latest: Cursor | None = None
         self._lookup: asyncio.Task[list[Item]] | None = None
 
     async def listen(self, cursor: Cursor | None) -> AsyncIterator[Heard]:
@@ -81,7 +83,8 @@ class BlueskySource:
             try:
                 async with contextlib.aclosing(self._follow(line, cursor)) as stream:
                     async for heard in stream:
-                        progress = True
+                        progress = progress or heard.cursor is not None
+                        self._latest = heard.cursor or self._latest
                         yield heard
             except _Renumbered:
                 by_time = True
@@ -93,16 +96,20 @@ class BlueskySource:
         raise Away(f"{host_of(self._servers[0])} does not go on where it was asked to")
 
     async def probe(self) -> Probe:
-        """Hear one event from the server whose turn is next; the present one is passed over, because it is silent."""
+        """Ask the server whose turn is next for what came since; the present one is passed over, because it is silent."""
         self._pass_over(self._servers[0])
-        line, _ = await self._connect(None, by_time=False)
+        latest = self._latest
+        line, _ = await self._connect(latest, by_time=False)
+        newest: datetime | None = None
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 async for frames in line.batches():
-                    if times := [frame.at for frame in frames if frame.kind is not FrameKind.INFO]:
-                        return Probe(newest=max(times), note=f"{line.origin} speaks")
+                    times = [frame.at for frame in frames if frame.kind is not FrameKind.INFO]
+                    newest = max([*times, newest] if newest is not None else times, default=None)
+                    if newest is not None and (latest is None or newest > latest.at):
+                        return Probe(newest=newest, note=f"{line.origin} speaks")
         except TimeoutError:
-            return Probe(note=f"{line.origin} is there and says nothing")
+            return Probe(newest=newest, note=f"{line.origin} is there and says nothing new")
         finally:
             await line.close()
         raise Away(f"{line.origin} ended the stream")
@@ -120,9 +127,10 @@ class BlueskySource:
             self._lookup = None
 
     async def _follow(self, line: JetstreamLine, cursor: Cursor | None) -> AsyncGenerator[Heard, None]:
-        """What one connection brings. Raises `_Renumbered` before anything is yielded."""
+        """What one connection brings. Raises `_Renumbered` before any of it is passed on."""
         trail = Trail(None if cursor is None or cursor.origin != line.origin else _begin(line, read_place(cursor)))
         begun = outdated = False
+        yield Heard()  # the server lets us in
         told: datetime | None = None
         async for batch in line.batches():
             frames = []

@@ -37,7 +37,6 @@ class FakeJetstream:
         self.floor = 0
         """Frames before this sequence are gone."""
         self.status: tuple[int, dict[str, str], str] | None = None
-        self.silent = False
         self.says_future = True
         self.asked: list[dict[str, list[str]]] = []
         self._server: Server | None = None
@@ -59,6 +58,11 @@ class FakeJetstream:
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
 
+    def mute(self) -> None:
+        """Whoever listens now hears nothing more."""
+        for connection in self._listeners:
+            self._listeners[connection] = asyncio.Queue()
+
     def cut(self) -> None:
         for connection in tuple(self._listeners):
             connection.transport.abort()
@@ -70,9 +74,8 @@ class FakeJetstream:
         time = at.isoformat(timespec="microseconds").replace("+00:00", "Z")
         frame = {"$type": f"network.bsky.jetstream.subscribeEvents#{kind}", "did": did(author), "seq": sequence}
         self.frames.append({**frame, "time": time, **more})
-        if not self.silent:
-            for waiting in self._listeners.values():
-                waiting.put_nowait(self.frames[-1])
+        for waiting in self._listeners.values():
+            waiting.put_nowait(self.frames[-1])
         return self.frames[-1]
 
     def broadcast(self, frame: dict[str, Any]) -> None:
@@ -119,7 +122,7 @@ class FakeJetstream:
             await asyncio.gather(sending, return_exceptions=True)
 
     def _replay(self, query: dict[str, list[str]], *, new: bool) -> list[dict[str, Any]]:
-        if "cursor" not in query or self.silent:
+        if "cursor" not in query:
             return []
         cursor = int(query["cursor"][0])
         kept = [frame for frame in self.frames if frame["seq"] >= self.floor]
@@ -202,12 +205,12 @@ class BlueskyNetwork:
             case Fault.STORM:
                 self.server.status = (429, {"Retry-After": "120"}, "slow down")
             case Fault.SILENCE:
-                self.server.silent = True
+                self.server.mute()
             case Fault.SKEW:
                 self._skew = timedelta(hours=3)
 
     async def mend(self) -> None:
         self._skew = timedelta(0)
-        self.server.status, self.server.silent = None, False
+        self.server.status = None
         await self.server.stop()
         await self.server.start()
