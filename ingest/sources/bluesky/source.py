@@ -150,6 +150,11 @@ class BlueskySource:
                     missed.append(gap)
             for frame in frames:
                 trail.passed(frame)
+            if cursor is not None and cursor.origin == line.origin:
+                # These were passed on and stored; they come again for the sake of what waits for its post.
+                again = [frame for frame in frames if frame.at <= cursor.at]
+                self._hearing.take(again, self._clock.now())
+                frames = [frame for frame in frames if frame.at > cursor.at]
             heard = self._hearing.take(frames, self._clock.now())
             late = self._looked_up()
             if late:
