@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 KINDS: Final[dict[str, str]] = {
+    "bluesky": "ingest.sources.bluesky.source:build",
     "chatwoot": "ingest.sources.helpdesks.chatwoot:build",
     "cloudevents": "ingest.sources.webhooks.cloudevents:build",
     "drop": "ingest.sources.drop:build",

@@ -18,6 +18,7 @@ from services.base import logs
 from tests.load import (
     bench_bounds,
     bench_http,
+    bench_jetstream,
     bench_log,
     bench_memory,
     bench_opening,
@@ -44,6 +45,7 @@ MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
     "stall": bench_stall.run,
     "bounds": bench_bounds.run,
     "reach": bench_reach.run,
+    "jetstream": bench_jetstream.run,
 }
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16")
 

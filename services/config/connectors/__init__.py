@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from services.config.connectors.bluesky import BlueskySection
 from services.config.connectors.drop import DropSection
 from services.config.connectors.feeds import FeedSection
 from services.config.connectors.helpdesks import ChatwootSection, ZendeskSection
@@ -17,7 +18,8 @@ from services.config.connectors.webhooks import CloudEventsSection, StandardWebh
 
 # fmt: off
 Connector = Annotated[
-    ChatwootSection
+    BlueskySection
+    | ChatwootSection
     | CloudEventsSection
     | DropSection
     | FeedSection

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 NETWORKS: Final[dict[str, str]] = {
+    "bluesky": "tests.contract.sources.bluesky:BlueskyNetwork",
     "drop": "tests.contract.sources.drop:DropNetwork",
     "feed": "tests.contract.sources.feed:FeedNetwork",
     "mastodon": "tests.contract.sources.mastodon:MastodonNetwork",
