@@ -109,6 +109,8 @@ class World:
             assert dies
         finally:
             if dies:
+                # A process that is killed takes its sockets with it.
+                await service._sources.http.aclose()
                 await log._file.close()
                 self._let_its_leases_end()
 
