@@ -31,7 +31,7 @@ VIEWS: Final = (
     ("Nobody has", "free=1"),
     ("Mine", "mine=1"),
     ("SEV1", "severity=1"),
-    ("Told nobody", "untold=1"),
+    ("Told nobody", "told-nobody=1"),
     ("Over", "state=over"),
 )
 """Views that are one click away: a name, and the query of its address."""
@@ -75,7 +75,7 @@ async def _page(
 ) -> Response:
     caller, context = visit.caller, service.context()
 
-    def read(connection: Connection) -> tuple[rows.Page, str]:
+    def read(connection: Connection) -> tuple[rows.BoardPage, str]:
         page = rows.read(connection, caller, asked.asked, asked.first, context, with_ended=asked.is_plain)
         return page, live.fingerprint(connection, caller)
 
