@@ -25,8 +25,8 @@ run: $(STAMP) ## the demo: an evening with storms at 60x (LOG=kafka, CHAOS=1, SE
 serve: $(STAMP) ## all services on http://127.0.0.1:8080 with deploy/firebreak.yaml, until Ctrl-C
 	$(BIN)/python -m deploy.serve --log $(LOG)
 
-test: $(STAMP) ## every test, against real servers, in three processes because some always wait
-	$(BIN)/python -m pytest -n 3 $(ARGS)
+test: $(STAMP) ## every test, against real servers, in four processes because some always wait
+	$(BIN)/python -m pytest -n 4 $(ARGS)
 
 unit: $(STAMP) ## the fast tests: units and architecture
 	$(BIN)/python -m pytest -n 2 tests/unit tests/architecture $(ARGS)

@@ -22,6 +22,7 @@ from alerter.escalation import policy, rings, steps, untold
 from alerter.incidents import words
 from alerter.incidents.record import IncidentRecord
 from alerter.incidents.source_policy import SourcePolicies, record_outside
+from alerter.incidents.store import read_record
 from alerter.notify.hours import hours_of
 from alerter.notify.outlet import Kind
 from alerter.notify.tickets import rows as ticket_rows
@@ -80,7 +81,7 @@ def incident_page(
     conditions, policies = asked.conditions(caller, config), config.source_policy
     query = select(incidents.c.id, incidents.c.opened_at, incidents.c.dossier).where(*conditions)
     rows, after = page(connection, query, incidents.c.opened_at, incidents.c.id, cursor, limit)
-    records = with_tickets(connection, [IncidentRecord.model_validate_json(row.dossier) for row in rows])
+    records = with_tickets(connection, [read_record(row.dossier) for row in rows])
     items = tuple(shown_to(caller, record, policies).incident for record in records)
     return schemas.Incidents(items=items, next=after)
 
@@ -89,7 +90,7 @@ def record_of(connection: Connection, caller: Caller, incident: str) -> Incident
     """All that we know of it; `shown_to` tells what of it the caller may read. `None`: there is none, for this caller."""
     query = select(incidents.c.dossier).where(incidents.c.id == incident, seen_by(caller, incidents.c.brand))
     text = connection.scalar(query)
-    return None if text is None else IncidentRecord.model_validate_json(text)
+    return None if text is None else read_record(text)
 
 
 def record_shown(

@@ -24,6 +24,7 @@ from alerter.desk.context import Context
 from alerter.escalation import untold
 from alerter.incidents import findable
 from alerter.incidents.record import IncidentRecord, leading
+from alerter.incidents.store import read_record
 from alerter.store.tables import incidents
 from services.config.model import Config
 from services.contracts.incident import Incident
@@ -99,7 +100,7 @@ def read(
     """Returns `SHOWN` of them from place `first` on, and how many there are."""
     c, asked_for = incidents.c, asked.conditions(caller, context.config)
     texts = connection.scalars(select(c.dossier).where(*asked_for).order_by(*order()).offset(first).limit(SHOWN))
-    records = tuple(map(IncidentRecord.model_validate_json, texts))
+    records = tuple(map(read_record, texts))
     counted = select(func.count().filter(c.acknowledged_by.is_(None)), func.count()).where(*asked_for)
     free, total = connection.execute(counted).one()
     alone = select(func.count()).select_from(incidents).where(untold.IS_UNTOLD, *asked_for)
@@ -113,7 +114,7 @@ def read(
         records,
         counts,
         plans(connection, [record.incident.id for record in records], context),
-        tuple(map(IncidentRecord.model_validate_json, connection.scalars(ended))),
+        tuple(map(read_record, connection.scalars(ended))),
         _options([row.networks for row in found], asked.network),
         _options([row.languages for row in found], asked.language),
     )
@@ -125,7 +126,7 @@ def titles(connection: Connection, caller: Caller, ids: Sequence[str]) -> dict[s
         incidents.c.id.in_(ids), seen_by(caller, incidents.c.brand)
     )
     found = connection.execute(query).all()
-    return {one.id: IncidentRecord.model_validate_json(one.dossier).incident.title for one in found}
+    return {one.id: read_record(one.dossier).incident.title for one in found}
 
 
 def _options(texts: Sequence[str], chosen: str | None) -> tuple[str, ...]:

@@ -17,8 +17,7 @@ from alerter.desk.due import KINDS, next_due
 from alerter.desk.service import IncidentService
 from alerter.incidents import outcomes
 from alerter.incidents.outcomes import Alarm, Summary
-from alerter.incidents.record import IncidentRecord
-from alerter.incidents.store import Origin
+from alerter.incidents.store import Origin, read_record
 from alerter.notify import endpoints
 from alerter.notify.endpoints import Draft
 from alerter.states import DeliveryState, PageState
@@ -83,7 +82,7 @@ class Rehearsal:
                 )
             }
             rows = connection.execute(select(incidents.c.dossier).order_by(incidents.c.opened_at, incidents.c.id))
-            records = [IncidentRecord.model_validate_json(row.dossier) for row in rows]
+            records = [read_record(row.dossier) for row in rows]
         self._engine.dispose()
         found = tuple(Rehearsed(d.incident, outcomes.alarm_of(d), counts.get(d.incident.id, 0)) for d in records)
         worth = outcomes.summarize(one.alarm for one in found)

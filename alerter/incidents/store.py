@@ -58,6 +58,15 @@ class Origin(NamedTuple):
     appended_ms: int | None = None
 
 
+def read_record(text: str) -> IncidentRecord:
+    """The record that this version wrote as `text`, or an older or a newer one: while replicas are replaced one by one, two
+    versions read the same rows. What the newer one noted and this one does not know is read over, and lost if this one writes.
+
+    Raises `pydantic.ValidationError`.
+    """
+    return IncidentRecord.model_validate_json(text, extra="ignore")
+
+
 def incident_of(connection: Connection, incident: str, *, lock: bool = False) -> IncidentRecord | None:
     """Returns the incident with this id, or `None`. A caller that is about to change it passes `lock`.
 
@@ -66,7 +75,7 @@ def incident_of(connection: Connection, incident: str, *, lock: bool = False) ->
     query = select(incidents.c.dossier).where(incidents.c.id == incident)
     text = connection.scalar(query.with_for_update() if lock else query)
     try:
-        return None if text is None else IncidentRecord.model_validate_json(text)
+        return None if text is None else read_record(text)
     except ValidationError as error:
         raise Damaged(f"incident {incident} cannot be read: {error.error_count()} fields are wrong") from None
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from alerter.incidents.record import IncidentRecord
+from alerter.incidents.store import read_record
 from alerter.notify import outbox
 from alerter.notify.formats import late
 from alerter.notify.listener import DeliveryListener
@@ -182,6 +182,6 @@ def _bring_up_to_date(connection: Connection, ids: Sequence[str]) -> None:
     if not stale:
         return
     records = select(*incidents.c["id", "dossier"]).where(incidents.c.id.in_({row.incident for row in stale}))
-    known = {row.id: IncidentRecord.model_validate_json(row.dossier).incident for row in connection.execute(records)}
+    known = {row.id: read_record(row.dossier).incident for row in connection.execute(records)}
     news = [{"which": row.id, "text": late.as_it_is(row.body, known[row.incident])} for row in stale]
     connection.execute(_REWRITE, news)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
 
 from alerter.incidents import actions, model, reopening, telling, transitions, words
 from alerter.incidents.record import AnswerTerms, Entry, IncidentRecord, Story, Transition, outlook
+from alerter.incidents.store import read_record
 from alerter.incidents.telling import Announcement
 from alerter.incidents.transitions import TRANSITIONS, Trigger
 from alerter.rules import decide
@@ -387,3 +392,27 @@ def test_a_complaint_says_more_than_the_question_before_it() -> None:
     joined = model.join(record, make.negative("p2"), grade(make.negative(), make.LINE, None), make.NOW)
     assert joined is not None
     assert joined.record.incident.title == "Acme: a severe complaint on bsky"
+
+
+def with_a_newer_field(value: Any) -> Any:
+    """As JSON, each part of it with one field more."""
+    if isinstance(value, BaseModel):
+        fields = {name: with_a_newer_field(one) for name, one in dict(value).items()}
+        return {**fields, "newer_than_this": {"some": ["thing"]}}
+    if isinstance(value, dict):
+        return {key: with_a_newer_field(one) for key, one in value.items()}
+    if isinstance(value, tuple):
+        return [with_a_newer_field(one) for one in value]
+    return to_jsonable_python(value)
+
+
+def test_a_record_that_a_newer_version_wrote_is_read() -> None:
+    record = opened().record
+    written = json.dumps(with_a_newer_field(record))
+    assert written.count("newer_than_this") > 5, "parts of parts have newer fields, too"
+    assert read_record(written) == record
+
+
+def test_a_record_that_lacks_what_it_needs_is_not_read() -> None:
+    with pytest.raises(ValidationError, match="ordinal"):
+        read_record('{"incident": {}, "brand_name": "Acme Air"}')
