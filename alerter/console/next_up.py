@@ -91,7 +91,7 @@ def _of_policy(record: IncidentRecord, known: Plans, config: Config, now: dateti
         due_at, number = step
         whom = _whom(record, number, known.roster, config, max(due_at, now))
         if number >= record.policy.step_count:
-            return NextUp("policy used up, again", due_at, is_bad=True, because=f"pages {whom}")
+            return NextUp("policy used up", is_bad=True, because=f"pages {whom} again at {due_at:%H:%M} UTC")
         return NextUp(f"pages {whom}", due_at)
     if record.used_up_at is not None:
         return NextUp("policy used up", is_bad=record.is_pressing)
