@@ -12,6 +12,7 @@ from alerter.api.context import ApiContext, Cursor, Limit, found, paged
 from alerter.api.incident_filter import MOST_CHARS, IncidentFilter, StateSet
 from alerter.api.problems import ABSENT
 from alerter.api.schemas import IncidentKey
+from services.base.rfc3339 import Rfc3339
 from services.config.section import Slug
 from services.contracts.incident import Incident
 
@@ -31,7 +32,7 @@ Text = Annotated[
         examples=["smoke cabin"],
     ),
 ]
-Since = Annotated[schemas.Instant | None, Query(description="opened then or later", examples=["2026-03-01T09:00:00Z"])]
+Since = Annotated[Rfc3339 | None, Query(description="opened then or later", examples=["2026-03-01T09:00:00Z"])]
 
 
 def mount(routes: APIRouter, service: ApiContext) -> None:

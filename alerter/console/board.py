@@ -32,7 +32,7 @@ VIEWS: Final = (
     ("Nobody has", "free=1"),
     ("Mine", "mine=1"),
     ("SEV1", "severity=1"),
-    ("Told nobody", "untold=1"),
+    ("Told nobody", "told-nobody=1"),
     ("Over", "state=over"),
 )
 """Views that are one click away: a name, and the query of its address."""
@@ -76,7 +76,7 @@ async def _page(
 ) -> Response:
     caller, context = visit.caller, service.context()
 
-    def read(connection: Connection) -> tuple[rows.Page, tuple[FirstStep, ...], str]:
+    def read(connection: Connection) -> tuple[rows.BoardPage, tuple[FirstStep, ...], str]:
         page = rows.read(connection, caller, asked.asked, asked.first, context, with_ended=asked.is_plain)
         todo = first_run.steps(connection, caller, context) if not page.records and asked.is_plain else ()
         return page, todo, live.fingerprint(connection, caller)

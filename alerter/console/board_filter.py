@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from alerter.api.incident_filter import MOST_CHARS, IncidentFilter, StateSet
 from alerter.api.problems import Problem
 
+_TOLD_NOBODY: Final = "told-nobody"
 _WORDS: Final = ("brand", "network", "language", "label")
 MAX_FIRST: Final = 1_000_000
 
@@ -44,7 +45,7 @@ class BoardFilter:
         return urlencode(fields)
 
     def _switches(self) -> Sequence[tuple[str, bool]]:
-        return ("mine", self.is_mine), ("free", self.asked.is_free), ("untold", self.asked.is_untold)
+        return ("mine", self.is_mine), ("free", self.asked.is_free), (_TOLD_NOBODY, self.asked.is_untold)
 
 
 def read(fields: Sequence[tuple[str, str]], person: str) -> BoardFilter:
@@ -72,7 +73,7 @@ def read(fields: Sequence[tuple[str, str]], person: str) -> BoardFilter:
         text=one("q"),
         holders=names_of(person) if is_mine else frozenset(),
         is_free="free" in given,
-        is_untold="untold" in given,
+        is_untold=_TOLD_NOBODY in given,
         brand=one("brand"),
         network=one("network"),
         language=one("language"),

@@ -18,13 +18,13 @@ from alerter.api.seen import to_ask
 from alerter.console import chart, flash, live, next_up, rendering, stream
 from alerter.console.chart import Chart, Mark
 from alerter.console.middleware import Signed
-from alerter.console.stream import Line
+from alerter.console.stream import StreamLine
 from alerter.incidents import playbook, words
 from alerter.incidents.actions import undo_until
-from alerter.incidents.judgements import Tick
+from alerter.incidents.judgements import StepDone
 from alerter.incidents.record import IncidentRecord, leading
 from services.config.model import Config
-from services.contracts.incident import Incident, IncidentState
+from services.contracts.incident import Change, Incident, IncidentState
 from services.contracts.signal import PostCard
 
 MAX_NAMES: Final = 200
@@ -58,7 +58,7 @@ class Step:
 
     text: str
     is_step: bool
-    tick: Tick | None = None
+    tick: StepDone | None = None
 
 
 def mount(routes: APIRouter, service: ApiContext) -> None:
@@ -101,7 +101,7 @@ def mount(routes: APIRouter, service: ApiContext) -> None:
 
 
 def card(
-    record: IncidentRecord, config: Config, now: datetime, explained: schemas.Explanation, paged: Sequence[Line]
+    record: IncidentRecord, config: Config, now: datetime, explained: schemas.Explanation, paged: Sequence[StreamLine]
 ) -> Card:
     incident = record.incident
     root = incident.root or next(iter(record.cards.every()), None)
@@ -125,9 +125,9 @@ def card(
     )
 
 
-def _marks(record: IncidentRecord, explained: schemas.Explanation, paged: Sequence[Line]) -> list[Mark]:
+def _marks(record: IncidentRecord, explained: schemas.Explanation, paged: Sequence[StreamLine]) -> list[Mark]:
     """Returns what people did, and when the line was crossed, for the chart: the first of each."""
-    taken = next((line.at for line in explained.timeline if line.kind == "acknowledged"), None)
+    taken = next((line.at for line in explained.timeline if line.kind == Change.ACKNOWLEDGED), None)
     told = min((line.at for line in paged), default=record.told_at)
     moments = (("paged", told), ("taken", taken), ("answered", record.answered_at), ("crossed", record.crossed_at))
     return [Mark(word, at) for word, at in moments if at is not None]

@@ -89,9 +89,10 @@ def _of_policy(record: IncidentRecord, known: Plans, config: Config, now: dateti
         return NextUp(f"rings {_plain(ring[1])}", ring[0])
     if step is not None:
         due_at, number = step
-        used_up = number >= record.policy.step_count
         whom = _whom(record, number, known.roster, config, max(due_at, now))
-        return NextUp(f"policy used up, pages {whom} again" if used_up else f"pages {whom}", due_at, is_bad=used_up)
+        if number >= record.policy.step_count:
+            return NextUp("policy used up", is_bad=True, because=f"pages {whom} again at {due_at:%H:%M} UTC")
+        return NextUp(f"pages {whom}", due_at)
     if record.used_up_at is not None:
         return NextUp("policy used up", is_bad=record.is_pressing)
     return NextUp("it is easing" if incident.is_easing else "nothing is planned", is_bad=record.is_pressing)

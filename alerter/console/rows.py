@@ -50,7 +50,7 @@ class Counts(NamedTuple):
         return self.free + self.held
 
 
-class Page(NamedTuple):
+class BoardPage(NamedTuple):
     """What is read for a page of the board."""
 
     records: tuple[IncidentRecord, ...]
@@ -96,7 +96,7 @@ def order() -> tuple[ColumnElement[Any], ...]:
 
 def read(
     connection: Connection, caller: Caller, asked: IncidentFilter, first: int, context: Context, with_ended: bool
-) -> Page:
+) -> BoardPage:
     """Returns `SHOWN` of them from place `first` on, and how many there are."""
     c, asked_for = incidents.c, asked.conditions(caller, context.config)
     texts = connection.scalars(select(c.dossier).where(*asked_for).order_by(*order()).offset(first).limit(SHOWN))
@@ -110,7 +110,7 @@ def read(
     kinds = select(c.networks, c.languages).distinct().limit(MAX_OPTIONS)
     is_open = (c.state.in_(sorted(StateSet.OPEN.states)), seen_by(caller, c.brand))
     found = connection.execute(kinds.where(*is_open)).all()
-    return Page(
+    return BoardPage(
         records,
         counts,
         plans(connection, [record.incident.id for record in records], context),

@@ -49,7 +49,7 @@ _WORDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StreamLine:
     """One line of the stream. `state` is that of a page, in words, and `is_bad` says that it did not arrive."""
 
     at: datetime
@@ -62,7 +62,7 @@ class Line:
     is_bad: bool = False
 
 
-def paged(connection: Connection, incident: str) -> list[Line]:
+def paged(connection: Connection, incident: str) -> list[StreamLine]:
     """Returns who was paged, each page as a line."""
     query = select(pages).where(pages.c.incident == incident).order_by(pages.c.paged_at, pages.c.id)
     lines = []
@@ -71,14 +71,16 @@ def paged(connection: Connection, incident: str) -> list[Line]:
         way = f" by {row.endpoint}" if row.endpoint != name else ""
         words, state = f"{name} was paged{way}", PageState(row.state)
         said = f"{_WORDS[state]}: {row.failed}" if row.failed and state is PageState.FAILED else _WORDS[state]
-        lines.append(Line(row.paged_at, Part.PAGES, "paged", words, name, state=said, is_bad=state is PageState.FAILED))
+        lines.append(
+            StreamLine(row.paged_at, Part.PAGES, "paged", words, name, state=said, is_bad=state is PageState.FAILED)
+        )
     return lines
 
 
-def stream(timeline: Sequence[schemas.TimelineEntry], paged: Iterable[Line]) -> list[Line]:
+def stream(timeline: Sequence[schemas.TimelineEntry], paged: Iterable[StreamLine]) -> list[StreamLine]:
     """Returns all lines, the newest first; of those of one moment, what was done last."""
     said = [
-        Line(
+        StreamLine(
             one.at,
             _PARTS.get(one.kind, Part.STORY),
             one.kind,

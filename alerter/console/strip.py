@@ -44,7 +44,7 @@ class OnDuty(NamedTuple):
     """`None`: nobody is on call."""
 
 
-class Heard(NamedTuple):
+class NetworkHeard(NamedTuple):
     """When a network's connectors were last heard. `is_late`: one of them should have been since."""
 
     network: str
@@ -66,7 +66,7 @@ class Strip:
     silences: int
     unread: int
     newest_post: datetime | None
-    heard: tuple[Heard, ...]
+    heard: tuple[NetworkHeard, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,19 +157,19 @@ def _silences(connection: Connection, caller: Caller, now: datetime) -> int:
     return sum(caller.covers(silences.silence_of(row).brands) for row in rows)
 
 
-def _heard(connection: Connection, caller: Caller, context: Context) -> tuple[Heard, ...]:
+def _heard(connection: Connection, caller: Caller, context: Context) -> tuple[NetworkHeard, ...]:
     """By network, those that are late first. A limited key sees the connectors that watch for its brands, and of those that
     watch for all the networks where its brands have accounts."""
     now = context.now
     own = {one.network for brand in context.config.brands if caller.sees(brand.id) for one in brand.accounts}
-    found: dict[str, Heard] = {}
+    found: dict[str, NetworkHeard] = {}
     for row in connection.execute(select(sources).order_by(sources.c.network)):
         if not (caller.sees(row.brand) or (row.brand == EVERY_BRAND and row.network in own)):
             continue
         gap = row.gap_begins is not None and row.gap_begins <= now and (row.gap_ends is None or row.gap_ends > now)
         due = row.heard_at is not None and row.every_seconds is not None
         is_late = gap or (due and now > row.heard_at + timedelta(seconds=row.every_seconds))
-        known = found.get(row.network, Heard(row.network, None, False))
+        known = found.get(row.network, NetworkHeard(row.network, None, False))
         times = [at for at in (known.at, row.heard_at) if at is not None]
-        found[row.network] = Heard(row.network, max(times, default=None), known.is_late or is_late)
+        found[row.network] = NetworkHeard(row.network, max(times, default=None), known.is_late or is_late)
     return tuple(sorted(found.values(), key=lambda one: (not one.is_late, one.network)))[:MOST_HEARD]

@@ -17,7 +17,7 @@ class Regraded(Part):
         return self.severity if graded >= self.was else min(self.severity, graded)
 
 
-class Tick(Part):
+class StepDone(Part):
     """A step of the playbook that somebody has done. It is known by its words, as playbooks change."""
 
     step: str

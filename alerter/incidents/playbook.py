@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from alerter.incidents.judgements import Tick
+from alerter.incidents.judgements import StepDone
 from alerter.incidents.notes import recorded
 from alerter.incidents.record import Entry, IncidentRecord, Transition
 from services.config.model import Config
@@ -22,7 +22,7 @@ MAX_STEP_CHARS: Final = 500
 _ITEM: Final = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s+)?")
 
 
-class Piece(NamedTuple):
+class PlaybookPiece(NamedTuple):
     """A step, as `step`, or Markdown between steps."""
 
     text: str
@@ -35,19 +35,19 @@ def playbook_of(config: Config, incident: Incident) -> str | None:
     return config.playbooks.get(rule.playbook or "") if rule is not None else None
 
 
-def pieces(text: str) -> list[Piece]:
+def pieces(text: str) -> list[PlaybookPiece]:
     """Returns the playbook in its order. A line that goes on from a step belongs to it."""
-    found: list[Piece] = []
+    found: list[PlaybookPiece] = []
     for line in text.splitlines():
         item = _ITEM.match(line)
         if item is not None and sum(piece.is_step for piece in found) < MAX_STEPS:
-            found.append(Piece(line[item.end() :].strip()[:MAX_STEP_CHARS], True))
+            found.append(PlaybookPiece(line[item.end() :].strip()[:MAX_STEP_CHARS], True))
         elif found and found[-1].is_step and line.startswith((" ", "\t")) and line.strip():
-            found[-1] = Piece(f"{found[-1].text} {line.strip()}"[:MAX_STEP_CHARS], True)
+            found[-1] = PlaybookPiece(f"{found[-1].text} {line.strip()}"[:MAX_STEP_CHARS], True)
         elif found and not found[-1].is_step:
-            found[-1] = Piece(f"{found[-1].text}\n{line}", False)
+            found[-1] = PlaybookPiece(f"{found[-1].text}\n{line}", False)
         elif line.strip():
-            found.append(Piece(line, False))
+            found.append(PlaybookPiece(line, False))
     return [piece for piece in found if piece.text.strip()]
 
 
@@ -62,7 +62,7 @@ def tick(record: IncidentRecord, by: str, step: str, done: bool, now: datetime) 
     if known is done:
         return None
     kept = tuple(one for one in record.ticks if one.step != step)
-    ticks = (*kept, Tick(step=step, by=by, at=now))[-MAX_STEPS:] if done else kept
+    ticks = (*kept, StepDone(step=step, by=by, at=now))[-MAX_STEPS:] if done else kept
     said = f"{by} {'did' if done else 'took back that it is done'}: {step}"
     entry = Entry("ticked" if done else "unticked", said, by)
     return recorded(record.model_copy(update={"ticks": ticks}), {}, entry, now)

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from alerter.incidents import words
 from alerter.incidents.cards import Cards
-from alerter.incidents.judgements import Regraded, Tick, graded_by_hand
+from alerter.incidents.judgements import Regraded, StepDone, graded_by_hand
 from alerter.rules.conditions import LEVEL_RANK, level_words
 from alerter.rules.severity import PRESSING
 from alerter.states import TellReason
@@ -128,7 +128,7 @@ class IncidentRecord(Part):
     floor: int | None = None
     """The mildest severity that it may have, because a rule says so."""
     regraded: Regraded | None = None
-    ticks: tuple[Tick, ...] = ()
+    ticks: tuple[StepDone, ...] = ()
     storm: int = 0
     """How many incidents beyond its brand's page budget it stands for; 0 if it is no storm."""
     asked: str | None = None

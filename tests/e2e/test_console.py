@@ -254,6 +254,9 @@ async def test_the_board_is_worked_by_keys_and_what_is_chosen_stays_chosen_while
         await page.keyboard.press("?")
         assert await page.locator("#keys").is_visible()
         await page.keyboard.press("Escape")
+        await page.wait_for_function(
+            "!document.getElementById('keys').open && document.activeElement === document.body"
+        )
         await page.keyboard.press("/")
         assert await page.evaluate("document.activeElement.id") == "q"
         await page.keyboard.type("jar?")

@@ -169,12 +169,13 @@ async def test_several_are_taken_and_ended_at_once_each_with_its_reasons(house: 
     ]
     (line,) = (await house.http.get("/v1/audit?actor=admin&limit=1")).json()["items"]
     assert (line["what"], line["on"]) == ("incident.acknowledged", ids["smoke"])
-    for wrong in (
+    mistakes: list[dict[str, Any]] = [
         {"incidents": []},
         {"action": "reopen"},
         {"incidents": ["0" * 32] * (MOST + 1)},
         {"incidents": ["x"]},
-    ):
+    ]
+    for wrong in mistakes:
         assert (await house.http.post("/v1/incidents/bulk", json={**asked, **wrong})).status_code == 422, wrong
 
     async with sign_in(house) as client:
@@ -188,14 +189,14 @@ async def test_several_are_taken_and_ended_at_once_each_with_its_reasons(house: 
         )
         assert "2 could not be ended , 1 was" in words(again.text)
         assert again.text.count("the incident is resolved") == 2
-        mistakes: list[dict[str, str]] = [
+        forms: list[dict[str, str]] = [
             {"action": "resolve"},
             {**chosen, "action": "reopen"},
             chosen,
             {"i-x": "on", "action": "resolve"},
         ]
-        for mistake in mistakes:
-            assert (await client.post("/console/incidents/bulk", data={**form, **mistake})).status_code == 422, mistake
+        for fields in forms:
+            assert (await client.post("/console/incidents/bulk", data={**form, **fields})).status_code == 422, fields
     assert await found(house, "state=open") == set()
 
 

@@ -26,7 +26,7 @@ def read(query: str) -> BoardFilter:
         "severity=1&severity=2",
         "brand=acme&network=x&language=ms&label=vip",
         "mine=1",
-        "free=1&untold=1",
+        "free=1&told-nobody=1",
         "q=%E7%83%9F%26%3D&severity=1&brand=acme&free=1&from=30",
     ],
 )

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from alerter.incidents import playbook
-from alerter.incidents.playbook import Piece
+from alerter.incidents.playbook import PlaybookPiece
 from tests.unit.alerter.make import NOW
 from tests.unit.alerter.test_deeds import opened
 
@@ -28,12 +28,12 @@ Then:
 
 def test_items_of_lists_are_steps_and_the_rest_stands_between_them() -> None:
     assert playbook.pieces(TEXT) == [
-        Piece("# Smoke\n\nFirst of all, *breathe*.\n", False),
-        Piece("Answer the first post in public.", True),
-        Piece("Ring the airport.", True),
-        Piece("Then:\n", False),
-        Piece("Tell the press office.", True),
-        Piece("Close the flight's page.", True),
+        PlaybookPiece("# Smoke\n\nFirst of all, *breathe*.\n", False),
+        PlaybookPiece("Answer the first post in public.", True),
+        PlaybookPiece("Ring the airport.", True),
+        PlaybookPiece("Then:\n", False),
+        PlaybookPiece("Tell the press office.", True),
+        PlaybookPiece("Close the flight's page.", True),
     ]
 
 
