@@ -1,0 +1,1 @@
+"""Mail: a mailbox that customers write to, read through IMAP."""
