@@ -29,7 +29,6 @@ from alerter.metrics import AlerterMetrics
 from alerter.notify import outbox
 from alerter.notify.alertmanager_resend import Repeater
 from alerter.notify.deliverer import Deliverer
-from alerter.notify.egress import GuardedBackend, Resolver, allowed_networks, resolve
 from alerter.notify.http import HttpSender
 from alerter.notify.links import LinkSigner
 from alerter.notify.outlets import Outlets
@@ -51,6 +50,7 @@ from alerter.timekeeper.rota_history import RotaHistory
 from alerter.timekeeper.set_back import ClockNotes
 from services.base import private
 from services.base.clock import steady_time
+from services.base.egress import GuardedBackend, Resolver, allowed_networks, resolve
 from services.base.tasks import Health, Tasks
 from services.runtime.lifecycle import Service, ServiceContext
 

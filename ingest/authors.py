@@ -28,11 +28,11 @@ MAX_REPORTS: Final = 1_000
 
 def author_routes(door: PostsEndpoint) -> APIRouter:
     """The changes of authors, behind the same door as the posts."""
-    endpoint = ReportsEndpoint(door, AuthorChangeIn, MAX_REPORTS, _normalize, door.publisher.report_to_all)
+    endpoint = ReportsEndpoint(door, AuthorChangeIn, MAX_REPORTS, normalize_author, door.publisher.report_to_all)
     return endpoint.routes("/v1/authors", "Report who is gone, or back", __doc__, AUTHOR_EXAMPLES)
 
 
-def _normalize(report: AuthorChangeIn, _: BrandBook, now: datetime) -> tuple[AuthorChanged, EventId]:
+def normalize_author(report: AuthorChangeIn, _: BrandBook, now: datetime) -> tuple[AuthorChanged, EventId]:
     """The report as an event. Raises `ReportRefused`."""
     at = None if report.at is None else report.at.astimezone(UTC)
     if at is not None and at > now + AHEAD:

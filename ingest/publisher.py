@@ -81,6 +81,25 @@ class Publisher:
         cannot be reached or is slower than the timeout. Some events may have been stored all the same.
         """
         deadline = self._monotonic() + self._timeout
+        fitting, errors = await self._prepare(items, deadline)
+        await self._append_items(fitting, deadline, errors)
+        return errors
+
+    async def prepare(
+        self, items: Mapping[int, Sequence[Observation | Notice]]
+    ) -> tuple[Sequence[Indexed], Mapping[int, ItemError]]:
+        """Make the messages of all items for somebody who appends them in a transaction, and the errors of those that are too
+        large. Raises `Unavailable`."""
+        return await self._prepare(items, self._monotonic() + self._timeout)
+
+    async def prepare_for_all(self, events: Sequence[tuple[AuthorChanged, EventId]]) -> Sequence[Message]:
+        """The same for events that every partition gets a copy of. Raises `Unavailable`."""
+        await self._learn_partitions(self._monotonic() + self._timeout)
+        return [message for event, id_ in events for message in self._copies(event, id_)]
+
+    async def _prepare(
+        self, items: Mapping[int, Sequence[Observation | Notice]], deadline: float
+    ) -> tuple[list[Indexed], dict[int, ItemError]]:
         if any(type(one.event) in _COPIED for some in items.values() for one in some):
             await self._learn_partitions(deadline)
         errors: dict[int, ItemError] = {}
@@ -94,8 +113,7 @@ class Publisher:
                 fitting.append((index, messages))
             if count % BREATH_ITEMS == 0:
                 await asyncio.sleep(0)
-        await self._append_items(fitting, deadline, errors)
-        return errors
+        return fitting, errors
 
     async def _learn_partitions(self, deadline: float) -> None:
         """Find out how many copies there have to be. Raises `Unavailable`."""

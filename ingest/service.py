@@ -22,6 +22,10 @@ from ingest.metrics import IngestMetrics
 from ingest.normalize import Normalizer
 from ingest.parsing import Parser
 from ingest.publisher import Publisher
+from ingest.sources.intake import Intake
+from ingest.sources.metrics import SourceMetrics
+from ingest.sources.receiving import Receivers, receiver_routes
+from ingest.sources.runner import SourceRunner
 from services.base.tasks import Health, Tasks
 from services.config.model import Config
 from services.runtime.lifecycle import ServiceContext
@@ -37,14 +41,17 @@ class IngestService:
 
     name = "ingest"
 
-    def __init__(self, endpoint: PostsEndpoint, watch: LagWatch) -> None:
+    def __init__(self, endpoint: PostsEndpoint, watch: LagWatch, sources: SourceRunner, receivers: Receivers) -> None:
         self._endpoint = endpoint
         self._watch = watch
+        self._sources = sources
+        self._receivers = receivers
         self._stop = asyncio.Event()
 
     async def start(self, tasks: Tasks) -> None:
         await self._watch.poll()
         tasks.spawn("ingest-lag", lambda: self._watch.run(self._stop), ends=self._stop.is_set)
+        await self._sources.start(tasks)
         logger.info("ingest_started", keys=list(self._endpoint.keys.names), trouble=self._watch.trouble)
 
     def ready(self) -> Health:
@@ -52,12 +59,16 @@ class IngestService:
         trouble = "stopping" if self._stop.is_set() else self._watch.trouble
         if trouble is None and overdue:
             trouble = f"an append has had no answer for {overdue:.0f} s"
-        return Health(trouble is None, {"scorer_lag": self._watch.lag, **({"why": trouble} if trouble else {})})
+        detail: dict[str, Any] = {"scorer_lag": self._watch.lag, **({"why": trouble} if trouble else {})}
+        phases = self._sources.phases
+        return Health(trouble is None, detail | ({"sources": phases} if phases else {}))
 
     def live(self) -> Health:
         overdue = self._endpoint.publisher.overdue_seconds
         stuck = overdue > STUCK_SECONDS and self._watch.trouble is None
-        return Health(not stuck, {"why": f"an append is stuck for {overdue:.0f} s"} if stuck else {})
+        if stuck:
+            return Health(False, {"why": f"an append is stuck for {overdue:.0f} s"})
+        return self._sources.live()
 
     async def idle(self) -> bool:
         return self._endpoint.admission.is_empty and not self._endpoint.publisher.overdue_seconds
@@ -67,6 +78,7 @@ class IngestService:
         app.include_router(posts_routes(self._endpoint))
         app.include_router(coverage_routes(self._endpoint))
         app.include_router(author_routes(self._endpoint))
+        app.include_router(receiver_routes(self._receivers))
 
     async def stop(self, deadline: float) -> None:
         """Stop. May be called again. Requests that are still inside at the deadline end with the process."""
@@ -77,6 +89,8 @@ class IngestService:
             await asyncio.wait_for(self._endpoint.admission.drain(), left)
         except TimeoutError:
             logger.warning("ingest_stopped_with_requests_in_hand")
+        await self._receivers.close()
+        await self._sources.stop(deadline)
         await self._endpoint.publisher.close(deadline)
 
 
@@ -86,17 +100,25 @@ def build(context: ServiceContext) -> IngestService:
     metrics = IngestMetrics(context.registry, current.config.networks)
     current.after.append(lambda _: metrics.expect(current.config.networks))
     watch = LagWatch(context.log, metrics)
+    normalizer = current.derive(lambda config: _normalizer(config, settings.max_text_chars))
+    publisher = Publisher(context.log, metrics, settings.append_timeout_seconds)
+    parser = Parser(settings.max_batch_posts)
+    admission = Admission(settings, watch, metrics)
     endpoint = PostsEndpoint(
         settings=settings,
         clock=context.clock,
         keys=ApiKeys(settings.api_keys),
-        admission=Admission(settings, watch, metrics),
-        parser=Parser(settings.max_batch_posts),
-        normalizer=current.derive(lambda config: _normalizer(config, settings.max_text_chars)),
-        publisher=Publisher(context.log, metrics, settings.append_timeout_seconds),
+        admission=admission,
+        parser=parser,
+        normalizer=normalizer,
+        publisher=publisher,
         metrics=metrics,
     )
-    return IngestService(endpoint, watch)
+    heard = SourceMetrics(context.registry)
+    intake = Intake(parser, normalizer, publisher, context.clock, settings.max_batch_posts)
+    sources = SourceRunner(settings, current, context.log, context.clock, intake, heard, context.metrics)
+    receivers = Receivers(sources, intake, publisher, admission, settings, context.clock, heard)
+    return IngestService(endpoint, watch, sources, receivers)
 
 
 def _normalizer(config: Config, max_text_chars: int) -> Normalizer:

@@ -13,11 +13,11 @@ from alerter.api.problems import Problem
 from alerter.api.reply_limits import ReplyLimits
 from alerter.desk.context import Context
 from alerter.desk.service import IncidentService
-from alerter.notify.egress import Network
 from alerter.notify.links import LinkSigner
 from alerter.notify.outlets import Outlets
 from alerter.oncall.declared_config import DeclaredConfig
 from alerter.store.database import Database
+from services.base.egress import Network
 from services.runtime.lifecycle import ServiceContext
 
 T = TypeVar("T")

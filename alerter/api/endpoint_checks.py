@@ -17,13 +17,13 @@ from alerter.api.auth import Caller
 from alerter.api.context import ApiContext
 from alerter.api.problems import Problem
 from alerter.notify import endpoints
-from alerter.notify.egress import BadTarget, check_url
 from alerter.notify.endpoints import Draft, Purpose
 from alerter.notify.hours import hours_of
 from alerter.notify.kinds import TRAITS, BadSetup, check_headers, check_key, checked_options
 from alerter.notify.outlet import Keys, Kind
 from alerter.notify.tickets.setup import prepared
 from alerter.states import AttemptOutcome
+from services.base.egress import BadTarget, check_url
 from services.config.rota import ALL
 
 CLEARED: Final = frozenset({"owner", "fallback", "concurrency", "per_second"})

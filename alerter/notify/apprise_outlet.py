@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from alerter.notify.attempt import Result
-from alerter.notify.egress import Network
 from alerter.notify.formats import plain
 from alerter.notify.formats.notice import Status, notice_of
 from alerter.notify.outlet import OutboundMessage
 from alerter.states import AttemptOutcome
+from services.base.egress import Network
 
 IDLE_WORKERS: Final = 4
 """Processes that are kept for the next attempt. How many may run at once is decided by `places`."""

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from alerter.notify.apprise_files import attached, may_be_read, named_in
 from alerter.notify.apprise_room import Room, escaped
-from alerter.notify.egress import allowed_networks, refusal
 from alerter.notify.formats.lengths import parts
+from services.base.egress import allowed_networks, refusal
 
 _DETAIL_CHARS: Final = 1000
 _NO_BUSINESS: Final = frozenset(

@@ -13,7 +13,7 @@ from typing import Final
 
 import httpcore2
 
-from alerter.notify.egress import GuardedBackend
+from services.base.egress import GuardedBackend
 
 MAX_IDLE: Final = 128
 """Connections that are kept open without a request, all together. More are closed when their request ends."""

@@ -21,9 +21,9 @@ import httpcore2
 
 from alerter.notify.attempt import Result
 from alerter.notify.connections import Connections
-from alerter.notify.egress import Blocked, GuardedBackend
 from alerter.notify.retries import parse_retry_after
 from alerter.states import AttemptOutcome
+from services.base.egress import Blocked, GuardedBackend
 
 TIMEOUT_SECONDS: Final = 15.0
 """Of the whole attempt, up to the status, including resolving the name."""

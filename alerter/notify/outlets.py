@@ -15,7 +15,6 @@ from alerter.notify import buttons, signing
 from alerter.notify.apprise_outlet import AppriseOutlet
 from alerter.notify.attempt import Result
 from alerter.notify.buttons import Button, Press
-from alerter.notify.egress import Network
 from alerter.notify.formats import alertmanager, ntfy, pagerduty, slack, teams
 from alerter.notify.formats.alertmanager import Alert
 from alerter.notify.formats.notice import Notice, notice_of
@@ -26,6 +25,7 @@ from alerter.notify.outlet import Kind, OutboundMessage, Outlet
 from alerter.notify.telegram_outlet import TelegramOutlet
 from alerter.notify.tickets.outlet import TicketOutlet
 from alerter.states import AttemptOutcome
+from services.base.egress import Network
 
 NOTHING_TO_TELL = Result(AttemptOutcome.DELIVERED, detail="nothing to send: this receiver never got the text of a post")
 

@@ -4,5 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-KINDS: Final[dict[str, str]] = {}
-"""The `kind` of a connector in the configuration, and its `module:build`."""
+KINDS: Final[dict[str, str]] = {
+    "drop": "ingest.sources.drop:build",
+    "kafka": "ingest.sources.topic_in:build",
+}
+"""The `kind` of a connector in the configuration, and its `module:build`: one line a kind, in the order of the alphabet."""

@@ -22,6 +22,8 @@ SEAMS: Final = (
     "tx.committed",
     "ingest.appending",
     "ingest.appended",
+    "source.heard",
+    "source.stored",
     "alerter.begun",
     "alerter.committed",
     "delivery.claimed",

@@ -64,7 +64,9 @@ class Settings(BaseSettings):
         description="comma-separated keys, the newest first, that encrypt the URLs and secrets of endpoints in the "
         "database; each 32 bytes in base64 (openssl rand -base64 32)",
     )
-    egress_allow: str = Field("", description="comma-separated CIDR blocks that webhooks may reach besides public ones")
+    egress_allow: str = Field(
+        "", description="comma-separated CIDR blocks that webhooks and sources may reach besides public ones"
+    )
 
     keep_deliveries_days: Annotated[float, Field(gt=0)] = Field(
         30, description="how long finished deliveries are kept, with their bodies and answers"

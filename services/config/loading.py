@@ -64,7 +64,13 @@ def mistakes_in(error: ValidationError, within: Place = ()) -> list[tuple[Place,
     # A list that lost its only item to a mistake inside is no second mistake.
     inside = {e["loc"][:depth] for e in found for depth in range(1, len(e["loc"]))}
     told = [e for e in found if e["loc"] not in inside]
-    return [((*within, *e["loc"]), _advice(e, within)) for e in told]
+    return [(_place((*within, *e["loc"])), _advice(e, within)) for e in told]
+
+
+def _place(where: Place) -> Place:
+    """Returns the place as it stands in the file. Pydantic puts the kind of a connector into it, which is no field."""
+    in_connector = where[:1] == ("sources",) and where[2:3] == ("listen",)
+    return (*where[:4], *where[5:]) if in_connector else where
 
 
 def say(name: str, lines: dict[Place, int], place: Place, what: str) -> str:
@@ -82,4 +88,10 @@ def _advice(error: Any, within: Place) -> str:
         return f"there is no such field here; {hint}"
     if error["type"] == "missing":
         return "this field is required"
+    if error["type"] == "union_tag_invalid":
+        return (
+            f"there is no kind {error['ctx']['tag']!r}; there are {error['ctx']['expected_tags'].replace(chr(39), '')}"
+        )
+    if error["type"] == "union_tag_not_found":
+        return "`kind` is required: it says which network's connector this is"
     return f"{error['msg']}, got {str(error['input'])[:80]!r}"

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
+from services.config.connectors import Connector
+from services.config.connectors.base import ConnectorSection
 from services.config.quiet_hours import QuietHours
 from services.config.rota import ALL, Promise, Responder, Schedule, Target, Urgency
 from services.config.rule import TOPICS, Handle, Rule, Topic
@@ -95,10 +97,15 @@ class Brand(Section):
 
 
 class Source(Section):
-    """What a network's terms let leave the house."""
+    """What a network's terms let leave the house, and what listens to it."""
 
     network: Slug
     policy: SourcePolicy = SourcePolicy.TEXT_ALLOWED
+    listen: tuple[Connector, ...] = Field(
+        (),
+        max_length=100,
+        description="connectors, each of a `kind`; without any, posts of the network come through the API",
+    )
 
 
 def _either_name(schema: dict[str, Any]) -> None:
@@ -323,6 +330,11 @@ class Config(Section):
         """Every network that the file mentions."""
         accounts = (account.network for brand in self.brands for account in brand.accounts)
         return frozenset(accounts) | {source.network for source in self.sources}
+
+    @property
+    def connectors(self) -> Mapping[str, tuple[str, ConnectorSection]]:
+        """The name of each connector, its network and what is said of it."""
+        return {one.name: (source.network, one) for source in self.sources for one in source.listen}
 
     def source_policy(self, network: str) -> SourcePolicy:
         return next((s.policy for s in self.sources if s.network == network), SourcePolicy.TEXT_ALLOWED)

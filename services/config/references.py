@@ -39,6 +39,7 @@ def references(config: Config, endpoints: Collection[str] = ()) -> Iterator[tupl
                 )
             owners[account.id] = brand.id
     yield from _rule_references(config)
+    yield from _source_references(config)
     yield from _rota_references(config)
     yield from _endpoint_references(config, endpoints)
 
@@ -63,6 +64,26 @@ def _rule_references(config: Config) -> Iterator[tuple[Place, str]]:
                 yield ("rules", index, "topics", number), f"no topic {slug!r}; there are {_names(config.every_topic)}"
         if not rule.has_condition:
             yield ("rules", index), f"needs a condition: topics, {', '.join(CONDITIONS[:-1])} or {CONDITIONS[-1]}"
+
+
+def _source_references(config: Config) -> Iterator[tuple[Place, str]]:
+    """Connectors of one name would share a cursor. Both places are told, because they may stand far apart."""
+    brands = {b.id for b in config.brands}
+    seen: dict[str, Place] = {}
+    for index, source in enumerate(config.sources):
+        for number, connector in enumerate(source.listen):
+            place: Place = ("sources", index, "listen", number)
+            first = seen.setdefault(connector.name, place)
+            if first != place:
+                for one, other in ((first, place), (place, first)):
+                    yield (*one, "name"), f"{connector.name!r} is the name of {_dotted(other)} too; names must differ"
+            for position, slug in enumerate(connector.brands):
+                if slug not in brands:
+                    yield (*place, "brands", position), f"no brand {slug!r}; there are {_names(brands)}"
+
+
+def _dotted(place: Place) -> str:
+    return ".".join(map(str, place))
 
 
 def _rota_references(config: Config) -> Iterator[tuple[Place, str]]:

@@ -30,9 +30,11 @@ WATCH: Final = Topic("firebreak.watch", "post", None)
 CASCADES: Final = Topic("firebreak.cascades", "conversation", None, like=POSTS.name)
 BASELINES: Final = Topic("firebreak.baselines", "brand", None, like=SIGNALS.name)
 INCIDENTS: Final = Topic("firebreak.incidents", "brand", timedelta(days=30), texts=True)
+SOURCES: Final = Topic("firebreak.sources", "source", None)
+CURSORS: Final = Topic("firebreak.cursors", "source", None, like=SOURCES.name)
 DEADLETTER: Final = Topic("firebreak.deadletter", "original key", timedelta(days=30), texts=True)
 
-TOPICS: Final = (POSTS, SIGNALS, WATCH, CASCADES, BASELINES, INCIDENTS, DEADLETTER)
+TOPICS: Final = (POSTS, SIGNALS, WATCH, CASCADES, BASELINES, INCIDENTS, SOURCES, CURSORS, DEADLETTER)
 BY_NAME: Final = {topic.name: topic for topic in TOPICS}
 
 

@@ -15,7 +15,12 @@ SERVICES: Final = {
 }
 """In the order of the flow: stopped in this order, started in the opposite one."""
 
-COMMANDS: Final = {"scorer": "scorer.cli:app", "backtest": "scorer.backtest.cli:app", "alerter": "alerter.cli.app:app"}
+COMMANDS: Final = {
+    "sources": "ingest.sources.cli:app",
+    "scorer": "scorer.cli:app",
+    "backtest": "scorer.backtest.cli:app",
+    "alerter": "alerter.cli.app:app",
+}
 """Further commands that a service brings to `firebreak`."""
 
 

@@ -88,6 +88,10 @@ class Lane:
     def stop(self) -> None:
         self._stopping.set()
 
+    async def stops_within(self, seconds: float) -> bool:
+        """Wait until the lane is to stop, `seconds` of real time at most. Returns True if it is."""
+        return await set_within(self._stopping, seconds)
+
     def begin(self, moves: Sequence[Moved] = (), due: Callable[[], datetime | None] = lambda: None) -> None:
         """The state is restored, and reading begins. `moves` says where it was and goes on instead; `due()` returns when the
         earliest timer wants to fire."""

@@ -59,6 +59,8 @@ async def diagnose(settings: Settings) -> bool:
     _check_python(found)
     _check_configuration(found, settings)
     _check_secrets(found, settings)
+    if _is_here("ingest"):
+        _check_sources(found, settings)
     if _is_here("alerter"):
         _check_reach(found, settings)
         _check_endpoints(found, settings)
@@ -124,6 +126,21 @@ def _check_secrets(found: Findings, settings: Settings) -> None:
         found.bad(f"{why} FIREBREAK_ADMIN_KEY: nobody may subscribe an endpoint", then)
     if _is_here("alerter"):
         _check_keys_at_rest(found, settings)
+
+
+def _check_sources(found: Findings, settings: Settings) -> None:
+    """Say of each connector whether it can be built with the secrets that the environment holds. No network is asked."""
+    try:
+        results = load_object("ingest.sources.findings:of_settings")(settings, load(settings.config))
+    except FirebreakError:
+        return  # what is wrong with the file is said by its own check
+    for name, secrets, trouble in results:
+        if trouble is None:
+            found.good(f"source {name}: {f'secrets {secrets}' if secrets else 'needs no secret, or has none'}")
+        else:
+            found.bad(
+                f"source {name}: {trouble}", f"set it in the environment; `firebreak sources test {name}` tries it"
+            )
 
 
 def _check_keys_at_rest(found: Findings, settings: Settings) -> None:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from alerter.metrics import AlerterMetrics
 from ingest.metrics import IngestMetrics
+from ingest.sources.metrics import SourceMetrics
 from scorer.metrics import ScorerMetrics
 from scorer.sentiment.batcher import BatcherMetrics
 from scorer.sentiment.metrics import ModelMetrics
@@ -23,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
     p for folder in ("services", "ingest", "scorer", "alerter", "deploy") for p in (ROOT / folder).rglob("*.py")
 )
-METRICS = (FloorMetrics, IngestMetrics, ScorerMetrics, BatcherMetrics, ModelMetrics, AlerterMetrics)
-COUNTED = ("records", "texts", "ids", "rows", "cascades", "incidents", "deliveries", "requests", "answers")
+METRICS = (FloorMetrics, IngestMetrics, SourceMetrics, ScorerMetrics, BatcherMetrics, ModelMetrics, AlerterMetrics)
+COUNTED = ("records", "texts", "ids", "rows", "cascades", "incidents", "deliveries", "requests", "answers", "dollars")
 """Things that are their own unit."""
 UNIT = re.compile(rf"_(seconds|bytes|precision|{'|'.join(COUNTED)})(_in_flight|_overdue|_untold)?$")
 FLAG = re.compile(r"\b1 (where|while)\b|\(1\)")

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from alerter.notify import egress, links
+from alerter.notify import links
+from services.base import egress
 from services.contracts.signal import Level
 from tests.integration.alerter import receiver
 from tests.integration.alerter.conftest import House, MakeHouse

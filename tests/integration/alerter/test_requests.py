@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from alerter.notify import egress
 from alerter.notify.connections import MAX_IDLE, Connections
-from alerter.notify.egress import GuardedBackend, resolve
 from alerter.notify.http import HttpSender, Request
 from alerter.states import AttemptOutcome
+from services.base import egress
+from services.base.egress import GuardedBackend, resolve
 from tests.integration.alerter import receiver
 from tests.integration.alerter.receiver import Receiver
 from tests.patience import PATIENCE_SECONDS

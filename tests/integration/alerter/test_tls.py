@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from alerter.notify import egress
 from alerter.notify.http import HttpSender, Request
 from alerter.states import AttemptOutcome
+from services.base import egress
 
 
 async def loopback(_host: str, _port: int) -> Sequence[str]:

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerter.notify import buttons
-from alerter.notify.egress import GuardedBackend, resolve
 from alerter.notify.formats import alertmanager, native, ntfy, pagerduty, plain, slack, teams, telegram
 from alerter.notify.formats.notice import Notice, Status, notice_of
 from alerter.notify.http import HttpSender
@@ -20,6 +19,7 @@ from alerter.notify.kinds import TRAITS
 from alerter.notify.links import LinkSigner
 from alerter.notify.outlet import Kind
 from alerter.notify.outlets import Outlets
+from services.base.egress import GuardedBackend, resolve
 from services.contracts.incident import Change, Incident, IncidentState
 from services.contracts.post import SourcePolicy
 from tests.unit.alerter import make

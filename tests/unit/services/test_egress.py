@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerter.notify import egress
+from services.base import egress
 from services.base.errors import ConfigError
 
 LOOPBACK = egress.allowed_networks("127.0.0.0/8, ::1/128")

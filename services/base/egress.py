@@ -1,4 +1,4 @@
-"""Makes sure that no webhook reaches an address that the operator did not allow.
+"""Makes sure that no request of ours reaches an address that the operator did not allow: webhooks, and what sources fetch.
 
 A name is resolved once, *all* its addresses are checked, and the connection goes to a checked address: a name that
 resolves differently the second time gains nothing. One bad address among good ones refuses them all, because no honest
@@ -83,7 +83,7 @@ class Blocked(httpcore2.ConnectError):
 
 
 class BadTarget(ValueError):
-    """This URL cannot be an endpoint."""
+    """We cannot be sent to this URL."""
 
 
 def allowed_networks(text: str) -> tuple[Network, ...]:

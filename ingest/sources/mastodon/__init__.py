@@ -1,0 +1,1 @@
+"""Hears servers with Mastodon's API."""
