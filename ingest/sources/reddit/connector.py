@@ -66,7 +66,7 @@ class RedditList:
     mapping: RedditMapping
     name: str
     path: str
-    params: Mapping[str, str]
+    params: Params
     book: BrandBook | None = None
     every: timedelta | None = None
     overlap: timedelta = OVERLAP
@@ -155,7 +155,7 @@ class RedditSource(PolledSource):
         except NotAPost:
             return ()
 
-    async def _things(self, path: str, params: Mapping[str, str]) -> list[Post]:
+    async def _things(self, path: str, params: Params) -> list[Post]:
         body = await self._caller.get(path, {**params, "raw_json": 1})
         return posts_of(await decoded(body or b"", Listing, self._caller.name))
 

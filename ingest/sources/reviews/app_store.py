@@ -67,9 +67,8 @@ class AppleList:
     reaches_back: timedelta | None = None
 
     async def page(self, token: str | None) -> Page | None:
-        params: Params = {"sort": "-createdDate", "limit": PER_PAGE, "include": "response"}
-        if token is not None:
-            params["cursor"] = token
+        more: Params = {} if token is None else {"cursor": token}
+        params: Params = {"sort": "-createdDate", "limit": PER_PAGE, "include": "response", **more}
         body = await self.caller.get(f"/v1/apps/{self.app}/customerReviews", params, conditional=token is None)
         if body is None:
             return None

@@ -7,12 +7,24 @@ from typing import Annotated
 from pydantic import Field
 
 from services.config.connectors.drop import DropSection
+from services.config.connectors.polled import (
+    AppStoreSection,
+    GoogleBusinessSection,
+    GooglePlaySection,
+    RedditSection,
+    YouTubeSection,
+)
 from services.config.connectors.topic_in import TopicInSection
 
 # fmt: off
 Connector = Annotated[
-    DropSection
-    | TopicInSection,
+    AppStoreSection
+    | DropSection
+    | GoogleBusinessSection
+    | GooglePlaySection
+    | RedditSection
+    | TopicInSection
+    | YouTubeSection,
     Field(discriminator="kind"),
 ]
 # fmt: on

@@ -5,5 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 NETWORKS: Final[dict[str, str]] = {
+    "app-store": "tests.contract.sources.polled:AppStoreNetwork",
     "drop": "tests.contract.sources.drop:DropNetwork",
+    "google-business": "tests.contract.sources.polled:GoogleBusinessNetwork",
+    "google-play": "tests.contract.sources.polled:GooglePlayNetwork",
+    "reddit": "tests.contract.sources.polled:RedditNetwork",
+    "youtube": "tests.contract.sources.polled:YouTubeNetwork",
 }
