@@ -32,7 +32,8 @@ AWAY_IN_A_ROW: Final = 2
 JITTER: Final = 0.1
 SMALLEST_SHARE: Final = 0.02
 SILENT_ROUNDS: Final = 3
-SLOW_ROUND_SECONDS: Final = 120.0
+SLOW_ROUND_SECONDS: Final = 600.0
+"""So long a round may take: many pages, each within the time limits of its call."""
 
 
 class PolledSource:

@@ -1,1 +1,0 @@
-"""Mail: a mailbox that customers write to, read through IMAP."""
