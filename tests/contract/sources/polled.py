@@ -151,7 +151,7 @@ class RedditNetwork(PolledNetwork):
     def _token_of(self, request: Request) -> str | None:
         return request.query_params.get("after")
 
-    def _answer(self, request: Request, posts: Sequence[Kept], following: str | None) -> dict[str, Any]:
+    def _answer(self, request: Request, posts: Sequence[Kept], following: str | None) -> dict[str, Any]:  # noqa: ARG002
         children = [{"kind": post.id[:2], "data": self._post(post)} for post in posts]
         return {"kind": "Listing", "data": {"children": children, "after": following, "before": None}}
 
