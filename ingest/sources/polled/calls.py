@@ -47,7 +47,7 @@ class Bearer(Protocol):
         """The network did not take them."""
 
 
-class Purse(Protocol):
+class UnitPurse(Protocol):
     """What a call is paid from, besides `Spend`: a quota in units of the network's own."""
 
     def take(self, units: float) -> None:
@@ -68,7 +68,7 @@ class Caller:
     name: str
     address: str
     bearer: Bearer
-    purse: Purse | None = None
+    purse: UnitPurse | None = None
     dollars: float = 0.0
     _tags: dict[str, _Tag] = field(default_factory=dict)
     _not_before: datetime | None = None

@@ -70,7 +70,7 @@ class NewestFirst(Protocol):
 
 
 @dataclass(slots=True)
-class Place:
+class ListPlace:
     """Up to where a list was read. `begun` is when it was first: what is older was there before us."""
 
     begun: datetime
@@ -94,48 +94,48 @@ class Walk:
     missed: tuple[Missed, ...] = ()
 
 
-async def walk(feed: NewestFirst, place: Place | None, now: datetime) -> Walk:
+async def walk(feed: NewestFirst, place: ListPlace | None, now: datetime) -> Walk:
     """Read the list down to its place. Without one it is read as far as it overlaps, to know what was there before."""
     floor = (now if place is None else place.at) - feed.overlap
     entries: dict[str, Entry] = {}
     unreadable = 0
-    tokens: set[str] = set()
-    token: str | None = None
+    seen: set[str] = set()
+    following: str | None = None
     why: str | None = None
     for _ in range(feed.most_pages):
-        page = await feed.page(token)
+        page = await feed.page(following)
         if page is None:
             return Walk()
         unreadable += page.unreadable
         for entry in page.entries:
             entries.setdefault(entry.id, entry)  # posts move to the next page while new ones come
-        token = page.next or None
-        if _reached(page.entries, floor) or token is None:
+        following = page.next or None
+        if _reached(page.entries, floor) or following is None:
             break
-        if token in tokens:
+        if following in seen:
             why = "the network gave the same page twice"
             break
-        tokens.add(token)
+        seen.add(following)
     else:
         why = "there was more than is fetched in one go"
-    if why is None and token is None and feed.shows_at_most is not None and len(entries) >= feed.shows_at_most:
+    if why is None and following is None and feed.shows_at_most is not None and len(entries) >= feed.shows_at_most:
         why = None if _reached(list(entries.values()), floor) else f"the network shows only {feed.shows_at_most} posts"
     in_order = sorted(entries.values(), key=lambda entry: entry.at)
     missed = [] if place is None else _missed(feed, place, now, in_order, why, unreadable)
     return Walk(in_order, tuple(missed))
 
 
-def beginning(feed: NewestFirst, entries: Sequence[Entry], now: datetime) -> Place:
+def beginning(feed: NewestFirst, entries: Sequence[Entry], now: datetime) -> ListPlace:
     """The place of a list that is read for the first time: what it shows now was there before us. By the network's clock, or
     with ours some minutes ahead the first posts would count as old."""
     at = min(entries[-1].at, now) if entries else now - feed.overlap
-    place = Place(begun=at, at=at, asked=now)
+    place = ListPlace(begun=at, at=at, asked=now)
     for entry in entries:
         place.learn(entry)
     return place
 
 
-def hear(place: Place, entries: Iterable[Entry], now: datetime) -> list[Item]:
+def hear(place: ListPlace, entries: Iterable[Entry], now: datetime) -> list[Item]:
     """What of these entries is new since they were met last, as items; the place moves on behind them. What we could have
     fetched earlier is marked as history."""
     items: list[Item] = []
@@ -145,7 +145,7 @@ def hear(place: Place, entries: Iterable[Entry], now: datetime) -> list[Item]:
         if known is None and entry.at >= place.begun:
             late = could_have is not None and entry.at < could_have
             items += ({**item, "backfill": True} for item in entry.heard) if late else entry.heard
-        elif known is not None and known != digest(entry.version):
+        elif known not in (None, digest(entry.version)):
             items += entry.changed
         place.learn(entry)
         place.at = max(place.at, min(entry.at, now))  # a post from the future must not hide those before it
@@ -163,7 +163,7 @@ def _reached(entries: Sequence[Entry], floor: datetime) -> bool:
 
 
 def _missed(
-    feed: NewestFirst, place: Place, now: datetime, entries: Sequence[Entry], why: str | None, unreadable: int
+    feed: NewestFirst, place: ListPlace, now: datetime, entries: Sequence[Entry], why: str | None, unreadable: int
 ) -> list[Missed]:
     found: list[Missed] = []
     shown_from = None if feed.reaches_back is None else now - feed.reaches_back

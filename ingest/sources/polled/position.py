@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from ingest.sources.polled.lists import Place
+from ingest.sources.polled.lists import ListPlace
 from services.base.clock import epoch, moment
 
 MAX_CHARS: Final = 7_900
@@ -22,7 +22,7 @@ PAIR_CHARS: Final = 2 * DIGEST_CHARS
 MOST_PAIRS: Final = 150
 
 
-class _Place(msgspec.Struct, array_like=True):
+class _SavedPlace(msgspec.Struct, array_like=True):
     begun: float
     at: float
     asked: float
@@ -32,16 +32,16 @@ class _Place(msgspec.Struct, array_like=True):
 class Position(msgspec.Struct):
     """The places by the names of their lists, and the units spent on `day`."""
 
-    lists: dict[str, _Place]
+    lists: dict[str, _SavedPlace]
     day: str = ""
     units: float = 0
 
-    def places(self) -> dict[str, Place]:
+    def places(self) -> dict[str, ListPlace]:
         """Raises `ValueError` if a time is none."""
         found = {}
         for name, saved in self.lists.items():
             try:
-                place = Place(moment(saved.begun), moment(saved.at), moment(saved.asked))
+                place = ListPlace(moment(saved.begun), moment(saved.at), moment(saved.asked))
             except (OverflowError, OSError) as error:
                 raise ValueError("a time that is none") from error
             whole = len(saved.known) - len(saved.known) % PAIR_CHARS
@@ -52,7 +52,7 @@ class Position(msgspec.Struct):
         return found
 
 
-def written(places: Mapping[str, Place], day: str, units: float) -> str:
+def written(places: Mapping[str, ListPlace], day: str, units: float) -> str:
     """At most `MAX_CHARS` characters."""
     bare = Position({name: _saved(place, 0) for name, place in places.items()}, day, units)
     room = MAX_CHARS - len(msgspec.json.encode(bare))
@@ -68,10 +68,10 @@ def read(position: str) -> Position | None:
     return None
 
 
-def _saved(place: Place, pairs: int) -> _Place:
+def _saved(place: ListPlace, pairs: int) -> _SavedPlace:
     newest = list(place.known.items())[-pairs:] if pairs else []
     known = "".join(id_digest + version for id_digest, version in newest)
-    return _Place(_seconds(place.begun), _seconds(place.at), _seconds(place.asked), known)
+    return _SavedPlace(_seconds(place.begun), _seconds(place.at), _seconds(place.asked), known)
 
 
 def _seconds(time: datetime) -> float:

@@ -16,7 +16,7 @@ import structlog
 
 from ingest.sources.base import Away, Cursor, Heard, Missed, Probe, Refused, SourceContext, SourceTrouble
 from ingest.sources.polled.calls import Caller, Closed
-from ingest.sources.polled.lists import Entry, NewestFirst, Place, beginning, hear, walk
+from ingest.sources.polled.lists import Entry, NewestFirst, ListPlace, beginning, hear, walk
 from ingest.sources.polled.position import read, written
 from ingest.sources.polled.quota import DailyUnits
 
@@ -56,7 +56,7 @@ class PolledSource:
         self._make = make
         self._every = every_seconds
         self._quota = quota
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, ListPlace] = {}
         self._closed: dict[str, datetime] = {}
         self._turn = 0
         self._units_of_round = 0.0
@@ -154,7 +154,7 @@ class PolledSource:
         now = self._clock.now()
         self._closed[feed.name] = now
         logger.warning("list_closed", source=self._context.options.name, list=feed.name, why=str(error))
-        place = self._places.setdefault(feed.name, Place(begun=now, at=now, asked=now))
+        place = self._places.setdefault(feed.name, ListPlace(begun=now, at=now, asked=now))
         begins, place.asked = place.asked, now
         return (Missed(begins, now, f"{feed.name}: {error}"),) if begins < now else ()
 
@@ -169,7 +169,7 @@ class PolledSource:
             while len(self._opened) >= MOST_OPENED:
                 self._forget(next(iter(self._opened)))
             self._opened[feed.name] = feed
-            self._places[feed.name] = Place(begun=entry.at, at=entry.at, asked=now)
+            self._places[feed.name] = ListPlace(begun=entry.at, at=entry.at, asked=now)
 
     def _forget(self, name: str) -> None:
         self._opened.pop(name, None)
@@ -201,7 +201,7 @@ class PolledSource:
         if saved is None:
             now = min(cursor.at, self._clock.now())
             self._places = {
-                name: Place(begun=now - feed.overlap, at=now, asked=now) for name, feed in self._fixed.items()
+                name: ListPlace(begun=now - feed.overlap, at=now, asked=now) for name, feed in self._fixed.items()
             }
             return
         for name, place in saved.places().items():

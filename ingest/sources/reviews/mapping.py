@@ -25,7 +25,7 @@ _BY_GOOGLE: Final = re.compile(r"\(Translated by Google\)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BrandAnswer:
     text: str
     at: datetime
 
@@ -42,7 +42,7 @@ class Review:
     version: str
     edited: datetime | None = None
     language: str | None = None
-    answer: Answer | None = None
+    answer: BrandAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class ReviewMapping:
         heard = (first,) if edited is None else (first, edit)
         return Entry(review.id, review.version, review.listed, heard, (edit,))
 
-    def _answer(self, review: Review, answer: Answer) -> Entry:
+    def _answer(self, review: Review, answer: BrandAnswer) -> Entry:
         name = f"{review.id}/answer"
         place = {"root_id": review.id, "parent_id": review.id}
         at = answer.at.isoformat()
@@ -107,7 +107,7 @@ def of_play(review: PlayReview) -> Review | None:
     told = next((part.developer_comment for part in review.comments if part.developer_comment is not None), None)
     answer = None
     if told is not None and told.text.strip():
-        answer = Answer(told.text, _play_time(told.last_modified) if told.last_modified else at)
+        answer = BrandAnswer(told.text, _play_time(told.last_modified) if told.last_modified else at)
     # A review has its title before a tab.
     text = "\n\n".join(part.strip() for part in said.text.split("\t", 1) if part.strip())
     return Review(review.review_id, text, at, at, text, language=said.reviewer_language, answer=answer)
@@ -123,7 +123,7 @@ def of_apple(review: AppleResource, answers: Mapping[str, AppleResource]) -> Rev
     answer = None
     if told is not None and told.attributes.state == PUBLISHED and told.attributes.response_body:
         answered = told.attributes.last_modified_date
-        answer = Answer(told.attributes.response_body, at_words(answered) if answered else at)
+        answer = BrandAnswer(told.attributes.response_body, at_words(answered) if answered else at)
     return Review(review.id, text, at, at, text, answer=answer)
 
 
@@ -134,7 +134,7 @@ def of_place(review: PlaceReview) -> Review:
     told = review.review_reply
     answer = None
     if told is not None and told.comment.strip():
-        answer = Answer(_as_written(told.comment), at_words(told.update_time) if told.update_time else changed)
+        answer = BrandAnswer(_as_written(told.comment), at_words(told.update_time) if told.update_time else changed)
     return Review(review.review_id, text, changed, at, text, edited=changed if changed > at else None, answer=answer)
 
 

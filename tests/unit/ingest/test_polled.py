@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest.sources.base import Away
-from ingest.sources.polled.lists import Entry, Page, Place, beginning, hear, walk
+from ingest.sources.polled.lists import Entry, Page, ListPlace, beginning, hear, walk
 from ingest.sources.polled.position import MAX_CHARS, read, written
 from ingest.sources.polled.quota import DailyUnits
 from ingest.sources.reddit.mapping import RedditMapping
@@ -46,9 +46,9 @@ class Feed:
         return Page(self.entries[begin : begin + 2], self.next_is_always or following)
 
 
-def place(minutes_ago: float) -> Place:
+def place(minutes_ago: float) -> ListPlace:
     at = NOW - timedelta(minutes=minutes_ago)
-    return Place(begun=at - timedelta(days=1), at=at, asked=at)
+    return ListPlace(begun=at - timedelta(days=1), at=at, asked=at)
 
 
 async def test_what_a_list_shows_at_first_was_there_before_us() -> None:
