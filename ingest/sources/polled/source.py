@@ -16,7 +16,7 @@ import structlog
 
 from ingest.sources.base import Away, Cursor, Heard, Missed, Probe, Refused, SourceContext, SourceTrouble
 from ingest.sources.polled.calls import Caller, Closed
-from ingest.sources.polled.lists import Entry, NewestFirst, ListPlace, beginning, hear, walk
+from ingest.sources.polled.lists import Entry, ListPlace, NewestFirst, beginning, hear, walk
 from ingest.sources.polled.position import read, written
 from ingest.sources.polled.quota import DailyUnits
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest.sources.base import Away
-from ingest.sources.polled.lists import Entry, Page, ListPlace, beginning, hear, walk
+from ingest.sources.polled.lists import Entry, ListPlace, Page, beginning, hear, walk
 from ingest.sources.polled.position import MAX_CHARS, read, written
 from ingest.sources.polled.quota import DailyUnits
 from ingest.sources.reddit.mapping import RedditMapping
