@@ -79,9 +79,9 @@ class ListPlace:
     known: dict[str, str] = field(default_factory=dict)
 
     def learn(self, entry: Entry) -> None:
-        key = digest(entry.id)
+        key = mark(entry.id)
         self.known.pop(key, None)
-        self.known[key] = digest(entry.version)
+        self.known[key] = mark(entry.version)
         if len(self.known) > KNOWN_POSTS:
             del self.known[next(iter(self.known))]
 
@@ -141,20 +141,20 @@ def hear(place: ListPlace, entries: Iterable[Entry], now: datetime) -> list[Item
     items: list[Item] = []
     could_have = now - LATE if now - place.asked > LATE else None
     for entry in entries:
-        known = place.known.get(digest(entry.id))
+        known = place.known.get(mark(entry.id))
         if known is None and entry.at >= place.begun:
             late = could_have is not None and entry.at < could_have
             items += ({**item, "backfill": True} for item in entry.heard) if late else entry.heard
-        elif known not in (None, digest(entry.version)):
+        elif known is not None and known != mark(entry.version):
             items += entry.changed
         place.learn(entry)
         place.at = max(place.at, min(entry.at, now))  # a post from the future must not hide those before it
     return items
 
 
-def digest(text: str) -> str:
+def mark(text: str) -> str:
     """Short enough to keep many: 36 bits, so that among some thousands no two are alike."""
-    return base64.urlsafe_b64encode(hashlib.blake2b(text.encode(), digest_size=6).digest()).decode()[:6]
+    return base64.urlsafe_b64encode(hashlib.blake2b(text.encode(), digest_size=6).mark()).decode()[:6]
 
 
 def _reached(entries: Sequence[Entry], floor: datetime) -> bool:

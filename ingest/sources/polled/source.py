@@ -8,7 +8,8 @@ a heartbeat.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -67,8 +68,9 @@ class PolledSource:
         self._caller.forget_tags()
         self._restore(cursor)
         while True:
-            async for heard in self._round():
-                yield heard
+            async with aclosing(self._round()) as found:
+                async for heard in found:
+                    yield heard
             wait = self._wait()
             self.silence_seconds = SILENT_ROUNDS * wait + SLOW_ROUND_SECONDS
             await self._clock.sleep(wait * self._random.uniform(1 - JITTER, 1 + JITTER))
@@ -86,15 +88,16 @@ class PolledSource:
     async def close(self) -> None:
         """Nothing is held: connections belong to the runner."""
 
-    async def _round(self) -> AsyncIterator[Heard]:
+    async def _round(self) -> AsyncGenerator[Heard, None]:
         before = 0.0 if self._quota is None else self._quota.units
         feeds = list(self._due())
         trouble: list[SourceTrouble] = []
         in_a_row = 0
         for number, feed in enumerate(feeds):
             try:
-                async for heard in self._hear(feed):
-                    yield heard
+                async with aclosing(self._hear(feed)) as found:
+                    async for heard in found:
+                        yield heard
                 in_a_row = 0
             except Closed as error:
                 trouble.append(error)
@@ -117,7 +120,7 @@ class PolledSource:
             self._units_of_round = max(0.0, self._quota.units - before)
         yield Heard(cursor=self._cursor())
 
-    async def _hear(self, feed: NewestFirst) -> AsyncIterator[Heard]:
+    async def _hear(self, feed: NewestFirst) -> AsyncGenerator[Heard, None]:
         now = self._clock.now()
         place = self._places.get(feed.name)
         found = await walk(feed, place, now)
