@@ -154,7 +154,7 @@ def hear(place: ListPlace, entries: Iterable[Entry], now: datetime) -> list[Item
 
 def mark(text: str) -> str:
     """Short enough to keep many: 36 bits, so that among some thousands no two are alike."""
-    return base64.urlsafe_b64encode(hashlib.blake2b(text.encode(), digest_size=6).mark()).decode()[:6]
+    return base64.urlsafe_b64encode(hashlib.blake2b(text.encode(), digest_size=6).digest()).decode()[:6]
 
 
 def _reached(entries: Sequence[Entry], floor: datetime) -> bool:
