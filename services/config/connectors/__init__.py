@@ -12,23 +12,35 @@ from services.config.connectors.feeds import FeedSection
 from services.config.connectors.helpdesks import ChatwootSection, ZendeskSection
 from services.config.connectors.mastodon import MastodonSection
 from services.config.connectors.meta import MetaSection
+from services.config.connectors.polled import (
+    AppStoreSection,
+    GoogleBusinessSection,
+    GooglePlaySection,
+    RedditSection,
+    YouTubeSection,
+)
 from services.config.connectors.tiktok import TikTokSection
 from services.config.connectors.topic_in import TopicInSection
 from services.config.connectors.webhooks import CloudEventsSection, StandardWebhooksSection, WebhookSection
 
 # fmt: off
 Connector = Annotated[
-    BlueskySection
+    AppStoreSection
+    | BlueskySection
     | ChatwootSection
     | CloudEventsSection
     | DropSection
     | FeedSection
+    | GoogleBusinessSection
+    | GooglePlaySection
     | MastodonSection
     | MetaSection
+    | RedditSection
     | StandardWebhooksSection
     | TikTokSection
     | TopicInSection
     | WebhookSection
+    | YouTubeSection
     | ZendeskSection,
     Field(discriminator="kind"),
 ]

@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 NETWORKS: Final[dict[str, str]] = {
+    "app_store": "tests.contract.sources.polled:AppStoreNetwork",
     "bluesky": "tests.contract.sources.bluesky:BlueskyNetwork",
     "drop": "tests.contract.sources.drop:DropNetwork",
     "feed": "tests.contract.sources.feed:FeedNetwork",
+    "google_business": "tests.contract.sources.polled:GoogleBusinessNetwork",
+    "google_play": "tests.contract.sources.polled:GooglePlayNetwork",
     "mastodon": "tests.contract.sources.mastodon:MastodonNetwork",
+    "reddit": "tests.contract.sources.polled:RedditNetwork",
+    "youtube": "tests.contract.sources.polled:YouTubeNetwork",
 }

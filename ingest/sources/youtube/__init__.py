@@ -1,0 +1,1 @@
+"""YouTube: the comments of the brands' own channels, of chosen videos, and of videos that a search finds."""
