@@ -206,10 +206,10 @@ class Run:
     async def _odd_requests(self, ingest: str) -> None:
         """A stranger, a body that is none, one bad post among good ones, a post twice, another language, a long one."""
         one = {"network": "x", "post_id": "odd", "kind": "original", "author": {"id": "1"}, "text": "@acmeair terrible"}
-        french = {
+        japanese = {
             **one,
-            "post_id": "fr",
-            "text": "@acmeair vous avez perdu ma valise et personne ne me répond, c'est une honte",
+            "post_id": "ja",
+            "text": "@acmeair スーツケースがなくなったのに、誰も答えてくれません。本当にひどい会社です",
         }
         long = {**one, "post_id": "long", "text": "@acmeair this is a disgrace and nobody answers me. " * 60}
         async with httpx2.AsyncClient() as client:
@@ -217,7 +217,7 @@ class Run:
             assert stranger.status_code == 401
             mine = {"authorization": f"Bearer {self.keys.post}"}
             assert (await client.post(f"{ingest}/v1/posts", content=b"{", headers=mine)).status_code == 400
-            for body in ([one, {"network": "x"}], one, french, long):
+            for body in ([one, {"network": "x"}], one, japanese, long):
                 answer = await client.post(f"{ingest}/v1/posts", json=body, headers=mine)
                 assert answer.status_code == 202, answer.text
 

@@ -22,7 +22,8 @@ from services.eventlog.base import EventLog, Record
 from tests.oracle.reference import Forward, Letter, Link, Minute, Reference, Signal
 
 COUNTED: Final = ("story", "brands", "reposts", "quotes", "replies", "snapshot", "scored", "negative")
-TIMELY: Final = frozenset({"told", "looked", "claims", "crossed", "recent", "sealed"})
+TIMELY: Final = frozenset({"told", "looked", "claims", "crossed", "recent", "sealed", "versions"})
+READ: Final = frozenset({"scored", "negative"})
 SHOWN: Final = 5
 """Of each sort: enough to see what went wrong, few enough to read."""
 
@@ -42,21 +43,27 @@ class Sight:
         records.
 
         Left out are conversations to which another lane passed posts on. When these arrive among the others is open, and
-        with it the shape of the growth; that each was counted once is the reference's to say.
+        with it the shape of the growth; that each was counted once is the reference's to say. Where another lane says whose
+        story a conversation is, what was written before that was not read, so how many were is left out there.
         """
-        open_places = {
-            json.loads(record.value)["data"]["conversation"]
-            for record in self.posts
-            if record.value is not None and b'"forwarded":' in record.value
-        }
+        passed_on, linked = self._named_by(b'"forwarded":'), self._named_by(b'"story.linked"')
         return {
             name: {
-                **{key: value for key, value in msgspec.to_builtins(cascade).items() if key not in TIMELY},
+                **{
+                    key: value
+                    for key, value in msgspec.to_builtins(cascade).items()
+                    if key not in TIMELY and not (name in linked and key in READ)
+                },
                 "seen": cascade.sealed + len(cascade.recent) // ID_BYTES,
             }
             for name, cascade in self.state.items()
-            if name not in open_places
+            if name not in passed_on
         }
+
+    def _named_by(self, mark: bytes) -> set[str]:
+        """The conversations of the posts' records that hold `mark`."""
+        found = [record.value for record in self.posts if record.value is not None and mark in record.value]
+        return {json.loads(value)["data"]["conversation"] for value in found}
 
 
 async def records(log: EventLog, topic: str) -> list[Record]:

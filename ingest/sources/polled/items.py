@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from ingest.schemas import FIRST_YEAR, LAST_YEAR, MAX_ID_CHARS
-from ingest.sources.polled.lists import Entry, Page
+from ingest.sources.polled.lists import Listed, Page
 from services.base.clock import moment
 
 TEXT_CHARS: Final = 20_000
@@ -59,10 +59,13 @@ def at_words(said: str) -> datetime:
 
 
 def page_of(
-    raw: Iterable[msgspec.Raw], shape: type[_Shape], entries: Callable[[_Shape], Iterable[Entry]], following: str | None
+    raw: Iterable[msgspec.Raw],
+    shape: type[_Shape],
+    entries: Callable[[_Shape], Iterable[Listed]],
+    following: str | None,
 ) -> Page:
     """Each post is read by itself: one that cannot be read is counted, and keeps no other from being heard."""
-    found: list[Entry] = []
+    found: list[Listed] = []
     unreadable = 0
     decode = msgspec.json.Decoder(shape).decode
     for part in raw:

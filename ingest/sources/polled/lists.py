@@ -31,7 +31,7 @@ AT_THE_END: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Listed:
     """One post of a list. `at` is what the list is ordered by; `version` is another one once the post has changed."""
 
     id: str
@@ -49,7 +49,7 @@ class Entry:
 class Page:
     """Part of a list. `unreadable` counts posts that were there and could not be read."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[Listed]
     next: str | None = None
     unreadable: int = 0
 
@@ -78,7 +78,7 @@ class ListPlace:
     asked: datetime
     known: dict[str, str] = field(default_factory=dict)
 
-    def learn(self, entry: Entry) -> None:
+    def learn(self, entry: Listed) -> None:
         key = mark(entry.id)
         self.known.pop(key, None)
         self.known[key] = mark(entry.version)
@@ -90,14 +90,14 @@ class ListPlace:
 class Walk:
     """What one walk found: entries oldest first, and what it missed."""
 
-    entries: Sequence[Entry] = ()
+    entries: Sequence[Listed] = ()
     missed: tuple[Missed, ...] = ()
 
 
 async def walk(feed: NewestFirst, place: ListPlace | None, now: datetime) -> Walk:
     """Read the list down to its place. Without one it is read as far as it overlaps, to know what was there before."""
     floor = (now if place is None else place.at) - feed.overlap
-    entries: dict[str, Entry] = {}
+    entries: dict[str, Listed] = {}
     unreadable = 0
     seen: set[str] = set()
     following: str | None = None
@@ -125,7 +125,7 @@ async def walk(feed: NewestFirst, place: ListPlace | None, now: datetime) -> Wal
     return Walk(in_order, tuple(missed))
 
 
-def beginning(feed: NewestFirst, entries: Sequence[Entry], now: datetime) -> ListPlace:
+def beginning(feed: NewestFirst, entries: Sequence[Listed], now: datetime) -> ListPlace:
     """The place of a list that is read for the first time: what it shows now was there before us. By the network's clock, or
     with ours some minutes ahead the first posts would count as old."""
     at = min(entries[-1].at, now) if entries else now - feed.overlap
@@ -135,7 +135,7 @@ def beginning(feed: NewestFirst, entries: Sequence[Entry], now: datetime) -> Lis
     return place
 
 
-def hear(place: ListPlace, entries: Iterable[Entry], now: datetime) -> list[Item]:
+def hear(place: ListPlace, entries: Iterable[Listed], now: datetime) -> list[Item]:
     """What of these entries is new since they were met last, as items; the place moves on behind them. What we could have
     fetched earlier is marked as history."""
     items: list[Item] = []
@@ -157,13 +157,13 @@ def mark(text: str) -> str:
     return base64.urlsafe_b64encode(hashlib.blake2b(text.encode(), digest_size=6).digest()).decode()[:6]
 
 
-def _reached(entries: Sequence[Entry], floor: datetime) -> bool:
+def _reached(entries: Sequence[Listed], floor: datetime) -> bool:
     last = entries[-AT_THE_END:]
     return bool(last) and all(entry.at < floor for entry in last)
 
 
 def _missed(
-    feed: NewestFirst, place: ListPlace, now: datetime, entries: Sequence[Entry], why: str | None, unreadable: int
+    feed: NewestFirst, place: ListPlace, now: datetime, entries: Sequence[Listed], why: str | None, unreadable: int
 ) -> list[Missed]:
     found: list[Missed] = []
     shown_from = None if feed.reaches_back is None else now - feed.reaches_back

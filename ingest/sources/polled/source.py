@@ -17,7 +17,7 @@ import structlog
 
 from ingest.sources.base import Away, Cursor, Heard, Missed, Probe, Refused, SourceContext, SourceTrouble
 from ingest.sources.polled.calls import Caller, Closed
-from ingest.sources.polled.lists import Entry, ListPlace, NewestFirst, beginning, hear, walk
+from ingest.sources.polled.lists import Listed, ListPlace, NewestFirst, beginning, hear, walk
 from ingest.sources.polled.position import read, written
 from ingest.sources.polled.quota import DailyUnits
 
@@ -161,7 +161,7 @@ class PolledSource:
         begins, place.asked = place.asked, now
         return (Missed(begins, now, f"{feed.name}: {error}"),) if begins < now else ()
 
-    def _open(self, entries: Sequence[Entry], now: datetime) -> None:
+    def _open(self, entries: Sequence[Listed], now: datetime) -> None:
         for entry in entries:
             place = self._places.get(entry.opens or "")
             if entry.opens is None or place is not None or now - entry.at > OPENED_FOR:
@@ -216,6 +216,6 @@ class PolledSource:
             self._quota.restore(saved.day, max(saved.units, self._quota.units if saved.day == self._quota.day else 0))
 
 
-def _pieces(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+def _pieces(entries: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
     for begin in range(0, len(entries), ENTRIES_AT_ONCE):
         yield entries[begin : begin + ENTRIES_AT_ONCE]

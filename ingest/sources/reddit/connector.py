@@ -20,7 +20,7 @@ from ingest.brands import BrandBook
 from ingest.sources.base import Away, Looked, SourceContext
 from ingest.sources.polled.calls import Caller, Closed, Params, decoded
 from ingest.sources.polled.items import NotAPost, page_of
-from ingest.sources.polled.lists import Entry, NewestFirst, Page
+from ingest.sources.polled.lists import Listed, NewestFirst, Page
 from ingest.sources.polled.source import PolledSource
 from ingest.sources.polled.tokens import Token, TokenHeaders, basic, granted, secret_of
 from ingest.sources.reddit.mapping import RedditMapping, is_removed
@@ -89,13 +89,13 @@ class RedditList:
             raise Away("Reddit answered something else than a list")
         return page_of(listing.data.children, Thing, self._entries, listing.data.after)
 
-    def _entries(self, thing: Thing) -> Sequence[Entry]:
+    def _entries(self, thing: Thing) -> Sequence[Listed]:
         post = read_post(thing)
         entry = self.mapping.entry(post)
         if self.book is None or self._names_a_brand(post, self.book):
             return (entry,)
         # It stays in the list: where it stands says how far the walk has come.
-        return (Entry(entry.id, entry.version, entry.at, ()),)
+        return (Listed(entry.id, entry.version, entry.at, ()),)
 
     def _names_a_brand(self, post: Post, book: BrandBook) -> bool:
         text = "\n".join(part for part in (post.title or post.link_title, post.body or post.selftext) if part)

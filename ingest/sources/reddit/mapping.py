@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from ingest.sources.polled.items import NotAPost, at_seconds, author, item
-from ingest.sources.polled.lists import Entry
+from ingest.sources.polled.lists import Listed
 from ingest.sources.reddit.shapes import Post
 
 SITE: Final = "https://www.reddit.com"
@@ -28,17 +28,17 @@ class RedditMapping:
     network: str
     brands: tuple[str, ...] = ()
 
-    def entry(self, post: Post) -> Entry:
+    def entry(self, post: Post) -> Listed:
         """Raises `NotAPost`."""
         at = at_seconds(post.created_utc)
         if is_removed(post):
             deletion = (self.deletion(post.name),)
             # Nobody has heard it if it was removed before we came, and a deletion of the unknown costs little.
-            return Entry(post.name, "removed", at, deletion, deletion)
+            return Listed(post.name, "removed", at, deletion, deletion)
         first = self.first(post, at)
         edit = self.edit(post)
         heard = (first,) if edit is None else (first, edit)
-        return Entry(post.name, f"{post.edited}", at, heard, () if edit is None else (edit,))
+        return Listed(post.name, f"{post.edited}", at, heard, () if edit is None else (edit,))
 
     def first(self, post: Post, at: datetime) -> dict[str, Any]:
         fields: dict[str, Any] = {

@@ -18,7 +18,7 @@ import msgspec
 from ingest.sources.base import SourceContext
 from ingest.sources.polled.calls import Caller, Params, decoded
 from ingest.sources.polled.items import page_of
-from ingest.sources.polled.lists import Entry, Page
+from ingest.sources.polled.lists import Listed, Page
 from ingest.sources.polled.source import PolledSource
 from ingest.sources.polled.tokens import SigningKey, Token, TokenHeaders, lifetime, secret_of
 from ingest.sources.reviews.mapping import ReviewMapping, account_of, of_apple
@@ -76,7 +76,7 @@ class AppleList:
         answers = _by_id(page.included or ())
         return page_of(page.data, AppleResource, partial(self._entries, answers), _cursor(page.links.next))
 
-    def _entries(self, answers: Mapping[str, AppleResource], review: AppleResource) -> Sequence[Entry]:
+    def _entries(self, answers: Mapping[str, AppleResource], review: AppleResource) -> Sequence[Listed]:
         return self.mapping.entries(of_apple(review, answers)) if review.type == "customerReviews" else ()
 
 

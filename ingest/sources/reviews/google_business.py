@@ -13,7 +13,7 @@ from typing import Final
 from ingest.sources.base import SourceContext
 from ingest.sources.polled.calls import Caller, Params, decoded
 from ingest.sources.polled.items import page_of
-from ingest.sources.polled.lists import Entry, Page
+from ingest.sources.polled.lists import Listed, Page
 from ingest.sources.polled.source import PolledSource
 from ingest.sources.polled.tokens import Token, TokenHeaders, granted, secret_of
 from ingest.sources.reviews.mapping import ReviewMapping, account_of, of_place
@@ -75,5 +75,5 @@ class PlaceList:
         page = await decoded(body, PlacePage, self.caller.name)
         return page_of(page.reviews or (), PlaceReview, self._entries, page.next_page_token)
 
-    def _entries(self, review: PlaceReview) -> Sequence[Entry]:
+    def _entries(self, review: PlaceReview) -> Sequence[Listed]:
         return self.mapping.entries(of_place(review))

@@ -15,7 +15,7 @@ from typing import Any, Final
 from ingest.sources.base import SourceContext
 from ingest.sources.polled.calls import Caller, Params, decoded
 from ingest.sources.polled.items import page_of
-from ingest.sources.polled.lists import Entry, Page
+from ingest.sources.polled.lists import Listed, Page
 from ingest.sources.polled.source import PolledSource
 from ingest.sources.polled.tokens import SigningKey, Token, TokenHeaders, granted, lifetime, secret_of
 from ingest.sources.reviews.mapping import ReviewMapping, account_of, of_play
@@ -82,7 +82,7 @@ class PlayList:
         following = page.token_pagination.next_page_token if page.token_pagination else None
         return page_of(page.reviews or (), PlayReview, self._entries, following)
 
-    def _entries(self, review: PlayReview) -> Sequence[Entry]:
+    def _entries(self, review: PlayReview) -> Sequence[Listed]:
         said = of_play(review)
         return () if said is None else self.mapping.entries(said)
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from ingest.sources.polled.items import NotAPost, at_seconds, at_words, item
-from ingest.sources.polled.lists import Entry
+from ingest.sources.polled.lists import Listed
 from ingest.sources.reviews.shapes import AppleResource, PlaceReview, PlayReview, PlayTime
 from services.config.model import Brand
 
@@ -54,16 +54,16 @@ class ReviewMapping:
     account: str
     permalink: Callable[[str], str | None] = lambda _: None
 
-    def entries(self, review: Review) -> list[Entry]:
+    def entries(self, review: Review) -> list[Listed]:
         """The review and its answer, each with a version of its own. Both stand at the review's place in the list."""
-        found: list[Entry] = []
+        found: list[Listed] = []
         if review.text.strip():
             found.append(self._review(review))
         if review.answer is not None and review.text.strip():
             found.append(self._answer(review, review.answer))
-        return found or [Entry(review.id, review.version, review.listed, ())]
+        return found or [Listed(review.id, review.version, review.listed, ())]
 
-    def _review(self, review: Review) -> Entry:
+    def _review(self, review: Review) -> Listed:
         edited = None if review.edited is None else review.edited.isoformat()
         first = item(
             self.network,
@@ -78,15 +78,15 @@ class ReviewMapping:
         )
         edit = self._edit(review.id, review.text, edited or review.listed.isoformat(), {})
         heard = (first,) if edited is None else (first, edit)
-        return Entry(review.id, review.version, review.listed, heard, (edit,))
+        return Listed(review.id, review.version, review.listed, heard, (edit,))
 
-    def _answer(self, review: Review, answer: BrandAnswer) -> Entry:
+    def _answer(self, review: Review, answer: BrandAnswer) -> Listed:
         name = f"{review.id}/answer"
         place = {"root_id": review.id, "parent_id": review.id}
         at = answer.at.isoformat()
         by = {"id": self.account, "handle": self.account}
         first = item(self.network, "reply", name, author=by, text=answer.text, platform_at=at, **place)
-        return Entry(name, answer.text, review.listed, (first,), (self._edit(name, answer.text, at, place),))
+        return Listed(name, answer.text, review.listed, (first,), (self._edit(name, answer.text, at, place),))
 
     def _edit(self, name: str, text: str, at: str, place: Mapping[str, str]) -> dict[str, Any]:
         return item(self.network, "edit", name, text=text, edited_at=at, platform_at=at, **place)

@@ -19,7 +19,7 @@ from ingest.brands import BrandBook
 from ingest.sources.base import Away, Looked, SourceContext
 from ingest.sources.polled.calls import Caller, Closed, Params, decoded
 from ingest.sources.polled.items import NotAPost, page_of
-from ingest.sources.polled.lists import Entry, Item, NewestFirst, Page
+from ingest.sources.polled.lists import Listed, Item, NewestFirst, Page
 from ingest.sources.polled.quota import DailyUnits
 from ingest.sources.polled.source import PolledSource
 from ingest.sources.polled.tokens import FixedHeaders, secret_of
@@ -68,7 +68,7 @@ class YouTubeList:
     name: str
     path: str
     params: Params
-    entries: Callable[[Any], Iterable[Entry]]
+    entries: Callable[[Any], Iterable[Listed]]
     shape: type[Any]
     every: timedelta | None = None
     overlap: timedelta = OVERLAP
@@ -165,9 +165,9 @@ class YouTubeSource(PolledSource):
         _bound(self._answers_seen)
         video = thread.snippet.video_id
 
-        def entries(comment: Comment) -> Sequence[Entry]:
+        def entries(comment: Comment) -> Sequence[Listed]:
             told = self._mapping.comment(comment, video)
-            return (Entry(comment.id, "", self._context.clock.now(), tuple(told)),)
+            return (Listed(comment.id, "", self._context.clock.now(), tuple(told)),)
 
         page = page_of(answer.items or (), Comment, entries, None)
         return [item for one in page.entries for item in one.heard]
@@ -237,14 +237,14 @@ def _threads(caller: Caller, mapping: YouTubeMapping, name: str, of: Mapping[str
     return YouTubeList(caller, name, "/commentThreads", params, lambda thread: (mapping.thread(thread),), Thread)
 
 
-def _named(mapping: YouTubeMapping, book: BrandBook, found: FoundVideo) -> Sequence[Entry]:
+def _named(mapping: YouTubeMapping, book: BrandBook, found: FoundVideo) -> Sequence[Listed]:
     """A video whose title or description names a brand: searches find related ones too."""
     entry = mapping.video(found)
     if entry is None:
         return ()
     if book.find(mapping.network, f"{found.snippet.title}\n{found.snippet.description}").matches:
         return (entry,)
-    return (Entry(entry.id, entry.version, entry.at, ()),)
+    return (Listed(entry.id, entry.version, entry.at, ()),)
 
 
 def _times_of(one: Any) -> None:

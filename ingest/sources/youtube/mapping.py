@@ -13,7 +13,7 @@ from html import unescape
 from typing import Any, Final
 
 from ingest.sources.polled.items import at_words, author, item
-from ingest.sources.polled.lists import Entry, Item
+from ingest.sources.polled.lists import Listed, Item
 from ingest.sources.youtube.shapes import Comment, FoundVideo, Thread, Video
 
 SITE: Final = "https://www.youtube.com"
@@ -26,7 +26,7 @@ class YouTubeMapping:
     network: str
     brands: tuple[str, ...] = ()
 
-    def thread(self, thread: Thread) -> Entry:
+    def thread(self, thread: Thread) -> Listed:
         """A thread, with the answers that came with it. Raises `NotAPost`."""
         top = thread.snippet.top_level_comment
         video = thread.snippet.video_id or top.snippet.video_id
@@ -37,7 +37,7 @@ class YouTubeMapping:
             heard += told
             changed += told
         version = f"{top.snippet.updated_at} {thread.snippet.total_reply_count}"
-        return Entry(thread.id, version, at_words(top.snippet.published_at), tuple(heard), tuple(changed))
+        return Listed(thread.id, version, at_words(top.snippet.published_at), tuple(heard), tuple(changed))
 
     def comment(self, comment: Comment, video: str | None) -> Sequence[Item]:
         """A comment; and once more as an edit, where it was edited before we met it."""
@@ -77,7 +77,7 @@ class YouTubeMapping:
             ),
         )
 
-    def video(self, found: FoundVideo) -> Entry | None:
+    def video(self, found: FoundVideo) -> Listed | None:
         """A video that a search found; it opens the list of its comments. `None` for a channel or a playlist."""
         if not found.id.video_id:
             return None
@@ -92,7 +92,7 @@ class YouTubeMapping:
             permalink=f"{SITE}/watch?v={found.id.video_id}",
             platform_at=at.isoformat(),
         )
-        return Entry(found.id.video_id, "", at, (first,), (), opens=list_of(found.id.video_id))
+        return Listed(found.id.video_id, "", at, (first,), (), opens=list_of(found.id.video_id))
 
     def comment_counters(self, comment: Comment, replies: int | None, now: datetime) -> Item | None:
         root = comment.snippet.video_id or comment.snippet.parent_id

@@ -181,6 +181,7 @@ async def test_the_webhooks_are_described_too(house: House) -> None:
         *(f"incident.{change}" for change in ("opened", "updated", "escalated", "acknowledged", "resolved")),
         *(f"endpoint.{news}" for news in ("failing", "recovered", "disabled", "test")),
         "post.redacted",
+        "post.edited",
         *(f"log.{news}" for news in ("restored", "dropped")),
         *(f"page.{what}" for what in ("test", "over")),
         "method.code",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest.sources.base import Away
-from ingest.sources.polled.lists import Entry, ListPlace, Page, beginning, hear, walk
+from ingest.sources.polled.lists import Listed, ListPlace, Page, beginning, hear, walk
 from ingest.sources.polled.position import MAX_CHARS, read, written
 from ingest.sources.polled.quota import DailyUnits
 from ingest.sources.reddit.mapping import RedditMapping
@@ -20,16 +20,16 @@ from ingest.sources.reviews.shapes import PlaceAnswer, PlaceReview
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
-def entry(number: int, minutes_ago: float, version: str = "") -> Entry:
+def entry(number: int, minutes_ago: float, version: str = "") -> Listed:
     name = f"p{number}"
-    return Entry(name, version, NOW - timedelta(minutes=minutes_ago), ({"post_id": name},), ({"edit": name},))
+    return Listed(name, version, NOW - timedelta(minutes=minutes_ago), ({"post_id": name},), ({"edit": name},))
 
 
 @dataclass
 class Feed:
     """A list in memory, in pages of two."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[Listed]
     name: str = "list"
     every: timedelta | None = None
     overlap: timedelta = timedelta(minutes=10)
