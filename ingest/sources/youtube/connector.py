@@ -19,7 +19,7 @@ from ingest.brands import BrandBook
 from ingest.sources.base import Away, Looked, SourceContext
 from ingest.sources.polled.calls import Caller, Closed, Params, decoded
 from ingest.sources.polled.items import NotAPost, page_of
-from ingest.sources.polled.lists import Listed, Item, NewestFirst, Page
+from ingest.sources.polled.lists import Item, Listed, NewestFirst, Page
 from ingest.sources.polled.quota import DailyUnits
 from ingest.sources.polled.source import PolledSource
 from ingest.sources.polled.tokens import FixedHeaders, secret_of

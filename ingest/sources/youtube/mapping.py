@@ -13,7 +13,7 @@ from html import unescape
 from typing import Any, Final
 
 from ingest.sources.polled.items import at_words, author, item
-from ingest.sources.polled.lists import Listed, Item
+from ingest.sources.polled.lists import Item, Listed
 from ingest.sources.youtube.shapes import Comment, FoundVideo, Thread, Video
 
 SITE: Final = "https://www.youtube.com"
