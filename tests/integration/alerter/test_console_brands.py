@@ -117,4 +117,4 @@ async def test_what_was_not_read_is_listed_with_its_language_text_and_link_clock
         await house.settle()
         assert "teruk betul" not in (await client.get("/console/answers")).text
     async with sign_in(house, key) as client:
-        assert "Not read" not in (await client.get("/console/answers")).text
+        assert 'id="unread"' not in (await client.get("/console/answers")).text
