@@ -52,7 +52,9 @@ class FakeServer:
         taken = socket.socket()
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", self.port))
-        config = uvicorn.Config(self._answer, log_config=None, lifespan="off", timeout_graceful_shutdown=0)
+        config = uvicorn.Config(
+            self._answer, log_config=None, lifespan="off", interface="asgi3", timeout_graceful_shutdown=0
+        )
         self._server = _Quiet(config)
         self._serving = asyncio.create_task(self._server.serve([taken]), name="fake-server")
         while not self._server.started:

@@ -8,11 +8,14 @@ from pydantic import Field
 
 from services.config.connectors.drop import DropSection
 from services.config.connectors.topic_in import TopicInSection
+from services.config.connectors.x import XActivitySection, XSection
 
 # fmt: off
 Connector = Annotated[
     DropSection
-    | TopicInSection,
+    | TopicInSection
+    | XActivitySection
+    | XSection,
     Field(discriminator="kind"),
 ]
 # fmt: on

@@ -6,4 +6,5 @@ from typing import Final
 
 NETWORKS: Final[dict[str, str]] = {
     "drop": "tests.contract.sources.drop:DropNetwork",
+    "x": "tests.contract.sources.x:XNetwork",
 }
