@@ -237,6 +237,8 @@ def _author(post: XPost, near: Around) -> Item | None:
 def _counters(post: XPost) -> Item:
     metrics = post.public_metrics if isinstance(post.public_metrics, dict) else {}
     counted = {ours: _count(metrics.get(theirs)) for ours, theirs in _COUNTERS.items()}
+    if counted["reposts"] is None:
+        counted["reposts"] = _count(metrics.get("repost_count"))
     if any(ref.type == "retweeted" for ref in post.references):
         return {}  # X writes the totals of the shared post on every repost
     return _without_nothing(counted)

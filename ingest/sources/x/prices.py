@@ -30,6 +30,8 @@ class Bill:
         self._authors = authors
         self._day: date | None = None
         self._read: set[tuple[str, str]] = set()
+        self.paid = 0.0
+        """Dollars, in this life of the source."""
 
     def price(self, posts: Collection[str], users: Collection[str] = ()) -> float:
         """What reading these would cost now."""
@@ -53,6 +55,7 @@ class Bill:
         dollars = self.price(posts, users)
         if dollars:
             self._spend.paid(dollars)
+            self.paid += dollars
         if len(self._read) < MOST_REMEMBERED:
             self._read |= {("post", post) for post in posts} | {("user", user) for user in users}
 

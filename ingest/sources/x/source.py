@@ -147,8 +147,9 @@ class XSource:
                 wait = (min(check_at, level_at) - self._clock.now()).total_seconds()
                 lines = await stream.next(self._clock.real_seconds(max(wait, 0.0)))
                 if lines:
+                    before = self._bill.paid
                     yield self._from_lines(lines)
-                    if not self._bill.may(self._bill.at_most(len(lines))):
+                    if not self._bill.may(max(self._bill.paid - before, self._bill.at_most(1))):
                         await stream.stop()
                         yield self._from_lines(stream.waiting())
                         return

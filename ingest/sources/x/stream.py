@@ -16,7 +16,8 @@ from ingest.sources.x.api import STREAM_FIELDS, STREAM_PATH, XApi, read_all
 MAX_LINE_BYTES: Final = 1_000_000
 MOST_WAITING: Final = 5_000
 """Lines that wait. When there are more X is made to wait, and closes the stream in the end; search fetches the rest."""
-AT_ONCE: Final = 100
+AT_ONCE: Final = 20
+"""Lines that are taken before the purse is asked again."""
 ALIVE_SECONDS: Final = 50.0
 """Without a byte for so long the connection is dead: X promises one every 20 seconds."""
 TOO_LONG: Final = b"\x00"
