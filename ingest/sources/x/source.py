@@ -24,7 +24,7 @@ from ingest.sources.x.api import LOOK_FIELDS, POSTS_PATH, RULES_PATH, XApi
 from ingest.sources.x.mapping import Around, Item, around, first_of, ids_of, is_id, items_of, parsed, shared_by
 from ingest.sources.x.place import XPlace
 from ingest.sources.x.prices import PRICES, Bill
-from ingest.sources.x.rules import RuleImpossible, change_to, level_for, prefix_of, queries_of, rules_of
+from ingest.sources.x.rules import MOST_RULES, RuleImpossible, change_to, level_for, prefix_of, queries_of, rules_of
 from ingest.sources.x.search import BLIND, search
 from ingest.sources.x.shapes import Unreadable, XLine, XPage, XPost, XRule, XRules, decode, each
 from ingest.sources.x.stream import ALIVE_SECONDS, OpenStream
@@ -280,13 +280,19 @@ class XSource:
             )
         except RuleImpossible as error:
             raise Refused(str(error)) from None
-        change = change_to(wanted, await self._standing(), self._options.name)
+        standing = await self._standing()
+        change = change_to(wanted, standing, self._options.name)
         add = {"add": [{"value": rule.value, "tag": rule.tag} for rule in change.add]}
+        delete = {"delete": {"ids": list(change.delete)}}
         if change.add:
             await self._change(add, dry_run=True)
-            await self._change(add)
-        if change.delete:
-            await self._change({"delete": {"ids": list(change.delete)}})
+        # What is new stands before the old one goes, where there is room for both: so nothing is missed in between.
+        steps: list[tuple[Sequence[object], object]] = [(change.add, add), (change.delete, delete)]
+        if len(standing) + len(change.add) > MOST_RULES:
+            steps.reverse()
+        for rules, step in steps:
+            if rules:
+                await self._change(step)
 
     async def _standing(self) -> list[XRule]:
         """The rules that stand at X."""

@@ -21,13 +21,22 @@ EPOCH_MS: Final = 1_288_834_974_657
 KEEP_ALIVE: Final = timedelta(seconds=20)
 BLIND: Final = timedelta(seconds=30)
 REACH: Final = timedelta(days=7)
+METRICS: Final = (
+    "bookmark_count", "impression_count", "like_count", "quote_count", "reply_count", "retweet_count",
+)  # fmt: skip
 AUTHOR: Final = {
     "id": "777",
     "username": "jane",
     "name": "Jane",
     "verified": True,
     "created_at": "2015-02-18T16:21:53.000Z",
-    "public_metrics": {"followers_count": 837, "following_count": 5, "tweet_count": 9, "listed_count": 0},
+    "public_metrics": {
+        "followers_count": 837,
+        "following_count": 5,
+        "tweet_count": 9,
+        "post_count": 9,
+        "listed_count": 0,
+    },
 }
 
 
@@ -90,7 +99,7 @@ class XNetwork:
             "created_at": f"{self.now:%Y-%m-%dT%H:%M:%S}.000Z",
             "edit_history_tweet_ids": [own],
             "lang": "en",
-            "public_metrics": {"retweet_count": 0, "reply_count": 0, "like_count": 1, "quote_count": 0},
+            "public_metrics": dict.fromkeys(METRICS, 1),
         }
         kinds = {Deed.REPLY: "replied_to", Deed.QUOTE: "quoted", Deed.REPOST: "retweeted"}
         if deed in kinds:
@@ -222,12 +231,13 @@ class XNetwork:
             if since <= datetime.fromisoformat(post["created_at"]) <= self.now - BLIND
         ]
         page = known[begin : begin + size]
+        around = self._around(page)
+        if tweets := around["includes"].pop("tweets", None):
+            around["includes"]["posts"] = [renamed(post) for post in tweets]
         meta: dict[str, Any] = {"result_count": len(page)}
         if begin + size < len(known):
             meta["next_token"] = str(begin + size)
-        found = (
-            {"data": [renamed(post) for post in page], **self._around(page), "meta": meta} if page else {"meta": meta}
-        )
+        found = {"data": [renamed(post) for post in page], **around, "meta": meta} if page else {"meta": meta}
         return self._answer("GET", "/2/tweets/search/recent", asked, found)
 
     async def _by_id(self, request: Request) -> Response:
@@ -287,4 +297,5 @@ def renamed(post: Mapping[str, Any]) -> dict[str, Any]:
         "edit_history_tweet_ids": "edit_history_post_ids",
         "note_tweet": "note_post",
     }
-    return {names.get(key, key): value for key, value in post.items()}
+    metrics = {"repost_count" if key == "retweet_count" else key: n for key, n in post["public_metrics"].items()}
+    return {names.get(key, key): value for key, value in post.items()} | {"public_metrics": metrics}
