@@ -47,6 +47,13 @@ class Bill:
     def may(self, dollars: float) -> bool:
         return self._spend.may(dollars)
 
+    def affords(self, dollars: float) -> bool:
+        """The same for what can be left undone: that it is too dear does not mean that nothing is left, and opens no gap."""
+        if self._spend.may(dollars):
+            return True
+        self._spend.may(0.0)  # the purse says of the last question whether it is empty
+        return False
+
     def share(self) -> float:
         return self._spend.share()
 

@@ -58,7 +58,7 @@ async def _pages(
     token: str | None = None
     oldest = now
     for _ in range(MOST_PAGES):
-        size = next((size for size in PAGE_SIZES if bill.may(bill.at_most(size))), None)
+        size = next((size for size in PAGE_SIZES if bill.affords(bill.at_most(size))), None)
         if size is None:
             return pages, Missed(since, max(since, oldest), "not fetched: too little is left of the budget")
         asked: dict[str, str | int] = {

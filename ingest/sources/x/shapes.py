@@ -85,7 +85,7 @@ class XLine(msgspec.Struct):
 
     data: XPost | None = None
     includes: XIncludes | None = None
-    errors: list[XProblem] | None = None
+    errors: list[Any] | None = None
 
 
 class XMeta(msgspec.Struct):
@@ -97,7 +97,7 @@ class XPage(msgspec.Struct):
 
     data: list[Any] | None = None
     includes: XIncludes | None = None
-    errors: list[XProblem] | None = None
+    errors: list[Any] | None = None
     meta: XMeta | None = None
 
 

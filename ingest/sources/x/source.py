@@ -13,6 +13,7 @@ there is a new budget; what was said meanwhile is not fetched with it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Final, cast
 
@@ -26,7 +27,7 @@ from ingest.sources.x.place import XPlace
 from ingest.sources.x.prices import PRICES, Bill
 from ingest.sources.x.rules import MOST_RULES, RuleImpossible, change_to, level_for, prefix_of, queries_of, rules_of
 from ingest.sources.x.search import BLIND, search
-from ingest.sources.x.shapes import Unreadable, XLine, XPage, XPost, XRule, XRules, decode, each
+from ingest.sources.x.shapes import Unreadable, XLine, XPage, XPost, XProblem, XRule, XRules, decode, each
 from ingest.sources.x.stream import ALIVE_SECONDS, OpenStream
 from services.config.connectors.x import XSection
 
@@ -74,6 +75,8 @@ class XSource:
             )
         except RuleImpossible as error:
             raise Refused(str(error)) from None
+        if not self._queries:
+            raise Refused("there is neither a brand nor a rule to listen for")
 
     async def listen(self, cursor: Cursor | None) -> AsyncIterator[Heard]:
         now = self._clock.now()
@@ -88,8 +91,14 @@ class XSource:
                 async for heard in self._wait_for_money():
                     yield heard
                 since = None
-            async for heard in self._hear(since):
-                yield heard
+            try:
+                async with aclosing(
+                    self._hear(since)
+                ) as hearing:  # X takes a stream that is left open for a second one
+                    async for heard in hearing:
+                        yield heard
+            finally:
+                self._alive_at = None
             since = None  # it ended because nothing is left
 
     async def probe(self) -> Probe:
@@ -110,14 +119,14 @@ class XSource:
         strange = tuple(post for post in posts if not is_id(post))
         if not ids:
             return Looked(unanswered=strange)
-        if not self._bill.may(self._bill.price(ids)):
+        if not self._bill.affords(self._bill.price(ids)):
             return Looked(unanswered=tuple(posts))
         page = await self._api.get(POSTS_PATH, XPage, {**LOOK_FIELDS, "ids": ",".join(ids)})
         found, near = each(page.data, XPost), around(page.includes)
         self._bill.pay(*ids_of(found, near))
         items = [item for post in found for item in self._looked_at(post, near)]
         answered = {post.id for post in found}
-        for problem in page.errors or []:
+        for problem in each(page.errors, XProblem):
             absent = mapping.absent_item(problem)
             if absent is not None and absent["post_id"] in ids:
                 items.append(absent)
@@ -128,6 +137,7 @@ class XSource:
 
     async def _hear(self, since: datetime | None) -> AsyncIterator[Heard]:
         """Hear the stream until the money is spent. Raises `SourceTrouble`."""
+        sampled = self._sampled_until(self._clock.now())
         self._percent = level_for(self._bill.share())
         await self._set_rules()
         async with OpenStream(self._api) as stream:
@@ -140,7 +150,7 @@ class XSource:
                 async for heard in self._catch_up(since):
                     yield heard
                 since = opened - CLOSING
-            yield Heard((), self._place.cursor())
+            yield Heard((), self._place.cursor(), sampled)
             check_at = opened + (CLOSING if since is not None else self._quiet)
             level_at = opened + LEVEL
             while True:
@@ -208,7 +218,8 @@ class XSource:
                 continue
             if said.data is None:
                 if said.errors and not items:
-                    raise Away(f"X ends the stream: {said.errors[0].words}")
+                    why = next((problem.words for problem in each(said.errors, XProblem)), "without a reason")
+                    raise Away(f"X ends the stream: {why}")
                 bad += not said.errors
                 continue
             near = around(said.includes)
@@ -249,17 +260,24 @@ class XSource:
 
     async def _resample(self, now: datetime) -> tuple[Missed, ...]:
         """Let through what can be afforded; says which time was sampled until now. Raises `SourceTrouble`."""
-        before, self._percent = self._percent, level_for(self._bill.share())
-        missed: tuple[Missed, ...] = ()
-        since = self._sampled_since
-        if since is not None and (before != self._percent or now - since >= STATED):
-            missed = (Missed(since, now, f"sampled: {before} percent of the posts were heard, for the budget"),)
-            since = now
-        if before != self._percent:
-            logger.info("x_sampling", source=self._options.name, percent=self._percent)
-            await self._set_rules()
-        self._sampled_since = None if self._percent == 100 else since or now
+        percent = level_for(self._bill.share())
+        if percent == self._percent:
+            since = self._sampled_since
+            return self._sampled_until(now) if since is not None and now - since >= STATED else ()
+        missed = self._sampled_until(now)
+        self._percent = percent
+        logger.info("x_sampling", source=self._options.name, percent=percent)
+        await self._set_rules()
+        self._sampled_since = now if percent < 100 else None
         return missed
+
+    def _sampled_until(self, now: datetime) -> tuple[Missed, ...]:
+        """The time that was sampled and not stated yet."""
+        since = self._sampled_since
+        if since is None:
+            return ()
+        self._sampled_since = now
+        return (Missed(since, now, f"sampled: {self._percent} percent of the posts were heard, for the budget"),)
 
     async def _wait_for_money(self) -> AsyncIterator[Heard]:
         """Nothing is heard until the budget begins anew; the runner says so for as long as it is empty."""
