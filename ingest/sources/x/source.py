@@ -12,7 +12,7 @@ there is a new budget; what was said meanwhile is not fetched with it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Final, cast
@@ -135,7 +135,7 @@ class XSource:
                     self._hidden.add(absent["post_id"])
         return Looked(items, (*strange, *(post for post in ids if post not in answered)))
 
-    async def _hear(self, since: datetime | None) -> AsyncIterator[Heard]:
+    async def _hear(self, since: datetime | None) -> AsyncGenerator[Heard]:
         """Hear the stream until the money is spent. Raises `SourceTrouble`."""
         sampled = self._sampled_until(self._clock.now())
         self._percent = level_for(self._bill.share())
