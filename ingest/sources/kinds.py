@@ -20,6 +20,8 @@ KINDS: Final[dict[str, str]] = {
     "standard_webhooks": "ingest.sources.webhooks.standard:build",
     "tiktok": "ingest.sources.tiktok.receiver:build",
     "webhook": "ingest.sources.webhooks.mapped:build",
+    "x": "ingest.sources.x.source:build",
+    "x_activity": "ingest.sources.x.activity:build",
     "youtube": "ingest.sources.youtube.connector:build",
     "zendesk": "ingest.sources.helpdesks.zendesk:build",
 }

@@ -22,6 +22,7 @@ from services.config.connectors.polled import (
 from services.config.connectors.tiktok import TikTokSection
 from services.config.connectors.topic_in import TopicInSection
 from services.config.connectors.webhooks import CloudEventsSection, StandardWebhooksSection, WebhookSection
+from services.config.connectors.x import XActivitySection, XSection
 
 # fmt: off
 Connector = Annotated[
@@ -40,6 +41,8 @@ Connector = Annotated[
     | TikTokSection
     | TopicInSection
     | WebhookSection
+    | XActivitySection
+    | XSection
     | YouTubeSection
     | ZendeskSection,
     Field(discriminator="kind"),

@@ -13,5 +13,6 @@ NETWORKS: Final[dict[str, str]] = {
     "google_play": "tests.contract.sources.polled:GooglePlayNetwork",
     "mastodon": "tests.contract.sources.mastodon:MastodonNetwork",
     "reddit": "tests.contract.sources.polled:RedditNetwork",
+    "x": "tests.contract.sources.x:XNetwork",
     "youtube": "tests.contract.sources.polled:YouTubeNetwork",
 }
