@@ -347,7 +347,13 @@ async def _paths(page: Page, incident: str) -> list[tuple[str, str]]:
         ("endpoint-new", "/console/endpoints/+new"),
         ("endpoint-change", f"/console/endpoints/{BROKEN}/change"),
     ]
-    return [*every, *forms, ("brand", "/console/brands/acme-air"), ("zone", "/console/zone?next=/console/on-call")]
+    return [
+        *every,
+        *forms,
+        ("week", "/console/on-call/week"),
+        ("brand", "/console/brands/acme-air"),
+        ("zone", "/console/zone?next=/console/on-call"),
+    ]
 
 
 async def declare_something(stage: Stage) -> None:
