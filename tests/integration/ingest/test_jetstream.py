@@ -170,15 +170,57 @@ async def test_a_reader_that_is_too_slow_is_told_and_loses_nothing(servers: list
         say(first, "Acme Air is later", 1)
 
         async def end() -> None:
-            while len(first.asked) == 1:
-                await asyncio.sleep(0.01)
-            first.broadcast({"$type": "error", "error": "ConsumerTooSlow", "message": "bye"})
+            for times in (2, 3):
+                while len(first.asked) < times:
+                    await asyncio.sleep(0.01)
+                first.broadcast({"$type": "error", "error": "ConsumerTooSlow", "message": "bye"})
 
         ending = asyncio.create_task(end())
         with pytest.raises(Away, match="ConsumerTooSlow"):
             await listen(ears, cursor, "never")
         await ending
+        assert len(first.asked) == 3, "it asks again once, and then others decide how long to wait"
         assert "Acme Air is later" in texts(await listen(ears, cursor, "Acme Air is later"))
+
+
+async def test_what_is_said_after_a_cut_of_a_stream_that_brought_nothing_is_heard(servers: list[FakeJetstream]) -> None:
+    first, _ = servers
+    async with source(first) as ears:
+
+        async def cut() -> None:
+            while not first.asked:
+                await asyncio.sleep(0.01)
+            first.cut()
+            at = NOW + timedelta(seconds=1)
+            record = {"text": "Acme Air is late"}
+            first.say(at, "mia", operation="create", collection=POST, rkey="3n3igyb000000", record=record)
+
+        cutting = asyncio.create_task(cut())
+        heard = await listen(ears, None, "Acme Air is late")
+        await cutting
+    assert not any(one.missed for one in heard)
+
+
+@pytest.mark.parametrize("old", [False, True])
+async def test_a_server_whose_clock_is_set_back_is_heard(servers: list[FakeJetstream], old: bool) -> None:
+    first, _ = servers
+    first.old = old
+    async with source(first) as ears:
+        cursor = await begin(ears, first)
+        say(first, "Acme Air is ahead", 240)
+        ahead = place(await listen(ears, cursor, "Acme Air is ahead"))
+        assert ahead.at > NOW
+
+        async def set_back() -> None:
+            asked = len(first.asked)
+            while len(first.asked) == asked:
+                await asyncio.sleep(0.01)
+            say(first, "Acme Air is later", 61)
+
+        setting = asyncio.create_task(set_back())
+        later = place(await listen(ears, ahead, "Acme Air is later"))
+        await setting
+    assert later.at < ahead.at, "what comes next is measured by the clock that it has now"
 
 
 async def test_a_record_as_large_as_the_network_allows_does_not_end_the_stream(servers: list[FakeJetstream]) -> None:
@@ -202,6 +244,15 @@ async def test_all_servers_are_tried_before_any_is_waited_for(servers: list[Fake
         first.status = second.status = (403, {}, "no")
         with pytest.raises(Refused):
             await listen(ears, None, "never")
+
+
+async def test_no_server_leads_to_another_one(servers: list[FakeJetstream]) -> None:
+    first, second = servers
+    first.status = (302, {"Location": f"{second.url}/subscribe"}, "over there")
+    async with source(first) as ears:
+        with pytest.raises(Away, match="302"):
+            await listen(ears, None, "never")
+    assert not second.asked
 
 
 async def test_a_probe_hears_the_next_server_and_its_turn_comes(servers: list[FakeJetstream]) -> None:
