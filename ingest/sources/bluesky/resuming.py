@@ -130,7 +130,7 @@ class Trail:
     def __init__(self, begins: StreamPlace | None = None) -> None:
         self._steps = [] if begins is None else [_Step(begins.sequence, begins.at)]
         self.latest: datetime | None = None
-        self._sequence = 0
+        self._sequence = 0 if begins is None else begins.latest
 
     def passed(self, frame: SkyFrame) -> None:
         self._sequence = max(self._sequence, frame.sequence)

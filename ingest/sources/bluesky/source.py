@@ -153,7 +153,8 @@ class BlueskySource:
             frames = []
             for frame in batch:
                 if frame.kind is FrameKind.INFO:
-                    if frame.what == FUTURE and cursor is not None:
+                    # A time in its future is no place, and it goes on from now: one of the two clocks is wrong.
+                    if frame.what == FUTURE and line.asked.sequence:
                         raise _Renumbered
                     outdated = outdated or frame.what == OUTDATED
                 else:

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from ingest.sources.base import Away, Cursor, Heard, Refused, SourceContext
+from ingest.sources.bluesky.resuming import opening
 from ingest.sources.bluesky.source import BlueskySource, build
 from services.base.clock import ManualClock
 from services.config.connectors.bluesky import BlueskySection
@@ -221,6 +222,45 @@ async def test_a_server_whose_clock_is_set_back_is_heard(servers: list[FakeJetst
         later = place(await listen(ears, ahead, "Acme Air is later"))
         await setting
     assert later.at < ahead.at, "what comes next is measured by the clock that it has now"
+
+
+async def test_a_server_that_calls_our_time_the_future_is_heard(servers: list[FakeJetstream]) -> None:
+    first, _ = servers
+    async with source(first) as ears:
+
+        async def speak() -> None:
+            while not first.asked:
+                await asyncio.sleep(0.01)
+            first.broadcast({"$type": "#info", "name": "FutureCursor"})
+            say(first, "Acme Air is late")
+
+        speaking = asyncio.create_task(speak())
+        await listen(ears, opening(f"127.0.0.1:{first.port}", NOW), "Acme Air is late")
+        await speaking
+    assert len(first.asked) == 1
+
+
+async def test_a_cut_while_what_was_heard_comes_again_does_not_bring_it_twice(servers: list[FakeJetstream]) -> None:
+    first, _ = servers
+    async with source(first) as ears:
+        cursor = await begin(ears, first)
+        say(first, "Acme Air is later", 0.01)
+        cursor = place(await listen(ears, cursor, "Acme Air is later"))
+        whole = first.frames.copy()
+        del first.frames[1:]  # of what comes again the first comes, and then the cut
+
+        async def cut() -> None:
+            asked = len(first.asked)
+            while len(first.asked) == asked or not first._listeners:
+                await asyncio.sleep(0.01)
+            first.frames[:] = whole
+            first.cut()
+            say(first, "Acme Air is latest", 0.02)
+
+        cutting = asyncio.create_task(cut())
+        heard = await listen(ears, cursor, "Acme Air is latest")
+        await cutting
+    assert texts(heard) == {"Acme Air is latest"}
 
 
 async def test_a_record_as_large_as_the_network_allows_does_not_end_the_stream(servers: list[FakeJetstream]) -> None:
