@@ -8,6 +8,7 @@ heard last proves the place: it has to come again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -34,12 +35,14 @@ class Dialect(StrEnum):
 
 
 class StreamPlace(msgspec.Struct, frozen=True):
-    """The position of a cursor: the event from which on everything is to come again, and the authors that are gone. Version 1
-    has no sequences (0)."""
+    """The position of a cursor: the event from which on everything is to come again, the authors that are gone, and the latest
+    event that was heard. Version 1 has no sequences (0). At a place that was only `opened` no event was heard yet."""
 
     sequence: int
     microseconds: int
     gone: tuple[str, ...] = ()
+    latest: int = 0
+    opened: bool = False
 
     @property
     def at(self) -> datetime:
@@ -73,8 +76,27 @@ def resume(cursor: Cursor | None, origin: str, dialect: Dialect, rewind: timedel
     same = cursor.origin == origin
     if same and place.sequence and dialect is Dialect.NEW and not by_time:
         return Resume(place.sequence, place.sequence, place.at, cursor.at)
-    back, slack = (_BACK, timedelta(0)) if same and not by_time else (rewind, rewind)
-    return Resume(microseconds(place.at - back), heard=cursor.at + slack)
+    # Where nothing was heard, the time is ours and not the server's, and nothing has to come again.
+    back = _BACK if same and not by_time and not place.opened else rewind
+    slack = timedelta(0) if same else rewind
+    return Resume(microseconds(place.at - back), heard=None if place.opened else cursor.at + slack)
+
+
+def opening(origin: str, now: datetime) -> Cursor:
+    """The cursor of a stream that begins now: what is said from now on is fetched, though the stream ends before it comes."""
+    return Cursor(origin, msgspec.json.encode(StreamPlace(0, microseconds(now), opened=True)).decode(), now)
+
+
+def heard_before(cursor: Cursor | None, origin: str, asked: Resume, now: datetime) -> Callable[[SkyFrame], bool]:
+    """Which events that come again were heard and stored. By their sequence where it holds; a server's clock may be set back,
+    so without sequences nothing that is from after `now`, when the stream was opened, counts as heard."""
+    place = None if cursor is None or cursor.origin != origin else read_place(cursor)
+    if cursor is None or place is None or place.opened:
+        return lambda _: False
+    if asked.sequence:
+        return lambda frame: frame.sequence <= place.latest
+    until = min(cursor.at, now)
+    return lambda frame: frame.at <= until
 
 
 class Begun(StrEnum):
@@ -103,13 +125,17 @@ class _Step(NamedTuple):
 
 class Trail:
     """The way that a stream has come, to find the event from which on to hear everything again. It lies behind the latest one
-    by as long as early engagements are held, because a crash loses those."""
+    by as long as early engagements are held, because a crash loses those. A server's clock that is set back begins it anew."""
 
     def __init__(self, begins: StreamPlace | None = None) -> None:
         self._steps = [] if begins is None else [_Step(begins.sequence, begins.at)]
         self.latest: datetime | None = None
+        self._sequence = 0 if begins is None else begins.latest
 
     def passed(self, frame: SkyFrame) -> None:
+        self._sequence = max(self._sequence, frame.sequence)
+        if self._steps and frame.at < self._steps[-1].at - HELD:
+            self._steps, self.latest = [], None
         self.latest = frame.at if self.latest is None else max(self.latest, frame.at)
         if not self._steps or frame.at - self._steps[-1].at >= _STEP:
             self._steps.append(_Step(frame.sequence, frame.at))
@@ -121,5 +147,5 @@ class Trail:
         if self.latest is None:
             return None
         first = self._steps[0]
-        place = StreamPlace(first.sequence, microseconds(first.at), gone)
+        place = StreamPlace(first.sequence, microseconds(first.at), gone, self._sequence)
         return Cursor(origin, msgspec.json.encode(place).decode(), self.latest)

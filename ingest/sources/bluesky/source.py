@@ -23,7 +23,16 @@ from ingest.sources.bluesky.interest import Interest
 from ingest.sources.bluesky.jetstream import CursorTooOld, JetstreamLine, host_of, open_line
 from ingest.sources.bluesky.mapping import Item, author_item
 from ingest.sources.bluesky.memory import StoryMemory
-from ingest.sources.bluesky.resuming import Begun, Dialect, StreamPlace, Trail, judge, read_place
+from ingest.sources.bluesky.resuming import (
+    Begun,
+    Dialect,
+    StreamPlace,
+    Trail,
+    heard_before,
+    judge,
+    opening,
+    read_place,
+)
 from ingest.sources.bluesky.shapes import FrameKind, SkyFrame
 from services.config.connectors.bluesky import BlueskySection
 
@@ -75,12 +84,16 @@ class BlueskySource:
 
     async def listen(self, cursor: Cursor | None) -> AsyncIterator[Heard]:
         await self._prepare(cursor)
-        by_time = False
+        self._latest = cursor
+        by_time = ended = False
         for _ in range(ROUNDS):
             line, by_time = await self._connect(cursor, by_time)
             instance = self._servers[0]
             progress = False
             try:
+                if cursor is None:
+                    self._latest = opening(line.origin, self._clock.now())
+                yield Heard(cursor=self._latest)  # the server lets us in
                 async with contextlib.aclosing(self._follow(line, cursor)) as stream:
                     async for heard in stream:
                         progress = progress or heard.cursor is not None
@@ -88,7 +101,11 @@ class BlueskySource:
                         yield heard
             except _Renumbered:
                 by_time = True
-                continue
+            except Away:
+                # Servers end streams without a reason and tell it whoever connects again: to wait, or that we are refused.
+                if ended:
+                    raise
+                ended, cursor, by_time = True, self._latest, by_time and not progress
             finally:
                 if not progress and not by_time:
                     self._pass_over(instance)
@@ -129,14 +146,15 @@ class BlueskySource:
     async def _follow(self, line: JetstreamLine, cursor: Cursor | None) -> AsyncGenerator[Heard, None]:
         """What one connection brings. Raises `_Renumbered` before any of it is passed on."""
         trail = Trail(None if cursor is None or cursor.origin != line.origin else _begin(line, read_place(cursor)))
+        was_heard = heard_before(cursor, line.origin, line.asked, self._clock.now())
         begun = outdated = False
-        yield Heard()  # the server lets us in
         told: datetime | None = None
         async for batch in line.batches():
             frames = []
             for frame in batch:
                 if frame.kind is FrameKind.INFO:
-                    if frame.what == FUTURE and cursor is not None:
+                    # A time in its future is no place, and it goes on from now: one of the two clocks is wrong.
+                    if frame.what == FUTURE and line.asked.sequence:
                         raise _Renumbered
                     outdated = outdated or frame.what == OUTDATED
                 else:
@@ -150,12 +168,9 @@ class BlueskySource:
                     missed.append(gap)
             for frame in frames:
                 trail.passed(frame)
-            if cursor is not None and cursor.origin == line.origin:
-                # These were passed on and stored; they come again for the sake of what waits for its post.
-                again = [frame for frame in frames if frame.at <= cursor.at]
-                self._hearing.take(again, self._clock.now())
-                frames = [frame for frame in frames if frame.at > cursor.at]
-            heard = self._hearing.take(frames, self._clock.now())
+            # What was stored comes again for the sake of what waits for its post.
+            self._hearing.take([frame for frame in frames if was_heard(frame)], self._clock.now())
+            heard = self._hearing.take([frame for frame in frames if not was_heard(frame)], self._clock.now())
             late = self._looked_up()
             if late:
                 yield Heard(late)
@@ -272,4 +287,5 @@ class BlueskySource:
 
 def _begin(line: JetstreamLine, place: StreamPlace) -> StreamPlace | None:
     """Where the way begins: at the place of the cursor if its sequence holds here."""
-    return place if line.dialect is Dialect.OLD or line.asked.sequence else None
+    holds = line.dialect is Dialect.OLD or line.asked.sequence
+    return place if holds and not place.opened else None

@@ -67,6 +67,12 @@ class FakeJetstream:
         for connection in tuple(self._listeners):
             connection.transport.abort()
 
+    def forget(self) -> None:
+        """Nothing that was said until now can be fetched any more."""
+        self.first_sequence += len(self.frames)
+        self.floor = self.first_sequence
+        self.frames.clear()
+
     def say(self, at: datetime, author: str, **more: Any) -> dict[str, Any]:
         """A frame of version 2, sent to everybody who listens."""
         kind = next((one for one in ("account", "identity") if one in more), "commit")
@@ -156,8 +162,7 @@ class BlueskyNetwork:
 
     name = "bluesky"
     deeds = frozenset(Deed)
-    faults = frozenset(Fault) - {Fault.FORGETTING, Fault.STORM}
-    """A cut is told before the 429 that follows it: a storm is played in tests/integration/ingest/test_jetstream.py."""
+    faults = frozenset(Fault)
     keeps_seconds = float("inf")
     pace_seconds = 5.0
     secrets: Mapping[str, str] = {}
@@ -172,7 +177,7 @@ class BlueskyNetwork:
         await self.server.stop()
 
     def connector(self) -> dict[str, Any]:
-        return {"kind": "bluesky", "instances": [self.server.url], "appview": None}
+        return {"kind": "bluesky", "instances": [self.server.url], "appview": None, "silence_seconds": 300}
 
     async def write(self, text: str, deed: Deed = Deed.MENTION, about: str | None = None) -> str:
         self._count += 1
@@ -207,6 +212,8 @@ class BlueskyNetwork:
                 self.server.status = (429, {"Retry-After": "120"}, "slow down")
             case Fault.SILENCE:
                 self.server.mute()
+            case Fault.FORGETTING:
+                self.server.forget()
             case Fault.SKEW:
                 self._skew = timedelta(hours=3)
 

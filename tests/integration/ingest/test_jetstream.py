@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from ingest.sources.base import Away, Cursor, Heard, Refused, SourceContext
+from ingest.sources.bluesky.resuming import opening
 from ingest.sources.bluesky.source import BlueskySource, build
 from services.base.clock import ManualClock
 from services.config.connectors.bluesky import BlueskySection
@@ -170,15 +171,96 @@ async def test_a_reader_that_is_too_slow_is_told_and_loses_nothing(servers: list
         say(first, "Acme Air is later", 1)
 
         async def end() -> None:
-            while len(first.asked) == 1:
-                await asyncio.sleep(0.01)
-            first.broadcast({"$type": "error", "error": "ConsumerTooSlow", "message": "bye"})
+            for times in (2, 3):
+                while len(first.asked) < times:
+                    await asyncio.sleep(0.01)
+                first.broadcast({"$type": "error", "error": "ConsumerTooSlow", "message": "bye"})
 
         ending = asyncio.create_task(end())
         with pytest.raises(Away, match="ConsumerTooSlow"):
             await listen(ears, cursor, "never")
         await ending
+        assert len(first.asked) == 3, "it asks again once, and then others decide how long to wait"
         assert "Acme Air is later" in texts(await listen(ears, cursor, "Acme Air is later"))
+
+
+async def test_what_is_said_after_a_cut_of_a_stream_that_brought_nothing_is_heard(servers: list[FakeJetstream]) -> None:
+    first, _ = servers
+    async with source(first) as ears:
+
+        async def cut() -> None:
+            while not first.asked:
+                await asyncio.sleep(0.01)
+            first.cut()
+            at = NOW + timedelta(seconds=1)
+            record = {"text": "Acme Air is late"}
+            first.say(at, "mia", operation="create", collection=POST, rkey="3n3igyb000000", record=record)
+
+        cutting = asyncio.create_task(cut())
+        heard = await listen(ears, None, "Acme Air is late")
+        await cutting
+    assert not any(one.missed for one in heard)
+
+
+@pytest.mark.parametrize("old", [False, True])
+async def test_a_server_whose_clock_is_set_back_is_heard(servers: list[FakeJetstream], old: bool) -> None:
+    first, _ = servers
+    first.old = old
+    async with source(first) as ears:
+        cursor = await begin(ears, first)
+        say(first, "Acme Air is ahead", 240)
+        ahead = place(await listen(ears, cursor, "Acme Air is ahead"))
+        assert ahead.at > NOW
+
+        async def set_back() -> None:
+            asked = len(first.asked)
+            while len(first.asked) == asked:
+                await asyncio.sleep(0.01)
+            say(first, "Acme Air is later", 61)
+
+        setting = asyncio.create_task(set_back())
+        later = place(await listen(ears, ahead, "Acme Air is later"))
+        await setting
+    assert later.at < ahead.at, "what comes next is measured by the clock that it has now"
+
+
+async def test_a_server_that_calls_our_time_the_future_is_heard(servers: list[FakeJetstream]) -> None:
+    first, _ = servers
+    async with source(first) as ears:
+
+        async def speak() -> None:
+            while not first.asked:
+                await asyncio.sleep(0.01)
+            first.broadcast({"$type": "#info", "name": "FutureCursor"})
+            say(first, "Acme Air is late")
+
+        speaking = asyncio.create_task(speak())
+        await listen(ears, opening(f"127.0.0.1:{first.port}", NOW), "Acme Air is late")
+        await speaking
+    assert len(first.asked) == 1
+
+
+async def test_a_cut_while_what_was_heard_comes_again_does_not_bring_it_twice(servers: list[FakeJetstream]) -> None:
+    first, _ = servers
+    async with source(first) as ears:
+        cursor = await begin(ears, first)
+        say(first, "Acme Air is later", 0.01)
+        cursor = place(await listen(ears, cursor, "Acme Air is later"))
+        whole = first.frames.copy()
+        del first.frames[1:]  # of what comes again the first comes, and then the cut
+
+        async def cut() -> None:
+            asked = len(first.asked)
+            while len(first.asked) == asked or not first._listeners:
+                await asyncio.sleep(0.01)
+            first.frames[:] = whole
+            first.cut()
+            say(first, "Acme Air is latest", 0.02)
+
+        cutting = asyncio.create_task(cut())
+        heard = await listen(ears, cursor, "Acme Air is latest")
+        await cutting
+    assert texts(heard) == {"Acme Air is latest"}
 
 
 async def test_a_record_as_large_as_the_network_allows_does_not_end_the_stream(servers: list[FakeJetstream]) -> None:
@@ -202,6 +284,15 @@ async def test_all_servers_are_tried_before_any_is_waited_for(servers: list[Fake
         first.status = second.status = (403, {}, "no")
         with pytest.raises(Refused):
             await listen(ears, None, "never")
+
+
+async def test_no_server_leads_to_another_one(servers: list[FakeJetstream]) -> None:
+    first, second = servers
+    first.status = (302, {"Location": f"{second.url}/subscribe"}, "over there")
+    async with source(first) as ears:
+        with pytest.raises(Away, match="302"):
+            await listen(ears, None, "never")
+    assert not second.asked
 
 
 async def test_a_probe_hears_the_next_server_and_its_turn_comes(servers: list[FakeJetstream]) -> None:
