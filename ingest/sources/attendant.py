@@ -24,6 +24,7 @@ from ingest.sources.ledger import Ledger
 from ingest.sources.metrics import SourceMetrics, Trouble
 from ingest.sources.purse import Purse
 from ingest.sources.state import MAX_POSITION_CHARS, OpenGap, SourceState
+from ingest.sources.watching import Watching
 from services.base.clock import Clock, epoch
 from services.base.errors import Damaged
 from services.base.retry import backoff
@@ -58,6 +59,7 @@ class Attendant:
         clock: Clock,
         metrics: SourceMetrics,
         holder: str,
+        watching: Watching,
     ) -> None:
         self.wanted = wanted
         self.phase = Phase.WAITING
@@ -67,6 +69,7 @@ class Attendant:
         self._clock = clock
         self._metrics = metrics
         self._holder = holder
+        self._watching = watching
         self._state: SourceState = replace(ledger.state(wanted.name), network=wanted.network, gone=False)
         self._purse = Purse(wanted.section.spending, clock, self._state.spent)
         self._remembered = Remembered()
@@ -147,6 +150,8 @@ class Attendant:
         """Store what the source hears. Returns never; raises what it raises."""
         self._sign_at = self._clock.now()
         stream: AsyncIterator[Heard] = source.listen(self._state.cursor)
+        if self._watching.follows(source):
+            stream = self._watching.along(stream, source, self._purse)
         coming: asyncio.Task[Heard] | None = None
         try:
             while True:
@@ -199,6 +204,11 @@ class Attendant:
         """Store what was heard, in pieces that fit a transaction. The cursor moves with the last one."""
         if heard.cursor is not None and len(heard.cursor.position) > MAX_POSITION_CHARS:
             raise ValueError(f"a position of {len(heard.cursor.position)} characters")
+        if heard.looked_up:
+            for piece in pieces(heard.items, self._intake.piece_items):
+                taken = await self._take(piece)
+                await self._commit(self._state, taken.messages, taken)
+            return
         now = self._clock.now()
         self._sign_at = now
         waiting = self.phase is not Phase.LISTENING

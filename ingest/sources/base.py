@@ -62,13 +62,15 @@ class Missed:
 class Heard:
     """What was heard in one go. `items` are as `POST /v1/posts` takes them, `authors` as `POST /v1/authors` does. Without a
     `cursor` the committed one stays (what was looked up out of turn). `left_out` counts what is not stored on purpose, by its
-    reason: a word of a closed set, because it becomes a label."""
+    reason: a word of a closed set, because it becomes a label. `looked_up` is the runner's: what a look at followed posts
+    found, which is no sign that the source hears."""
 
     items: Sequence[Mapping[str, Any]] = ()
     cursor: Cursor | None = None
     missed: Sequence[Missed] = ()
     authors: Sequence[Mapping[str, Any]] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+    looked_up: bool = False
 
 
 class SourceTrouble(FirebreakError):

@@ -43,6 +43,12 @@ class SourceMetrics:
             ["source", "why"],
             registry=registry,
         )
+        self.looks = Counter(
+            "firebreak_source_looks_total",
+            "Followed posts that a network was asked about, by the result (answered, unanswered, failed)",
+            ["source", "result"],
+            registry=registry,
+        )
         self.restarts = Counter(
             "firebreak_source_restarts_total",
             "Times a source was opened anew, by why (away, refused, lost, silent, fault)",
@@ -99,5 +105,5 @@ class SourceMetrics:
 
     def _forget(self, source: str) -> None:
         self.released(source)
-        for counter in (self.posts, self.rejected, self.calls, self.left_out, self.restarts):
+        for counter in (self.posts, self.rejected, self.calls, self.left_out, self.looks, self.restarts):
             counter.remove_by_labels({"source": source})

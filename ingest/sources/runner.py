@@ -24,6 +24,7 @@ from ingest.sources.covering import gap, healthy
 from ingest.sources.intake import Intake
 from ingest.sources.ledger import Ledger
 from ingest.sources.metrics import SourceMetrics
+from ingest.sources.watching import Watching
 from services.base.clock import Clock
 from services.base.egress import GuardedBackend, allowed_networks
 from services.base.guarded_client import guarded_client
@@ -165,7 +166,8 @@ class SourceRunner:
     def _attend(self, one: Wanted, ledger: Ledger) -> asyncio.Task[None]:
         logger.info("source_begins", source=one.name, kind=one.kind, network=one.network)
         build: Callable[[Any], Any] = lambda purse: build_source(one, self.wanted, self._clock, self.http, purse)  # noqa: E731
-        attendant = Attendant(one, build, ledger, self._intake, self._clock, self._metrics, self._holder)
+        watching = Watching(one, self._log, self._clock, self._metrics)
+        attendant = Attendant(one, build, ledger, self._intake, self._clock, self._metrics, self._holder, watching)
         self._attended[one.name] = attendant
         return asyncio.create_task(attendant.run(), name=f"source-{one.name}")
 

@@ -13,6 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from alerter.metrics import AlerterMetrics
 from ingest.metrics import IngestMetrics
+from ingest.sources.metrics import SourceMetrics
 from scorer.metrics import ScorerMetrics
 from scorer.sentiment.batcher import BatcherMetrics
 from scorer.sentiment.metrics import ModelMetrics
@@ -33,7 +34,15 @@ FOREIGN: dict[str, set[str]] = {
 def metrics() -> dict[str, set[str]]:
     """Series name -> its own labels."""
     found: dict[str, set[str]] = {name: set(labels) for name, labels in FOREIGN.items()}
-    for declared in (FloorMetrics, IngestMetrics, ScorerMetrics, BatcherMetrics, ModelMetrics, AlerterMetrics):
+    for declared in (
+        FloorMetrics,
+        IngestMetrics,
+        SourceMetrics,
+        ScorerMetrics,
+        BatcherMetrics,
+        ModelMetrics,
+        AlerterMetrics,
+    ):
         for one in vars(declared(CollectorRegistry())).values():
             if isinstance(one, MetricWrapperBase):
                 labels = set(one._labelnames)

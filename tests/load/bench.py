@@ -17,6 +17,7 @@ from rich.table import Table
 from services.base import logs
 from tests.load import (
     bench_bounds,
+    bench_following,
     bench_http,
     bench_jetstream,
     bench_log,
@@ -46,6 +47,7 @@ MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
     "bounds": bench_bounds.run,
     "reach": bench_reach.run,
     "jetstream": bench_jetstream.run,
+    "following": bench_following.run,
 }
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16")
 

@@ -24,3 +24,7 @@ class ConnectorSection(Section):
     name: Slug = Field(description="of this connector; unique, and the name of its cursor: renamed, it begins anew")
     brands: tuple[Slug, ...] = Field((), description="ids of the brands that it listens for; all of them without it")
     spending: Spending = Spending()
+    looks_a_minute: Annotated[float, Field(ge=0, le=600)] = Field(
+        6,
+        description="calls a minute that ask how posts of watched stories do, where the network can be asked; 0 for none",
+    )

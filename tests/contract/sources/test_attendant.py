@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import types
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,31 @@ import pytest
 from fastapi import FastAPI
 
 from ingest.sources import intake, kinds
-from ingest.sources.base import Cursor, Heard, Lost, Missed, Probe, Received, Refused, Reply, SourceContext
+from ingest.sources.base import (
+    Away,
+    Cursor,
+    Heard,
+    Looked,
+    Lost,
+    Missed,
+    Probe,
+    Received,
+    Refused,
+    Reply,
+    SourceContext,
+)
 from services.base.clock import Clock, ManualClock
 from services.base.errors import ConfigError
+from services.contracts.base import BrandId, ConversationId, event_id
+from services.contracts.codec import encode
+from services.contracts.post import PostKind
+from services.contracts.signal import WatchRequested
 from services.contracts.source_status import Phase
+from services.contracts.topics import WATCH
+from services.eventlog.base import Message
 from services.eventlog.sqlite import SqliteLog
 from tests.contract.sources.life import NAME, NOW, World
+from tests.contract.sources.network import BRAND
 
 Script = Callable[[SourceContext, Cursor | None], AsyncIterator[Heard]]
 
@@ -275,3 +294,49 @@ async def test_a_source_that_cannot_be_built_is_refused_and_begins_at_the_reload
         await life.config.reload()
         await world.heard("1")
     assert not await world.open_gaps()
+
+
+class Followed(Played):
+    """A network that can be asked about single posts."""
+
+    posts_per_look = 10
+    dollars_per_post = 0.0
+
+    async def look(self, posts: Sequence[str]) -> Looked:
+        self._network.asked.append(tuple(posts))  # type: ignore[attr-defined]
+        if len(self._network.asked) == 1:  # type: ignore[attr-defined]
+            raise Away("not now")
+        found = {"post_id": posts[0], "kind": "counters", "root_id": posts[0], "counters": {"likes": 70, "reposts": 9}}
+        return Looked([found])
+
+
+async def test_a_post_that_the_scorer_asks_to_watch_is_asked_about_and_what_is_found_is_stored(
+    world: World,
+) -> None:
+    """The first look fails, which is no trouble of the stream; posts of other networks are nobody's business here."""
+    asked: list[tuple[str, ...]] = []
+    world.network.asked = asked  # type: ignore[attr-defined]
+    sys.modules["played_source"].build = lambda context: Followed(context, world.network)  # type: ignore[attr-defined, arg-type]
+    for network in (world.network.name, "elsewhere"):
+        request = WatchRequested(
+            network=network,
+            post_id="77",
+            conversation=ConversationId(f"{network}:77"),
+            brands=(BrandId(BRAND),),
+            every_seconds=60.0,
+            until=NOW + timedelta(days=2),
+            reason="a story that may cross its brand's line",
+        )
+        name = event_id("test", network)
+        await world.reader.append([Message(WATCH.name, request.conversation, encode(request, name))])
+    async with world.life() as life:
+
+        async def stored() -> list[Any]:
+            return [one for one in await world.events() if getattr(one, "kind", None) is PostKind.COUNTERS]
+
+        counters = await world.until(stored)
+        assert counters[0].counters.likes == 70
+        assert set(asked) == {("77",)}
+        assert life.counted("looks_total", result="failed") == 1
+        assert life.counted("restarts_total", why="away") == 0
+        assert not await world.open_gaps()
