@@ -42,9 +42,14 @@ async def choose(client: httpx2.AsyncClient, zone: str, **more: str) -> httpx2.R
 
 async def shown(client: httpx2.AsyncClient) -> set[str]:
     """The zones that the times of the on-call page name."""
-    page = (await client.get("/console/on-call")).text
+    page = inner((await client.get("/console/on-call")).text)
     assert TIME.findall(page)
     return {said.rpartition(" ")[2] for said in TIME.findall(page)}
+
+
+def inner(page: str) -> str:
+    """The page without the strip above it, whose clock stands beside the name of its zone."""
+    return page.partition("<main")[2]
 
 
 @pytest.mark.parametrize(("zone", "called"), [("UTC", "UTC"), ("Europe/Berlin", "CET"), ("America/Sao_Paulo", "UTC-3")])
@@ -58,7 +63,12 @@ async def test_every_time_on_every_page_says_the_zone_that_was_chosen(house: Hou
         assert (answer.status_code, answer.headers["location"]) == (303, "/console/on-call")
         paths = ["", f"/incidents/{incident}", "/answers", "/on-call", "/endpoints", f"/deliveries/{delivery}", "/zone"]
         for path in paths:
-            page = (await client.get(f"/console{path}")).text
+            whole = (await client.get(f"/console{path}")).text
+            assert re.search(rf"as of \d\d:\d\d {re.escape(called)}", words(whole)), "the clock of the strip"
+            page = inner(whole)
+            if not path:
+                assert f"times in {called}" in words(page), "the board says it once, for all of its narrow columns"
+                continue
             times = TIME.findall(page)
             assert times, path
             assert {said.rpartition(" ")[2] for said in times} == {called}, path
