@@ -42,7 +42,7 @@ class DismissedIn(ClocksIn):
 
 
 class AssignedIn(ClocksIn):
-    to: Annotated[str, StringConstraints(max_length=100, strip_whitespace=True)] = Field(
+    assignee: Annotated[str, StringConstraints(max_length=100, strip_whitespace=True)] = Field(
         description="who answers them, by name; empty: nobody in particular"
     )
 
@@ -78,7 +78,7 @@ ACTIONS: Final[Mapping[str, AnswerAction]] = {
     "dismiss": AnswerAction(
         "dismissed", DismissedIn, lambda c, r, said, now: settling.dismiss(c, r, said.why, said.by, now)
     ),
-    "assign": AnswerAction("assigned", AssignedIn, lambda c, r, said, _: settling.assign(c, r, said.to)),
+    "assign": AnswerAction("assigned", AssignedIn, lambda c, r, said, _: settling.assign(c, r, said.assignee)),
     "snooze": AnswerAction(
         "snoozed", SnoozedIn, lambda c, r, said, now: settling.snooze(c, r, now + timedelta(minutes=said.minutes))
     ),

@@ -78,8 +78,8 @@ def _mount_action(routes: APIRouter, service: ApiContext, name: str) -> None:
         if not ids:
             raise Problem(422, "tick the posts that you mean, then do it again")
         own = {field: form[field] for field in body.model_fields.keys() - {"ids", "by", "comment"} if field in form}
-        if name == "assign" and own.get("to") is None:
-            own["to"] = visit.person
+        if name == "assign" and own.get("assignee") is None:
+            own["assignee"] = visit.person
         result = await api.perform(service, caller, name, filled(body, visit, form, ids=ids, **own))
         if not result.done:
             raise Problem(409, f"nothing was done: {result.not_done[0].why}")

@@ -204,7 +204,7 @@ async def test_the_inbox_is_filtered_by_its_address(house: House, asked: str, fo
         complaint("c", brand="other", text="words of c, 100% wrong"),
     )
     await house.settle()
-    await do(house, "assign", "a", to="lee")
+    await do(house, "assign", "a", assignee="lee")
     async with sign_in(house) as client:
         page = words((await client.get(f"/console/answers?{asked}")).text)
     assert {post for post in "abc" if f"words of {post}" in page} == found
@@ -233,7 +233,7 @@ async def test_ten_answers_are_marked_with_one_form_that_comes_back_to_where_it_
             "asked": "brand=acme",
             "how": "phone",
             "why": "spam",
-            "to": "",
+            "assignee": "",
             "minutes": "60",
         }
         answer = await client.post("/console/answers/answer", data={**form, **ticked})
@@ -269,7 +269,7 @@ async def test_a_live_page_hears_of_what_was_settled_put_off_and_assigned(house:
     async with sign_in(house) as client:
         for what, more in (
             (None, {}),
-            ("assign", {"to": "lee"}),
+            ("assign", {"assignee": "lee"}),
             ("snooze", {"minutes": 5}),
             ("answer", {"how": "mail"}),
         ):

@@ -131,13 +131,16 @@ NAMELESS = {("post", f"/v1/incidents/{{incident}}/{one}") for one in ACTIONS} | 
     ("post", "/v1/keys"), ("delete", "/v1/keys/{name}"), ("post", "/v1/config/reload"),
     ("delete", "/v1/schedules/{schedule}/overrides/{override}"), ("delete", "/v1/absences/{absence}"),
     ("patch", "/v1/silences/{silence}"), ("post", "/v1/incidents/{incident}/labels"),
-    ("post", "/v1/incidents/{incident}/note"),
+    ("post", "/v1/incidents/{incident}/note"), ("post", "/v1/incidents/bulk"),
+    *(("post", f"/v1/incidents/{{incident}}/{one}") for one in ("severity", "playbook")),
+    # Whoever answers is a name that is shown, and nobody to whom anything is sent.
+    *(("post", f"/v1/answer-clocks/{one}") for one in ("answer", "dismiss", "assign", "snooze", "reopen")),
 } | {("post", f"/v1/endpoints/{{name}}/{one}") for one in ("test", "secret", "enable", "resend")} | {
     ("post", f"/v1/responders/{{responder}}/methods/{{method}}/{one}") for one in ("code", "confirm", "off", "on", "test")
 }  # fmt: skip
 """Those that take none: `by` says who acts, and what `owner` and `fallback` of an endpoint may be is in `test_walls`."""
 PLAIN = {
-    "add", "remove", "code",
+    "add", "remove", "code", "ids", "how", "why", "assignee", "action", "incidents", "step", "done",
     "by", "comment", "minutes", "outcome", "brand", "brands", "message", "severity", "severities", "id", "begins",
     "ends", "first", "second", "kind", "zone", "name", "scope", "expires_at", "covers", "matchers", "field", "values",
     "starts_at", "ends_at", "negate", "url", "key", "inbound_secret", "headers", "auth", "bearer", "user", "password",
@@ -177,7 +180,9 @@ PLAIN_FORMS = {
     *(f"/console/incidents/{{incident}}/{one}" for one in ACTIONS),
     "/console/endpoints/+new", *(f"/console/endpoints/{{name}}/{one}" for one in ("change", "delete")),
     "/console/silences", "/console/silences/{silence}", "/console/silences/{silence}/end",
-    *(f"/console/incidents/{{incident}}/{one}" for one in ("labels", "note")),
+    *(f"/console/incidents/{{incident}}/{one}" for one in ("labels", "note", "severity", "playbook")),
+    "/console/incidents/bulk",
+    *(f"/console/answers/{one}" for one in ("answer", "dismiss", "assign", "snooze", "reopen")),
     # Of a person who is seen, and of what no limited key may change.
     "/console/people/{responder}/drill", "/console/people/{responder}/methods/{method}/{action}",
     "/console/rota/new/{part}", "/console/rota/{part}/{name}", "/console/rota/{part}/{name}/delete",
