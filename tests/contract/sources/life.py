@@ -31,9 +31,9 @@ from services.contracts.topics import POSTS, SOURCES
 from services.eventlog.sqlite import SqliteLog
 from services.runtime.lifecycle import ServiceContext
 from tests.contract.sources.network import BRAND, HANDLE, Network
+from tests.patience import PATIENCE_SECONDS
 
 NOW: Final = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
-PATIENCE_SECONDS: Final = 60.0
 NAME: Final = "ears"
 
 

@@ -55,8 +55,8 @@ LIMITS = {
 }
 
 
-ELSEWHERE = frozenset({"XML", "seven", "Line", "Form", "Join", "JSON", "Jira"})
-"""Services whose names are everyday words, or that the documents mean as a system with tickets."""
+ELSEWHERE = frozenset({"XML", "seven", "Line", "Form", "Join", "JSON", "Jira", "Mastodon"})
+"""Services whose names are everyday words, or that the documents mean as a system with tickets or a network that is heard."""
 DOCS = Path(__file__).parents[3] / "docs"
 
 
