@@ -38,7 +38,9 @@ class Forwarding:
         forgotten = known.place(event.network, event.post_id, event.home, event.quoted, step.now)
         self._metrics.whereabouts_forgotten.labels("place").inc(forgotten)
         if known.is_deleted(event.network, event.post_id):
-            self._tell(PostDeleted(network=event.network, post_id=event.post_id, at=event.at), step)
+            self._say_there(
+                PostDeleted(network=event.network, post_id=event.post_id, at=event.at), PostKind.DELETION, step
+            )
             return
         if known.is_hidden(event.network, event.post_id):
             hidden = PostVisibility(network=event.network, post_id=event.post_id, visible=False, at=event.at)
@@ -56,7 +58,7 @@ class Forwarding:
     def delete(self, event: PostDeleted, step: Step) -> None:
         """Note that a post was deleted, and tell the conversations that hold it."""
         self.note_deletion(event.network, event.post_id, step)
-        self._tell(event, step)
+        self._say_there(event, PostKind.DELETION, step)
 
     def note_deletion(self, network: str, post_id: str, step: Step) -> None:
         """From now on this lane shows no post of this id."""
@@ -86,20 +88,7 @@ class Forwarding:
 
     def pass_on_visibility(self, event: PostVisibility, step: Step) -> None:
         """Tell the conversations that hold the post."""
-        for conversation in self._state.whereabouts.conversations_of(event.network, event.post_id):
-            place = ConversationId(conversation)
-            step.signals.forwarded(
-                PostObserved(
-                    network=event.network,
-                    post_id=event.post_id,
-                    kind=PostKind.VISIBILITY,
-                    conversation=place,
-                    home=place,
-                    visible=event.visible,
-                    observed_at=event.at,
-                    forwarded=1,
-                )
-            )
+        self._say_there(event, PostKind.VISIBILITY, step, visible=event.visible)
 
     def forward_edit(self, post: PostObserved, known: Cascade | None, step: Step) -> bool:
         """Pass an edit on to where its post stands; `known` is the conversation in which it came, if there is one here. That of
@@ -118,17 +107,21 @@ class Forwarding:
             away = away or place == home
         return away
 
-    def _tell(self, event: PostDeleted, step: Step) -> None:
+    def _say_there(
+        self, event: PostDeleted | PostVisibility, kind: PostKind, step: Step, visible: bool | None = None
+    ) -> None:
+        """Tell each conversation that holds the post what became of it."""
         for conversation in self._state.whereabouts.conversations_of(event.network, event.post_id):
             place = ConversationId(conversation)
             step.signals.forwarded(
                 PostObserved(
                     network=event.network,
                     post_id=event.post_id,
-                    kind=PostKind.DELETION,
+                    kind=kind,
                     conversation=place,
                     home=place,
                     observed_at=event.at,
+                    visible=visible,
                     forwarded=1,
                 )
             )
